@@ -1,0 +1,118 @@
+"""The services' audit trail: a hash chain, one row an act, written in the unit of work it belongs to.
+
+Each row's hash covers its content and the hash before it; nothing can be changed, removed or put between without
+breaking every later hash. Rows hold opaque ids and codes, never personal data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Connection, Integer, LargeBinary, MetaData, String, Table, Text, select
+
+from foundation.canonical import canonical_json, digest
+from foundation.clock import Clock, rfc3339
+from foundation.db.engine import Database, compare_and_set
+from foundation.db.types import UtcDateTime
+from foundation.errors import CamTrustError
+
+metadata = MetaData()
+
+events = Table(
+    "audit_events",
+    metadata,
+    Column("sequence", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("action", String(100), nullable=False, index=True),
+    Column("subject", String(200), nullable=False, index=True),
+    Column("details", Text, nullable=False),
+    Column("hash", LargeBinary(32), nullable=False),
+)
+
+head = Table(
+    "audit_head",
+    metadata,
+    Column("one", Integer, primary_key=True),
+    Column("sequence", BigInteger, nullable=False),
+    Column("hash", LargeBinary(32), nullable=False),
+)
+
+GENESIS = bytes(32)
+
+
+class AuditChainBroken(CamTrustError):
+    """The trail was changed: the row named is the first that does not follow."""
+
+    code = "foundation.audit_chain_broken"
+
+
+@dataclass(frozen=True)
+class AuditEvent:
+    """One act: who (opaque id), what (``room.verb``), on what (opaque id), and how it went."""
+
+    sequence: int
+    at: datetime
+    actor: str
+    action: str
+    subject: str
+    details: str
+    hash: bytes
+
+
+class AuditTrail:
+    """Appends to the chain and checks it."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def append(
+        self, connection: Connection, actor: str, action: str, subject: str, details: Mapping[str, Any] | None = None
+    ) -> None:
+        """Write one event in the caller's unit of work. ``details``: JSON values without personal data."""
+        last = connection.execute(select(head).where(head.c.one == 1).with_for_update()).one()
+        at, written = self._clock.now(), canonical_json(dict(details or {})).decode()
+        sequence = last.sequence + 1
+        value = _hash(last.hash, sequence, at, actor, action, subject, written)
+        connection.execute(
+            events.insert().values(
+                sequence=sequence, at=at, actor=actor, action=action, subject=subject, details=written, hash=value
+            )
+        )
+        compare_and_set(
+            connection, head, (head.c.one == 1) & (head.c.sequence == last.sequence), {"sequence": sequence, "hash": value}
+        )
+
+    def verify(self, database: Database) -> int:
+        """Walk the whole chain; gives the number of events, raises AuditChainBroken."""
+        previous, count = GENESIS, 0
+        with database.read() as connection:
+            for event in _rows(connection):
+                count += 1
+                expected = _hash(
+                    previous, count, event.at, event.actor, event.action, event.subject, event.details
+                )
+                if event.sequence != count or event.hash != expected:
+                    raise AuditChainBroken(sequence=count)
+                previous = expected
+            last = connection.execute(select(head).where(head.c.one == 1)).one()
+        if (last.sequence, last.hash) != (count, previous):
+            raise AuditChainBroken(sequence=count)
+        return count
+
+
+def create_head(connection: Connection) -> None:
+    """Write the head of an empty chain, once, when the tables are made (by the migration)."""
+    connection.execute(head.insert().values(one=1, sequence=0, hash=GENESIS))
+
+
+def _rows(connection: Connection) -> Iterator[AuditEvent]:
+    for row in connection.execution_options(yield_per=1000).execute(select(events).order_by(events.c.sequence)):
+        yield AuditEvent(row.sequence, row.at, row.actor, row.action, row.subject, row.details, row.hash)
+
+
+def _hash(previous: bytes, sequence: int, at: datetime, actor: str, action: str, subject: str, details: str) -> bytes:
+    return digest([previous.hex(), sequence, rfc3339(at), actor, action, subject, details])

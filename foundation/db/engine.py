@@ -1,0 +1,100 @@
+"""Engines and the unit of work, the same for SQLite and PostgreSQL.
+
+A unit of work is one transaction: all of it is stored, or nothing. On SQLite it begins IMMEDIATE, so that what it
+reads cannot be changed by another writer before it writes; on PostgreSQL it runs at READ COMMITTED and relies on
+compare-and-set and row locks, which both backends have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Engine, Table, create_engine, event, update
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from foundation.errors import CamTrustError, Kind
+
+
+class StaleWrite(CamTrustError):
+    """A compare-and-set met a row that is no longer as it was read."""
+
+    code = "foundation.stale_write"
+    kind = Kind.CONFLICT
+
+
+class DatabaseUnavailable(CamTrustError):
+    """The database does not answer, or is locked for longer than we wait."""
+
+    code = "foundation.database_unavailable"
+    kind = Kind.UNAVAILABLE
+
+
+class Database:
+    """A database: reading and units of work."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    @property
+    def dialect(self) -> str:
+        return self.engine.dialect.name
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection to read with: one consistent snapshot on SQLite, statement by statement on PostgreSQL."""
+        with _told(), self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def unit_of_work(self) -> Iterator[Connection]:
+        """A transaction to write with: committed at the end of the block, rolled back by any exception."""
+        with _told(), self.engine.connect().execution_options(camtrust_writes=True) as connection, connection.begin():
+            yield connection
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def open_database(url: str) -> Database:
+    """Open the database at an SQLAlchemy URL. Called by assembly (and tests), never at import."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return Database(create_engine(parsed, pool_pre_ping=True, pool_size=10, max_overflow=20))
+    engine = create_engine(parsed, connect_args={"timeout": 30, "check_same_thread": False})
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return Database(engine)
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # the driver's own transactions read outside of them
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("camtrust_writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as error:
+        raise DatabaseUnavailable from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise DatabaseUnavailable from error
+        raise
+
+
+def compare_and_set(
+    connection: Connection, table: Table, where: ColumnElement[bool], values: Mapping[str, Any]
+) -> None:
+    """Update exactly one row, the one that still is as ``where`` says; raise StaleWrite when there is none."""
+    if connection.execute(update(table).where(where).values(dict(values))).rowcount != 1:
+        raise StaleWrite

@@ -1,0 +1,170 @@
+"""What a key store refuses, by the PKCS#11 return value that it stands for.
+
+    KeyStoreError
+    ├── KeyHandleInvalid          CKR_KEY_HANDLE_INVALID        no such key
+    ├── LabelExists               CKR_ATTRIBUTE_VALUE_INVALID   a key with this label is there already
+    ├── KeyDisabled               CKR_KEY_FUNCTION_NOT_PERMITTED
+    ├── MechanismInvalid          CKR_MECHANISM_INVALID         not for this key, or not known
+    ├── DataInvalid               CKR_DATA_INVALID              wrong length or kind of input
+    ├── SignatureInvalid          CKR_SIGNATURE_INVALID         a signature that was made does not verify
+    ├── TokenPinIncorrect         CKR_PIN_INCORRECT             an operator's PIN
+    ├── TokenPinLocked            CKR_PIN_LOCKED
+    ├── TokenNotInitialised       CKR_TOKEN_NOT_RECOGNIZED
+    ├── TokenAlreadyInitialised   CKR_SESSION_EXISTS
+    ├── NotLoggedIn               CKR_USER_NOT_LOGGED_IN
+    ├── TokenUnavailable          CKR_DEVICE_REMOVED            the key daemon does not answer
+    ├── PinIncorrect              CKR_PIN_INCORRECT             a person's PIN or code was wrong (never says which)
+    ├── PinLocked                 CKR_PIN_LOCKED                too many tries; retry_after says when
+    ├── PinInvalid                CKR_PIN_INVALID               a PIN that cannot be used as one
+    ├── CodeUsed                  CKR_PIN_EXPIRED               this one-time code was used before
+    ├── FactorsNotEnrolled        CKR_USER_PIN_NOT_INITIALIZED
+    ├── FactorsEnrolled           CKR_USER_ALREADY_LOGGED_IN    factors are set; changing them is another act
+    ├── ActivationRequired        CKR_USER_NOT_LOGGED_IN        a person's key asked to sign without activation
+    ├── ActivationInvalid         CKR_PIN_EXPIRED               used, expired, or for other digests or another key
+    ├── OwnerDestroyed            CKR_KEY_HANDLE_INVALID        the person's key was destroyed
+    └── WrappedKeyInvalid         CKR_WRAPPED_KEY_INVALID
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from foundation.errors import CamTrustError, Kind
+
+
+class KeyStoreError(CamTrustError):
+    """Anything a key store refuses. ``ckr`` is the PKCS#11 return value of the same meaning."""
+
+    ckr: ClassVar[str] = "CKR_FUNCTION_FAILED"
+    code = "foundation.key_store_failed"
+
+
+class KeyHandleInvalid(KeyStoreError):
+    ckr = "CKR_KEY_HANDLE_INVALID"
+    code = "foundation.key_handle_invalid"
+    kind = Kind.NOT_FOUND
+
+
+class LabelExists(KeyStoreError):
+    ckr = "CKR_ATTRIBUTE_VALUE_INVALID"
+    code = "foundation.key_label_exists"
+    kind = Kind.CONFLICT
+
+
+class KeyDisabled(KeyStoreError):
+    ckr = "CKR_KEY_FUNCTION_NOT_PERMITTED"
+    code = "foundation.key_disabled"
+    kind = Kind.FORBIDDEN
+
+
+class MechanismInvalid(KeyStoreError):
+    ckr = "CKR_MECHANISM_INVALID"
+    code = "foundation.mechanism_invalid"
+    kind = Kind.INVALID
+
+
+class DataInvalid(KeyStoreError):
+    ckr = "CKR_DATA_INVALID"
+    code = "foundation.key_data_invalid"
+    kind = Kind.INVALID
+
+
+class SignatureInvalid(KeyStoreError):
+    ckr = "CKR_SIGNATURE_INVALID"
+    code = "foundation.signature_invalid"
+
+
+class TokenPinIncorrect(KeyStoreError):
+    ckr = "CKR_PIN_INCORRECT"
+    code = "foundation.token_pin_incorrect"
+    kind = Kind.FORBIDDEN
+
+
+class TokenPinLocked(KeyStoreError):
+    ckr = "CKR_PIN_LOCKED"
+    code = "foundation.token_pin_locked"
+    kind = Kind.THROTTLED
+
+
+class TokenNotInitialised(KeyStoreError):
+    ckr = "CKR_TOKEN_NOT_RECOGNIZED"
+    code = "foundation.token_not_initialised"
+    kind = Kind.UNAVAILABLE
+
+
+class TokenAlreadyInitialised(KeyStoreError):
+    ckr = "CKR_SESSION_EXISTS"
+    code = "foundation.token_already_initialised"
+    kind = Kind.CONFLICT
+
+
+class NotLoggedIn(KeyStoreError):
+    ckr = "CKR_USER_NOT_LOGGED_IN"
+    code = "foundation.token_not_logged_in"
+    kind = Kind.FORBIDDEN
+
+
+class TokenUnavailable(KeyStoreError):
+    ckr = "CKR_DEVICE_REMOVED"
+    code = "foundation.token_unavailable"
+    kind = Kind.UNAVAILABLE
+
+
+class PinIncorrect(KeyStoreError):
+    ckr = "CKR_PIN_INCORRECT"
+    code = "foundation.pin_incorrect"
+    kind = Kind.FORBIDDEN
+
+
+class PinLocked(KeyStoreError):
+    ckr = "CKR_PIN_LOCKED"
+    code = "foundation.pin_locked"
+    kind = Kind.THROTTLED
+
+
+class PinInvalid(KeyStoreError):
+    ckr = "CKR_PIN_INVALID"
+    code = "foundation.pin_invalid"
+    kind = Kind.INVALID
+
+
+class CodeUsed(KeyStoreError):
+    ckr = "CKR_PIN_EXPIRED"
+    code = "foundation.code_used"
+    kind = Kind.FORBIDDEN
+
+
+class FactorsNotEnrolled(KeyStoreError):
+    ckr = "CKR_USER_PIN_NOT_INITIALIZED"
+    code = "foundation.factors_not_enrolled"
+    kind = Kind.CONFLICT
+
+
+class FactorsEnrolled(KeyStoreError):
+    ckr = "CKR_USER_ALREADY_LOGGED_IN"
+    code = "foundation.factors_enrolled"
+    kind = Kind.CONFLICT
+
+
+class ActivationRequired(KeyStoreError):
+    ckr = "CKR_USER_NOT_LOGGED_IN"
+    code = "foundation.activation_required"
+    kind = Kind.FORBIDDEN
+
+
+class ActivationInvalid(KeyStoreError):
+    ckr = "CKR_PIN_EXPIRED"
+    code = "foundation.activation_invalid"
+    kind = Kind.FORBIDDEN
+
+
+class OwnerDestroyed(KeyStoreError):
+    ckr = "CKR_KEY_HANDLE_INVALID"
+    code = "foundation.owner_destroyed"
+    kind = Kind.NOT_FOUND
+
+
+class WrappedKeyInvalid(KeyStoreError):
+    ckr = "CKR_WRAPPED_KEY_INVALID"
+    code = "foundation.wrapped_key_invalid"
+    kind = Kind.INVALID
