@@ -12,7 +12,7 @@ from typing import Any
 
 
 def canonical_json(value: Any) -> bytes:
-    """UTF-8, sorted keys (by UTF-16 code units, RFC 8785 §3.2.3), no white space. TypeError for a float or an odd type."""
+    """UTF-8, sorted keys (by UTF-16 code units, RFC 8785 §3.2.3), no white space; TypeError for a float."""
     return json.dumps(_checked(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
 
 

@@ -22,6 +22,9 @@ class Language(StrEnum):
     KM = "km"
 
 
+SPOKEN = frozenset(language.value for language in Language)
+
+
 @cache
 def catalogue(room: str) -> Mapping[str, Mapping[str, Any]]:
     """The catalogue of a room (a package name), parsed once."""
@@ -56,6 +59,6 @@ def negotiate(accept_language: str | None) -> Language:
         except ValueError:
             continue
         primary = tag.strip().replace("_", "-").split("-")[0].split(".")[0].lower()
-        if primary in Language and quality > weight and quality > 0:
+        if primary in SPOKEN and quality > weight and quality > 0:
             best, weight = Language(primary), quality
     return best

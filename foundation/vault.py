@@ -24,7 +24,10 @@ class SealBroken(CamTrustError):
 
 
 class Vault:
-    """Seal, open and destroy personal data. AES-256-GCM; associated data binds format, person, purpose and wrapped key."""
+    """Seal, open and destroy personal data.
+
+    AES-256-GCM; the associated data binds format, person, purpose and wrapped key.
+    """
 
     def __init__(self, keys: PersonKeys, randomness: Randomness | None = None) -> None:
         self._keys = keys

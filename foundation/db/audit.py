@@ -11,7 +11,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Connection, Integer, LargeBinary, MetaData, String, Table, Text, select
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    select,
+)
 
 from foundation.canonical import canonical_json, digest
 from foundation.clock import Clock, rfc3339
@@ -70,7 +81,12 @@ class AuditTrail:
         self._clock = clock
 
     def append(
-        self, connection: Connection, actor: str, action: str, subject: str, details: Mapping[str, Any] | None = None
+        self,
+        connection: Connection,
+        actor: str,
+        action: str,
+        subject: str,
+        details: Mapping[str, Any] | None = None,
     ) -> None:
         """Write one event in the caller's unit of work. ``details``: JSON values without personal data."""
         last = connection.execute(select(head).where(head.c.one == 1).with_for_update()).one()
@@ -79,11 +95,20 @@ class AuditTrail:
         value = _hash(last.hash, sequence, at, actor, action, subject, written)
         connection.execute(
             events.insert().values(
-                sequence=sequence, at=at, actor=actor, action=action, subject=subject, details=written, hash=value
+                sequence=sequence,
+                at=at,
+                actor=actor,
+                action=action,
+                subject=subject,
+                details=written,
+                hash=value,
             )
         )
         compare_and_set(
-            connection, head, (head.c.one == 1) & (head.c.sequence == last.sequence), {"sequence": sequence, "hash": value}
+            connection,
+            head,
+            (head.c.one == 1) & (head.c.sequence == last.sequence),
+            {"sequence": sequence, "hash": value},
         )
 
     def verify(self, database: Database) -> int:
@@ -92,9 +117,7 @@ class AuditTrail:
         with database.read() as connection:
             for event in _rows(connection):
                 count += 1
-                expected = _hash(
-                    previous, count, event.at, event.actor, event.action, event.subject, event.details
-                )
+                expected = _hash(previous, count, event.at, event.actor, event.action, event.subject, event.details)
                 if event.sequence != count or event.hash != expected:
                     raise AuditChainBroken(sequence=count)
                 previous = expected

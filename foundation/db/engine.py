@@ -51,7 +51,11 @@ class Database:
     @contextmanager
     def unit_of_work(self) -> Iterator[Connection]:
         """A transaction to write with: committed at the end of the block, rolled back by any exception."""
-        with _told(), self.engine.connect().execution_options(camtrust_writes=True) as connection, connection.begin():
+        with (
+            _told(),
+            self.engine.connect().execution_options(camtrust_writes=True) as connection,
+            connection.begin(),
+        ):
             yield connection
 
     def close(self) -> None:

@@ -1,28 +1,28 @@
 """What a key store refuses, by the PKCS#11 return value that it stands for.
 
-    KeyStoreError
-    ├── KeyHandleInvalid          CKR_KEY_HANDLE_INVALID        no such key
-    ├── LabelExists               CKR_ATTRIBUTE_VALUE_INVALID   a key with this label is there already
-    ├── KeyDisabled               CKR_KEY_FUNCTION_NOT_PERMITTED
-    ├── MechanismInvalid          CKR_MECHANISM_INVALID         not for this key, or not known
-    ├── DataInvalid               CKR_DATA_INVALID              wrong length or kind of input
-    ├── SignatureInvalid          CKR_SIGNATURE_INVALID         a signature that was made does not verify
-    ├── TokenPinIncorrect         CKR_PIN_INCORRECT             an operator's PIN
-    ├── TokenPinLocked            CKR_PIN_LOCKED
-    ├── TokenNotInitialised       CKR_TOKEN_NOT_RECOGNIZED
-    ├── TokenAlreadyInitialised   CKR_SESSION_EXISTS
-    ├── NotLoggedIn               CKR_USER_NOT_LOGGED_IN
-    ├── TokenUnavailable          CKR_DEVICE_REMOVED            the key daemon does not answer
-    ├── PinIncorrect              CKR_PIN_INCORRECT             a person's PIN or code was wrong (never says which)
-    ├── PinLocked                 CKR_PIN_LOCKED                too many tries; retry_after says when
-    ├── PinInvalid                CKR_PIN_INVALID               a PIN that cannot be used as one
-    ├── CodeUsed                  CKR_PIN_EXPIRED               this one-time code was used before
-    ├── FactorsNotEnrolled        CKR_USER_PIN_NOT_INITIALIZED
-    ├── FactorsEnrolled           CKR_USER_ALREADY_LOGGED_IN    factors are set; changing them is another act
-    ├── ActivationRequired        CKR_USER_NOT_LOGGED_IN        a person's key asked to sign without activation
-    ├── ActivationInvalid         CKR_PIN_EXPIRED               used, expired, or for other digests or another key
-    ├── OwnerDestroyed            CKR_KEY_HANDLE_INVALID        the person's key was destroyed
-    └── WrappedKeyInvalid         CKR_WRAPPED_KEY_INVALID
+KeyStoreError
+├── KeyHandleInvalid          CKR_KEY_HANDLE_INVALID        no such key
+├── LabelExists               CKR_ATTRIBUTE_VALUE_INVALID   a key with this label is there already
+├── KeyDisabled               CKR_KEY_FUNCTION_NOT_PERMITTED
+├── MechanismInvalid          CKR_MECHANISM_INVALID         not for this key, or not known
+├── DataInvalid               CKR_DATA_INVALID              wrong length or kind of input
+├── SignatureInvalid          CKR_SIGNATURE_INVALID         a signature that was made does not verify
+├── TokenPinIncorrect         CKR_PIN_INCORRECT             an operator's PIN
+├── TokenPinLocked            CKR_PIN_LOCKED
+├── TokenNotInitialised       CKR_TOKEN_NOT_RECOGNIZED
+├── TokenAlreadyInitialised   CKR_SESSION_EXISTS
+├── NotLoggedIn               CKR_USER_NOT_LOGGED_IN
+├── TokenUnavailable          CKR_DEVICE_REMOVED            the key daemon does not answer
+├── PinIncorrect              CKR_PIN_INCORRECT             a person's PIN or code was wrong (never says which)
+├── PinLocked                 CKR_PIN_LOCKED                too many tries; retry_after says when
+├── PinInvalid                CKR_PIN_INVALID               a PIN that cannot be used as one
+├── CodeUsed                  CKR_PIN_EXPIRED               this one-time code was used before
+├── FactorsNotEnrolled        CKR_USER_PIN_NOT_INITIALIZED
+├── FactorsEnrolled           CKR_USER_ALREADY_LOGGED_IN    factors are set; changing them is another act
+├── ActivationRequired        CKR_USER_NOT_LOGGED_IN        a person's key asked to sign without activation
+├── ActivationInvalid         CKR_PIN_EXPIRED               used, expired, or for other digests or another key
+├── OwnerDestroyed            CKR_KEY_HANDLE_INVALID        the person's key was destroyed
+└── WrappedKeyInvalid         CKR_WRAPPED_KEY_INVALID
 """
 
 from __future__ import annotations

@@ -142,7 +142,7 @@ class Factors(Protocol):
     """A person's second factors. Secrets, steps and lock-out live in the token and are checked there."""
 
     def enrol(self, owner: str, pin: str) -> TotpEnrolment:
-        """Set the signing PIN (6 to 12 digits) and make a TOTP seed; pending until confirmed. Refused once confirmed."""
+        """Set the signing PIN (6 to 12 digits) and make a TOTP seed; pending until confirmed, then fixed."""
         ...
 
     def confirm(self, owner: str, totp: str) -> None:

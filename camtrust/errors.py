@@ -1,0 +1,49 @@
+"""What the roof refuses: settings, homes, commands.
+
+CamTrustError
+├── SettingsInvalid      a key that is unknown or a value that cannot be
+├── HomeRefused          a folder that is not a home of ours
+├── HomeMissing          a command that needs a home, and there is none
+├── KeysUnsupported      a key store address that this build cannot open
+├── ExampleOidRefused    production start-up with example policy OIDs
+└── DocumentsMissing     DEMO_PDFS names no folder with documents
+"""
+
+from __future__ import annotations
+
+from foundation.errors import CamTrustError, Kind
+
+
+class SettingsInvalid(CamTrustError):
+    code = "camtrust.settings_invalid"
+    kind = Kind.INVALID
+
+
+class HomeRefused(CamTrustError):
+    code = "camtrust.home_refused"
+    kind = Kind.INVALID
+
+
+class HomeMissing(CamTrustError):
+    code = "camtrust.home_missing"
+    kind = Kind.NOT_FOUND
+
+
+class KeysUnsupported(CamTrustError):
+    code = "camtrust.keys_unsupported"
+    kind = Kind.NOT_IMPLEMENTED
+
+
+class ExampleOidRefused(CamTrustError):
+    code = "camtrust.example_oid_refused"
+    kind = Kind.INVALID
+
+
+class DocumentsMissing(CamTrustError):
+    code = "camtrust.documents_missing"
+    kind = Kind.NOT_FOUND
+
+
+class HomeBusy(CamTrustError):
+    code = "camtrust.home_busy"
+    kind = Kind.CONFLICT

@@ -1,0 +1,129 @@
+"""``camtrust.toml``: one file, every key documented where it is declared, unknown keys refused.
+
+Any value can be overridden as ``CAMTRUST_SECTION__KEY``. With no file at all, everything runs embedded: SQLite, the
+emulated HSM as a child process, blobs in a folder, notices in an outbox, a simulated base registry.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from camtrust.errors import SettingsInvalid
+
+
+class Section(BaseModel):
+    """A section: frozen, and strict about its keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DatabaseSettings(Section):
+    """Where the services keep their state."""
+
+    url: Annotated[
+        str | None,
+        Field(description="SQLAlchemy URL; default: HOME/camtrust.sqlite", examples=["postgresql+psycopg://"]),
+    ] = None
+
+
+class KeySettings(Section):
+    """Where the private keys are."""
+
+    uri: Annotated[str, Field(description="'emulated:' or an RFC 7512 'pkcs11:…' URI")] = "emulated:"
+    pin_file: Annotated[
+        Path | None, Field(description="file with the services' PIN; default: HOME/hsm/pin (embedded only)")
+    ] = None
+
+
+class BlobSettings(Section):
+    """Where documents and published files are."""
+
+    url: Annotated[str | None, Field(description="a folder or 's3://bucket/prefix'; default: HOME/blobs")] = None
+
+
+class NotifySettings(Section):
+    """How people are told things."""
+
+    smtp: Annotated[str | None, Field(description="'smtp://host:port'; default: the outbox of the home")] = None
+
+
+class RegistrySettings(Section):
+    """The base registry of persons."""
+
+    url: Annotated[str | None, Field(description="X-Road REST address; default: the simulated registry")] = None
+    timeout_seconds: Annotated[float, Field(gt=0, le=60, description="how long we wait for an answer")] = 5.0
+
+
+class CaSettings(Section):
+    """The issuing CA."""
+
+    algorithm: Annotated[Literal["ec-p256", "ec-p384"], Field(description="key of the issuing and timestamping CA")] = (
+        "ec-p384"
+    )
+    crl_days: Annotated[int, Field(ge=1, le=30, description="validity of a CRL, in days")] = 7
+    ocsp_minutes: Annotated[int, Field(ge=5, le=1440, description="validity of an OCSP response, in minutes")] = 60
+
+
+class TrustSettings(Section):
+    """The trust bundle."""
+
+    bundle_days: Annotated[int, Field(ge=1, le=90, description="how long a verifier may rely on a bundle, in days")] = 7
+
+
+class Settings(BaseSettings):
+    """All settings, frozen."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="CAMTRUST_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        nested_model_default_partial_update=True,
+    )
+
+    public_url: Annotated[str, Field(description="origin of the services, as written into certificates")] = (
+        "http://127.0.0.1:8440"
+    )
+    specimen: Annotated[bool, Field(description="everything made says SPECIMEN; false refuses example policy OIDs")] = (
+        True
+    )
+    upload_mebibytes: Annotated[int, Field(ge=1, le=1024, description="largest document accepted, in MiB")] = 50
+    database: DatabaseSettings = DatabaseSettings()
+    keys: KeySettings = KeySettings()
+    blobs: BlobSettings = BlobSettings()
+    notify: NotifySettings = NotifySettings()
+    registry: RegistrySettings = RegistrySettings()
+    ca: CaSettings = CaSettings()
+    trust: TrustSettings = TrustSettings()
+
+    @classmethod
+    def settings_customise_sources(  # environment over file over defaults
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return env_settings, init_settings
+
+
+def load_settings(file: Path | None) -> Settings:
+    """Settings from a TOML file (None: defaults) and the environment. Raises SettingsInvalid, naming the key."""
+    values: dict[str, Any] = {}
+    if file is not None:
+        try:
+            values = tomllib.loads(file.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise SettingsInvalid(file=str(file), key="-", problem=str(error)) from error
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise SettingsInvalid(file=str(file or "-"), key=key, problem=first["msg"]) from None
