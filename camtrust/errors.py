@@ -47,3 +47,13 @@ class DocumentsMissing(CamTrustError):
 class HomeBusy(CamTrustError):
     code = "camtrust.home_busy"
     kind = Kind.CONFLICT
+
+
+class BackupUnusable(CamTrustError):
+    code = "camtrust.backup_unusable"
+    kind = Kind.INVALID
+
+
+class EmbeddedOnly(CamTrustError):
+    code = "camtrust.embedded_only"
+    kind = Kind.INVALID

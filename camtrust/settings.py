@@ -127,3 +127,19 @@ def load_settings(file: Path | None) -> Settings:
         first = error.errors(include_input=False, include_url=False)[0]
         key = ".".join(str(part) for part in first["loc"])
         raise SettingsInvalid(file=str(file or "-"), key=key, problem=first["msg"]) from None
+
+
+def reference() -> str:
+    """Every key as a Markdown table, for docs/operations.md (a test holds the page to it)."""
+    rows = ["| key | default | what |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        if isinstance(field.default, Section):
+            for key, inner in type(field.default).model_fields.items():
+                rows.append(f"| `{name}.{key}` | `{_shown(inner.default)}` | {inner.description} |")
+        else:
+            rows.append(f"| `{name}` | `{_shown(field.default)}` | {field.description} |")
+    return "\n".join(rows) + "\n"
+
+
+def _shown(value: object) -> str:
+    return "embedded" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

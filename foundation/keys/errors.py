@@ -74,6 +74,12 @@ class SignatureInvalid(KeyStoreError):
     code = "foundation.signature_invalid"
 
 
+class KeyUnextractable(KeyStoreError):
+    ckr = "CKR_KEY_UNEXTRACTABLE"
+    code = "foundation.key_unextractable"
+    kind = Kind.FORBIDDEN
+
+
 class TokenPinIncorrect(KeyStoreError):
     ckr = "CKR_PIN_INCORRECT"
     code = "foundation.token_pin_incorrect"
@@ -84,6 +90,18 @@ class TokenPinLocked(KeyStoreError):
     ckr = "CKR_PIN_LOCKED"
     code = "foundation.token_pin_locked"
     kind = Kind.THROTTLED
+
+
+class TokenPinInvalid(KeyStoreError):
+    ckr = "CKR_PIN_LEN_RANGE"
+    code = "foundation.token_pin_invalid"
+    kind = Kind.INVALID
+
+
+class TokenInUse(KeyStoreError):
+    ckr = "CKR_CANT_LOCK"
+    code = "foundation.token_in_use"
+    kind = Kind.CONFLICT
 
 
 class TokenNotInitialised(KeyStoreError):
@@ -168,3 +186,8 @@ class WrappedKeyInvalid(KeyStoreError):
     ckr = "CKR_WRAPPED_KEY_INVALID"
     code = "foundation.wrapped_key_invalid"
     kind = Kind.INVALID
+
+
+class AuditBroken(KeyStoreError):
+    ckr = "CKR_DEVICE_ERROR"
+    code = "foundation.token_audit_broken"

@@ -1,0 +1,54 @@
+"""The services' database: every room's tables, and the migrations that make them."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import MetaData
+
+import ekyc.store
+import foundation.db.audit
+import foundation.http.idempotency
+import identity.store
+import issuing_ca.store
+import signing.store
+from foundation.db.engine import Database
+
+
+def all_metadata() -> tuple[MetaData, ...]:
+    """The tables of every room, in the order they are made."""
+    return (
+        foundation.db.audit.metadata,
+        foundation.http.idempotency.metadata,
+        identity.store.metadata,
+        issuing_ca.store.metadata,
+        ekyc.store.metadata,
+        signing.store.metadata,
+    )
+
+
+def upgrade(database: Database) -> None:
+    """Bring the database to the newest schema; does nothing when it is there already."""
+    with database.engine.connect() as connection, connection.begin():
+        if database.dialect == "postgresql":
+            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(840083084)")  # one migration at a time
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def revisions(database: Database) -> tuple[str | None, str | None]:
+    """The revision that the database has, and the newest that this build knows."""
+    with database.engine.connect() as connection:
+        current = MigrationContext.configure(connection).get_current_revision()
+    return current, ScriptDirectory.from_config(_config()).get_current_head()
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(files("camtrust").joinpath("migrations")).replace("%", "%%"))
+    return config

@@ -1,0 +1,1 @@
+"""Database migrations, for all rooms in one line of revisions."""

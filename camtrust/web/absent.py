@@ -1,0 +1,38 @@
+"""What the contract names and this build does not have: it answers 501, so that absence is said and not imitated.
+
+A router that is built takes its path before this one does; then its line here goes.
+"""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Depends
+
+from foundation.errors import NotImplementedYet
+from foundation.http.guard import public
+
+ABSENT = (
+    "/acme/directory",
+    "/.well-known/est/{path:path}",
+    "/.well-known/cmp",
+    "/log/checkpoint",
+    "/log/tile/{path:path}",
+    "/.well-known/openid-configuration",
+    "/oauth2/{path:path}",
+    "/csc/v1/{path:path}",
+    "/csc/v2/{path:path}",
+    "/trust/list.xml",
+)
+
+_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+
+
+def create_router() -> APIRouter:
+    """Every absent path, for every method."""
+    router = APIRouter(include_in_schema=False, dependencies=[Depends(public)])
+    for path in ABSENT:
+        router.add_api_route(path, _absent, methods=_METHODS, name=f"absent {path}")
+    return router
+
+
+def _absent() -> None:
+    raise NotImplementedYet

@@ -1,0 +1,76 @@
+"""For whoever keeps the service running: alive, ready, and how much it does."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+
+from fastapi import APIRouter, Depends, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+
+from foundation.errors import CamTrustError
+from foundation.http.guard import public
+from foundation.http.metrics import CONTENT_TYPE, RequestMetrics
+from foundation.http.problems import log_failure
+from foundation.http.trace import current_trace_id
+
+LOG = logging.getLogger("camtrust.readiness")
+
+Check = Callable[[], None]
+"""Returns when its part works; raises when it does not."""
+
+
+class Health(BaseModel):
+    """The process answers."""
+
+    status: str
+
+
+class Readiness(BaseModel):
+    """Each part: ``ok``, or the code of what is wrong with it. ``emulated`` parts stand in for real ones."""
+
+    status: str
+    checks: dict[str, str]
+    emulated: list[str]
+    specimen: bool
+
+
+def create_router(
+    checks: Mapping[str, Check], emulated: Sequence[str], specimen: bool, metrics: RequestMetrics
+) -> APIRouter:
+    """``/healthz``, ``/readyz``, ``/metrics``."""
+    router = APIRouter(tags=["operations"], dependencies=[Depends(public)])
+
+    @router.get("/healthz")
+    def healthz() -> Health:
+        """The process is up. Says nothing about what it needs."""
+        return Health(status="ok")
+
+    @router.get("/readyz", response_model=Readiness, responses={503: {"model": Readiness}})
+    def readyz() -> JSONResponse:
+        """Everything that the service needs works: 200, or else 503 with what does not."""
+        outcome = {name: _outcome(check) for name, check in checks.items()}
+        ready = all(result == "ok" for result in outcome.values())
+        readiness = Readiness(
+            status="ready" if ready else "not-ready", checks=outcome, emulated=list(emulated), specimen=specimen
+        )
+        return JSONResponse(readiness.model_dump(), status_code=200 if ready else 503)
+
+    @router.get("/metrics", response_class=Response, responses={200: {"content": {CONTENT_TYPE: {}}}})
+    def read_metrics() -> Response:
+        """Requests by method, route and status since this process began, for Prometheus."""
+        return Response(metrics.text(), media_type=CONTENT_TYPE)
+
+    return router
+
+
+def _outcome(check: Check) -> str:
+    try:
+        check()
+    except CamTrustError as error:
+        return error.code
+    except Exception as failure:  # a readiness probe answers, whatever is broken
+        log_failure(failure, current_trace_id.get(), event="readiness.failed")
+        return "failed"
+    return "ok"

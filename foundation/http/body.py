@@ -1,0 +1,81 @@
+"""How much a request may bring: counted while it comes, whatever its headers say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from foundation.http.errors import BodyTooLarge, Carried
+from foundation.http.problems import Problems
+
+DEFAULT_LIMIT = 1024 * 1024
+
+
+class BodyLimit:
+    """ASGI middleware: refuses bodies over ``limit`` octets, or over that of the longest matching prefix in ``larger``.
+
+    A request that announces too much is refused before it is read; one that announces nothing (chunked) or too little
+    is cut off at the limit. Either way the answer is 413 and the connection is closed.
+    """
+
+    def __init__(
+        self, app: ASGIApp, problems: Problems, limit: int = DEFAULT_LIMIT, larger: Mapping[str, int] | None = None
+    ) -> None:
+        self._app = app
+        self._problems = problems
+        self._limit = limit
+        self._larger = sorted((larger or {}).items(), key=lambda item: len(item[0]), reverse=True)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        limit = self._limit_for(scope["path"])
+        if _announced(scope) > limit:
+            await self._refuse(limit, scope, receive, send)
+            return
+        taken, exceeded, started = 0, False, False
+
+        async def counted() -> Message:
+            nonlocal taken, exceeded
+            message = await receive()
+            if message["type"] == "http.request":
+                taken += len(message.get("body", b""))
+                if taken > limit:
+                    exceeded = True
+                    raise Carried(BodyTooLarge(limit), 413)
+            return message
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            if exceeded and not started:
+                return  # whatever the application made of the cut-off body, the answer is ours, below
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, counted, watched)
+        except Carried:
+            if not exceeded:
+                raise
+        if exceeded and not started:
+            await self._refuse(limit, scope, receive, send)
+
+    def _limit_for(self, path: str) -> int:
+        for prefix, limit in self._larger:
+            if path == prefix or path.startswith(prefix.rstrip("/") + "/"):
+                return limit
+        return self._limit
+
+    async def _refuse(self, limit: int, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self._problems.answer(scope, BodyTooLarge(limit))
+        response.headers["Connection"] = "close"
+        await response(scope, receive, send)
+
+
+def _announced(scope: Scope) -> int:
+    for name, value in scope["headers"]:
+        if name == b"content-length":
+            return int(value) if value.isdigit() else 0
+    return 0

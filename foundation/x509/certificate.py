@@ -1,0 +1,215 @@
+"""Certificates from profile and values: pure, the same input always gives the same to-be-signed bytes.
+
+Extensions come from the profile alone (`foundation.x509.profile`), in one fixed order; nothing is taken from a request.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.types import (
+    CertificateIssuerPrivateKeyTypes,
+    CertificateIssuerPublicKeyTypes,
+    CertificatePublicKeyTypes,
+)
+from cryptography.x509.oid import AuthorityInformationAccessOID
+
+from foundation.x509 import der, oids
+from foundation.x509.algorithms import key_algorithm, signature_hash, throwaway_key, verify
+from foundation.x509.errors import ProfileMismatch
+from foundation.x509.names import name_pairs
+from foundation.x509.profile import KeyUsageRule, PoliciesRule, Profile, QcStatementsRule
+
+
+@dataclass(frozen=True)
+class Urls:
+    """Where status, issuer certificate and CRL are found; those that the profile asks for must be there."""
+
+    ocsp: str | None = None
+    issuer: str | None = None
+    crl: str | None = None
+
+
+@dataclass(frozen=True)
+class CertificateInput:
+    """Everything that goes into a certificate. Times are aware, whole seconds, and both count (RFC 5280 §4.1.2.5).
+
+    ``issuer_key_identifier`` is the SKI of the issuer's certificate where that was not made by RFC 7093 method 1.
+    """
+
+    profile: Profile
+    subject: x509.Name
+    public_key: CertificatePublicKeyTypes
+    serial: int
+    not_before: datetime
+    not_after: datetime
+    issuer_name: x509.Name
+    issuer_public_key: CertificateIssuerPublicKeyTypes
+    urls: Urls = Urls()
+    san: tuple[x509.GeneralName, ...] = ()
+    issuer_key_identifier: bytes | None = None
+
+
+def key_identifier(public_key: CertificatePublicKeyTypes) -> bytes:
+    """RFC 7093 §2 method 1: the leftmost 160 bits of SHA-256 over the subjectPublicKey bits."""
+    spki = public_key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    bits = der.children(spki)[1]
+    _, start, end = der.read(bits)
+    return hashlib.sha256(bits[start + 1 : end]).digest()[:20]  # without the octet that counts unused bits
+
+
+def extensions(given: CertificateInput) -> tuple[tuple[x509.ExtensionType, bool], ...]:
+    """The extensions and their criticality that the profile wants for this input; ProfileMismatch for a missing URL."""
+    profile, wanted = given.profile, list[tuple[x509.ExtensionType, bool]]()
+    if profile.authority_key_identifier:
+        identifier = given.issuer_key_identifier or key_identifier(given.issuer_public_key)
+        wanted.append((x509.AuthorityKeyIdentifier(identifier, None, None), False))
+    wanted.append((x509.SubjectKeyIdentifier(key_identifier(given.public_key)), False))
+    wanted.append((_key_usage(profile.key_usage), True))
+    if profile.policies:
+        wanted.append((_policies(profile.policies), False))
+    if given.san:
+        wanted.append((x509.SubjectAlternativeName(given.san), False))
+    if profile.basic_constraints.ca:
+        wanted.append((x509.BasicConstraints(True, profile.basic_constraints.path_length), True))
+    if rule := profile.extended_key_usage:
+        wanted.append((x509.ExtendedKeyUsage(rule.oids), rule.critical))
+    if profile.crl_distribution_points:
+        point = x509.DistributionPoint([_uri(profile, "crl", given.urls.crl)], None, None, None)
+        wanted.append((x509.CRLDistributionPoints([point]), False))
+    if access := profile.authority_information_access:
+        methods = []
+        if access.ocsp:
+            methods.append((AuthorityInformationAccessOID.OCSP, _uri(profile, "ocsp", given.urls.ocsp)))
+        if access.issuer:
+            methods.append((AuthorityInformationAccessOID.CA_ISSUERS, _uri(profile, "issuer", given.urls.issuer)))
+        wanted.append((x509.AuthorityInformationAccess([x509.AccessDescription(*method) for method in methods]), False))
+    if profile.qc_statements:
+        wanted.append((qc_statements(profile.qc_statements), False))
+    if profile.ocsp_nocheck:
+        wanted.append((x509.OCSPNoCheck(), False))
+    return tuple(wanted)
+
+
+def certificate_builder(given: CertificateInput) -> x509.CertificateBuilder:
+    """The to-be-signed certificate; ProfileMismatch where what is given does not fit the profile."""
+    _check(given)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(given.subject)
+        .issuer_name(given.issuer_name)
+        .public_key(given.public_key)
+        .serial_number(given.serial)
+        .not_valid_before(given.not_before)
+        .not_valid_after(given.not_after)
+    )
+    for extension, critical in extensions(given):
+        builder = builder.add_extension(extension, critical)
+    return builder
+
+
+def sign_certificate(builder: x509.CertificateBuilder, key: CertificateIssuerPrivateKeyTypes) -> x509.Certificate:
+    """Sign with the hash that goes with the key, and verify afterwards; SignatureWrong when the token gave nonsense."""
+    certificate = builder.sign(key, signature_hash(key.public_key()))
+    verify(key.public_key(), certificate.signature, certificate.tbs_certificate_bytes)
+    return certificate
+
+
+def throwaway_sign(
+    builder: x509.CertificateBuilder, like_public_key: CertificateIssuerPublicKeyTypes
+) -> x509.Certificate:
+    """The same to-be-signed bytes under a throwaway key of the issuer key's algorithm: to lint before signing."""
+    key = throwaway_key(key_algorithm(like_public_key))
+    return builder.sign(key, signature_hash(like_public_key))
+
+
+def _check(given: CertificateInput) -> None:
+    profile = given.profile
+    _check_subject(profile, given.subject)
+    if key_algorithm(given.public_key) not in profile.key.algorithms:
+        raise ProfileMismatch(profile=profile.name, reason=f"a key of {key_algorithm(given.public_key)}")
+    if key_algorithm(given.issuer_public_key) not in profile.signature.algorithms:
+        raise ProfileMismatch(profile=profile.name, reason=f"an issuer with {key_algorithm(given.issuer_public_key)}")
+    for moment in (given.not_before, given.not_after):
+        if moment.tzinfo is None or moment.microsecond or moment != moment.astimezone(UTC):
+            raise ProfileMismatch(profile=profile.name, reason="a time that is not UTC in whole seconds")
+    if not given.not_before < given.not_after:
+        raise ProfileMismatch(profile=profile.name, reason="it would end before it begins")
+    if given.not_after >= given.not_before + profile.validity.maximum:
+        raise ProfileMismatch(profile=profile.name, reason=f"a validity of more than {profile.validity.max_days} days")
+    if not 0 < given.serial < 1 << 159 or given.serial.bit_length() < 64:
+        raise ProfileMismatch(profile=profile.name, reason="a serial number out of range")
+    presence = profile.subject_alternative_name.presence if profile.subject_alternative_name else "absent"
+    if bool(given.san) != (presence == "required") and presence != "optional":
+        raise ProfileMismatch(profile=profile.name, reason=f"a subject alternative name is {presence}")
+
+
+def _check_subject(profile: Profile, subject: x509.Name) -> None:
+    pairs = name_pairs(subject)
+    names = [attribute for attribute, _ in pairs]
+    order = [attribute for attribute in profile.subject.order if attribute in names]
+    if names != order:
+        raise ProfileMismatch(
+            profile=profile.name, reason="subject attributes that it does not have, or in another order"
+        )
+    for attribute in profile.subject.order:
+        if attribute not in names and attribute not in profile.subject.optional:
+            raise ProfileMismatch(profile=profile.name, reason=f"no {attribute} in the subject")
+    values = dict(pairs)
+    for attribute, value in profile.subject.fixed.items():
+        if attribute in values and values[attribute] != value:
+            raise ProfileMismatch(profile=profile.name, reason=f"another {attribute} than the fixed one")
+    if profile.specimen and not says_specimen(subject):
+        raise ProfileMismatch(profile=profile.name, reason="a subject that does not say SPECIMEN")
+
+
+def says_specimen(name: x509.Name) -> bool:
+    """Whether O or CN carries the word SPECIMEN, so that nobody takes it for a real one."""
+    return any("SPECIMEN" in value for attribute, value in name_pairs(name) if attribute in ("O", "CN"))
+
+
+def _key_usage(rule: KeyUsageRule) -> x509.KeyUsage:
+    bits = set(rule.bits)
+    return x509.KeyUsage(
+        digital_signature="digitalSignature" in bits,
+        content_commitment="nonRepudiation" in bits,
+        key_encipherment="keyEncipherment" in bits,
+        data_encipherment="dataEncipherment" in bits,
+        key_agreement="keyAgreement" in bits,
+        key_cert_sign="keyCertSign" in bits,
+        crl_sign="cRLSign" in bits,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _policies(rule: PoliciesRule) -> x509.CertificatePolicies:
+    qualifiers: list[str | x509.UserNotice] | None = [rule.cps_uri] if rule.cps_uri else None
+    return x509.CertificatePolicies(
+        [x509.PolicyInformation(x509.ObjectIdentifier(oid), qualifiers) for oid in rule.oids]
+    )
+
+
+def _uri(profile: Profile, what: str, address: str | None) -> x509.UniformResourceIdentifier:
+    if address is None or not address.startswith(("http://", "https://")):
+        raise ProfileMismatch(profile=profile.name, reason=f"no {what} address, which its certificates name")
+    return x509.UniformResourceIdentifier(address)
+
+
+def qc_statements(rule: QcStatementsRule) -> x509.UnrecognizedExtension:
+    """QCStatements (RFC 3739 §3.2.6) with the statements of EN 319 412-5 §4 that the profile makes."""
+    statements = []
+    if rule.compliance:
+        statements.append(der.sequence([der.oid(oids.QC_COMPLIANCE)]))
+    if rule.sscd:
+        statements.append(der.sequence([der.oid(oids.QC_SSCD)]))
+    kind = oids.QC_TYPE_ESIGN if rule.type == "esign" else oids.QC_TYPE_ESEAL
+    statements.append(der.sequence([der.oid(oids.QC_TYPE), der.sequence([der.oid(kind)])]))
+    if rule.legislation:
+        countries = [der.tlv(0x13, country.encode("ascii")) for country in rule.legislation]
+        statements.append(der.sequence([der.oid(oids.QC_CC_LEGISLATION), der.sequence(countries)]))
+    return x509.UnrecognizedExtension(oids.QC_STATEMENTS, der.sequence(statements))

@@ -1,0 +1,50 @@
+"""Certification requests (PKCS#10, RFC 2986): a public key and the proof that its holder has the private one.
+
+What a request asks for in extensions is never taken: extensions come from the profile alone.
+"""
+
+from __future__ import annotations
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from foundation.x509.algorithms import key_algorithm, signature_hash
+from foundation.x509.errors import AlgorithmInvalid, CsrInvalid, SignatureWrong
+
+MAX_BYTES = 64 * 1024  # an ML-DSA-87 request in PEM is about 10 kB
+
+
+def read_csr(data: bytes) -> x509.CertificateSigningRequest:
+    """One request, PEM or DER, whose signature proves possession of its key (RFC 2986 §3).
+
+    CsrInvalid for what is not one, is too long, has a key of an algorithm that we do not certify, or does not prove it.
+    """
+    if len(data) > MAX_BYTES:
+        raise CsrInvalid(reason="it is too long")
+    try:
+        if data[:1] == b"\x30":
+            request = x509.load_der_x509_csr(data)
+        else:
+            if data.count(b"-----BEGIN") != 1:
+                raise CsrInvalid(reason="it does not hold exactly one request")
+            request = x509.load_pem_x509_csr(data)
+        key_algorithm(request.public_key())
+        proven = request.is_signature_valid
+    except (ValueError, UnsupportedAlgorithm, TypeError):
+        raise CsrInvalid(reason="it cannot be read") from None
+    except AlgorithmInvalid as error:
+        raise CsrInvalid(reason=f"its key is of a kind that is not certified: {error.params['what']}") from None
+    if not proven:
+        raise CsrInvalid(reason="its signature does not prove possession of the key")
+    return request
+
+
+def build_csr(subject: x509.Name, key: CertificateIssuerPrivateKeyTypes) -> bytes:
+    """A request as PEM, signed with the key (a handle will do); SignatureWrong when what came back does not verify."""
+    builder = x509.CertificateSigningRequestBuilder().subject_name(subject)
+    request = builder.sign(key, signature_hash(key.public_key()))
+    if not request.is_signature_valid:
+        raise SignatureWrong
+    return request.public_bytes(Encoding.PEM)

@@ -1,0 +1,109 @@
+"""A person's second factors: what a PIN may be, what is kept of it, and whether a try was right. Pure.
+
+One sealed record per owner holds PIN verifier, TOTP seed, last step used and wrong tries: whoever edits a field breaks
+the seal. TOTP is RFC 6238 with 30 s steps, 6 digits, SHA-1 (what authenticator apps speak); a step is used once (§5.2).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from enum import Enum
+from hmac import compare_digest
+
+import pyotp
+
+from foundation.canonical import canonical_json
+from foundation.keys.errors import PinInvalid
+from hsm_emulation.lockout import wait_after
+from hsm_emulation.sealing import Cost, derive
+
+ISSUER = "CamTrust"
+_STEP = 30
+_ORDERS = ("0123456789" * 3, "9876543210" * 3, "1470258369", "3692580147", "2580", "0852", "159753", "357159")
+
+
+def check_pin(pin: str) -> None:
+    """PinInvalid unless it is 6 to 12 digits and not among those that are guessed first.
+
+    Refused: fewer than three different digits, runs up or down, keypad columns and diagonals, a repeated pattern
+    (123123), pairs in order (112233), a palindrome of a run (123321).
+    """
+    if not (6 <= len(pin) <= 12 and pin.isascii() and pin.isdigit()):
+        raise PinInvalid
+    half = pin[: (len(pin) + 1) // 2]
+    pairs = pin[::2] if pin[::2] == pin[1::2] else ""
+    candidates = [pin, pairs, half if pin == pin[::-1] else ""]
+    in_order = any(len(one) >= 3 and one in order for one in candidates for order in _ORDERS)
+    repeated = any(pin == (pin[:size] * len(pin))[: len(pin)] for size in range(1, len(pin) // 2 + 1))
+    if len(set(pin)) < 3 or in_order or repeated:
+        raise PinInvalid
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is kept of one person's factors; times in seconds since 1970, ``last_step`` in TOTP steps."""
+
+    pin_salt: str
+    pin_hash: str
+    seed: str
+    confirmed: bool = False
+    failures: int = 0
+    locked_until: int = 0
+    last_step: int = -1
+
+    def encode(self) -> bytes:
+        return canonical_json(asdict(self))
+
+    @staticmethod
+    def decode(data: bytes) -> Record:
+        return Record(**json.loads(data))
+
+    def failed(self, now: float) -> Record:
+        """After one more wrong try."""
+        failures = self.failures + 1
+        wait = wait_after(failures)
+        return replace(self, failures=failures, locked_until=int(now) + wait + 1 if wait else 0)
+
+    def succeeded(self, step: int) -> Record:
+        """After a right try with the code of ``step``, which is used up."""
+        return replace(self, failures=0, locked_until=0, last_step=step)
+
+    def provisioning_uri(self, owner: str) -> str:
+        """The ``otpauth://`` address that the authenticator app reads."""
+        return str(pyotp.TOTP(self.seed).provisioning_uri(name=owner, issuer_name=ISSUER))
+
+
+class Code(Enum):
+    """What a one-time code turned out to be."""
+
+    FRESH = "fresh"
+    USED = "used"
+    WRONG = "wrong"
+
+
+def new_record(pin: str, salt: bytes, seed: str, cost: Cost, pepper: bytes) -> Record:
+    """A record that is still to be confirmed. ``pepper`` is the person's key: without it no PIN can be searched for."""
+    return Record(salt.hex(), derive(pin, salt, cost, pepper).hex(), seed)
+
+
+def judge_code(record: Record, code: str, now: datetime) -> tuple[Code, int]:
+    """Compare with the steps before, at and after ``now``, all three every time; gives the step for a fresh code."""
+    totp = pyotp.TOTP(record.seed)
+    current = int(now.timestamp()) // _STEP
+    verdict, found = Code.WRONG, -1
+    for step in (current - 1, current, current + 1):
+        if compare_digest(str(totp.generate_otp(step)).encode(), code.encode()):
+            fresh = step > record.last_step
+            if fresh:
+                verdict, found = Code.FRESH, step
+            elif verdict is Code.WRONG:
+                verdict = Code.USED
+    return verdict, found
+
+
+def judge_pin(record: Record, pin: str, cost: Cost, pepper: bytes) -> bool:
+    """Whether the PIN is the one that was enrolled."""
+    made = derive(pin, bytes.fromhex(record.pin_salt), cost, pepper)
+    return compare_digest(made, bytes.fromhex(record.pin_hash))

@@ -1,0 +1,59 @@
+"""Settings of the issuing CA: frozen, unknown keys refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from foundation.keys.port import KeyAlgorithm
+
+
+class IssuingCaSettings(BaseModel):
+    """``[ca]`` in camtrust.toml. Durations are ISO 8601 or seconds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    public_url: Annotated[str, Field(pattern=r"^https?://[^\s?#]+$")] = "http://127.0.0.1:8440"
+    """Where relying parties reach us; goes into every certificate (AIA, CRL distribution point)."""
+
+    organisation: str = "SPECIMEN CamTrust"
+    """O of the certificates that the service makes for itself (OCSP responders, TSA units)."""
+
+    country: Annotated[str, Field(pattern=r"^[A-Z]{2}$")] = "KH"
+    mark: str | None = "SPECIMEN"
+    """Stands before every citizen's CN, so that no demo signature looks real; None in production."""
+
+    identifier_scheme: Annotated[str, Field(pattern=r"^[A-Z]{2}$")] = "CT"
+    """The two characters of the national scheme in the subject's serialNumber (EN 319 412-1 §5.1.3)."""
+
+    policies: Mapping[str, str] = {
+        "low": "2.999.116.1.1.1",
+        "substantial": "2.999.116.1.1.2",
+        "high": "2.999.116.1.1.3",
+    }
+    """Certificate policy by assurance level. 2.999 is the arc for examples."""
+
+    issuance_token_validity: timedelta = timedelta(minutes=10)
+
+    authority_algorithm: KeyAlgorithm = KeyAlgorithm.EC_P384
+    unit_algorithm: KeyAlgorithm = KeyAlgorithm.EC_P256
+    """Keys of OCSP responders and TSA units (RSA where CamDX members run X-Road before 7.6)."""
+
+    crl_validity: timedelta = timedelta(days=7)
+    crl_renew_after: timedelta = timedelta(days=1)
+
+    ocsp_validity: timedelta = timedelta(hours=1)
+    """nextUpdate - thisUpdate of an answer."""
+
+    ocsp_cache: timedelta = timedelta(minutes=5)
+    """How long a cache may keep an answer to a GET (RFC 5019 §6): shorter than its validity, so that revocation counts."""
+
+    responder_renew_before: timedelta = timedelta(days=7)
+    tsa_renew_before: timedelta = timedelta(days=90)
+
+    tsa_policy: str = "2.999.116.2.2"
+    tsa_accuracy: Annotated[int, Field(ge=1, le=60)] = 1
+    """Seconds."""

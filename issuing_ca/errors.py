@@ -1,0 +1,116 @@
+"""What the issuing CA refuses.
+
+CamTrustError
+├── DerInvalid              octets that are not the DER that was expected
+├── AuthorityUnknown        no authority of this name
+├── AuthorityExists         this authority has its certificate already
+├── AuthorityNotInstalled   its key is made, its certificate is not there yet
+├── AuthorityRefused        a certificate, chain or CRL handed to install; `rule` says which check
+├── ProfileUnknown          no profile of this name
+├── ProfileRefused          a profile that this door does not give, or that this authority does not sign
+├── RequestRefused          a request that cannot become a certificate; `field` says where
+├── KeyRefused              a public key that must not be certified; `rule` says which check
+├── KeyInUse                a public key that is certified for somebody else
+├── KeyNotTheirs            a key in the token that belongs to another owner
+├── IssuanceTokenInvalid    used, expired or never given
+├── IssuanceMismatch        what would be signed is not what was linted
+├── CertificateUnknown      no certificate with this serial number
+├── TransitionRefused       a status change that the certificate's state does not allow
+├── ReasonUnknown           not a reason of RFC 5280
+├── StatusStale             the root's CRL has expired: its subordinates' status cannot be told
+└── ClockUntrusted          the clock went back: no timestamp is given
+"""
+
+from __future__ import annotations
+
+from foundation.errors import CamTrustError, Kind
+
+
+class DerInvalid(CamTrustError):
+    code = "issuing_ca.der_invalid"
+    kind = Kind.INVALID
+
+
+class AuthorityUnknown(CamTrustError):
+    code = "issuing_ca.authority_unknown"
+    kind = Kind.NOT_FOUND
+
+
+class AuthorityExists(CamTrustError):
+    code = "issuing_ca.authority_exists"
+    kind = Kind.CONFLICT
+
+
+class AuthorityNotInstalled(CamTrustError):
+    code = "issuing_ca.authority_not_installed"
+    kind = Kind.UNAVAILABLE
+
+
+class AuthorityRefused(CamTrustError):
+    code = "issuing_ca.authority_refused"
+    kind = Kind.INVALID
+
+
+class ProfileUnknown(CamTrustError):
+    code = "issuing_ca.profile_unknown"
+    kind = Kind.INVALID
+
+
+class ProfileRefused(CamTrustError):
+    code = "issuing_ca.profile_refused"
+    kind = Kind.FORBIDDEN
+
+
+class RequestRefused(CamTrustError):
+    code = "issuing_ca.request_refused"
+    kind = Kind.INVALID
+
+
+class KeyRefused(CamTrustError):
+    code = "issuing_ca.key_refused"
+    kind = Kind.INVALID
+
+
+class KeyInUse(CamTrustError):
+    code = "issuing_ca.key_in_use"
+    kind = Kind.CONFLICT
+
+
+class KeyNotTheirs(CamTrustError):
+    code = "issuing_ca.key_not_theirs"
+    kind = Kind.FORBIDDEN
+
+
+class IssuanceTokenInvalid(CamTrustError):
+    code = "issuing_ca.issuance_token_invalid"
+    kind = Kind.CONFLICT
+
+
+class IssuanceMismatch(CamTrustError):
+    code = "issuing_ca.issuance_mismatch"
+    kind = Kind.INTERNAL
+
+
+class CertificateUnknown(CamTrustError):
+    code = "issuing_ca.certificate_unknown"
+    kind = Kind.NOT_FOUND
+
+
+class TransitionRefused(CamTrustError):
+    code = "issuing_ca.transition_refused"
+    kind = Kind.CONFLICT
+
+
+class ReasonUnknown(CamTrustError):
+    code = "issuing_ca.reason_unknown"
+    kind = Kind.INVALID
+
+
+class StatusStale(CamTrustError):
+    code = "issuing_ca.status_stale"
+    kind = Kind.UNAVAILABLE
+
+
+class ClockUntrusted(CamTrustError):
+    code = "issuing_ca.clock_untrusted"
+    kind = Kind.UNAVAILABLE

@@ -1,0 +1,183 @@
+"""OCSP messages as octets (RFC 6960 §4): a strict reader of requests, a writer of responses. Pure.
+
+The writer echoes the CertID that was asked octet by octet, whichever way its hash algorithm was written; the builder of
+`cryptography` rewrites it. Where both can express a response they give the same octets (a test holds this).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from foundation.x509 import der
+from issuing_ca import der_reader
+from issuing_ca.errors import DerInvalid
+from issuing_ca.signer import Signer
+
+MAX_REQUEST = 10 * 1024
+MAX_ASKED = 20  # certificates in one request
+
+SHA1, SHA256 = "1.3.14.3.2.26", "2.16.840.1.101.3.4.2.1"
+_HASHES = {der.oid(SHA1): "sha1", der.oid(SHA256): "sha256"}
+_NONCE = der.oid("1.3.6.1.5.5.7.48.1.2")
+_BASIC = der.oid("1.3.6.1.5.5.7.48.1.1")
+_NULL = b"\x05\x00"
+
+
+class ResponseStatus(IntEnum):
+    """OCSPResponseStatus (RFC 6960 §4.2.1)."""
+
+    SUCCESSFUL = 0
+    MALFORMED_REQUEST = 1
+    INTERNAL_ERROR = 2
+    TRY_LATER = 3
+    UNAUTHORIZED = 6
+
+
+@dataclass(frozen=True)
+class CertId:
+    """Which certificate is asked about; ``hash`` is None where we do not know the algorithm, ``whole`` is echoed."""
+
+    hash: str | None
+    issuer_name_hash: bytes
+    issuer_key_hash: bytes
+    serial: int
+    whole: bytes
+
+
+@dataclass(frozen=True)
+class OcspRequest:
+    """A request: what is asked, and the nonce (1 to 128 octets) if there is one."""
+
+    asked: tuple[CertId, ...]
+    nonce: bytes | None
+
+
+@dataclass(frozen=True)
+class CertStatus:
+    """What is answered about one certificate: good when neither unknown nor revoked."""
+
+    unknown: bool = False
+    revoked_at: datetime | None = None
+    reason: int | None = None
+
+
+def read_request(data: bytes) -> OcspRequest:
+    """An OCSPRequest in DER. Its signature, if any, is not looked at: anybody may ask.
+
+    Raises DerInvalid for anything else, for more than `MAX_ASKED` certificates, for a nonce of a length that RFC 9654
+    §2.1 refuses, and for a critical extension that we do not know.
+    """
+    if len(data) > MAX_REQUEST:
+        raise DerInvalid
+    outer = der_reader.read_all(der_reader.read_one(data, der_reader.SEQUENCE).content)
+    if not 1 <= len(outer) <= 2 or outer[0].tag != der_reader.SEQUENCE or any(part.tag != 0xA0 for part in outer[1:]):
+        raise DerInvalid
+    parts = list(der_reader.read_all(outer[0].content))
+    if parts and parts[0].tag == 0xA0:
+        version = der_reader.read_one(parts.pop(0).content, der_reader.INTEGER)
+        if der_reader.read_integer(version) != 0:
+            raise DerInvalid
+    if parts and parts[0].tag == 0xA1:
+        parts.pop(0)  # requestorName says nothing to us
+    if not parts or parts[0].tag != der_reader.SEQUENCE:
+        raise DerInvalid
+    requests = der_reader.read_all(parts.pop(0).content)
+    extensions: tuple[der_reader.Extension, ...] = ()
+    if parts and parts[0].tag == 0xA2:
+        extensions = der_reader.read_extensions(parts.pop(0).content)
+    if parts or not 1 <= len(requests) <= MAX_ASKED:
+        raise DerInvalid
+    return OcspRequest(tuple(_request(request) for request in requests), _nonce(extensions))
+
+
+def _request(element: der_reader.Element) -> CertId:
+    parts = der_reader.read_all(element.content) if element.tag == der_reader.SEQUENCE else ()
+    if not 1 <= len(parts) <= 2 or parts[0].tag != der_reader.SEQUENCE:
+        raise DerInvalid
+    if len(parts) == 2 and parts[1].tag != 0xA0:
+        raise DerInvalid
+    if len(parts) == 2 and any(one.critical for one in der_reader.read_extensions(parts[1].content)):
+        raise DerInvalid
+    fields = der_reader.read_all(parts[0].content)
+    tags = tuple(field.tag for field in fields)
+    if tags != (der_reader.SEQUENCE, der_reader.OCTET_STRING, der_reader.OCTET_STRING, der_reader.INTEGER):
+        raise DerInvalid
+    algorithm = der_reader.read_all(fields[0].content)
+    if not 1 <= len(algorithm) <= 2 or algorithm[0].tag != der_reader.OID:
+        raise DerInvalid
+    plain = len(algorithm) == 1 or algorithm[1].whole == _NULL
+    return CertId(
+        hash=_HASHES.get(algorithm[0].whole) if plain else None,
+        issuer_name_hash=fields[1].content,
+        issuer_key_hash=fields[2].content,
+        serial=der_reader.read_integer(fields[3]),
+        whole=parts[0].whole,
+    )
+
+
+def _nonce(extensions: Sequence[der_reader.Extension]) -> bytes | None:
+    nonce = None
+    for extension in extensions:
+        if der.tlv(der.OID, extension.oid) == _NONCE:
+            nonce = der_reader.read_one(extension.value, der_reader.OCTET_STRING).content
+            if not 1 <= len(nonce) <= 128:
+                raise DerInvalid
+        elif extension.critical:
+            raise DerInvalid
+    return nonce
+
+
+def error_response(status: ResponseStatus) -> bytes:
+    """An OCSPResponse without content, which nobody signs."""
+    return der.sequence([der.enumerated(status)])
+
+
+class ResponseWriter:
+    """Writes successful responses of one responder, whose certificate goes along; SHA-1 of its key names it."""
+
+    def __init__(self, responder: x509.Certificate, signer: Signer) -> None:
+        self.not_before, self.not_after = responder.not_valid_before_utc, responder.not_valid_after_utc
+        # RFC 6960 §4.2.1: KeyHash is SHA-1
+        key_hash = x509.SubjectKeyIdentifier.from_public_key(signer.public_key).digest
+        self._responder_id = der.tlv(0xA2, der.octet_string(key_hash))
+        self._certificates = der.explicit(0, der.sequence([responder.public_bytes(Encoding.DER)]))
+        self._signer = signer
+
+    def write(
+        self,
+        answers: Sequence[tuple[CertId, CertStatus]],
+        produced_at: datetime,
+        this_update: datetime,
+        next_update: datetime,
+        nonce: bytes | None,
+    ) -> bytes:
+        """A signed OCSPResponse; times in UTC and whole seconds."""
+        times = der.generalized_time(this_update) + der.explicit(0, der.generalized_time(next_update))
+        singles = [der.sequence((cert_id.whole, _status(status), times)) for cert_id, status in answers]
+        parts = [self._responder_id, der.generalized_time(produced_at), der.sequence(singles)]
+        if nonce is not None:
+            extension = der.sequence((_NONCE, der.octet_string(der.octet_string(nonce))))
+            parts.append(der.explicit(1, der.sequence([extension])))
+        data = der.sequence(parts)
+        basic = der.sequence(
+            (data, self._signer.algorithm, der.bit_string(self._signer.sign(data)), self._certificates)
+        )
+        content = der.explicit(0, der.sequence((_BASIC, der.octet_string(basic))))
+        return der.sequence((der.enumerated(ResponseStatus.SUCCESSFUL), content))
+
+
+def _status(status: CertStatus) -> bytes:
+    if status.unknown:
+        return b"\x82\x00"
+    if status.revoked_at is None:
+        return b"\x80\x00"
+    parts = der.generalized_time(status.revoked_at)
+    if status.reason:
+        parts += der.explicit(0, der.enumerated(status.reason))
+    return der.tlv(0xA1, parts)

@@ -1,0 +1,309 @@
+"""The issuing CA's repository, the same on SQLite and PostgreSQL. Its tables stand in `issuing_ca.tables`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from foundation.db.engine import compare_and_set
+from issuing_ca.errors import AuthorityUnknown, CertificateUnknown, KeyInUse
+from issuing_ca.model import AuthorityKind, CertificateRecord, CertificateState, Orphan, Reason, StatusEntry
+from issuing_ca.tables import authorities, certificates, crls, metadata, public_keys, units
+__all__ = ["metadata"]
+
+
+@dataclass(frozen=True)
+class StoredCrl:
+    """A CRL as it was published; ``covers`` counts the status changes that are in it."""
+
+    number: int
+    this_update: datetime
+    next_update: datetime
+    covers: int
+    crl: bytes
+
+
+@dataclass(frozen=True)
+class StoredUnit:
+    """A key of the service's own with its certificate."""
+
+    generation: int
+    key_id: str
+    serial: str
+    not_after: datetime
+
+
+# --- authorities --------------------------------------------------------------------------------------------------
+
+
+def authority_row(connection: Connection, name: str, *, lock: bool = False) -> Row[Any]:
+    """One authority; with ``lock`` its row is held to the end of the unit of work. Raises AuthorityUnknown."""
+    query = select(authorities).where(authorities.c.name == name)
+    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+    if row is None:
+        raise AuthorityUnknown(name=name)
+    return row
+
+
+def authority_names(connection: Connection) -> tuple[str, ...]:
+    """Every installed authority, oldest first."""
+    query = select(authorities.c.name).where(authorities.c.certificate.is_not(None)).order_by(authorities.c.created_at)
+    return tuple(connection.execute(query).scalars())
+
+
+def add_authority(
+    connection: Connection, name: str, kind: AuthorityKind, key_id: str, request: bytes, at: datetime
+) -> None:
+    """A new authority that waits for its certificate."""
+    connection.execute(
+        insert(authorities).values(
+            name=name, kind=kind.value, key_id=key_id, request=request, crl_number=0, status_changes=0, created_at=at
+        )
+    )
+
+
+def install_authority(connection: Connection, name: str, certificate: bytes, chain: bytes, at: datetime) -> None:
+    """Give a waiting authority its certificate, once."""
+    compare_and_set(
+        connection,
+        authorities,
+        and_(authorities.c.name == name, authorities.c.certificate.is_(None)),
+        {"certificate": certificate, "chain": chain, "installed_at": at},
+    )
+
+
+def count_status_change(connection: Connection, authority: str) -> None:
+    """Say that the authority's CRL no longer tells everything."""
+    compare_and_set(
+        connection,
+        authorities,
+        authorities.c.name == authority,
+        {"status_changes": authorities.c.status_changes + 1},
+    )
+
+
+# --- certificates -------------------------------------------------------------------------------------------------
+
+
+def claim_public_key(connection: Connection, digest: str, owner: str) -> None:
+    """Note whose public key this is. Raises KeyInUse for another owner's, or a compromised one; races too."""
+    known = connection.execute(select(public_keys).where(public_keys.c.digest == digest)).one_or_none()
+    if known is None:
+        try:
+            with connection.begin_nested():
+                connection.execute(insert(public_keys).values(digest=digest, owner=owner, compromised=False))
+            return
+        except IntegrityError:
+            known = connection.execute(select(public_keys).where(public_keys.c.digest == digest)).one()
+    if known.owner != owner or known.compromised:
+        raise KeyInUse
+
+
+def mark_compromised(connection: Connection, serial: str) -> None:
+    """The public key of this certificate is never certified again."""
+    digest = select(certificates.c.public_key_digest).where(certificates.c.serial == serial).scalar_subquery()
+    connection.execute(update(public_keys).where(public_keys.c.digest == digest).values(compromised=True))
+
+
+def add_certificate(connection: Connection, values: Mapping[str, Any]) -> None:
+    """Reserve a serial number with its intent."""
+    connection.execute(insert(certificates).values(dict(values)))
+
+
+def certificate(connection: Connection, serial: str, *, lock: bool = False) -> CertificateRecord:
+    """One record. Raises CertificateUnknown."""
+    query = select(certificates).where(certificates.c.serial == serial)
+    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+    if row is None:
+        raise CertificateUnknown
+    return _record(row)
+
+
+def prepared_row(connection: Connection, serial: str) -> Row[Any] | None:
+    """The row that an issuance token names, held to the end of the unit of work."""
+    query = select(certificates).where(certificates.c.serial == serial).with_for_update()
+    return connection.execute(query).one_or_none()
+
+
+def move(connection: Connection, serial: str, before: CertificateState, after: CertificateState, **values: Any) -> None:
+    """A transition, by compare-and-set. Raises StaleWrite."""
+    compare_and_set(
+        connection,
+        certificates,
+        and_(certificates.c.serial == serial, certificates.c.state == before.value),
+        {"state": after.value, **values},
+    )
+
+
+def status(connection: Connection, authority: str, serial: str) -> StatusEntry | None:
+    """What OCSP tells about a serial number; None where this authority has none such."""
+    columns = (certificates.c.state, certificates.c.revoked_at, certificates.c.reason)
+    row = connection.execute(
+        select(*columns).where(certificates.c.serial == serial, certificates.c.authority == authority)
+    ).one_or_none()
+    if row is None:
+        return None
+    return StatusEntry(CertificateState(row.state), row.revoked_at, Reason(row.reason) if row.reason else None)
+
+
+def revoked(connection: Connection, authority: str) -> Iterator[tuple[int, datetime, Reason, datetime | None]]:
+    """The entries of an authority's CRL, in the order of their serial numbers."""
+    table = certificates.c
+    query = (
+        select(table.serial, table.revoked_at, table.reason, table.invalidity_at)
+        .where(
+            table.authority == authority,
+            table.state.in_((CertificateState.REVOKED.value, CertificateState.HELD.value)),
+        )
+        .order_by(table.serial)
+    )
+    for serial, revoked_at, reason, invalidity_at in connection.execute(query):
+        yield int(serial, 16), revoked_at, Reason(reason), invalidity_at
+
+
+def page(
+    connection: Connection, after: str | None, limit: int, state: CertificateState | None, owner: str | None
+) -> tuple[CertificateRecord, ...]:
+    """Records in the order of their serial numbers, from behind ``after``."""
+    query = select(certificates).order_by(certificates.c.serial).limit(limit)
+    if after is not None:
+        query = query.where(certificates.c.serial > after)
+    if state is not None:
+        query = query.where(certificates.c.state == state.value)
+    if owner is not None:
+        query = query.where(certificates.c.owner == owner)
+    return tuple(_record(row) for row in connection.execute(query))
+
+
+def orphans(connection: Connection, now: datetime) -> tuple[Orphan, ...]:
+    """Reserved serial numbers whose permission has run out without a certificate."""
+    query = (
+        select(certificates)
+        .where(
+            certificates.c.state.in_((CertificateState.PREPARED.value, CertificateState.SIGNING.value)),
+            certificates.c.token_expires <= now,
+        )
+        .order_by(certificates.c.prepared_at, certificates.c.serial)
+    )
+    return tuple(
+        Orphan(row.serial, row.authority, row.profile, row.prepared_at, row.state == CertificateState.SIGNING.value)
+        for row in connection.execute(query)
+    )
+
+
+def keys_wanted(connection: Connection) -> tuple[CertificateRecord, ...]:
+    """Records whose key has still to be switched in the token."""
+    rows = connection.execute(select(certificates).where(certificates.c.key_wanted.is_not(None)))
+    return tuple(_record(row) for row in rows)
+
+
+def key_blocked_elsewhere(connection: Connection, key_id: str, serial: str) -> bool:
+    """Whether another certificate of the same key is held or revoked."""
+    blocked = (CertificateState.HELD.value, CertificateState.REVOKED.value)
+    query = select(certificates.c.serial).where(
+        certificates.c.key_id == key_id, certificates.c.serial != serial, certificates.c.state.in_(blocked)
+    )
+    return connection.execute(query.limit(1)).first() is not None
+
+
+def key_switched(connection: Connection, serial: str, wanted: str) -> None:
+    """The token was told; a newer wish stays."""
+    connection.execute(
+        update(certificates)
+        .where(certificates.c.serial == serial, certificates.c.key_wanted == wanted)
+        .values(key_wanted=None)
+    )
+
+
+def _record(row: Row[Any]) -> CertificateRecord:
+    return CertificateRecord(
+        serial=row.serial,
+        authority=row.authority,
+        profile=row.profile,
+        state=CertificateState(row.state),
+        owner=row.owner,
+        key_id=row.key_id,
+        subject_digest=row.subject_digest,
+        tbs_digest=row.tbs_digest,
+        evidence=row.evidence,
+        requested_by=row.requested_by,
+        prepared_at=row.prepared_at,
+        issued_at=row.issued_at,
+        not_before=row.not_before,
+        not_after=row.not_after,
+        revoked_at=row.revoked_at,
+        reason=Reason(row.reason) if row.reason else None,
+        invalidity_at=row.invalidity_at,
+        key_wanted=row.key_wanted,
+        certificate=row.certificate,
+    )
+
+
+# --- CRLs and units -----------------------------------------------------------------------------------------------
+
+
+def latest_crl(connection: Connection, authority: str) -> StoredCrl | None:
+    """The CRL with the highest number."""
+    query = select(crls).where(crls.c.authority == authority).order_by(crls.c.number.desc()).limit(1)
+    row = connection.execute(query).one_or_none()
+    return StoredCrl(row.number, row.this_update, row.next_update, row.covers, row.crl) if row is not None else None
+
+
+def add_crl(connection: Connection, authority: str, crl: StoredCrl) -> None:
+    """Keep a CRL; every CRL that was ever published stays."""
+    connection.execute(
+        insert(crls).values(
+            authority=authority,
+            number=crl.number,
+            this_update=crl.this_update,
+            next_update=crl.next_update,
+            covers=crl.covers,
+            crl=crl.crl,
+        )
+    )
+
+
+def next_crl_number(connection: Connection, authority: str, previous: int) -> None:
+    """Take the number after ``previous``, by compare-and-set."""
+    compare_and_set(
+        connection,
+        authorities,
+        and_(authorities.c.name == authority, authorities.c.crl_number == previous),
+        {"crl_number": previous + 1},
+    )
+
+
+def latest_unit(connection: Connection, authority: str, profile: str) -> StoredUnit | None:
+    """The newest unit of this kind."""
+    query = (
+        select(units)
+        .where(units.c.authority == authority, units.c.profile == profile)
+        .order_by(units.c.generation.desc())
+        .limit(1)
+    )
+    row = connection.execute(query).one_or_none()
+    return StoredUnit(row.generation, row.key_id, row.serial, row.not_after) if row is not None else None
+
+
+def add_unit(connection: Connection, authority: str, profile: str, unit: StoredUnit) -> bool:
+    """Keep a new unit; False where another process made this generation first."""
+    try:
+        with connection.begin_nested():
+            connection.execute(
+                insert(units).values(
+                    authority=authority,
+                    profile=profile,
+                    generation=unit.generation,
+                    key_id=unit.key_id,
+                    serial=unit.serial,
+                    not_after=unit.not_after,
+                )
+            )
+    except IntegrityError:
+        return False
+    return True

@@ -1,0 +1,85 @@
+"""The issuing CA's tables."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, String, Table
+
+from foundation.db.types import UtcDateTime
+
+metadata = MetaData()
+
+authorities = Table(
+    "ca_authorities",
+    metadata,
+    Column("name", String(40), primary_key=True),
+    Column("kind", String(20), nullable=False),
+    Column("key_id", String(200), nullable=False),
+    Column("request", LargeBinary, nullable=False),  # CSR, PEM
+    Column("certificate", LargeBinary),  # DER; null until installed
+    Column("chain", LargeBinary),  # DER certificates one after the other, nearest first, the root last
+    Column("crl_number", BigInteger, nullable=False),
+    Column("status_changes", BigInteger, nullable=False),  # counts revocations and releases; a CRL says which it covers
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("installed_at", UtcDateTime),
+)
+
+certificates = Table(
+    "ca_certificates",
+    metadata,
+    Column("serial", String(40), primary_key=True),
+    Column("authority", String(40), nullable=False),
+    Column("profile", String(60), nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("owner", String(200), nullable=False, index=True),
+    Column("key_id", String(200), index=True),
+    Column("public_key_digest", String(64), nullable=False),
+    Column("subject_digest", String(64), nullable=False),
+    Column("tbs", LargeBinary),  # what was linted; dropped once the certificate is there
+    Column("tbs_digest", String(64), nullable=False),
+    Column("token_digest", String(64)),
+    Column("token_expires", UtcDateTime),
+    Column("evidence", String(64)),
+    Column("requested_by", String(200), nullable=False),
+    Column("prepared_at", UtcDateTime, nullable=False),
+    Column("issued_at", UtcDateTime),
+    Column("not_before", UtcDateTime, nullable=False),
+    Column("not_after", UtcDateTime, nullable=False),
+    Column("revoked_at", UtcDateTime),
+    Column("reason", String(24)),
+    Column("invalidity_at", UtcDateTime),
+    Column("key_wanted", String(8)),
+    Column("certificate", LargeBinary),
+    Index("ca_certificates_state", "authority", "state"),
+    Index("ca_certificates_key_wanted", "key_wanted"),
+    Index("ca_certificates_token", "token_digest", unique=True),
+)
+
+public_keys = Table(
+    "ca_public_keys",
+    metadata,
+    Column("digest", String(64), primary_key=True),  # SHA-256 of the SubjectPublicKeyInfo
+    Column("owner", String(200), nullable=False),
+    Column("compromised", Boolean, nullable=False),
+)
+
+crls = Table(
+    "ca_crls",
+    metadata,
+    Column("authority", String(40), primary_key=True),
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("this_update", UtcDateTime, nullable=False),
+    Column("next_update", UtcDateTime, nullable=False),
+    Column("covers", BigInteger, nullable=False),  # the authority's status_changes when it was made
+    Column("crl", LargeBinary, nullable=False),
+)
+
+units = Table(
+    "ca_units",
+    metadata,
+    Column("authority", String(40), primary_key=True),
+    Column("profile", String(60), primary_key=True),  # ocsp-responder or tsa
+    Column("generation", Integer, primary_key=True, autoincrement=False),
+    Column("key_id", String(200), nullable=False),
+    Column("serial", String(40), nullable=False),
+    Column("not_after", UtcDateTime, nullable=False),
+)

@@ -1,0 +1,197 @@
+"""Timestamp messages as octets (RFC 3161): a strict reader of requests, a writer of tokens. Pure.
+
+The CMS around a timestamp is the same each time but for imprint, serial, time and signature, so it is written from
+parts that are encoded once (architecture, practice 16).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from foundation.x509 import der
+from foundation.x509.algorithms import signature_hash
+from issuing_ca import der_reader
+from issuing_ca.errors import DerInvalid
+from issuing_ca.signer import Signer
+
+MAX_REQUEST = 10 * 1024
+
+HASH_OIDS = {
+    "sha256": "2.16.840.1.101.3.4.2.1",
+    "sha384": "2.16.840.1.101.3.4.2.2",
+    "sha512": "2.16.840.1.101.3.4.2.3",
+}
+_HASHES = {der.oid(oid): name for name, oid in HASH_OIDS.items()}
+_SIZES = {"sha256": 32, "sha384": 48, "sha512": 64}
+_NULL = b"\x05\x00"
+
+_ID_SIGNED_DATA = der.oid("1.2.840.113549.1.7.2")
+_ID_TST_INFO = der.oid("1.2.840.113549.1.9.16.1.4")
+_ID_CONTENT_TYPE = der.oid("1.2.840.113549.1.9.3")
+_ID_MESSAGE_DIGEST = der.oid("1.2.840.113549.1.9.4")
+_ID_SIGNING_CERTIFICATE_V2 = der.oid("1.2.840.113549.1.9.16.2.47")
+_V1, _V3 = der.integer(1), der.integer(3)
+
+
+class Failure(IntEnum):
+    """PKIFailureInfo bits that a TSA answers with (RFC 3161 §2.4.2)."""
+
+    BAD_ALG = 0
+    BAD_REQUEST = 2
+    BAD_DATA_FORMAT = 5
+    TIME_NOT_AVAILABLE = 14
+    UNACCEPTED_POLICY = 15
+    UNACCEPTED_EXTENSION = 16
+    SYSTEM_FAILURE = 25
+
+
+class RequestRejected(DerInvalid):
+    """A request that could be read so far that its failure has a name."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__()
+        self.failure = failure
+
+
+@dataclass(frozen=True)
+class TimestampRequest:
+    """A TimeStampReq. ``imprint`` is the MessageImprint as it came, to be echoed; ``policy`` an encoded OID,
+    ``nonce`` an encoded INTEGER."""
+
+    imprint: bytes
+    policy: bytes | None
+    nonce: bytes | None
+    certificates: bool
+
+
+def read_request(data: bytes) -> TimestampRequest:
+    """A TimeStampReq in DER (RFC 3161 §2.4.1).
+
+    Raises DerInvalid for what cannot be read, RequestRejected for a hash algorithm that is not accepted, an imprint of
+    the wrong length, another version, or any extension.
+    """
+    if len(data) > MAX_REQUEST:
+        raise DerInvalid
+    parts = list(der_reader.read_all(der_reader.read_one(data, der.SEQUENCE).content))
+    if len(parts) < 2 or parts[1].tag != der.SEQUENCE:
+        raise DerInvalid
+    if der_reader.read_integer(parts[0]) != 1:
+        raise RequestRejected(Failure.BAD_REQUEST)
+    _check_imprint(parts[1])
+    imprint = parts[1].whole
+    rest = parts[2:]
+    policy = rest.pop(0).whole if rest and rest[0].tag == der.OID else None
+    nonce = None
+    if rest and rest[0].tag == der.INTEGER:
+        der_reader.read_integer(rest[0])
+        nonce = rest.pop(0).whole
+    certificates = der_reader.read_boolean(rest.pop(0)) if rest and rest[0].tag == der_reader.BOOLEAN else False
+    if rest and rest[0].tag == 0xA0 and len(rest) == 1:
+        raise RequestRejected(Failure.UNACCEPTED_EXTENSION)
+    if rest:
+        raise DerInvalid
+    return TimestampRequest(imprint, policy, nonce, certificates)
+
+
+def _check_imprint(element: der_reader.Element) -> None:
+    fields = der_reader.read_all(element.content)
+    if len(fields) != 2 or fields[0].tag != der.SEQUENCE or fields[1].tag != der.OCTET_STRING:
+        raise DerInvalid
+    algorithm = der_reader.read_all(fields[0].content)
+    if not 1 <= len(algorithm) <= 2 or algorithm[0].tag != der.OID:
+        raise DerInvalid
+    name = _HASHES.get(algorithm[0].whole)
+    if name is None or (len(algorithm) == 2 and algorithm[1].whole != _NULL):
+        raise RequestRejected(Failure.BAD_ALG)
+    if len(fields[1].content) != _SIZES[name]:
+        raise RequestRejected(Failure.BAD_DATA_FORMAT)
+
+
+def message_imprint(digest: bytes, hash_name: str) -> bytes:
+    """A MessageImprint; RequestRejected for a hash that is not accepted or a digest of another length."""
+    if hash_name not in _SIZES:
+        raise RequestRejected(Failure.BAD_ALG)
+    if len(digest) != _SIZES[hash_name]:
+        raise RequestRejected(Failure.BAD_DATA_FORMAT)
+    return der.sequence((der.sequence([der.oid(HASH_OIDS[hash_name])]), der.octet_string(digest)))
+
+
+def granted(token: bytes) -> bytes:
+    """A TimeStampResp with a token."""
+    return der.sequence((der.sequence([der.integer(0)]), token))
+
+
+def rejected(failure: Failure) -> bytes:
+    """A TimeStampResp that says why there is no token: one named bit, no trailing zero bits (X.690 §11.2.2)."""
+    octets = bytes(failure // 8) + bytes((0x80 >> failure % 8,))
+    bits = der.tlv(der.BIT_STRING, bytes((7 - failure % 8,)) + octets)
+    return der.sequence([der.sequence((der.integer(2), bits))])
+
+
+class TokenWriter:
+    """Writes the tokens of one TSA unit: CMS SignedData over a TSTInfo (RFC 3161 §2.4.2, RFC 5652, RFC 5816).
+
+    ``chain``: certificates that go along with the unit's own when certificates are asked for.
+    """
+
+    def __init__(
+        self,
+        certificate: x509.Certificate,
+        chain: Sequence[x509.Certificate],
+        signer: Signer,
+        policy: str,
+        accuracy: int,
+    ) -> None:
+        whole = certificate.public_bytes(Encoding.DER)
+        hash_algorithm = signature_hash(signer.public_key)
+        # RFC 8419 §3.1 and RFC 9882 §3.3 pair SHA-512 with the schemes that bring their own hash
+        self._hash = hash_algorithm.name if hash_algorithm is not None else "sha512"
+        digest_algorithm = der.sequence([der.oid(HASH_OIDS[self._hash])])
+        issuer, serial = certificate.issuer.public_bytes(), der.integer(certificate.serial_number)
+        self._key = signer
+        self.not_before, self.not_after = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        self.policy = der.oid(policy)
+        self._accuracy = der.sequence([der.integer(accuracy)])
+        self._head = _V3 + set_of([digest_algorithm])
+        self._certificates = set_of([whole, *(one.public_bytes(Encoding.DER) for one in chain)], 0xA0)
+        self._signer = _V1 + der.sequence((issuer, serial)) + digest_algorithm
+        self._content_type = _attribute(_ID_CONTENT_TYPE, _ID_TST_INFO)
+        # ESSCertIDv2: SHA-256 is the default and so left out; issuer and serial pin the certificate further
+        issuer_serial = der.sequence((der.sequence([der.explicit(4, issuer)]), serial))
+        ess = der.sequence((der.octet_string(hashlib.sha256(whole).digest()), issuer_serial))
+        self._signing_certificate = _attribute(_ID_SIGNING_CERTIFICATE_V2, der.sequence([der.sequence([ess])]))
+
+    def write(self, imprint: bytes, serial: int, at: datetime, nonce: bytes | None, certificates: bool) -> bytes:
+        """A TimeStampToken. ``imprint`` is an encoded MessageImprint, ``nonce`` an encoded INTEGER."""
+        info = der.sequence(
+            (_V1, self.policy, imprint, der.integer(serial), _gen_time(at), self._accuracy, nonce or b"")
+        )
+        digest = _attribute(_ID_MESSAGE_DIGEST, der.octet_string(hashlib.new(self._hash, info).digest()))
+        attributes = (self._content_type, digest, self._signing_certificate)
+        signature = der.octet_string(self._key.sign(set_of(attributes)))
+        signer = der.sequence((self._signer, set_of(attributes, 0xA0), self._key.algorithm, signature))
+        content = der.sequence((_ID_TST_INFO, der.explicit(0, der.octet_string(info))))
+        parts = (self._head, content, self._certificates if certificates else b"", set_of([signer]))
+        return der.sequence((_ID_SIGNED_DATA, der.explicit(0, der.sequence(parts))))
+
+
+def set_of(items: Iterable[bytes], tag: int = der.SET) -> bytes:
+    """A SET OF, its members in the ascending order of their encodings (X.690 §11.6): strict clients refuse less."""
+    return der.tlv(tag, b"".join(sorted(items)))
+
+
+def _attribute(oid: bytes, value: bytes) -> bytes:
+    return der.sequence((oid, set_of([value])))
+
+
+def _gen_time(at: datetime) -> bytes:
+    # RFC 3161 §2.4.2: a fraction only where there is one, without trailing zeros
+    fraction = f".{at.microsecond:06d}".rstrip("0") if at.microsecond else ""
+    return der.tlv(der.GENERALIZED_TIME, (at.strftime("%Y%m%d%H%M%S") + fraction + "Z").encode())

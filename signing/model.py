@@ -1,0 +1,96 @@
+"""What signing works with: levels, credentials, documents and the states that they go through."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from cryptography import x509
+
+
+class Level(StrEnum):
+    """PAdES baseline levels (EN 319 142-1 §6), lowest first."""
+
+    B_B = "B-B"
+    B_T = "B-T"
+    B_LT = "B-LT"
+    B_LTA = "B-LTA"
+
+    def includes(self, other: Level) -> bool:
+        """Whether this level has all that ``other`` has."""
+        order = list(Level)
+        return order.index(self) >= order.index(other)
+
+
+class DocumentState(StrEnum):
+    """
+    UPLOADED ──authorised──▶ PREPARED ──▶ SIGNED
+       ▲                        │
+       └── anything that failed ┘          REFUSED: found unfit when it was prepared
+
+    A document that a crash left PREPARED can be authorised again: PREPARED says that a request works on it, not that
+    anything was signed. Which request may finish is decided by the version, which each change raises by one.
+    """
+
+    UPLOADED = "uploaded"
+    PREPARED = "prepared"
+    SIGNED = "signed"
+    REFUSED = "refused"
+
+
+class CredentialStatus(StrEnum):
+    ACTIVE = "active"
+    WITHDRAWN = "withdrawn"
+
+
+@dataclass(frozen=True)
+class Signatory:
+    """A key handle with the certificate over it, and the certificates above that one, issuer first, root last."""
+
+    key_id: str
+    certificate: x509.Certificate
+    chain: tuple[x509.Certificate, ...]
+
+
+@dataclass(frozen=True)
+class Credential:
+    """A signing credential. ``owner`` is an opaque id: a person's, or that of the client that seals with it."""
+
+    credential_id: str
+    owner: str
+    signatory: Signatory
+    status: CredentialStatus
+
+
+@dataclass(frozen=True)
+class Document:
+    """A document as the tables know it; its name, password and content are sealed elsewhere.
+
+    ``size`` in octets; ``sha256`` of what was uploaded; ``refusal`` is the code that it was refused with.
+    """
+
+    sequence: int
+    document_id: str
+    owner: str
+    size: int
+    sha256: bytes
+    pages: int
+    encrypted: bool
+    field: str | None
+    state: DocumentState
+    version: int
+    uploaded_at: datetime
+    level: Level | None = None
+    signed_at: datetime | None = None
+    signed_version: int | None = None
+    refusal: str | None = None
+
+
+@dataclass(frozen=True)
+class SignatureText:
+    """What the signature dictionary says besides the signature (ISO 32000-2 Table 255); None: the entry is absent."""
+
+    reason: str | None = None
+    location: str | None = None
+    name: str | None = None

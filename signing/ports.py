@@ -1,0 +1,49 @@
+"""What signing needs of others; the roof passes the real thing in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from cryptography import x509
+
+
+class TimestampAuthority(Protocol):
+    """RFC 3161 timestamps."""
+
+    def token(self, imprint: bytes, hash_name: str) -> bytes:
+        """A DER TimeStampToken (a CMS ContentInfo with the unit's certificate inside) over ``imprint``, a digest by
+        ``hash_name`` (``sha256``, ...). Any CamTrustError of kind UNAVAILABLE when there is none to be had."""
+        ...
+
+    def certificates(self) -> Sequence[x509.Certificate]:
+        """The certificates above the timestamping unit's: its issuer first, the root last."""
+        ...
+
+
+class StatusSource(Protocol):
+    """Revocation status, fresh from who is responsible for it."""
+
+    def ocsp(self, certificate: x509.Certificate) -> bytes | None:
+        """A DER OCSPResponse about ``certificate`` produced by this call, not one from before; None: there is none."""
+        ...
+
+    def crl(self, issuer: x509.Certificate) -> bytes | None:
+        """The current DER CRL of ``issuer``; None where it publishes none."""
+        ...
+
+
+class Blobs(Protocol):
+    """Octets by key. Writing is all or nothing; a key holds ``[a-z0-9/._-]``."""
+
+    def put(self, key: str, data: bytes) -> None:
+        """Store, replacing what was there."""
+        ...
+
+    def get(self, key: str) -> bytes:
+        """Give back. Raises an error of kind NOT_FOUND for a key that holds nothing."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove; nothing happens where there is nothing."""
+        ...

@@ -1,0 +1,76 @@
+"""A pyHanko signer that holds a key handle only: every signature is made, and checked, by the key store."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from asn1crypto import x509 as asn1_x509
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding
+from pyhanko.sign.signers.pdf_cms import Signer
+from pyhanko_certvalidator.registry import SimpleCertificateStore
+
+from foundation.keys.mechanisms import mechanism_for, verify_signature
+from foundation.keys.port import KeyInfo, KeyStore, Mechanism
+from foundation.x509.algorithms import signature_hash
+from signing.errors import KeyUnsupported
+from signing.model import Signatory
+
+
+@dataclass(frozen=True)
+class SigningAlgorithm:
+    """How a key signs: the hash, the mechanism over a digest, and the name of both in CMS."""
+
+    hash_name: str
+    mechanism: Mechanism
+    cms_name: str
+
+
+def signing_algorithm(info: KeyInfo, certificate: x509.Certificate) -> SigningAlgorithm:
+    """The algorithm of a key by its certificate. KeyUnsupported for keys that do not sign digests (EdDSA, ML-DSA)."""
+    public_key = certificate.public_key()
+    chosen = signature_hash(public_key)
+    if chosen is None:
+        raise KeyUnsupported
+    family = "rsa" if isinstance(public_key, rsa.RSAPublicKey) else "ecdsa"
+    return SigningAlgorithm(chosen.name, mechanism_for(info, chosen, prehashed=True), f"{chosen.name}_{family}")
+
+
+def sign_digest(
+    keys: KeyStore, signatory: Signatory, algorithm: SigningAlgorithm, digest: bytes, activation: bytes | None
+) -> bytes:
+    """Have ``digest`` signed, and verify the signature under the certificate's key. Raises what the key store raises."""
+    signature = keys.sign(signatory.key_id, algorithm.mechanism, digest, activation=activation)
+    verify_signature(signatory.certificate.public_key(), algorithm.mechanism, signature, digest)
+    return signature
+
+
+def asn1(certificate: x509.Certificate) -> Any:
+    """The same certificate as asn1crypto has it."""
+    return asn1_x509.Certificate.load(certificate.public_bytes(Encoding.DER))
+
+
+class TokenSigner(Signer):
+    """For pyHanko's own machinery: seals and in-process signing. ``activation`` for keys that need their owner."""
+
+    def __init__(self, keys: KeyStore, signatory: Signatory, *, activation: bytes | None = None) -> None:
+        registry = SimpleCertificateStore()
+        registry.register_multiple([asn1(certificate) for certificate in signatory.chain])
+        super().__init__(signing_cert=asn1(signatory.certificate), cert_registry=registry, embed_roots=False)
+        self._keys = keys
+        self._signatory = signatory
+        self._activation = activation
+        self._algorithm = signing_algorithm(keys.get(signatory.key_id), signatory.certificate)
+
+    async def async_sign_raw(self, data: bytes, digest_algorithm: str, dry_run: bool = False) -> bytes:
+        """The signature over ``data``; with ``dry_run`` as many zero octets as it would have, without using the key."""
+        if digest_algorithm != self._algorithm.hash_name:
+            raise KeyUnsupported
+        if dry_run:
+            public_key: Any = self._signatory.certificate.public_key()
+            return bytes(public_key.key_size // 8 if isinstance(public_key, rsa.RSAPublicKey) else 150)
+        digest = hashlib.new(digest_algorithm, data).digest()
+        return sign_digest(self._keys, self._signatory, self._algorithm, digest, self._activation)
