@@ -64,10 +64,10 @@ endef
 $(RUN):
 	$(call say,Making the virtual environment $(VENV)/)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-	   echo "CamTrust needs Python 3.11 or later; '$(PYTHON)' is $$($(PYTHON) --version 2>&1 || echo missing)."; \
+	   echo "CamTrust needs Python 3.11 or later; '$(PYTHON)' is $$($(PYTHON) --version 2>/dev/null || echo not there)."; \
 	   echo "Name another one: make PYTHON=/path/to/python3.11 ..."; exit 1; }
-	@$(PYTHON) -m venv $(VENV) || { \
-	   rm -rf $(VENV); echo "The module venv is missing or broken. On Debian: apt-get install python3-venv"; exit 1; }
+	@[ -e $(VENV) ] || fresh=yes; $(PYTHON) -m venv $(VENV) || { \
+	   [ -z "$${fresh:-}" ] || rm -rf $(VENV); echo "The module venv is missing or broken. On Debian: apt-get install python3-venv"; exit 1; }
 
 $(RUNTIME): requirements/runtime.lock pyproject.toml | $(RUN)
 	$(call install,$<,what CamTrust runs on)
@@ -82,14 +82,14 @@ demo: $(RUNTIME)
 
 # Debian packages of the programs that judge our output. Only when one is missing is anything installed.
 packages: $(DEV)
-	@missing=$$($(RUN) tests/programs.py --missing | tr '\n' ' '); \
+	@missing=$$($(RUN) tests/programs.py --missing); \
 	if [ -z "$$missing" ]; then exit 0; fi; \
 	if [ "$$(id -u)" != 0 ]; then \
 	   echo "The tests need programs that are not installed. As root: apt-get install $$missing"; exit 1; fi; \
 	echo "== Installing Debian packages: $$missing"; \
 	install() { DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing >/dev/null; }; \
 	install 2>/dev/null || { apt-get update -qq && install; }; \
-	left=$$($(RUN) tests/programs.py --missing | tr '\n' ' '); \
+	left=$$($(RUN) tests/programs.py --missing); \
 	if [ -n "$$left" ]; then echo "Still missing after the installation: $$left"; exit 1; fi
 
 test: $(DEV) packages

@@ -16,7 +16,6 @@ from foundation.clock import Clock, rfc3339
 from foundation.keys.errors import AuditBroken
 
 GENESIS = bytes(32)
-_COLUMNS = "sequence, at, actor, action, subject, outcome, details, hash"
 
 
 @dataclass(frozen=True)
@@ -57,21 +56,21 @@ class AuditLog:
         row = (sequence, rfc3339(self._clock.now()), actor, action, subject, outcome)
         written = canonical_json(dict(details or {})).decode()
         connection.execute(
-            f"INSERT INTO audit ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (*row, written, _hash(previous, *row, written)),
         )
 
     @staticmethod
     def entries(connection: sqlite3.Connection, after: int, limit: int) -> list[Entry]:
         """Up to ``limit`` rows after sequence number ``after``."""
-        query = f"SELECT {_COLUMNS} FROM audit WHERE sequence > ? ORDER BY sequence LIMIT ?"
+        query = "SELECT * FROM audit WHERE sequence > ? ORDER BY sequence LIMIT ?"
         return [Entry(*row) for row in connection.execute(query, (after, limit))]
 
     @staticmethod
     def verify(connection: sqlite3.Connection) -> int:
         """Walk the chain; gives the number of rows. Raises AuditBroken with the first row that does not follow."""
         previous, count = GENESIS, 0
-        for row in connection.execute(f"SELECT {_COLUMNS} FROM audit ORDER BY sequence"):
+        for row in connection.execute("SELECT * FROM audit ORDER BY sequence"):
             count += 1
             entry = Entry(*row)
             expected = _hash(

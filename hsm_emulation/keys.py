@@ -73,10 +73,7 @@ class LoadedKey:
             return key.sign(data, padding_for(mechanism, data), hash_for(mechanism, data))
         if isinstance(
             key,
-            ed25519.Ed25519PrivateKey
-            | mldsa.MLDSA44PrivateKey
-            | mldsa.MLDSA65PrivateKey
-            | mldsa.MLDSA87PrivateKey,
+            ed25519.Ed25519PrivateKey | mldsa.MLDSA44PrivateKey | mldsa.MLDSA65PrivateKey | mldsa.MLDSA87PrivateKey,
         ):
             return key.sign(data)
         raise MechanismInvalid

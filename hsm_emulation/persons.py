@@ -19,9 +19,7 @@ _DATA_KEY = b"CTK1"
 class Persons:
     """Person keys and the data keys wrapped under them (`foundation.keys.port.PersonKeys`)."""
 
-    def __init__(
-        self, store: Store, sessions: Sessions, audit: AuditLog, clock: Clock, randomness: Randomness
-    ) -> None:
+    def __init__(self, store: Store, sessions: Sessions, audit: AuditLog, clock: Clock, randomness: Randomness) -> None:
         self._store, self._sessions, self._audit = store, sessions, audit
         self._clock, self._randomness = clock, randomness
 
@@ -40,9 +38,9 @@ class Persons:
         connection.execute("INSERT INTO owners (owner, sealed) VALUES (?, ?)", (owner, sealed))
         return key
 
-    def existing_key(self, owner: str) -> bytes | None:
-        """The owner's key, or None where there never was one. OwnerDestroyed."""
-        row = _row(self._store.read(), owner)
+    def existing_key(self, owner: str, connection: sqlite3.Connection | None = None) -> bytes | None:
+        """The owner's key, or None where there never was one. OwnerDestroyed; WrappedKeyInvalid for an edited row."""
+        row = _row(connection or self._store.read(), owner)
         return self._open(owner, row) if row else None
 
     def _open(self, owner: str, row: sqlite3.Row) -> bytes:

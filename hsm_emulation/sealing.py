@@ -1,10 +1,10 @@
-"""How everything in the store is encrypted at rest: Argon2id from PINs, AES-256-GCM under keys that only the daemon has.
+"""How the store is encrypted at rest: Argon2id from PINs, AES-256-GCM under keys that only the daemon has.
 
     operator's PIN --Argon2id--> key-encryption key --AES-GCM--> master key   (once for USER, once for SO)
     master key     --AES-GCM--> service keys, and one random person key for each owner
     person key     --AES-GCM--> that owner's keys, factors, activations and data keys
 
-Associated data names what is sealed and for whom, so that a row which was edited or put in another's place does not open.
+Associated data names what is sealed and for whom: a row that was edited or put in another's place does not open.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Costs:
 
 
 def derive(pin: str, salt: bytes, cost: Cost, secret: bytes | None = None) -> bytes:
-    """32 octets from a PIN by Argon2id; ``secret`` is a key without which the PIN cannot be searched (RFC 9106 §3.1, K)."""
+    """32 octets from a PIN by Argon2id; ``secret`` (RFC 9106 §3.1: K) is a key without which no PIN can be searched."""
     kdf = Argon2id(
         salt=salt,
         length=KEY_LENGTH,
@@ -69,7 +69,7 @@ def seal(key: bytes, data: bytes, bound_to: dict[str, Any], randomness: Randomne
 
 
 def unseal(key: bytes, sealed: bytes, bound_to: dict[str, Any]) -> bytes:
-    """The inverse of :func:`seal`; WrappedKeyInvalid for anything else than exactly what was sealed, for the same place."""
+    """The inverse of :func:`seal`; WrappedKeyInvalid for anything but exactly what was sealed, for the same place."""
     try:
         return AESGCM(key).decrypt(sealed[:_NONCE], sealed[_NONCE:], _associated(bound_to))
     except (InvalidTag, ValueError):

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import ceil
 
 from foundation.clock import Clock
 from foundation.keys.errors import NotLoggedIn, TokenPinIncorrect, TokenPinInvalid, TokenPinLocked, WrappedKeyInvalid
@@ -102,7 +103,7 @@ class Sessions:
             row = self._store.read().execute("SELECT * FROM operators WHERE role = ?", (role.value,)).fetchone()
             now = self._clock.now().timestamp()
             if row["locked_until"] > now:
-                raise TokenPinLocked(retry_after=row["locked_until"] - now)
+                raise TokenPinLocked(retry_after=ceil(row["locked_until"] - now))
             try:
                 master = unseal(derive(pin, row["salt"], self._cost), row["wrapped"], _bound_to(role))
             except WrappedKeyInvalid:
@@ -175,7 +176,5 @@ class Sessions:
         self._audit.append(connection, role.value, "login", "token", TokenPinIncorrect.code, {"failures": failures})
 
     def _record_login(self, connection: sqlite3.Connection, session: Session) -> None:
-        connection.execute(
-            "UPDATE operators SET failures = 0, locked_until = 0 WHERE role = ?", (session.role.value,)
-        )
+        connection.execute("UPDATE operators SET failures = 0, locked_until = 0 WHERE role = ?", (session.role.value,))
         self._audit.append(connection, session.actor, "login", "token", "done")

@@ -128,7 +128,7 @@ class Store:
             connection.close()
 
     def write(self, work: Work[T]) -> T:
-        """Run ``work`` in a transaction and come back when it is on the disk. What it raises comes back and undoes it."""
+        """Run ``work`` in a transaction; come back when it is on the disk. What it raises undoes it and comes back."""
         return self.submit(work).result()
 
     def submit(self, work: Work[T]) -> Future[T]:

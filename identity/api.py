@@ -1,6 +1,7 @@
-"""HTTP: ``/identity/v1``."""
+"""HTTP: ``/identity/v1``.
 
-from __future__ import annotations
+Annotations are not postponed here: the guards are local names, which postponed annotations cannot see.
+"""
 
 from datetime import datetime
 from typing import Annotated, Literal

@@ -6,7 +6,7 @@ against the key and the chain. Checks:
 AUTH-KEY       the certificate is for the key that was made for this authority
 AUTH-VALIDITY  it and every certificate above it is valid now
 AUTH-CHAIN     every certificate is issued, by name and signature, by the next; the last by itself
-AUTH-CA        a CA may sign certificates and CRLs; the root's responder has OCSPSigning and is issued by the root itself
+AUTH-CA        a CA may sign certificates and CRLs; the root's responder has OCSPSigning, from the root itself
 AUTH-ROOT      all authorities stand under one root
 AUTH-CRL       the root's CRL is signed by the root, newer than the one before, and current
 """
@@ -119,14 +119,8 @@ class Authorities:
         if row.certificate is None:
             raise AuthorityNotInstalled(name=name)
         *chain, root = (x509.load_der_x509_certificate(one.whole) for one in der_reader.read_all(row.chain))
-        authority = Authority(
-            name,
-            AuthorityKind(row.kind),
-            row.key_id,
-            x509.load_der_x509_certificate(row.certificate),
-            tuple(chain),
-            root,
-        )
+        certificate = x509.load_der_x509_certificate(row.certificate)
+        authority = Authority(name, AuthorityKind(row.kind), row.key_id, certificate, tuple(chain), root)
         with self._lock:
             self._installed[name] = authority
         return authority
@@ -147,7 +141,7 @@ class Authorities:
         return known
 
     def install_root_crl(self, crl: x509.CertificateRevocationList, actor: str) -> None:
-        """Take a CRL of the root, from a ceremony. Raises AuthorityRefused (AUTH-CRL); the same one again is no change."""
+        """Take a CRL of the root, from a ceremony; the same one again is no change. Raises AuthorityRefused."""
         installed = self.all()
         if not installed:
             raise AuthorityRefused(name=ROOT, rule="AUTH-ROOT")

@@ -20,7 +20,7 @@ def person_identifier(person_id: str, settings: IssuingCaSettings) -> str:
 
 
 def citizen_subject(request: CitizenRequest, settings: IssuingCaSettings) -> tuple[tuple[str, str], ...]:
-    """Subject attributes. CN: surname and given name in Latin, and the Khmer name in brackets where 64 octets hold both."""
+    """Subject attributes. CN: the name in Latin, and in brackets the Khmer name where 64 octets hold both."""
     return (
         ("C", settings.country),
         ("surname", request.surname),

@@ -49,7 +49,7 @@ class IssuingCaSettings(BaseModel):
     """nextUpdate - thisUpdate of an answer."""
 
     ocsp_cache: timedelta = timedelta(minutes=5)
-    """How long a cache may keep an answer to a GET (RFC 5019 §6): shorter than its validity, so that revocation counts."""
+    """How long a cache may keep an answer to a GET (RFC 5019 §6); shorter than its validity, revocation counts soon."""
 
     responder_renew_before: timedelta = timedelta(days=7)
     tsa_renew_before: timedelta = timedelta(days=90)

@@ -69,6 +69,7 @@ _KEY_USES = {
     TSA_UNIT: KeyUse.TSA,
     OCSP_RESPONDER: KeyUse.OCSP_RESPONDER,
 }
+_IN_TOKEN = {CITIZEN_SIGN, TSA_UNIT, OCSP_RESPONDER}  # profiles whose keys live in our token alone
 _SIGNING_TIME = timedelta(minutes=1)  # a signature that has not come out by then never will
 
 
@@ -182,7 +183,7 @@ class Issuance:
         )
 
     def orphans(self) -> tuple[Orphan, ...]:
-        """Reserved serial numbers whose certificate did not come out and no longer can. Start-up and doctor name them."""
+        """Serial numbers whose certificate did not come out and no longer can. Start-up and doctor name them."""
         with self._database.read() as connection:
             return store.orphans(connection, self._clock.now())
 
@@ -219,6 +220,8 @@ class Issuance:
         spki = request.public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         if request.key_id is not None:
             self._check_key(request, spki)
+        elif request.profile in _IN_TOKEN:
+            raise KeyNotTheirs
         not_before = self._now()
         not_after = self._not_after(request, profile, authority, not_before)
         serial, subject = serial_number(self._randomness), subject_name(request.subject)

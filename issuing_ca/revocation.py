@@ -36,9 +36,7 @@ class Revocation:
         self._clock = clock
         self._audit = audit
 
-    def revoke(
-        self, serial: str, reason: Reason, actor: str, invalidity: datetime | None = None
-    ) -> CertificateRecord:
+    def revoke(self, serial: str, reason: Reason, actor: str, invalidity: datetime | None = None) -> CertificateRecord:
         """Revoke for good, hold (``certificateHold``) or release (``removeFromCRL``).
 
         The same again changes nothing and gives the same record. A revoked certificate stays revoked; its reason may
@@ -68,7 +66,7 @@ class Revocation:
             return store.certificate(connection, serial)
 
     def reconcile(self) -> tuple[str, ...]:
-        """Tell the token what it has not been told; gives the serial numbers whose keys still wait (empty: all done)."""
+        """Tell the token what it has not been told; gives the serial numbers whose keys still wait."""
         with self._database.read() as connection:
             waiting = [record.serial for record in store.keys_wanted(connection)]
         return tuple(serial for serial in waiting if not self._switch(serial))

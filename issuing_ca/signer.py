@@ -30,7 +30,7 @@ class Signer:
         return cls(info.key_id, public, mechanism, algorithm_identifier(signature_oid(public)), store)
 
     def sign(self, message: bytes) -> bytes:
-        """Sign a whole message. Raises the key store's errors, and SignatureWrong when what came back does not verify."""
+        """Sign a whole message. Raises the key store's errors, and SignatureWrong for one that does not verify."""
         signature = self.store.sign(self.key_id, self.mechanism, message)
         verify(self.public_key, signature, message)
         return signature

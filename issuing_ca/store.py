@@ -14,6 +14,7 @@ from foundation.db.engine import compare_and_set
 from issuing_ca.errors import AuthorityUnknown, CertificateUnknown, KeyInUse
 from issuing_ca.model import AuthorityKind, CertificateRecord, CertificateState, Orphan, Reason, StatusEntry
 from issuing_ca.tables import authorities, certificates, crls, metadata, public_keys, units
+
 __all__ = ["metadata"]
 
 

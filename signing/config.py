@@ -16,7 +16,9 @@ class SigningConfig(BaseModel):
 
     maximum_document_bytes: int = Field(50 * MIB, gt=0, description="Largest document that is taken, in octets.")
     maximum_batch_documents: int = Field(20, gt=0, description="Documents in one authorisation.")
-    maximum_batch_bytes: int = Field(100 * MIB, gt=0, description="All documents of one authorisation together, in octets.")
+    maximum_batch_bytes: int = Field(
+        100 * MIB, gt=0, description="All documents of one authorisation together, in octets."
+    )
     maximum_documents_kept: int = Field(500, gt=0, description="Documents that one person may have here at a time.")
     default_level: Level = Field(Level.B_LT, description="Level of a signature when the request names none.")
     audience: str = Field("camtrust-sign", description="What activations of the token are made out to.")

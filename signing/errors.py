@@ -1,38 +1,38 @@
 """What signing refuses, and why. The code is the rule's ID: it stands in the answer, the audit trail and the tests.
 
-    CamTrustError
-    ├── DocumentRefused               the file cannot be signed as it is; nothing of it is kept
-    │   ├── DocumentEmpty             no octets at all
-    │   ├── DocumentNotPdf            no PDF header in the first 1024 octets
-    │   ├── DocumentTooLarge          over the limit
-    │   ├── DocumentDamaged           cut off or broken: a reader would have to guess
-    │   ├── DocumentTooComplex        too many revisions, pages, fields, or too much when unpacked
-    │   ├── DocumentHybrid            two tables of contents: readers can disagree about what the document is
-    │   ├── DocumentPasswordRequired  encrypted, and no password came with it
-    │   ├── DocumentPasswordWrong     encrypted, and the password does not open it
-    │   ├── DocumentEncryptionUnsupported
-    │   ├── DocumentRestricted        opened, but its owner does not allow it to be signed
-    │   ├── DocumentLocked            an earlier signature allows no more changes (DocMDP, field lock)
-    │   ├── DocumentXfa               an XFA form: what is seen is not what would be signed
-    │   ├── SignatureFieldNotFound    no empty signature field of this name
-    │   ├── SignatureFieldUsed        the field holds a signature already
-    │   └── SignatureFieldConstraint  the field asks for something else (seed values)
-    ├── DocumentNotFound              no such document of yours
-    ├── DocumentAlreadySigned         signed before: it is not signed twice
-    ├── DocumentNotSigned             there is no signed version yet
-    ├── DocumentBusy                  another request took it over in the meantime
-    ├── TooManyDocuments              more than one authorisation, or one person, may have
-    ├── UploadInvalid                 not a form with one file
-    ├── CursorInvalid
-    ├── CredentialNotFound            no such credential of yours
-    ├── CredentialNotUsable           withdrawn, expired, or not for this
-    ├── CredentialMismatch            key, owner and certificate do not belong together (a caller's mistake)
-    ├── CertificateRevoked            the status after the timestamp says so
-    ├── KeyUnsupported                a key that PDF signatures are not made with
-    ├── LevelNotAllowed               citizens sign at B-T or above (sub-decree 246, 2017)
-    ├── TimestampUnavailable          the timestamp authority does not answer, or its token does not check out
-    ├── StatusUnavailable             no fresh status of a certificate in the chain
-    └── SignatureNotAccepted          what was made does not pass our own check: it is not handed out
+CamTrustError
+├── DocumentRefused               the file cannot be signed as it is; nothing of it is kept
+│   ├── DocumentEmpty             no octets at all
+│   ├── DocumentNotPdf            no PDF header in the first 1024 octets
+│   ├── DocumentTooLarge          over the limit
+│   ├── DocumentDamaged           cut off or broken: a reader would have to guess
+│   ├── DocumentTooComplex        too many revisions, pages, fields, or too much when unpacked
+│   ├── DocumentHybrid            two tables of contents: readers can disagree about what the document is
+│   ├── DocumentPasswordRequired  encrypted, and no password came with it
+│   ├── DocumentPasswordWrong     encrypted, and the password does not open it
+│   ├── DocumentEncryptionUnsupported
+│   ├── DocumentRestricted        opened, but its owner does not allow it to be signed
+│   ├── DocumentLocked            an earlier signature allows no more changes (DocMDP, field lock)
+│   ├── DocumentXfa               an XFA form: what is seen is not what would be signed
+│   ├── SignatureFieldNotFound    no empty signature field of this name
+│   ├── SignatureFieldUsed        the field holds a signature already
+│   └── SignatureFieldConstraint  the field asks for something else (seed values)
+├── DocumentNotFound              no such document of yours
+├── DocumentAlreadySigned         signed before: it is not signed twice
+├── DocumentNotSigned             there is no signed version yet
+├── DocumentBusy                  another request took it over in the meantime
+├── TooManyDocuments              more than one authorisation, or one person, may have
+├── UploadInvalid                 not a form with one file
+├── CursorInvalid
+├── CredentialNotFound            no such credential of yours
+├── CredentialNotUsable           withdrawn, expired, or not for this
+├── CredentialMismatch            key, owner and certificate do not belong together (a caller's mistake)
+├── CertificateRevoked            the status after the timestamp says so
+├── KeyUnsupported                a key that PDF signatures are not made with
+├── LevelNotAllowed               citizens sign at B-T or above (sub-decree 246, 2017)
+├── TimestampUnavailable          the timestamp authority does not answer, or its token does not check out
+├── StatusUnavailable             no fresh status of a certificate in the chain
+└── SignatureNotAccepted          what was made does not pass our own check: it is not handed out
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Protocol
 
 from cryptography import x509
@@ -12,12 +11,11 @@ class TimestampAuthority(Protocol):
     """RFC 3161 timestamps."""
 
     def token(self, imprint: bytes, hash_name: str) -> bytes:
-        """A DER TimeStampToken (a CMS ContentInfo with the unit's certificate inside) over ``imprint``, a digest by
-        ``hash_name`` (``sha256``, ...). Any CamTrustError of kind UNAVAILABLE when there is none to be had."""
-        ...
+        """A DER TimeStampToken over ``imprint``, a digest by ``hash_name`` (``sha256``, ...).
 
-    def certificates(self) -> Sequence[x509.Certificate]:
-        """The certificates above the timestamping unit's: its issuer first, the root last."""
+        Inside are the unit's certificate and those above it; the root may be missing. Raises a CamTrustError when
+        there is no token to be had.
+        """
         ...
 
 

@@ -116,7 +116,7 @@ def _postgresql_folders() -> list[str]:
 
 
 def main(arguments: Sequence[str]) -> None:
-    print("\n".join(missing() if "--missing" in arguments else packages()))
+    print(" ".join(missing() if "--missing" in arguments else packages()))
 
 
 if __name__ == "__main__":

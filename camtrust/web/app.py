@@ -13,6 +13,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Lifespan, Scope
 
 from camtrust.web import absent, operations, pages
+from camtrust.web.guarded import require_guards
 from camtrust.web.openapi import describe
 from camtrust.web.raw import Raw, RawRoute
 from foundation.http.body import DEFAULT_LIMIT, BodyLimit
@@ -55,7 +56,7 @@ def create_app(
     idempotency: IdempotencyStore | None = None,
     lifespan: Lifespan[FastAPI] | None = None,
 ) -> FastAPI:
-    """The application, ready to be served. Everything it works with is passed in."""
+    """The application, ready to be served. Everything it works with is passed in. Raises EndpointUnguarded."""
     metrics, problems = RequestMetrics(), Problems(on_refusal)
     middleware = [
         Middleware(Trace, counter=metrics),
@@ -83,6 +84,7 @@ def create_app(
     app.include_router(pages.create_router(settings.specimen, settings.emulated, settings.crl_paths))
     app.include_router(operations.create_router(checks or {}, settings.emulated, settings.specimen, metrics))
     app.include_router(absent.create_router())
+    require_guards(app)
     app.mount("/static/fonts", _Files(directory=FONTS, check_dir=False))
     app.mount("/static", _Files(directory=STATIC))
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
@@ -99,6 +101,7 @@ class _Files(StaticFiles):
     camtrust_public = True
 
     async def get_response(self, path: str, scope: Scope) -> Response:
+        scope["camtrust.route"] = "/static"
         response = await super().get_response(path, scope)
         if response.status_code in (200, 304):
             response.headers["Cache-Control"] = "public, max-age=3600"

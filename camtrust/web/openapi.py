@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from fastapi import FastAPI
@@ -10,6 +9,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute, iter_route_contexts
 
+from camtrust.web.guarded import marks
 from foundation.http.actor import ActorKind
 
 _PROBLEM = {
@@ -59,14 +59,6 @@ _IDEMPOTENCY_KEY = {
     "description": "A random UUID. The same request with the same key is done once and answered alike for 24 hours.",
     "schema": {"type": "string", "minLength": 16, "maxLength": 128},
 }
-
-
-def marks(dependant: Dependant) -> Iterator[Any]:
-    """The guards of an endpoint: every dependency, however deep, that says whom it lets in."""
-    for dependency in dependant.dependencies:
-        if hasattr(dependency.call, "camtrust_allows") or hasattr(dependency.call, "camtrust_public"):
-            yield dependency.call
-        yield from marks(dependency)
 
 
 def describe(app: FastAPI) -> dict[str, Any]:

@@ -16,4 +16,4 @@ def insert_once(connection: Connection, table: Table, values: Mapping[str, Any])
     """
     dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
     statement = dialect.insert(table).values(dict(values)).on_conflict_do_nothing()
-    return connection.execute(statement).rowcount == 1
+    return connection.execute(statement.returning(*table.primary_key)).first() is not None

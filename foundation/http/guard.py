@@ -3,6 +3,9 @@
 Every endpoint declares its guard; the guard marks the endpoint, so that a test can walk all routes and try every
 other actor's credential on each. An endpoint without a guard must say :func:`public`. Both also claim the request's
 ``Idempotency-Key``, if it brought one: that needs to know who asks, and comes before anything is done.
+
+A module that declares guards as local names (inside ``create_router``) must not postpone its annotations: leave out
+``from __future__ import annotations`` there, or FastAPI cannot see the guard. The web assembly refuses such a router.
 """
 
 from __future__ import annotations

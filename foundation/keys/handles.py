@@ -33,9 +33,7 @@ def public_key(info: KeyInfo) -> CertificateIssuerPublicKeyTypes:
     return cast(CertificateIssuerPublicKeyTypes, load_der_public_key(info.public_key))
 
 
-def private_key(
-    store: KeyStore, info: KeyInfo, activation: bytes | None = None
-) -> CertificateIssuerPrivateKeyTypes:
+def private_key(store: KeyStore, info: KeyInfo, activation: bytes | None = None) -> CertificateIssuerPrivateKeyTypes:
     """A private-key object that signs in ``store``. ``activation`` goes with each signature, for keys that need one.
 
     Signing raises the store's errors, and SignatureInvalid when what came back does not verify.

@@ -1,4 +1,4 @@
-"""What each signature mechanism is: which keys it fits, which hash it uses, whether it takes a digest, how to verify it.
+"""What each signature mechanism is: the keys it fits, the hash it uses, whether it takes a digest, how to verify it.
 
 Shared by everything that stands on either side of the key store: the handles, the emulated HSM and the PKCS#11 adapter.
 """
@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeAlias
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
@@ -70,6 +71,13 @@ FAMILIES: Mapping[KeyAlgorithm, frozenset[Family]] = {
     KeyAlgorithm.ML_DSA_87: frozenset({Family.ML_DSA}),
 }
 
+_WholeMessageKey: TypeAlias = (
+    ed25519.Ed25519PublicKey | mldsa.MLDSA44PublicKey | mldsa.MLDSA65PublicKey | mldsa.MLDSA87PublicKey
+)
+_WHOLE_MESSAGE_KEYS: Mapping[Family, tuple[type[_WholeMessageKey], ...]] = {
+    Family.EDDSA: (ed25519.Ed25519PublicKey,),
+    Family.ML_DSA: (mldsa.MLDSA44PublicKey, mldsa.MLDSA65PublicKey, mldsa.MLDSA87PublicKey),
+}
 _HASHES: Mapping[str, hashes.HashAlgorithm] = {
     "sha256": hashes.SHA256(),
     "sha384": hashes.SHA384(),
@@ -102,7 +110,7 @@ def mechanism_for(
 
 
 def hash_for(mechanism: Mechanism, data: bytes) -> hashes.HashAlgorithm | Prehashed:
-    """The hash argument that `cryptography` wants for ``data``; DataInvalid for a digest of a length that SHA-2 has not."""
+    """The hash argument that `cryptography` wants for ``data``; DataInvalid for a digest of no SHA-2 length."""
     scheme = SCHEMES[mechanism]
     if scheme.hash is not None:
         return _HASHES[scheme.hash]
@@ -113,7 +121,9 @@ def hash_for(mechanism: Mechanism, data: bytes) -> hashes.HashAlgorithm | Prehas
 
 
 def padding_for(mechanism: Mechanism, data: bytes) -> padding.PKCS1v15 | padding.PSS:
-    """The RSA padding of a mechanism: PKCS#1 v1.5, or PSS with MGF1 of the same hash and a salt as long (RFC 4055 §3.1)."""
+    """The RSA padding of a mechanism: PKCS#1 v1.5, or PSS with MGF1 of the same hash and a salt as long as it
+    (RFC 4055 §3.1).
+    """
     if SCHEMES[mechanism].family is Family.RSA_PKCS1:
         return padding.PKCS1v15()
     algorithm = hash_for(mechanism, data)
@@ -137,18 +147,14 @@ def authorised_digest(mechanism: Mechanism, data: bytes) -> bytes:
 def verify_signature(
     public_key: CertificateIssuerPublicKeyTypes, mechanism: Mechanism, signature: bytes, data: bytes
 ) -> None:
-    """Verify what a token made. Raises SignatureInvalid; MechanismInvalid when key and mechanism are of two families."""
+    """Verify what a token made. Raises SignatureInvalid; MechanismInvalid when key and mechanism do not fit."""
     family = SCHEMES[mechanism].family
     try:
         if family is Family.ECDSA and isinstance(public_key, ec.EllipticCurvePublicKey):
             public_key.verify(signature, data, ec.ECDSA(hash_for(mechanism, data)))
         elif family in _RSA and isinstance(public_key, rsa.RSAPublicKey):
             public_key.verify(signature, data, padding_for(mechanism, data), hash_for(mechanism, data))
-        elif family is Family.EDDSA and isinstance(public_key, ed25519.Ed25519PublicKey):
-            public_key.verify(signature, data)
-        elif family is Family.ML_DSA and isinstance(
-            public_key, mldsa.MLDSA44PublicKey | mldsa.MLDSA65PublicKey | mldsa.MLDSA87PublicKey
-        ):
+        elif family in _WHOLE_MESSAGE_KEYS and isinstance(public_key, _WHOLE_MESSAGE_KEYS[family]):
             public_key.verify(signature, data)
         else:
             raise MechanismInvalid

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from asn1crypto import cms, tsp
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 from pyhanko.sign.general import as_signing_certificate_v2, extract_certificate_info
 from pyhanko.sign.validation.generic_cms import validate_sig_integrity
 
-from foundation.clock import Clock
 from signing.errors import TimestampUnavailable
 from signing.model import Signatory
 from signing.sign.token_signer import SigningAlgorithm, asn1
@@ -52,9 +49,7 @@ def signed_data(
     digest_algorithm = {"algorithm": algorithm.hash_name}
     signer_info: dict[str, Any] = {
         "version": "v1",
-        "sid": {
-            "issuer_and_serial_number": {"issuer": certificate.issuer, "serial_number": certificate.serial_number}
-        },
+        "sid": {"issuer_and_serial_number": {"issuer": certificate.issuer, "serial_number": certificate.serial_number}},
         "digest_algorithm": digest_algorithm,
         "signed_attrs": cms.CMSAttributes.load(attributes),
         "signature_algorithm": {"algorithm": algorithm.cms_name},
@@ -80,15 +75,16 @@ def signed_data(
 
 @dataclass(frozen=True)
 class TimestampToken:
-    """A token that was checked: its DER, the time it states, and the certificate of the unit that signed it."""
+    """A token that was checked: its DER, the time it states, who signed it, and every certificate inside."""
 
     der: bytes
     time: datetime
     unit: x509.Certificate
+    certificates: tuple[x509.Certificate, ...]
 
 
-def read_token(der: bytes, imprint: bytes, hash_name: str, clock: Clock) -> TimestampToken:
-    """Check that a token is for ``imprint``, of about now, and signed by the certificate that it carries (RFC 3161 §2.4.2).
+def read_token(der: bytes, imprint: bytes, hash_name: str, now: datetime) -> TimestampToken:
+    """Check that a token is for ``imprint``, of about ``now``, and signed by the certificate inside (RFC 3161 §2.4.2).
 
     Raises TimestampUnavailable: a token that does not check out is no token. Trust is not judged here.
     """
@@ -96,31 +92,39 @@ def read_token(der: bytes, imprint: bytes, hash_name: str, clock: Clock) -> Time
         token = _parse(der, imprint, hash_name)
     except (ValueError, TypeError, KeyError) as error:  # asn1crypto's and pyHanko's ways to say: malformed
         raise TimestampUnavailable from error
-    if abs((token.time - clock.now()).total_seconds()) > MAX_TIMESTAMP_SKEW:
+    if abs((token.time - now).total_seconds()) > MAX_TIMESTAMP_SKEW:
         raise TimestampUnavailable
     return token
 
 
 def _parse(der: bytes, imprint: bytes, hash_name: str) -> TimestampToken:
     content_info = cms.ContentInfo.load(der, strict=True)
+    if content_info["content_type"].native != "signed_data":
+        raise ValueError("not a SignedData")
     signed: Any = content_info["content"]
     encapsulated = signed["encap_content_info"]
-    if content_info["content_type"].native != "signed_data" or encapsulated["content_type"].native != "tst_info":
+    if encapsulated["content_type"].native != "tst_info":
         raise ValueError("not a timestamp token")
-    info: Any = tsp.TSTInfo.load(encapsulated["content"].parsed.dump())
+    info: Any = tsp.TSTInfo.load(bytes(encapsulated["content"]))
     stated = info["message_imprint"]
     if stated["hash_algorithm"]["algorithm"].native != hash_name or stated["hashed_message"].native != imprint:
         raise ValueError("a token for something else")
+    check_signed_data(signed, bytes(encapsulated["content"]), "tst_info")
+    certificates = tuple(x509.load_der_x509_certificate(one.chosen.dump()) for one in signed["certificates"])
+    signer = x509.load_der_x509_certificate(extract_certificate_info(signed).signer_cert.dump())
+    return TimestampToken(der, info["gen_time"].native, signer, certificates)
+
+
+def check_signed_data(signed: Any, content: bytes, content_type: str) -> None:
+    """Verify the one signature of a SignedData over ``content`` under the certificate that it carries; ValueError.
+
+    This checks the mathematics and the message digest, not who the certificate belongs to.
+    """
+    if len(signed["signer_infos"]) != 1:
+        raise ValueError("not one signature")
     signer_info = signed["signer_infos"][0]
     certificate = extract_certificate_info(signed).signer_cert
-    digest = hashlib.new(signer_info["digest_algorithm"]["algorithm"].native, bytes(encapsulated["content"])).digest()
-    intact, valid = validate_sig_integrity(signer_info, certificate, "tst_info", digest)
+    digest = hashlib.new(signer_info["digest_algorithm"]["algorithm"].native, content).digest()
+    intact, valid = validate_sig_integrity(signer_info, certificate, content_type, digest)
     if not (intact and valid):
-        raise ValueError("a token whose signature does not verify")
-    unit = x509.load_der_x509_certificate(certificate.dump())
-    return TimestampToken(der, info["gen_time"].native, unit)
-
-
-def encoded_size(certificates: Sequence[x509.Certificate]) -> int:
-    """How many octets these certificates take."""
-    return sum(len(certificate.public_bytes(Encoding.DER)) for certificate in certificates)
+        raise ValueError("the signature does not verify")

@@ -115,7 +115,8 @@ def unlock(writer: IncrementalPdfFileWriter, password: str | None) -> None:
     if not isinstance(handler, StandardSecurityHandler) or handler.pdf_mac_enabled:
         raise DocumentEncryptionUnsupported
     # An empty user password is common: everybody may read the document, its owner restricts the rest.
-    result = writer.encrypt((password or "").encode())
+    opening: Any = writer
+    result = opening.encrypt((password or "").encode())
     if result.status is AuthStatus.FAILED:
         raise DocumentPasswordRequired if password is None else DocumentPasswordWrong
     permissions = result.permission_flags

@@ -42,9 +42,10 @@ def signing_algorithm(info: KeyInfo, certificate: x509.Certificate) -> SigningAl
 def sign_digest(
     keys: KeyStore, signatory: Signatory, algorithm: SigningAlgorithm, digest: bytes, activation: bytes | None
 ) -> bytes:
-    """Have ``digest`` signed, and verify the signature under the certificate's key. Raises what the key store raises."""
+    """Have ``digest`` signed and verify the result under the certificate's key. Raises what the key store raises."""
     signature = keys.sign(signatory.key_id, algorithm.mechanism, digest, activation=activation)
-    verify_signature(signatory.certificate.public_key(), algorithm.mechanism, signature, digest)
+    public_key: Any = signatory.certificate.public_key()
+    verify_signature(public_key, algorithm.mechanism, signature, digest)
     return signature
 
 
@@ -57,7 +58,8 @@ class TokenSigner(Signer):
     """For pyHanko's own machinery: seals and in-process signing. ``activation`` for keys that need their owner."""
 
     def __init__(self, keys: KeyStore, signatory: Signatory, *, activation: bytes | None = None) -> None:
-        registry = SimpleCertificateStore()
+        store: Any = SimpleCertificateStore
+        registry = store()
         registry.register_multiple([asn1(certificate) for certificate in signatory.chain])
         super().__init__(signing_cert=asn1(signatory.certificate), cert_registry=registry, embed_roots=False)
         self._keys = keys

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import socket
+from collections.abc import Callable
 
 import pytest
 from sqlalchemy import text
 
 from foundation.db.engine import Database, open_database
+from foundation.keys.port import KeyAlgorithm, KeyUse
+from hsm_emulation.client import HsmClient
 from tests import programs
+from tests.conftest import Token
 
 pytest_plugins = ["pytester"]
 
@@ -52,3 +57,13 @@ def test_no_way_out() -> None:
     """A connection to anything but the loopback interface is refused before it is tried."""
     with socket.socket() as one, pytest.raises(RuntimeError, match="loopback"):
         one.connect(("192.0.2.1", 9))
+
+
+def test_tokens_are_real_and_apart(token: HsmClient, token_factory: Callable[[], Token]) -> None:
+    """The token of the run signs in a process of its own, and a token made for one test knows nothing of it."""
+    label = "harness/token"
+    info = token.generate(label, KeyAlgorithm.EC_P256, KeyUse.TRUST_LIST)
+    other = token_factory()
+    assert token.find(label=label) == (info,)
+    assert other.client.find(label=label) == ()
+    assert other.daemon.pid != os.getpid()

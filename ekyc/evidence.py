@@ -1,0 +1,130 @@
+"""The evidence ledger of an enrolment: what was shown, by which control, with what outcome. Pure.
+
+A record's content is sealed elsewhere; here stand its digest (over a salted content, so that it tells nothing about
+a person), and facts without personal data. Each record's hash covers it and the hash before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from ekyc.errors import EvidenceChainBroken
+from foundation.canonical import digest
+from foundation.clock import rfc3339
+
+
+class EvidenceKind(StrEnum):
+    """What a record is about."""
+
+    CONSENT = "consent"
+    AGREEMENT = "agreement"
+    CONTACT = "contact"
+    DOCUMENT = "document"
+    REGISTRY = "registry"
+    DEDUPE = "dedupe"
+    REVIEW = "review"
+    DECISION = "decision"
+    FACTOR = "factor"
+    KEY = "key"
+    CERTIFICATE = "certificate"
+    CREDENTIAL = "credential"
+
+
+@dataclass(frozen=True)
+class Control:
+    """The check that produced a record: an ID that stands in code, tests and documents, and its version."""
+
+    id: str
+    version: int
+
+
+CONTROLS: Mapping[EvidenceKind, Control] = {
+    EvidenceKind.CONSENT: Control("EKYC-CONSENT", 1),
+    EvidenceKind.AGREEMENT: Control("EKYC-AGREEMENT", 1),
+    EvidenceKind.CONTACT: Control("EKYC-CONTACT-OTP", 1),
+    EvidenceKind.DOCUMENT: Control("EKYC-DOCUMENT-MRZ", 1),
+    EvidenceKind.REGISTRY: Control("EKYC-REGISTRY", 1),
+    EvidenceKind.DEDUPE: Control("EKYC-DEDUPE", 1),
+    EvidenceKind.REVIEW: Control("EKYC-REVIEW", 1),
+    EvidenceKind.DECISION: Control("EKYC-DECISION", 1),
+    EvidenceKind.FACTOR: Control("EKYC-FACTOR", 1),
+    EvidenceKind.KEY: Control("EKYC-KEY", 1),
+    EvidenceKind.CERTIFICATE: Control("EKYC-CERTIFICATE", 1),
+    EvidenceKind.CREDENTIAL: Control("EKYC-CREDENTIAL", 1),
+}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One record of the ledger. ``content`` is the digest of the sealed content."""
+
+    enrolment_id: str
+    sequence: int
+    kind: EvidenceKind
+    control: str
+    control_version: int
+    outcome: str
+    facts: Mapping[str, str]
+    content: bytes
+    actor: str
+    at: datetime
+    hash: bytes
+
+
+GENESIS = bytes(32)
+
+
+def chained(
+    previous: bytes,
+    *,
+    enrolment_id: str,
+    sequence: int,
+    kind: EvidenceKind,
+    outcome: str,
+    facts: Mapping[str, str],
+    content: bytes,
+    actor: str,
+    at: datetime,
+) -> Evidence:
+    """The next record after the one whose hash is ``previous``."""
+    control = CONTROLS[kind]
+    record = Evidence(
+        enrolment_id, sequence, kind, control.id, control.version, outcome, dict(facts), content, actor, at, b""
+    )
+    return Evidence(**{**vars(record), "hash": _hash(previous, record)})
+
+
+def verify_chain(ledger: Sequence[Evidence]) -> bytes:
+    """The hash of the last record (GENESIS for none); raises EvidenceChainBroken."""
+    previous = GENESIS
+    for sequence, record in enumerate(ledger, start=1):
+        if record.sequence != sequence or record.hash != _hash(previous, record):
+            raise EvidenceChainBroken(sequence=sequence)
+        previous = record.hash
+    return previous
+
+
+def latest(ledger: Sequence[Evidence], kind: EvidenceKind) -> Evidence | None:
+    """The last record of a kind: what counts."""
+    return next((record for record in reversed(ledger) if record.kind is kind), None)
+
+
+def _hash(previous: bytes, record: Evidence) -> bytes:
+    return digest(
+        [
+            previous.hex(),
+            record.enrolment_id,
+            record.sequence,
+            record.kind.value,
+            record.control,
+            record.control_version,
+            record.outcome,
+            dict(record.facts),
+            record.content.hex(),
+            record.actor,
+            rfc3339(record.at),
+        ]
+    )

@@ -1,0 +1,179 @@
+"""The states of an enrolment, which may follow which, and what each asks of the ledger. Pure.
+
+    DRAFT → CONSENTED → CONTACT_VERIFIED → DOCUMENT_CAPTURED → DOCUMENT_VALIDATED → REGISTRY_MATCHED → PERSON_BOUND
+          → APPROVED → FACTOR_BOUND → KEY_GENERATED → CERTIFICATE_ISSUED → ACTIVATED
+
+Beside the way: NEEDS_INPUT(reason, retry_at), WAITING_REGISTRY, REFERRED_IN_PERSON, REJECTED, EXPIRED, WITHDRAWN.
+A gate is held twice: the policy decides on approval, and :func:`check_transition` asks the ledger at each milestone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from ekyc.errors import GateClosed, WrongState
+from ekyc.evidence import Evidence, EvidenceKind, latest
+
+
+class State(StrEnum):
+    """Where an enrolment stands."""
+
+    DRAFT = "DRAFT"
+    CONSENTED = "CONSENTED"
+    CONTACT_VERIFIED = "CONTACT_VERIFIED"
+    DOCUMENT_CAPTURED = "DOCUMENT_CAPTURED"
+    DOCUMENT_VALIDATED = "DOCUMENT_VALIDATED"
+    REGISTRY_MATCHED = "REGISTRY_MATCHED"
+    PERSON_BOUND = "PERSON_BOUND"
+    APPROVED = "APPROVED"
+    FACTOR_BOUND = "FACTOR_BOUND"
+    KEY_GENERATED = "KEY_GENERATED"
+    CERTIFICATE_ISSUED = "CERTIFICATE_ISSUED"
+    ACTIVATED = "ACTIVATED"
+    NEEDS_INPUT = "NEEDS_INPUT"
+    WAITING_REGISTRY = "WAITING_REGISTRY"
+    REFERRED_IN_PERSON = "REFERRED_IN_PERSON"
+    REJECTED = "REJECTED"
+    EXPIRED = "EXPIRED"
+    WITHDRAWN = "WITHDRAWN"
+
+
+class Action(StrEnum):
+    """What can be done next, by the person or by an officer."""
+
+    CONSENT = "consent"
+    CONTACT = "contact"
+    VERIFY_CONTACT = "verify-contact"
+    DOCUMENT = "document"
+    REGISTRY_MATCH = "registry-match"
+    REVIEW = "await-review"
+    FACTORS = "factors"
+    CONFIRM_FACTORS = "confirm-factors"
+    CERTIFICATE = "certificate"
+    WITHDRAW = "withdraw"
+
+
+_LEAVES = frozenset({State.WITHDRAWN, State.EXPIRED})
+_REGISTRY_ANSWERS = frozenset(
+    {State.REGISTRY_MATCHED, State.WAITING_REGISTRY, State.NEEDS_INPUT, State.REFERRED_IN_PERSON, State.REJECTED}
+)
+
+TRANSITIONS: Mapping[State, frozenset[State]] = {
+    State.DRAFT: _LEAVES | {State.CONSENTED},
+    State.CONSENTED: _LEAVES | {State.CONTACT_VERIFIED},
+    State.CONTACT_VERIFIED: _LEAVES | {State.DOCUMENT_CAPTURED},
+    State.DOCUMENT_CAPTURED: _LEAVES | {State.DOCUMENT_VALIDATED, State.NEEDS_INPUT, State.REJECTED},
+    State.NEEDS_INPUT: _LEAVES | {State.DOCUMENT_CAPTURED},
+    State.DOCUMENT_VALIDATED: _LEAVES | _REGISTRY_ANSWERS,
+    State.WAITING_REGISTRY: _LEAVES | _REGISTRY_ANSWERS,
+    State.REGISTRY_MATCHED: _LEAVES | {State.PERSON_BOUND, State.REFERRED_IN_PERSON, State.REJECTED},
+    State.REFERRED_IN_PERSON: _LEAVES | {State.PERSON_BOUND, State.REJECTED},
+    State.PERSON_BOUND: frozenset({State.APPROVED, State.REFERRED_IN_PERSON, State.REJECTED}),
+    State.APPROVED: _LEAVES | {State.FACTOR_BOUND},
+    State.FACTOR_BOUND: _LEAVES | {State.KEY_GENERATED},
+    State.KEY_GENERATED: frozenset({State.CERTIFICATE_ISSUED}),
+    State.CERTIFICATE_ISSUED: frozenset({State.ACTIVATED}),
+    State.ACTIVATED: frozenset(),
+    State.REJECTED: frozenset(),
+    State.EXPIRED: frozenset(),
+    State.WITHDRAWN: frozenset(),
+}
+
+CLOSED = frozenset({State.REJECTED, State.EXPIRED, State.WITHDRAWN})
+REVIEWABLE = (State.REGISTRY_MATCHED, State.REFERRED_IN_PERSON)
+WAITS_FOR_REGISTRY = (State.DOCUMENT_VALIDATED, State.WAITING_REGISTRY)
+TAKES_DOCUMENT = (State.CONTACT_VERIFIED, State.NEEDS_INPUT)
+ISSUING = (State.FACTOR_BOUND, State.KEY_GENERATED, State.CERTIFICATE_ISSUED)
+
+_NEXT: Mapping[State, tuple[Action, ...]] = {
+    State.DRAFT: (Action.CONSENT,),
+    State.CONSENTED: (Action.CONTACT, Action.VERIFY_CONTACT),
+    State.CONTACT_VERIFIED: (Action.DOCUMENT,),
+    State.NEEDS_INPUT: (Action.DOCUMENT,),
+    State.DOCUMENT_VALIDATED: (Action.REGISTRY_MATCH,),
+    State.WAITING_REGISTRY: (Action.REGISTRY_MATCH,),
+    State.REGISTRY_MATCHED: (Action.REVIEW,),
+    State.REFERRED_IN_PERSON: (Action.REVIEW,),
+    State.APPROVED: (Action.FACTORS, Action.CONFIRM_FACTORS),
+    State.FACTOR_BOUND: (Action.CERTIFICATE,),
+    State.KEY_GENERATED: (Action.CERTIFICATE,),
+    State.CERTIFICATE_ISSUED: (Action.CERTIFICATE,),
+}
+
+# What the ledger must show before a milestone is entered: the last record of the kind has this outcome.
+_MILESTONES: Mapping[State, tuple[tuple[EvidenceKind, frozenset[str]], ...]] = {
+    State.CONSENTED: (
+        (EvidenceKind.CONSENT, frozenset({"accepted"})),
+        (EvidenceKind.AGREEMENT, frozenset({"accepted"})),
+    ),
+    State.CONTACT_VERIFIED: ((EvidenceKind.CONTACT, frozenset({"verified"})),),
+    State.DOCUMENT_VALIDATED: ((EvidenceKind.DOCUMENT, frozenset({"valid"})),),
+    State.REGISTRY_MATCHED: ((EvidenceKind.REGISTRY, frozenset({"match"})),),
+    State.PERSON_BOUND: ((EvidenceKind.REVIEW, frozenset({"bound"})),),
+    State.APPROVED: ((EvidenceKind.DECISION, frozenset({"approved"})),),
+    State.FACTOR_BOUND: (
+        (EvidenceKind.DECISION, frozenset({"approved"})),
+        (EvidenceKind.FACTOR, frozenset({"bound"})),
+    ),
+    State.KEY_GENERATED: (
+        (EvidenceKind.DECISION, frozenset({"approved"})),
+        (EvidenceKind.FACTOR, frozenset({"bound"})),
+        (EvidenceKind.KEY, frozenset({"generated"})),
+    ),
+    State.CERTIFICATE_ISSUED: (
+        (EvidenceKind.DECISION, frozenset({"approved"})),
+        (EvidenceKind.FACTOR, frozenset({"bound"})),
+        (EvidenceKind.KEY, frozenset({"generated"})),
+        (EvidenceKind.CERTIFICATE, frozenset({"issued"})),
+    ),
+    State.ACTIVATED: ((EvidenceKind.CREDENTIAL, frozenset({"registered"})),),
+}
+
+
+@dataclass(frozen=True)
+class Enrolment:
+    """One person's enrolment. Every change raises ``version``; nothing here is personal data."""
+
+    id: str
+    person_id: str
+    level: str
+    language: str
+    state: State
+    version: int
+    reason: str | None
+    retry_at: datetime | None
+    created_at: datetime
+    expires_at: datetime
+    subject_index: bytes | None
+    key_id: str | None
+    certificate_serial: str | None
+    credential_id: str | None
+    erased_at: datetime | None
+
+    @property
+    def next(self) -> tuple[Action, ...]:
+        """What can be done now."""
+        leave = (Action.WITHDRAW,) if State.WITHDRAWN in TRANSITIONS[self.state] else ()
+        return _NEXT.get(self.state, ()) + leave
+
+    def expect(self, *states: State) -> None:
+        """Raises WrongState, which says what is expected next, unless it stands in one of ``states``."""
+        if self.state not in states:
+            raise WrongState(self.state.value, [action.value for action in self.next])
+
+    def is_due_to_expire(self, now: datetime) -> bool:
+        """Whether its time ran out in a state that can expire."""
+        return now >= self.expires_at and State.EXPIRED in TRANSITIONS[self.state]
+
+
+def check_transition(enrolment: Enrolment, to: State, ledger: Sequence[Evidence]) -> None:
+    """Raises WrongState for a transition that is not in the table, GateClosed for one whose evidence is not there."""
+    if to not in TRANSITIONS[enrolment.state]:
+        raise WrongState(enrolment.state.value, [action.value for action in enrolment.next])
+    for kind, outcomes in _MILESTONES.get(to, ()):
+        record = latest(ledger, kind)
+        if record is None or record.outcome not in outcomes:
+            raise GateClosed(milestone=to.value, evidence=kind.value)

@@ -1,0 +1,297 @@
+"""The emulated HSM seen from the services: a key store, persons' factors and person keys, over the daemon's socket.
+
+Thread-safe: each call takes a connection from a pool, or opens one. Fork-safe: a child opens its own.
+
+When a request is sent again: if the daemon cannot have got it whole (connecting or sending failed: a frame that is cut
+off is never acted on), or if it only reads. What may have been acted on is never sent again; its fate is unknown and
+the caller hears TokenUnavailable.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from foundation.clock import parse_rfc3339
+from foundation.keys.errors import KeyStoreError, NotLoggedIn, TokenUnavailable
+from foundation.keys.port import Activation, KeyAlgorithm, KeyInfo, KeyUse, Mechanism, TotpEnrolment
+from hsm_emulation.protocol import (
+    LONGEST_FRAME,
+    FrameInvalid,
+    decode,
+    encode,
+    error_from,
+    key_from,
+    receive_frame,
+    send_frame,
+)
+
+_IDLE_CONNECTIONS = 16
+_PAGE = 500
+
+
+class _Lost(Exception):
+    """The connection broke. ``unseen``: before the daemon can have got the whole request."""
+
+    def __init__(self, unseen: bool) -> None:
+        super().__init__("connection lost")
+        self.unseen = unseen
+
+
+class _Pool:
+    """This process's idle connections; those that are authenticated are, by the session they were opened for."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.lock = threading.Lock()
+        self.idle: list[tuple[socket.socket, bytes | None]] = []
+
+    def take(self, session: bytes | None) -> socket.socket | None:
+        with self.lock:
+            while self.idle:
+                connection, opened_for = self.idle.pop()
+                if opened_for == session:
+                    return connection
+                connection.close()
+        return None
+
+    def give(self, connection: socket.socket, session: bytes | None) -> None:
+        with self.lock:
+            if len(self.idle) < _IDLE_CONNECTIONS:
+                self.idle.append((connection, session))
+                return
+        connection.close()
+
+    def close(self) -> None:
+        with self.lock:
+            idle, self.idle = self.idle, []
+        for connection, _ in idle:
+            connection.close()
+
+
+class HsmClient:
+    """Implements KeyStore, Factors and PersonKeys (`foundation.keys.port`).
+
+    ``pin``: where to get the user's PIN when the daemon was restarted and knows our session no more; without it the
+    caller hears NotLoggedIn. ``audience``: if given, only activations for this audience are redeemed.
+    ``timeout``: seconds to wait for an answer (an RSA-4096 key can take ten).
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        pin: Callable[[], str] | None = None,
+        audience: str | None = None,
+        timeout: float = 60.0,
+    ) -> None:
+        self._path = os.fspath(path)
+        self._pin, self._audience, self._timeout = pin, audience, timeout
+        self._session: bytes | None = None
+        self._pool = _Pool()
+
+    # -- sessions
+
+    def login(self, pin: str, role: str = "user") -> None:
+        """Log in. TokenPinIncorrect, TokenPinLocked (``retry_after`` seconds), TokenUnavailable."""
+        secret = self._talk(None, "login", {"role": role, "pin": pin}, reads=False)
+        self._session = secret
+
+    def logout(self) -> None:
+        """End the session, on all connections. With its last session the token locks."""
+        if self._session is not None:
+            with suppress(NotLoggedIn):
+                self._talk(self._session, "logout", {}, reads=False)
+            self._session = None
+        self._own_pool().close()
+
+    def close(self) -> None:
+        """Log out, as far as the daemon is there, and close."""
+        with suppress(TokenUnavailable):
+            self.logout()
+        self._session = None
+        self._own_pool().close()
+
+    def __enter__(self) -> HsmClient:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # -- KeyStore
+
+    def generate(self, label: str, algorithm: KeyAlgorithm, use: KeyUse, owner: str | None = None) -> KeyInfo:
+        return key_from(self._call("generate", label=label, algorithm=algorithm, use=use, owner=owner))
+
+    def find(
+        self, *, label: str | None = None, use: KeyUse | None = None, owner: str | None = None
+    ) -> tuple[KeyInfo, ...]:
+        found: list[KeyInfo] = []
+        after: int | None = 0
+        while after is not None:
+            page = self._call("find", reads=True, label=label, use=use, owner=owner, after=after)
+            found += [key_from(value) for value in page["keys"]]
+            after = page["after"]
+        return tuple(found)
+
+    def get(self, key_id: str) -> KeyInfo:
+        return key_from(self._call("get", reads=True, key_id=key_id))
+
+    def sign(self, key_id: str, mechanism: Mechanism, data: bytes, *, activation: bytes | None = None) -> bytes:
+        signature: bytes = self._call(
+            "sign", key_id=key_id, mechanism=mechanism, data=data, activation=activation, audience=self._audience
+        )
+        return signature
+
+    def set_enabled(self, key_id: str, enabled: bool) -> None:
+        self._call("set_enabled", key_id=key_id, enabled=enabled)
+
+    def destroy(self, key_id: str) -> None:
+        self._call("destroy", key_id=key_id)
+
+    # -- Factors
+
+    def enrol(self, owner: str, pin: str) -> TotpEnrolment:
+        return TotpEnrolment(self._call("enrol", owner=owner, pin=pin))
+
+    def confirm(self, owner: str, totp: str) -> None:
+        self._call("confirm", owner=owner, totp=totp)
+
+    def check(self, owner: str, pin: str, totp: str) -> None:
+        self._call("check", owner=owner, pin=pin, totp=totp)
+
+    def activate(self, key_id: str, digests: Sequence[bytes], pin: str, totp: str, audience: str) -> Activation:
+        value = self._call("activate", key_id=key_id, digests=list(digests), pin=pin, totp=totp, audience=audience)
+        return Activation(value["token"], parse_rfc3339(value["expires"]))
+
+    # -- PersonKeys
+
+    def new_data_key(self, owner: str, purpose: str) -> tuple[bytes, bytes]:
+        key, wrapped = self._call("new_data_key", owner=owner, purpose=purpose)
+        return key, wrapped
+
+    def open_data_key(self, owner: str, purpose: str, wrapped: bytes) -> bytes:
+        key: bytes = self._call("open_data_key", reads=True, owner=owner, purpose=purpose, wrapped=wrapped)
+        return key
+
+    def destroy_owner(self, owner: str) -> None:
+        self._call("destroy_owner", owner=owner)
+
+    # -- operators
+
+    def status(self) -> dict[str, Any]:
+        """Without a login: that it is there and emulated, its serial and process, and how it is hardened."""
+        value: dict[str, Any] = self._talk(self._session, "status", {}, reads=True)
+        return value
+
+    def inventory(self) -> dict[str, Any]:
+        """Counts of keys by use, algorithm and state; of owners, factors and audit rows."""
+        value: dict[str, Any] = self._call("inventory", reads=True)
+        return value
+
+    def audit_entries(self, after: int = 0, limit: int = _PAGE) -> list[dict[str, Any]]:
+        """Rows of the daemon's own audit log after a sequence number, at most 500."""
+        entries: list[dict[str, Any]] = self._call("audit_entries", reads=True, after=after, limit=limit)
+        return entries
+
+    def verify_audit(self) -> int:
+        """Check the daemon's audit chain; gives the number of rows. AuditBroken."""
+        return int(self._call("verify_audit", reads=True))
+
+    def set_user_pin(self, pin: str) -> None:
+        """As SO: set the user's PIN anew and end a lock-out."""
+        self._call("set_user_pin", pin=pin)
+
+    # -- the wire
+
+    def _call(self, op: str, *, reads: bool = False, **args: Any) -> Any:
+        session = self._session
+        if session is None:
+            raise NotLoggedIn
+        try:
+            return self._talk(session, op, args, reads)
+        except NotLoggedIn:
+            # Nothing was done: the daemon says so before it looks at a request.
+            if self._pin is None:
+                raise
+        if self._session == session:
+            self.login(self._pin())
+        return self._talk(self._session, op, args, reads)
+
+    def _talk(self, session: bytes | None, op: str, args: dict[str, Any], reads: bool) -> Any:
+        body = encode({"op": op, "args": args})
+        pool = self._own_pool()
+        connection = pool.take(session)
+        while connection is not None:
+            try:
+                answer = self._exchange(connection, body)
+                break
+            except _Lost as lost:
+                if not (lost.unseen or reads):
+                    raise TokenUnavailable from lost
+                connection = pool.take(session)  # the daemon was restarted: all that were idle are broken
+        else:
+            connection = self._connect(session)
+            try:
+                answer = self._exchange(connection, body)
+            except _Lost as lost:
+                raise TokenUnavailable from lost
+        opened_for = answer["ok"] if op == "login" and "ok" in answer else session
+        pool.give(connection, opened_for)
+        return _value(answer)
+
+    def _connect(self, session: bytes | None) -> socket.socket:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.settimeout(self._timeout)
+            connection.connect(self._path)
+            if session is not None:
+                _value(self._exchange(connection, encode({"op": "resume", "args": {"session": session}})))
+        except (OSError, _Lost) as error:
+            connection.close()
+            raise TokenUnavailable from error
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _exchange(self, connection: socket.socket, body: bytes) -> dict[str, Any]:
+        try:
+            send_frame(connection, body, self._timeout)
+        except OSError:
+            connection.close()
+            raise _Lost(unseen=True) from None
+        try:
+            answer = receive_frame(connection, LONGEST_FRAME, self._timeout, self._timeout)
+            if answer is None:
+                raise FrameInvalid("closed")
+            return decode(answer)
+        except (OSError, FrameInvalid):
+            connection.close()
+            raise _Lost(unseen=False) from None
+        except BaseException:
+            connection.close()  # interrupted in the middle of an answer: nobody may read the rest of it as theirs
+            raise
+
+    def _own_pool(self) -> _Pool:
+        pool = self._pool
+        if pool.pid != os.getpid():
+            for connection, _ in pool.idle:
+                connection.close()  # this process's copies of the parent's descriptors
+            pool = self._pool = _Pool()
+        return pool
+
+
+def _value(answer: dict[str, Any]) -> Any:
+    if "error" in answer:
+        error: KeyStoreError = error_from(answer["error"])
+        raise error
+    return answer["ok"]

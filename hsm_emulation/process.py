@@ -1,0 +1,100 @@
+"""Making a token, and running its daemon as a child process that ends with us."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+from foundation.clock import Clock, SystemClock
+from foundation.keys.errors import TokenUnavailable
+from hsm_emulation import token
+from hsm_emulation.daemon import socket_path as socket_path
+from hsm_emulation.protocol import error_from
+from hsm_emulation.sealing import Costs
+
+__all__ = ["KeyDaemon", "initialise", "socket_path"]
+
+_START = 30.0
+_STOP = 15.0
+
+
+def initialise(
+    directory: Path, so_pin: str, user_pin: str, *, costs: Costs | None = None, clock: Clock | None = None
+) -> None:
+    """Make a token in ``directory``; ``costs`` of Argon2id stay with it. TokenAlreadyInitialised, TokenPinInvalid."""
+    token.initialise(directory, so_pin, user_pin, clock=clock or SystemClock(), costs=costs)
+
+
+class KeyDaemon:
+    """The key daemon of a token, as a child process. It ends when ``stop`` is called or this process is gone.
+
+    The daemon holds the other end of a pipe of ours: when we end, however we end, it reads the end of file and stops.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], path: Path) -> None:
+        self._process = process
+        self.socket_path = path
+        self.pid = process.pid
+
+    @classmethod
+    def start(cls, directory: Path) -> KeyDaemon:
+        """Start it and wait until it listens. TokenNotInitialised, TokenInUse, TokenUnavailable."""
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "hsm_emulation", "--child", os.fspath(directory.resolve())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert process.stdout is not None  # noqa: S101 (PIPE)
+        patience = threading.Timer(_START, process.kill)
+        patience.daemon = True
+        patience.start()
+        try:
+            line = process.stdout.readline()
+        finally:
+            patience.cancel()
+        try:
+            greeting = json.loads(line)
+        except ValueError:
+            _end(process)
+            raise TokenUnavailable from None
+        if "error" in greeting:
+            _end(process)
+            raise error_from(greeting["error"])
+        return cls(process, Path(greeting["socket"]))
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process.poll() is None
+
+    def stop(self) -> None:
+        """End it in good order; once more does nothing."""
+        _end(self._process)
+
+    def __enter__(self) -> KeyDaemon:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            with suppress(OSError):
+                stream.close()
+    with suppress(ProcessLookupError):
+        process.terminate()
+    try:
+        process.wait(_STOP)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

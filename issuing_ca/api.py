@@ -1,0 +1,217 @@
+"""The issuing CA over HTTP: ``/ca/v1`` for officers and operators; CRLs and issuer certificates for everybody."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any
+
+from cryptography import x509
+from fastapi import APIRouter, Depends, Path, Query, Response
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from foundation.clock import rfc3339
+from foundation.errors import NotImplementedYet
+from foundation.http.actor import Actor, ActorKind
+from foundation.http.guard import Guard, public
+from foundation.x509.names import subject_name
+from foundation.x509.pem import certificate_pem, chain_pem
+from issuing_ca.errors import RequestRefused
+from issuing_ca.model import CertificateRecord, CertificateState, IssuedCertificate, Reason
+from issuing_ca.service import BY_REQUEST, CertificateAuthority
+
+Serial = Annotated[str, Path(pattern=r"^[0-9a-f]{1,40}$", description="hexadecimal, lower case")]
+IssuerName = Annotated[str, Path(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class SubjectAttribute(Strict):
+    """One attribute of the subject, in the profile's order."""
+
+    name: Annotated[str, Field(max_length=40)]
+    value: Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class NewRequest(Strict):
+    """A certificate asked for by an officer. ``subject`` is what the officer verified; the CSR gives the key alone."""
+
+    profile: Annotated[str, Field(max_length=60)]
+    csr: Annotated[str, Field(max_length=20_000, description="PKCS#10, PEM")]
+    subject: Annotated[list[SubjectAttribute], Field(min_length=1, max_length=10)]
+    owner: Annotated[
+        str | None, Field(pattern=r"^[A-Za-z0-9:._-]{1,100}$", description="opaque id of whom it names")
+    ] = None
+    not_after: AwareDatetime | None = None
+
+
+class NewRevocation(Strict):
+    """A status change: any reason of RFC 5280; ``certificateHold`` suspends, ``removeFromCRL`` releases."""
+
+    reason: Annotated[str, Field(max_length=40)]
+    invalidity_date: AwareDatetime | None = None
+
+
+class CertificateView(BaseModel):
+    """What officers see of a certificate."""
+
+    serial: str
+    authority: str
+    profile: str
+    state: CertificateState
+    owner: str
+    not_before: str
+    not_after: str
+    issued_at: str | None
+    revoked_at: str | None
+    reason: str | None
+    key_switch_pending: bool
+    certificate: str | None = None
+
+
+class CertificatePage(BaseModel):
+    """A page of certificates; ``next`` is the cursor of the following one."""
+
+    certificates: list[CertificateView]
+    next: str | None
+
+
+class IssuedView(BaseModel):
+    """A certificate that was just issued, with the chain below the root; PEM."""
+
+    serial: str
+    certificate: str
+    chain: str
+
+
+class ProfileView(BaseModel):
+    """A profile that this CA knows."""
+
+    name: str
+    title: str
+    by_request: bool
+    policies: list[str]
+    max_days: int
+    definition: dict[str, Any]
+
+
+def create_router(service: CertificateAuthority, guard: Guard) -> APIRouter:
+    """``/ca/v1``: certificates, revocation, profiles, requests."""
+    router = APIRouter(prefix="/ca/v1", tags=["Issuing CA"])
+    staff = guard.any_of({ActorKind.OFFICER: None, ActorKind.OPERATOR: None})
+    issuers = guard.any_of({ActorKind.OFFICER: "ca-issue", ActorKind.OPERATOR: "ca-issue"})
+    revokers = guard.officer("ca-revoke")
+
+    @router.get("/certificates")
+    def list_certificates(
+        _: Annotated[Actor, Depends(staff)],
+        cursor: Annotated[str | None, Query(pattern=r"^[0-9a-f]{1,40}$")] = None,
+        limit: Annotated[int, Query(ge=1, le=200)] = 50,
+        state: CertificateState | None = None,
+        owner: Annotated[str | None, Query(max_length=200)] = None,
+    ) -> CertificatePage:
+        records = service.certificates(cursor, limit + 1, state, owner)
+        page = records[:limit]
+        following = page[-1].serial if len(records) > limit else None
+        return CertificatePage(certificates=[_view(record) for record in page], next=following)
+
+    @router.get("/certificates/{serial}")
+    def show_certificate(_: Annotated[Actor, Depends(staff)], serial: Serial) -> CertificateView:
+        record = service.certificate(serial)
+        view = _view(record)
+        if record.certificate is not None:
+            view.certificate = certificate_pem(x509.load_der_x509_certificate(record.certificate)).decode()
+        return view
+
+    @router.post("/certificates/{serial}/revocation")
+    def change_status(
+        actor: Annotated[Actor, Depends(revokers)], serial: Serial, body: NewRevocation
+    ) -> CertificateView:
+        reason = Reason.parse(body.reason)
+        return _view(service.revoke(serial, reason, str(actor), body.invalidity_date))
+
+    @router.get("/profiles")
+    def list_profiles(_: Annotated[Actor, Depends(staff)]) -> list[ProfileView]:
+        return [
+            ProfileView(
+                name=profile.name,
+                title=profile.title,
+                by_request=profile.name in BY_REQUEST,
+                policies=list(profile.policies.oids) if profile.policies else [],
+                max_days=profile.validity.max_days,
+                definition=profile.data(),
+            )
+            for profile in service.profiles.values()
+        ]
+
+    @router.post("/requests", status_code=201)
+    def request_certificate(actor: Annotated[Actor, Depends(issuers)], body: NewRequest) -> IssuedView:
+        subject = tuple((attribute.name, attribute.value) for attribute in body.subject)
+        owner = body.owner or f"subject:{hashlib.sha256(subject_name(subject).public_bytes()).hexdigest()}"
+        if body.owner is not None and body.owner.startswith(("authority:", "subject:")):
+            raise RequestRefused(field="owner")  # names that the service gives itself
+        issued = service.issue_for_request(body.profile, body.csr.encode(), subject, owner, str(actor), body.not_after)
+        return _issued(issued)
+
+    @router.post("/requests/{request_id}/approvals")
+    def approve_request(
+        _: Annotated[Actor, Depends(guard.officer("ca-approve"))], request_id: Annotated[str, Path(max_length=64)]
+    ) -> None:
+        """Approval by a second officer: not built yet."""
+        raise NotImplementedYet(what=request_id)
+
+    return router
+
+
+def create_public_router(service: CertificateAuthority) -> APIRouter:
+    """What certificates point to: ``/crl/{issuer}.crl`` and ``/aia/{issuer}.cer``."""
+    router = APIRouter(tags=["Certificate status"])
+
+    @router.get("/crl/{issuer}.crl", dependencies=[Depends(public)], response_class=Response)
+    def crl(issuer: IssuerName) -> Response:
+        current = service.lists.current(issuer)
+        etag = f'"{issuer}-{current.number}"'
+        return Response(current.crl, media_type="application/pkix-crl", headers=_cached(current.this_update, etag))
+
+    @router.get("/aia/{issuer}.cer", dependencies=[Depends(public)], response_class=Response)
+    def issuer_certificate(issuer: IssuerName) -> Response:
+        certificate = service.issuer_certificate(issuer)
+        headers = {"cache-control": "public, max-age=86400"}
+        return Response(certificate, media_type="application/pkix-cert", headers=headers)
+
+    return router
+
+
+def _cached(modified: datetime, etag: str) -> Mapping[str, str]:
+    return {
+        "cache-control": "public, max-age=300",
+        "last-modified": modified.strftime("%a, %d %b %Y %H:%M:%S GMT"),
+        "etag": etag,
+    }
+
+
+def _view(record: CertificateRecord) -> CertificateView:
+    return CertificateView(
+        serial=record.serial,
+        authority=record.authority,
+        profile=record.profile,
+        state=record.state,
+        owner=record.owner,
+        not_before=rfc3339(record.not_before),
+        not_after=rfc3339(record.not_after),
+        issued_at=rfc3339(record.issued_at) if record.issued_at else None,
+        revoked_at=rfc3339(record.revoked_at) if record.revoked_at else None,
+        reason=record.reason.value if record.reason else None,
+        key_switch_pending=record.key_wanted is not None,
+    )
+
+
+def _issued(issued: IssuedCertificate) -> IssuedView:
+    return IssuedView(
+        serial=issued.serial,
+        certificate=certificate_pem(issued.certificate).decode(),
+        chain=chain_pem(issued.chain).decode(),
+    )

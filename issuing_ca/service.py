@@ -1,0 +1,225 @@
+"""The issuing CA's use cases, put together: what the roof wires and the doors call."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from importlib.resources import files
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from foundation.clock import Clock
+from foundation.db.audit import AuditTrail
+from foundation.db.engine import Database
+from foundation.errors import CamTrustError
+from foundation.keys.port import KeyStore
+from foundation.randomness import Randomness
+from foundation.x509.csr import read_csr
+from foundation.x509.names import subject_name
+from foundation.x509.profile import Profile, load_profiles
+from issuing_ca import store
+from issuing_ca.authorities import Authorities
+from issuing_ca.config import IssuingCaSettings
+from issuing_ca.errors import AuthorityUnknown, ProfileRefused
+from issuing_ca.issuance import OFFICER, ORGANISATION_SEAL, Issuance
+from issuing_ca.model import (
+    ROOT,
+    Authority,
+    AuthorityKind,
+    CertificateRecord,
+    CertificateRequest,
+    CertificateState,
+    CitizenRequest,
+    IssuedCertificate,
+    Orphan,
+    PreparedCertificate,
+    Reason,
+)
+from issuing_ca.ocsp import OcspResponder
+from issuing_ca.ports import KeyControl
+from issuing_ca.revocation import Revocation
+from issuing_ca.revocation_lists import RevocationLists
+from issuing_ca.timestamps import TimestampService
+from issuing_ca.units import Units
+
+_log = logging.getLogger(__name__)
+
+BY_REQUEST = frozenset({ORGANISATION_SEAL, OFFICER})  # profiles that an officer may ask for with a CSR
+
+
+def packaged_profiles() -> Mapping[str, Profile]:
+    """The profiles that come with the package; example policies, SPECIMEN in every subject."""
+    return load_profiles(files("issuing_ca").joinpath("profiles.toml").read_text(encoding="utf-8"))
+
+
+class CertificateAuthority:
+    """Issues, revokes, tells status, stamps time. Every part is reachable for whoever needs it alone."""
+
+    def __init__(
+        self,
+        database: Database,
+        keys: KeyStore,
+        clock: Clock,
+        randomness: Randomness,
+        audit: AuditTrail,
+        settings: IssuingCaSettings,
+        profiles: Mapping[str, Profile] | None = None,
+        key_control: KeyControl | None = None,
+    ) -> None:
+        self.settings = settings
+        self.profiles = dict(profiles if profiles is not None else packaged_profiles())
+        self._database = database
+        self.authorities = Authorities(database, keys, clock, audit, settings)
+        self.issuance = Issuance(database, keys, self.authorities, self.profiles, clock, randomness, audit, settings)
+        self.revocation = Revocation(database, key_control or keys, clock, audit)
+        self.lists = RevocationLists(database, keys, self.authorities, clock, audit, settings)
+        self.units = Units(database, keys, self.authorities, self.issuance, clock, settings)
+        self.ocsp = OcspResponder(database, self.authorities, self.units, self.lists, clock, settings)
+        self.timestamps = TimestampService(self.authorities, self.units, clock, randomness, settings)
+
+    # --- authorities ----------------------------------------------------------------------------------------------
+
+    def init(
+        self, name: str, subject: Sequence[tuple[str, str]], actor: str, kind: AuthorityKind | None = None
+    ) -> bytes:
+        """Make an authority's key; gives its CSR (PEM). See :meth:`Authorities.init`."""
+        return self.authorities.init(name, subject, actor, kind)
+
+    def install(
+        self, name: str, certificate: x509.Certificate, chain: Sequence[x509.Certificate], actor: str
+    ) -> Authority:
+        """Give an authority its certificate. See :meth:`Authorities.install`."""
+        return self.authorities.install(name, certificate, chain, actor)
+
+    def install_root_crl(self, crl: x509.CertificateRevocationList, actor: str) -> None:
+        """Take the root's newest CRL. See :meth:`Authorities.install_root_crl`."""
+        self.authorities.install_root_crl(crl, actor)
+
+    # --- certificates ---------------------------------------------------------------------------------------------
+
+    def prepare(self, request: CertificateRequest) -> PreparedCertificate:
+        """See :meth:`Issuance.prepare`."""
+        return self.issuance.prepare(request)
+
+    def issue(self, token: str) -> IssuedCertificate:
+        """See :meth:`Issuance.issue`."""
+        return self.issuance.issue(token)
+
+    def issue_now(self, request: CertificateRequest) -> IssuedCertificate:
+        """See :meth:`Issuance.issue_now`."""
+        return self.issuance.issue_now(request)
+
+    def issue_citizen(self, request: CitizenRequest) -> IssuedCertificate:
+        """See :meth:`Issuance.issue_citizen`."""
+        return self.issuance.issue_citizen(request)
+
+    def issue_for_request(
+        self,
+        profile: str,
+        csr: bytes,
+        subject: Sequence[tuple[str, str]],
+        owner: str,
+        requested_by: str,
+        not_after_limit: datetime | None = None,
+        authority: str = "issuing",
+    ) -> IssuedCertificate:
+        """A certificate for an organisation, an officer or an API client that holds its own key.
+
+        The CSR gives the public key and the proof of its possession, nothing else; the subject is what the officer
+        who asks has verified. Raises ProfileRefused for any other profile, CsrInvalid, and what issuing raises.
+        """
+        if profile not in BY_REQUEST:
+            raise ProfileRefused(profile=profile)
+        request = read_csr(csr)
+        subject_name(subject)
+        return self.issuance.issue_now(
+            CertificateRequest(
+                authority=authority,
+                profile=profile,
+                subject=tuple(subject),
+                public_key=request.public_key(),
+                owner=owner,
+                requested_by=requested_by,
+                not_after_limit=not_after_limit,
+            )
+        )
+
+    def certificate(self, serial: str) -> CertificateRecord:
+        """One record. Raises CertificateUnknown."""
+        with self._database.read() as connection:
+            return store.certificate(connection, serial)
+
+    def certificates(
+        self,
+        after: str | None = None,
+        limit: int = 50,
+        state: CertificateState | None = None,
+        owner: str | None = None,
+    ) -> tuple[CertificateRecord, ...]:
+        """Records in the order of their serial numbers, from behind ``after``."""
+        with self._database.read() as connection:
+            return store.page(connection, after, limit, state, owner)
+
+    def orphans(self) -> tuple[Orphan, ...]:
+        """See :meth:`Issuance.orphans`."""
+        return self.issuance.orphans()
+
+    def abandon(self, serial: str, actor: str) -> None:
+        """See :meth:`Issuance.abandon`."""
+        self.issuance.abandon(serial, actor)
+
+    # --- status ---------------------------------------------------------------------------------------------------
+
+    def revoke(self, serial: str, reason: Reason, actor: str, invalidity: datetime | None = None) -> CertificateRecord:
+        """Revoke, hold or release, and publish a new CRL at once. See :meth:`Revocation.revoke`.
+
+        The status change stands even where the CRL cannot be made now: whoever asks for the CRL next makes it.
+        """
+        record = self.revocation.revoke(serial, reason, actor, invalidity)
+        try:
+            self.lists.current(record.authority)
+        except CamTrustError as error:
+            _log.error("CRL of %s not renewed after a status change: %s", record.authority, error.code)
+        return record
+
+    def reconcile(self) -> tuple[str, ...]:
+        """See :meth:`Revocation.reconcile`."""
+        return self.revocation.reconcile()
+
+    def current_crl(self, authority: str) -> bytes:
+        """See :meth:`RevocationLists.current_crl`."""
+        return self.lists.current_crl(authority)
+
+    def issuer_certificate(self, name: str) -> bytes:
+        """The certificate (DER) behind ``/aia/{name}.cer``: an authority's, or the root's. Raises AuthorityUnknown."""
+        if name == ROOT:
+            installed = self.authorities.all()
+            if not installed:
+                raise AuthorityUnknown(name=name)
+            return installed[0].root.public_bytes(Encoding.DER)
+        return self.authorities.get(name).certificate.public_bytes(Encoding.DER)
+
+    def fresh_ocsp(self, certificate: x509.Certificate) -> bytes | None:
+        """An OCSPResponse (DER) about a certificate of ours or of the root; None where we cannot answer."""
+        issuer = self._issuer_of(certificate)
+        return self.ocsp.for_certificate(certificate, issuer) if issuer is not None else None
+
+    def fresh_crl(self, issuer: x509.Certificate) -> bytes | None:
+        """The current CRL (DER) of an issuer; None where it is not one of ours, or there is no current one."""
+        installed = self.authorities.all()
+        names = {one.certificate: one.name for one in installed if one.kind is not AuthorityKind.ROOT_OCSP}
+        names.update({one.root: ROOT for one in installed})
+        try:
+            return self.lists.current_crl(names[issuer]) if issuer in names else None
+        except CamTrustError as error:
+            _log.error("no CRL: %s", error.code)
+            return None
+
+    def _issuer_of(self, certificate: x509.Certificate) -> x509.Certificate | None:
+        for authority in self.authorities.all():
+            for issuer in (authority.certificate, *authority.chain, authority.root):
+                if issuer.subject == certificate.issuer and issuer != certificate:
+                    return issuer
+        return None

@@ -1,0 +1,24 @@
+"""Fixtures of the issuing CA's tests: a real token, and both databases where they have a say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from foundation.clock import SetClock
+from foundation.db.engine import Database
+from foundation.keys.port import KeyStore
+from tests.ca.ca_world import World, make_world
+
+
+@pytest.fixture
+def world(database: Database, clock: SetClock, token: KeyStore, tmp_path: Path) -> World:
+    """Runs twice: on SQLite and on PostgreSQL."""
+    return make_world(database, clock, token, tmp_path)
+
+
+@pytest.fixture
+def small_world(sqlite_database: Database, clock: SetClock, token: KeyStore, tmp_path: Path) -> World:
+    """On SQLite alone, for what no database has a say in."""
+    return make_world(sqlite_database, clock, token, tmp_path)

@@ -1,0 +1,98 @@
+"""A request can bring only so much, whatever it announces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fastapi import APIRouter, Depends, Request
+from starlette.types import Message, Receive, Scope, Send
+
+from camtrust.web.raw import Raw
+from foundation.http.guard import public
+from tests.web.world import World
+
+LIMIT = 1000
+CHUNK = 250
+
+
+def taking() -> list[APIRouter]:
+    """Endpoints that read a whole body: raw, and as JSON."""
+    router = APIRouter(dependencies=[Depends(public)])
+
+    async def raw_body(request: Request) -> int:
+        return len(await request.body())
+
+    def json_body(body: dict[str, Any]) -> int:
+        return len(body)
+
+    router.add_api_route("/raw", raw_body, methods=["POST"])
+    router.add_api_route("/json", json_body, methods=["POST"])
+    router.add_api_route("/documents/new", raw_body, methods=["POST"])
+    return [router]
+
+
+def chunks(total: int) -> Iterator[bytes]:
+    for _ in range(total // CHUNK):
+        yield b"x" * CHUNK
+
+
+@pytest.mark.parametrize("path", ["/raw", "/json"])
+def test_a_chunked_body_is_cut_off_at_the_limit(world: World, path: str) -> None:
+    """A body that announces no length is counted while it streams; above the limit the answer is 413, once, and the
+    refusal is in the audit trail."""
+    client = world.client(taking(), body_limit=LIMIT)
+    headers = {"Content-Type": "application/json"}
+    answer = client.post(path, content=chunks(LIMIT + CHUNK), headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (413, "foundation.body_too_large")
+    assert str(LIMIT) in answer.json()["detail"]
+    assert answer.headers["connection"] == "close"
+    assert [event["code"] for event in world.refusals()] == ["foundation.body_too_large"]
+
+
+def test_a_body_of_exactly_the_limit_passes(world: World) -> None:
+    """The limit itself is allowed, announced or not."""
+    client = world.client(taking(), body_limit=LIMIT)
+    assert client.post("/raw", content=b"x" * LIMIT).json() == LIMIT
+    assert client.post("/raw", content=chunks(LIMIT)).json() == LIMIT
+
+
+def test_an_announced_body_is_refused_before_it_is_read(world: World) -> None:
+    """Content-Length above the limit is refused without reading one octet."""
+    reads = 0
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal reads
+        reads += 1
+
+    client = world.client(raw=[Raw("/hot", app)], body_limit=LIMIT)
+    assert client.post("/hot", content=b"x" * (LIMIT + 1)).status_code == 413
+    assert reads == 0
+
+
+def test_a_hot_path_that_swallows_the_cut_is_overruled(world: World) -> None:
+    """A raw application that catches everything and answers 200 does not get its answer out."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        more = True
+        while more:
+            try:
+                message: Message = await receive()
+                more = message.get("more_body", False)
+            except Exception:
+                more = False
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"fine"})
+
+    client = world.client(raw=[Raw("/hot", app)], body_limit=LIMIT)
+    assert client.post("/hot", content=chunks(LIMIT + CHUNK)).status_code == 413
+    assert client.post("/hot", content=chunks(LIMIT)).text == "fine"
+
+
+def test_documents_may_be_larger_where_the_settings_say_so(world: World) -> None:
+    """A larger limit holds below its own path alone."""
+    client = world.client(taking(), body_limit=LIMIT, larger_bodies={"/documents": 3 * LIMIT})
+    assert client.post("/documents/new", content=b"x" * 3 * LIMIT).json() == 3 * LIMIT
+    assert client.post("/documents/new", content=b"x" * (3 * LIMIT + 1)).status_code == 413
+    assert client.post("/raw", content=b"x" * (LIMIT + 1)).status_code == 413
