@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
+from ekyc.ports import CitizenCertificateRequest, IssuedCertificate
+from issuing_ca.model import CertificateState, CitizenRequest
 from issuing_ca.service import CertificateAuthority
+from signing.service import SigningService
 
 
 class CaTimestamps:
@@ -17,10 +19,6 @@ class CaTimestamps:
 
     def token(self, imprint: bytes, hash_name: str) -> bytes:
         return self._ca.timestamps.token(imprint, hash_name)
-
-    def certificates(self) -> Sequence[x509.Certificate]:
-        authority = self._ca.authorities.get("tsa")
-        return (authority.certificate, *authority.chain, authority.root)
 
 
 class CaStatus:
@@ -34,3 +32,56 @@ class CaStatus:
 
     def crl(self, issuer: x509.Certificate) -> bytes | None:
         return self._ca.fresh_crl(issuer)
+
+
+class CaForCitizens:
+    """`ekyc.ports.CertificateIssuer` over the issuing CA of this process."""
+
+    def __init__(self, ca: CertificateAuthority) -> None:
+        self._ca = ca
+
+    def issue_citizen(self, request: CitizenCertificateRequest) -> IssuedCertificate:
+        """Asked again for the same decision and key, gives the certificate that came out the first time."""
+        for record in self._ca.certificates(owner=request.person_id, state=CertificateState.ISSUED, limit=200):
+            if (record.key_id, record.evidence) == (request.key_id, request.evidence) and record.certificate:
+                chain = self._ca.authorities.get(record.authority)
+                return _told(record.serial, record.certificate, (chain.certificate, *chain.chain))
+        issued = self._ca.issue_citizen(
+            CitizenRequest(
+                person_id=request.person_id,
+                key_id=request.key_id,
+                given_name=request.given_names,
+                surname=request.surname,
+                khmer_name=request.khmer_name,
+                level=request.level,
+                evidence=request.evidence,
+                requested_by=f"ekyc:{request.enrolment_id}",
+            )
+        )
+        return _told(issued.serial, issued.certificate.public_bytes(Encoding.DER), issued.chain)
+
+
+class SigningCredentials:
+    """`ekyc.ports.Credentials` over the signing service of this process; the chain it keeps ends with the root."""
+
+    def __init__(self, signing: SigningService, ca: CertificateAuthority) -> None:
+        self._signing = signing
+        self._ca = ca
+
+    def register(self, person_id: str, key_id: str, certificate: bytes, chain: tuple[bytes, ...]) -> str:
+        above = [x509.load_der_x509_certificate(one) for one in chain]
+        root = self._ca.authorities.get("issuing").root
+        return self._signing.register_credential(
+            person_id, key_id, x509.load_der_x509_certificate(certificate), [*above, root]
+        ).credential_id
+
+
+class NoOfficersKnown:
+    """`ekyc.ports.Officers`: officers are registered by post, not by person, so no link to an enrolment is kept yet."""
+
+    def person_of(self, officer_id: str) -> str | None:  # noqa: ARG002
+        return None
+
+
+def _told(serial: str, certificate: bytes, chain: tuple[x509.Certificate, ...]) -> IssuedCertificate:
+    return IssuedCertificate(serial, certificate, tuple(one.public_bytes(Encoding.DER) for one in chain))

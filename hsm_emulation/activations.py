@@ -63,8 +63,7 @@ class Activations:
         check_pin(pin)
         with self._lock(owner):
             key = self._persons.key(owner)
-            known = self._record(self._store.read(), owner, key)
-            if known and known[0].confirmed:
+            if self._persons.has_factors(owner):
                 raise FactorsEnrolled
             self._intent(session, "enrol", owner)
             seed = b32encode(self._randomness.bytes(_SEED_LENGTH)).decode()
@@ -203,6 +202,8 @@ class Activations:
             )
             if changed.rowcount != 1:
                 raise FactorsNotEnrolled  # destroyed in between
+            if right and pin is None:
+                self._persons.mark_factors(connection, owner, key)
             if right:
                 granted(connection)
 

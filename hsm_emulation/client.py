@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any
 
 from foundation.clock import parse_rfc3339
-from foundation.keys.errors import KeyStoreError, NotLoggedIn, TokenUnavailable
+from foundation.keys.errors import DataInvalid, KeyStoreError, NotLoggedIn, TokenUnavailable
 from foundation.keys.port import Activation, KeyAlgorithm, KeyInfo, KeyUse, Mechanism, TotpEnrolment
 from hsm_emulation.protocol import (
     LONGEST_FRAME,
@@ -228,6 +228,8 @@ class HsmClient:
 
     def _talk(self, session: bytes | None, op: str, args: dict[str, Any], reads: bool) -> Any:
         body = encode({"op": op, "args": args})
+        if len(body) > LONGEST_FRAME:
+            raise DataInvalid
         pool = self._own_pool()
         connection = pool.take(session)
         while connection is not None:

@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import logging
 import os
+import select
 import socket
 import struct
 import tempfile
@@ -86,6 +87,7 @@ class Daemon:
             **(hardening or {}),
         }
         self._stopping = threading.Event()
+        self._wake, self._woken = socket.socketpair()
         self._open: dict[threading.Thread, socket.socket] = {}
         self._open_lock = threading.Lock()
 
@@ -93,14 +95,15 @@ class Daemon:
         """Accept connections until :meth:`stop`; then end them, write what is waiting, and let the token go."""
         try:
             while not self._stopping.is_set():
-                try:
-                    connection, _ = self._listener.accept()
-                except TimeoutError:
+                if not select.select([self._listener, self._woken], [], [], _TICK)[0]:
                     self.token.sessions.drop_abandoned()
                     continue
+                try:
+                    connection, _ = self._listener.accept()
+                except BlockingIOError:
+                    continue  # gone again, or we were woken to stop
                 except OSError:
-                    if self._stopping.wait(0.1):  # out of descriptors, say: others will close theirs
-                        break
+                    self._stopping.wait(0.1)  # out of descriptors, say: others will close theirs
                     continue
                 self._welcome(connection)
         finally:
@@ -110,7 +113,7 @@ class Daemon:
         """Ask :meth:`serve` to come back."""
         self._stopping.set()
         with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)  # wakes accept()
+            self._wake.send(b"\0")
 
     def _welcome(self, connection: socket.socket) -> None:
         if not _is_ours(connection):
@@ -160,7 +163,8 @@ class Daemon:
 
     def _end(self) -> None:
         self._stopping.set()
-        self._listener.close()
+        for one in (self._listener, self._wake, self._woken):
+            one.close()
         self.socket_path.unlink(missing_ok=True)
         with self._open_lock:
             threads = list(self._open.items())
@@ -212,7 +216,7 @@ def _listen(path: Path) -> socket.socket:
     except BaseException:
         listener.close()
         raise
-    listener.settimeout(_TICK)
+    listener.setblocking(False)
     return listener
 
 

@@ -34,7 +34,7 @@ class Persons:
         if row:
             return self._open(owner, row)
         key = self._randomness.bytes(KEY_LENGTH)
-        sealed = seal(self._sessions.master_key(), key, _bound_to(owner), self._randomness)
+        sealed = seal(self._sessions.master_key(), key, _bound_to(owner, False), self._randomness)
         connection.execute("INSERT INTO owners (owner, sealed) VALUES (?, ?)", (owner, sealed))
         return key
 
@@ -46,7 +46,21 @@ class Persons:
     def _open(self, owner: str, row: sqlite3.Row) -> bytes:
         if row["destroyed"] is not None or row["sealed"] is None:
             raise OwnerDestroyed
-        return unseal(self._sessions.master_key(), row["sealed"], _bound_to(owner))
+        return unseal(self._sessions.master_key(), row["sealed"], _bound_to(owner, bool(row["factors"])))
+
+    def has_factors(self, owner: str) -> bool:
+        """Whether this owner's factors were ever confirmed. Meant for after :meth:`key`, which checks the seal."""
+        row = _row(self._store.read(), owner)
+        return row is not None and bool(row["factors"])
+
+    def mark_factors(self, connection: sqlite3.Connection, owner: str, key: bytes) -> None:
+        """Note, under the seal of the person's key, that factors are confirmed.
+
+        Whoever deletes the row of the factors, to enrol others for the same keys, is then refused; and if the note is
+        edited too, the person's key does not open.
+        """
+        sealed = seal(self._sessions.master_key(), key, _bound_to(owner, True), self._randomness)
+        connection.execute("UPDATE owners SET sealed = ?, factors = 1 WHERE owner = ?", (sealed, owner))
 
     def new_data_key(self, owner: str, purpose: str) -> tuple[bytes, bytes]:
         """A fresh data key, and it wrapped under the owner's key, bound to owner and purpose."""
@@ -95,8 +109,8 @@ def _row(connection: sqlite3.Connection, owner: str) -> sqlite3.Row | None:
     return row
 
 
-def _bound_to(owner: str) -> dict[str, Any]:
-    return {"what": "person-key", "owner": owner}
+def _bound_to(owner: str, factors: bool) -> dict[str, Any]:
+    return {"what": "person-key", "owner": owner, "factors": factors}
 
 
 def _data_key_of(owner: str, purpose: str) -> dict[str, Any]:

@@ -49,7 +49,7 @@ class Session:
 def check_operator_pin(pin: str) -> None:
     """TokenPinInvalid unless it has 6 to 255 characters."""
     if not _SHORTEST_PIN <= len(pin) <= _LONGEST_PIN:
-        raise TokenPinInvalid(shortest=_SHORTEST_PIN)
+        raise TokenPinInvalid
 
 
 def wrap_master_key(

@@ -37,7 +37,9 @@ CREATE TABLE keys (
 ) STRICT;
 CREATE INDEX keys_owner ON keys (owner);
 CREATE INDEX keys_use ON keys (use);
-CREATE TABLE owners (owner TEXT PRIMARY KEY, sealed BLOB, destroyed TEXT) STRICT, WITHOUT ROWID;
+CREATE TABLE owners (
+  owner TEXT PRIMARY KEY, sealed BLOB, factors INTEGER NOT NULL DEFAULT 0, destroyed TEXT
+) STRICT, WITHOUT ROWID;
 CREATE TABLE factors (owner TEXT PRIMARY KEY, sealed BLOB NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE activations (
   token_hash BLOB PRIMARY KEY, key_id TEXT NOT NULL, owner TEXT NOT NULL, audience TEXT NOT NULL,

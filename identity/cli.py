@@ -23,7 +23,7 @@ _PAGE = 200
 
 def create(open_service: Callable[[], IdentityService], terminal: Terminal) -> typer.Typer:
     """The group; ``open_service`` is called when a command runs."""
-    app = typer.Typer(help="Officers, API clients and operators.", no_args_is_help=True)
+    app = typer.Typer(help="Officers, API clients and operators.", no_args_is_help=True, add_completion=False)
 
     @app.command()
     def register(

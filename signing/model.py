@@ -77,7 +77,6 @@ class Document:
     sha256: bytes
     pages: int
     encrypted: bool
-    field: str | None
     state: DocumentState
     version: int
     uploaded_at: datetime

@@ -15,7 +15,7 @@ from foundation.clock import rfc3339
 
 def create(context: Context) -> typer.Typer:
     """The group, bound to the global options."""
-    app = typer.Typer(help="The services' database.", no_args_is_help=True)
+    app = typer.Typer(help="The services' database.", no_args_is_help=True, add_completion=False)
 
     @app.command()
     def upgrade() -> None:

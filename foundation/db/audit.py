@@ -112,16 +112,19 @@ class AuditTrail:
         )
 
     def verify(self, database: Database) -> int:
-        """Walk the whole chain; gives the number of events, raises AuditChainBroken."""
+        """Walk the chain up to its head as it is now; gives the number of events, raises AuditChainBroken.
+
+        Services may append meanwhile: what comes after the head that was read is left to the next walk.
+        """
         previous, count = GENESIS, 0
         with database.read() as connection:
-            for event in _rows(connection):
+            last = connection.execute(select(head).where(head.c.one == 1)).one()
+            for event in _rows(connection, last.sequence):
                 count += 1
                 expected = _hash(previous, count, event.at, event.actor, event.action, event.subject, event.details)
                 if event.sequence != count or event.hash != expected:
                     raise AuditChainBroken(sequence=count)
                 previous = expected
-            last = connection.execute(select(head).where(head.c.one == 1)).one()
         if (last.sequence, last.hash) != (count, previous):
             raise AuditChainBroken(sequence=count)
         return count
@@ -132,9 +135,11 @@ def create_head(connection: Connection) -> None:
     connection.execute(head.insert().values(one=1, sequence=0, hash=GENESIS))
 
 
-def _rows(connection: Connection) -> Iterator[AuditEvent]:
-    for row in connection.execution_options(yield_per=1000).execute(select(events).order_by(events.c.sequence)):
-        yield AuditEvent(row.sequence, row.at, row.actor, row.action, row.subject, row.details, row.hash)
+def _rows(connection: Connection, until: int) -> Iterator[AuditEvent]:
+    query = select(events).where(events.c.sequence <= until).order_by(events.c.sequence)
+    with connection.execution_options(yield_per=1000).execute(query) as result:
+        for row in result:
+            yield AuditEvent(row.sequence, row.at, row.actor, row.action, row.subject, row.details, row.hash)
 
 
 def _hash(previous: bytes, sequence: int, at: datetime, actor: str, action: str, subject: str, details: str) -> bytes:

@@ -18,6 +18,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 
+from foundation.clock import Clock
 from foundation.x509.revocation import examine
 from foundation.x509.signature_check import AlgorithmRules
 from foundation.x509.status_evidence import EvidenceKind, read_evidence
@@ -39,9 +40,9 @@ class ValidationData:
     crls: tuple[bytes, ...]
 
 
-def gather(signatory: Signatory, token: TimestampToken, status: StatusSource, now: datetime) -> ValidationData:
+def gather(signatory: Signatory, token: TimestampToken, status: StatusSource, clock: Clock) -> ValidationData:
     """E1 to E3. Raises StatusUnavailable, CertificateRevoked, or TimestampUnavailable for a unit without a chain."""
-    gathering = _Gathering(status, now)
+    gathering = _Gathering(status, clock)
     gathering.signer(signatory, token.time)
     own = (signatory.certificate, *signatory.chain)
     unit = unit_chain(token, signatory.chain)
@@ -52,9 +53,9 @@ def gather(signatory: Signatory, token: TimestampToken, status: StatusSource, no
     return ValidationData(tuple(certificates.values()), tuple(gathering.ocsps), tuple(gathering.crls.values()))
 
 
-def check_not_revoked(signatory: Signatory, token: TimestampToken, status: StatusSource, now: datetime) -> None:
+def check_not_revoked(signatory: Signatory, token: TimestampToken, status: StatusSource, clock: Clock) -> None:
     """E1 and E3 for the signer alone: for levels that do not carry the status."""
-    _Gathering(status, now).signer(signatory, token.time)
+    _Gathering(status, clock).signer(signatory, token.time)
 
 
 def unit_chain(token: TimestampToken, known: Sequence[x509.Certificate]) -> tuple[x509.Certificate, ...]:
@@ -80,9 +81,9 @@ def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
 
 
 class _Gathering:
-    def __init__(self, status: StatusSource, now: datetime) -> None:
+    def __init__(self, status: StatusSource, clock: Clock) -> None:
         self._status = status
-        self._now = now
+        self._clock = clock
         self.ocsps: list[bytes] = []
         self.crls: dict[x509.Name, bytes] = {}
 
@@ -111,13 +112,14 @@ class _Gathering:
         crl: bytes | None,
         not_before: datetime | None,
     ) -> None:
+        now = self._clock.now()  # read after the evidence was made: what says "from now on" counts
         offered = ((EvidenceKind.OCSP, octets), (EvidenceKind.CRL, crl))
         read = [read_evidence(kind, data, "service") for kind, data in offered if data is not None]
-        findings = examine(certificate, issuer, [one for one in read if one is not None], self._now, _RULES)
+        findings = examine(certificate, issuer, [one for one in read if one is not None], now, _RULES)
         if findings.revoked is not None:
             raise CertificateRevoked
         for statement in findings.statements:
-            current = statement.next_update is None or statement.next_update >= self._now
+            current = statement.next_update is None or statement.next_update >= now
             if current and (not_before is None or statement.this_update >= not_before):
                 return
         raise StatusUnavailable

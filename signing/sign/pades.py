@@ -119,10 +119,10 @@ class PadesSigner:
             )
         )
         if token is not None and level.includes(Level.B_LT):
-            data = evidence.gather(prepared.signatory, token, self._status, self._clock.now())
+            data = evidence.gather(prepared.signatory, token, self._status, self._clock)
             revisions.add_validation_data(output, prepared.password, data)
         elif token is not None:
-            evidence.check_not_revoked(prepared.signatory, token, self._status, self._clock.now())
+            evidence.check_not_revoked(prepared.signatory, token, self._status, self._clock)
         if level.includes(Level.B_LTA):
             revisions.add_document_timestamp(
                 output,

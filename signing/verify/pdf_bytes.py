@@ -11,12 +11,15 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 _WHITE = b"\x00\t\n\x0c\r "
 _HEADER = re.compile(rb"%PDF-\d\.\d")
 _STREAM = re.compile(rb">>[\x00\t\n\x0c\r ]*stream(?:\r\n|\n|\r)")
 _LENGTH = re.compile(rb"/Length[\x00\t\n\x0c\r ]+(\d{1,10})(?:[\x00\t\n\x0c\r ]+(\d{1,5})[\x00\t\n\x0c\r ]+(R))?")
+_NUMBER_OBJECT = re.compile(
+    rb"(?<![0-9])(\d{1,10})[\x00\t\n\x0c\r ]+(\d{1,5})[\x00\t\n\x0c\r ]+obj\s*(\d{1,10})\s*endobj"
+)
 _END = re.compile(rb"[\x00\t\n\x0c\r ]{0,2}endstream")
 _ESCAPE = re.compile(rb"#([0-9A-Fa-f]{2})")
 _BYTE_RANGE = re.compile(rb"/ByteRange[\x00\t\n\x0c\r ]*\[([^\]]{0,200})\]?")
@@ -61,29 +64,20 @@ def range_digest(data: bytes, byte_range: Sequence[int], name: str) -> bytes:
 
 def outside_streams(data: bytes) -> bytes:
     """The octets without stream bodies; escapes in names are undone, so that no spelling hides one."""
+    lengths = {(int(one[1]), int(one[2])): int(one[3]) for one in _NUMBER_OBJECT.finditer(data)}
     kept, at = [], 0
     while (found := _STREAM.search(data, at)) is not None:
         kept.append(data[at : found.start()])
-        at = _stream_end(data, found)
+        at = _stream_end(data, found, lengths)
     kept.append(data[at:])
     return _ESCAPE.sub(lambda match: bytes((int(match[1], 16),)), b"\n".join(kept))
 
 
-def _stream_end(data: bytes, found: re.Match[bytes]) -> int:
+def _stream_end(data: bytes, found: re.Match[bytes], lengths: Mapping[tuple[int, int], int]) -> int:
     """Where the body ends: by its Length where that holds, else at the next ``endstream``."""
-    head = data[max(data.rfind(b"obj", 0, found.start()), found.start() - 4096, 0) : found.start()]
-    for length in _LENGTH.finditer(head):
-        size: int | None = int(length[1])
-        if length[3]:
-            named = re.search(
-                rb"(?<![0-9])"
-                + length[1]
-                + rb"[\x00\t\n\x0c\r ]+"
-                + length[2]
-                + rb"[\x00\t\n\x0c\r ]+obj\s*(\d{1,10})",
-                data,
-            )
-            size = int(named[1]) if named else None
+    head = data[max(found.start() - 4096, 0) : found.start()]
+    for length in _LENGTH.finditer(head, head.rfind(b" obj") + 1):
+        size = lengths.get((int(length[1]), int(length[2]))) if length[3] else int(length[1])
         if size is not None and (end := _END.match(data, found.end() + size)) is not None:
             return end.end()
     end_at = data.find(b"endstream", found.end())

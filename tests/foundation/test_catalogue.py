@@ -61,9 +61,8 @@ def test_every_failure_speaks_both_languages() -> None:
         except (KeyError, FileNotFoundError, ModuleNotFoundError):
             problems.append(f"{one.__module__}.{one.__name__}: no entry [{name}] in {room}/messages.toml")
             continue
-        for key in ("en", "km", "hint_en", "hint_km"):
-            if not str(entry.get(key, "")).strip():
-                problems.append(f"{one.code}: no {key}")
+        missing = [key for key in ("en", "km", "hint_en", "hint_km") if not str(entry.get(key, "")).strip()]
+        problems.extend(f"{one.code}: no {key}" for key in missing)
         for english, khmer in (("en", "km"), ("hint_en", "hint_km")):
             if placeholders(str(entry.get(english, ""))) != placeholders(str(entry.get(khmer, ""))):
                 problems.append(f"{one.code}: {english} and {khmer} have different placeholders")

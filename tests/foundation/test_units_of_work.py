@@ -76,9 +76,14 @@ def test_no_compare_and_set_is_lost(counting: Database) -> None:
 
 def test_a_compare_and_set_of_a_changed_row_is_refused(counting: Database) -> None:
     """The row is no longer as it was read: StaleWrite, and the whole unit of work is undone."""
-    with pytest.raises(StaleWrite), counting.unit_of_work() as connection:
-        insert_once(connection, counters, {"name": "b", "value": 1})
-        compare_and_set(connection, counters, counters.c.value == 7, {"value": 8})
+
+    def act() -> None:
+        with counting.unit_of_work() as connection:
+            insert_once(connection, counters, {"name": "b", "value": 1})
+            compare_and_set(connection, counters, counters.c.value == 7, {"value": 8})
+
+    with pytest.raises(StaleWrite):
+        act()
     with counting.read() as connection:
         assert len(connection.execute(select(counters)).all()) == 1
 

@@ -62,7 +62,7 @@ def test_every_code_is_one_failure() -> None:
 
 @pytest.mark.parametrize("room", CATALOGUES)
 def test_both_languages_say_the_same(room: str) -> None:
-    """English and Khmer of an entry have the same placeholders; sentences of Khmer are in Khmer script."""
+    """English and Khmer of an entry have the same placeholders, and sentences of Khmer are in Khmer script."""
     wrong = []
     for key, words in catalogue(room).items():
         for english, khmer in (("en", "km"), ("hint_en", "hint_km")):

@@ -1,0 +1,77 @@
+"""``camtrust hsm``: the emulated HSM of a home."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from camtrust.cli.context import Context
+from camtrust.keys import ROOT, SERVICES, TRUST_LIST, make_token, open_token
+from foundation.errors import NotImplementedYet
+
+_TOKENS = {"services": SERVICES, "root": ROOT, "trust": TRUST_LIST}
+TokenOption = Annotated[str, typer.Option("--token", help="services, root or trust")]
+
+
+def create(context: Context) -> typer.Typer:
+    """The group, bound to the global options."""
+    app = typer.Typer(
+        help="The emulated HSM. It stands in for a hardware module and protects keys no better than this machine does.",
+        no_args_is_help=True,
+        add_completion=False,
+    )
+
+    @app.command()
+    def init(token: TokenOption = "services") -> None:  # noqa: S107 - the name of a token
+        """Make a token, with PINs made at random and kept beside it (embedded default)."""
+        home = context.new_home()
+        made = make_token(home, _directory(token))
+        context.terminal.result(
+            {"token": token, "made": made, "directory": str(home.path / _directory(token))},
+            [f"The {token} token is ready in {home.path / _directory(token)}." if made else "It is there already."],
+        )
+
+    @app.command()
+    def serve(token: TokenOption = "services") -> None:  # noqa: S107
+        """Run the key daemon in the foreground until it is interrupted, and log in."""
+        import threading
+
+        with open_token(context.home(), _directory(token)) as client:
+            status = client.status()
+            context.terminal.note(
+                f"Key daemon {status['pid']} serves token {status['serial']} (emulated). Ctrl-C ends it."
+            )
+            threading.Event().wait()
+
+    @app.command()
+    def inventory(token: TokenOption = "services") -> None:  # noqa: S107
+        """Count keys by use and algorithm; check the token's own audit chain."""
+        with open_token(context.home(), _directory(token)) as client:
+            found = client.inventory()
+            found["audit_rows_verified"] = client.verify_audit()
+        lines = [f"Token {found['serial']} (emulated), {found['owners']} persons, {found['factors']} with factors"]
+        lines += [
+            f"  {row['count']:>6}  {row['use']:<24} {row['algorithm']:<10} {'' if row['enabled'] else 'disabled'}"
+            for row in found["keys"]
+        ]
+        lines.append(f"Audit chain: {found['audit_rows_verified']} rows, unbroken")
+        context.terminal.result(found, lines)
+
+    def absent(name: str, help_text: str) -> None:
+        @app.command(name, help=f"{help_text} (not built yet)")
+        def command() -> None:
+            raise NotImplementedYet
+
+    absent("login-quorum", "Log in with custodians' cards.")
+    absent("backup", "Back up a token under its quorum.")
+    absent("restore", "Restore a token under its quorum.")
+    absent("attest", "Give a signed statement about a key.")
+    absent("probe", "Report on any PKCS#11 module.")
+    return app
+
+
+def _directory(token: str) -> str:
+    if token not in _TOKENS:
+        raise typer.BadParameter(f"'{token}' is not one of {', '.join(_TOKENS)}")
+    return _TOKENS[token]

@@ -1,0 +1,82 @@
+"""The tokens of a home: making them, running their daemons, logging in.
+
+``hsm`` is the services' token; ``root/token`` and ``trust/token`` are the offline ones, used in ceremonies and when a
+trust bundle is signed. In production the offline ones are on other machines; here each still has a daemon and PINs of
+its own, so that nothing the services hold opens them.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from camtrust.errors import KeysUnsupported
+from camtrust.home import Home
+from camtrust.settings import KeySettings, Settings
+from foundation.keys.errors import TokenInUse
+from hsm_emulation.client import HsmClient
+from hsm_emulation.process import KeyDaemon, initialise, socket_path
+from hsm_emulation.sealing import Cost, Costs
+
+SERVICES = "hsm"
+ROOT = "root/token"
+TRUST_LIST = "trust/token"
+
+_EMULATED = "emulated:"
+_REHEARSAL = Costs(operator=Cost(8192, 1), person=Cost(8192, 1))  # a token that lives for one rehearsal
+
+
+def make_token(home: Home, name: str) -> bool:
+    """Initialise a token of the home with PINs made at random, unless it is there; tells whether it was made."""
+    directory = home.path / name
+    if (directory / "user.pin").exists():
+        return False
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    initialise(directory, so_pin=home.pin(f"{name}/so.pin"), user_pin=home.pin(f"{name}/user.pin"))
+    return True
+
+
+@contextmanager
+def open_token(home: Home, name: str, settings: KeySettings | None = None) -> Iterator[HsmClient]:
+    """A client that is logged in to a token of the home.
+
+    Starts its daemon for as long as the block runs; where one runs already (the services are up), talks to that one.
+    Raises KeysUnsupported and what the token raises.
+    """
+    if settings is not None and settings.uri != _EMULATED:
+        raise KeysUnsupported(uri=settings.uri.partition("?")[0])  # the query may hold a PIN (RFC 7512 §2.4)
+    directory = home.path / name
+    with ExitStack() as stack:
+        try:
+            path = stack.enter_context(KeyDaemon.start(directory)).socket_path
+        except TokenInUse:
+            path = socket_path(directory)
+        client = stack.enter_context(HsmClient(path))
+        client.login(_pin(directory, settings))
+        yield client
+
+
+@contextmanager
+def services_token(home: Home, settings: Settings) -> Iterator[HsmClient]:
+    """The services' token, as the settings name it."""
+    with open_token(home, SERVICES, settings.keys) as client:
+        yield client
+
+
+@contextmanager
+def throwaway_token() -> Iterator[HsmClient]:
+    """A token that is gone at the end of the block: for rehearsals."""
+    with TemporaryDirectory(prefix="camtrust-rehearsal-") as folder:
+        directory, pin = Path(folder) / "token", secrets.token_hex(8)
+        initialise(directory, so_pin=secrets.token_hex(8), user_pin=pin, costs=_REHEARSAL)
+        with KeyDaemon.start(directory) as daemon, HsmClient(daemon.socket_path) as client:
+            client.login(pin)
+            yield client
+
+
+def _pin(directory: Path, settings: KeySettings | None) -> str:
+    file = settings.pin_file if settings is not None and settings.pin_file else directory / "user.pin"
+    return file.read_text(encoding="ascii").strip()

@@ -1,0 +1,136 @@
+"""What enrolment needs from outside; the roof passes the real things in. Keys and factors: `foundation.keys.port`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from typing import Protocol
+
+
+class Notifier(Protocol):
+    """Tells a person something over a channel."""
+
+    def send(
+        self, channel: str, address: str, template: str, params: Mapping[str, str], *, person: str, language: str
+    ) -> None:
+        """``channel``: ``sms`` or ``email``; ``template``: a key of this room's catalogue, filled with ``params``.
+
+        ``person`` (opaque id) is whose data it is, so that what is kept of the message is sealed for them. Raises
+        NotifierUnavailable.
+        """
+        ...
+
+
+class RegistryOutcome(StrEnum):
+    """What a base registry answers about a person. It never gives data out, it compares."""
+
+    MATCH = "match"
+    NO_MATCH = "no-match"
+    REVIEW = "review"  # an officer must look
+
+
+class FieldOutcome(StrEnum):
+    """How one field compared."""
+
+    MATCH = "match"
+    MISMATCH = "mismatch"
+    NOT_COMPARED = "not-compared"
+
+
+VITAL_STATUS = "vital_status"  # the field that mismatches when the person is deceased
+
+
+@dataclass(frozen=True)
+class RegistryQuery:
+    """What is asked. Latin names as in the MRZ (surname first), Khmer names canonical."""
+
+    document_number: str
+    surname: str
+    given_names: str
+    date_of_birth: date
+    sex: str
+    surname_km: str
+    given_names_km: str
+
+
+@dataclass(frozen=True)
+class RegistryAnswer:
+    """The outcome, how each field compared, and the registry's own reference of the exchange."""
+
+    outcome: RegistryOutcome
+    fields: Mapping[str, FieldOutcome]
+    reference: str
+
+
+class Registry(Protocol):
+    """The base registry of persons."""
+
+    def match(self, query: RegistryQuery) -> RegistryAnswer:
+        """Raises RegistryUnavailable: then we wait. Anything unclear is unavailable, never a match."""
+        ...
+
+
+class Sessions(Protocol):
+    """Sessions of persons."""
+
+    def open(self, person_id: str) -> str:
+        """A new session; gives its token."""
+        ...
+
+    def close_all(self, person_id: str) -> None:
+        """End every session of the person."""
+        ...
+
+
+class Officers(Protocol):
+    """What is known of officers."""
+
+    def person_of(self, officer_id: str) -> str | None:
+        """The person id under which this officer is enrolled themselves; None where that is not known."""
+        ...
+
+
+@dataclass(frozen=True)
+class CitizenCertificateRequest:
+    """An approved person's certificate. Names as verified; ``evidence``: digest (hex) of the decision.
+
+    The public key stands in the key store under ``key_id``, owned by ``person_id``.
+    """
+
+    enrolment_id: str
+    person_id: str
+    key_id: str
+    public_key: bytes
+    surname: str
+    given_names: str
+    khmer_name: str
+    level: str
+    policy_oid: str
+    evidence: str
+
+
+@dataclass(frozen=True)
+class IssuedCertificate:
+    """A certificate (DER), its serial number (lower-case hex), and the chain above it (DER), without the root."""
+
+    serial: str
+    certificate: bytes
+    chain: tuple[bytes, ...] = ()
+
+
+class CertificateIssuer(Protocol):
+    """The issuing CA."""
+
+    def issue_citizen(self, request: CitizenCertificateRequest) -> IssuedCertificate:
+        """Idempotent by ``enrolment_id``: asked again, gives the certificate that was issued before."""
+        ...
+
+
+class Credentials(Protocol):
+    """Signing credentials of persons."""
+
+    def register(self, person_id: str, key_id: str, certificate: bytes, chain: tuple[bytes, ...]) -> str:
+        """Make the key usable for signing; gives the credential's id. Idempotent by ``key_id``."""
+        ...

@@ -1,0 +1,172 @@
+"""What every key store must do, written once. An implementation's tests subclass this and give a ``store`` fixture:
+
+    class TestMyStore(KeyStoreContract):
+        @pytest.fixture
+        def store(self) -> KeyStore: ...
+
+``algorithms`` names the key pairs it can make: a store that lacks one declares it there, in sight.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import ClassVar
+
+import pytest
+
+from foundation.keys.errors import (
+    ActivationRequired,
+    DataInvalid,
+    KeyDisabled,
+    KeyHandleInvalid,
+    LabelExists,
+    MechanismInvalid,
+    SignatureInvalid,
+)
+from foundation.keys.handles import public_key
+from foundation.keys.mechanisms import FAMILIES, SCHEMES, verify_signature
+from foundation.keys.port import KeyAlgorithm, KeyStore, KeyUse, Mechanism
+
+MESSAGE = b"SPECIMEN message"
+
+
+def fresh(name: str) -> str:
+    """A label or owner that no other test uses."""
+    return f"{name}-{os.urandom(6).hex()}"
+
+
+class KeyStoreContract:
+    """The core: identical for every implementation."""
+
+    algorithms: ClassVar[Sequence[KeyAlgorithm]] = tuple(KeyAlgorithm)
+
+    def test_every_algorithm_signs_by_every_mechanism_of_its_family(self, store: KeyStore) -> None:
+        """A document key of each algorithm signs by each of its mechanisms, and the signature verifies outside."""
+        for algorithm in self.algorithms:
+            info = store.generate(fresh("all"), algorithm, KeyUse.AUDIT)
+            for mechanism, scheme in SCHEMES.items():
+                if scheme.family in FAMILIES[algorithm]:
+                    data = hashlib.sha384(MESSAGE).digest() if scheme.takes_digest else MESSAGE
+                    signature = store.sign(info.key_id, mechanism, data)
+                    verify_signature(public_key(info), mechanism, signature, data)
+                    with pytest.raises(SignatureInvalid):
+                        verify_signature(public_key(info), mechanism, signature, bytes([data[0] ^ 1]) + data[1:])
+
+    def test_a_mechanism_of_another_family_is_refused(self, store: KeyStore) -> None:
+        """An EC key does not sign by RSA, Ed25519 or ML-DSA mechanisms."""
+        info = store.generate(fresh("family"), KeyAlgorithm.EC_P256, KeyUse.AUDIT)
+        for mechanism, scheme in SCHEMES.items():
+            if scheme.family not in FAMILIES[info.algorithm]:
+                with pytest.raises(MechanismInvalid):
+                    store.sign(info.key_id, mechanism, bytes(32))
+
+    @pytest.mark.parametrize("use", [use for use in KeyUse if use.certifies])
+    def test_a_key_that_certifies_takes_no_digest(self, store: KeyStore, use: KeyUse) -> None:
+        """CA, OCSP and TSA keys sign whole messages alone: the token sees what it signs."""
+        info = store.generate(fresh("certifies"), KeyAlgorithm.EC_P256, use)
+        with pytest.raises(MechanismInvalid):
+            store.sign(info.key_id, Mechanism.ECDSA, hashlib.sha256(MESSAGE).digest())
+        store.sign(info.key_id, Mechanism.ECDSA_SHA256, MESSAGE)
+
+    @pytest.mark.parametrize("length", [0, 1, 16, 20, 28, 31, 33, 63, 65, 1000])
+    def test_a_digest_has_the_length_of_a_sha2_digest(self, store: KeyStore, length: int) -> None:
+        """Digest mechanisms take 32, 48 or 64 octets and nothing else (SHA-1 and SHA-224 are not among them)."""
+        info = store.generate(fresh("length"), KeyAlgorithm.EC_P256, KeyUse.ORGANISATION_SEAL)
+        with pytest.raises(DataInvalid):
+            store.sign(info.key_id, Mechanism.ECDSA, bytes(length))
+
+    def test_a_label_is_used_once(self, store: KeyStore) -> None:
+        """A second key with the same label is refused, and the first stays what it was."""
+        label = fresh("label")
+        first = store.generate(label, KeyAlgorithm.EC_P256, KeyUse.AUDIT)
+        with pytest.raises(LabelExists):
+            store.generate(label, KeyAlgorithm.EC_P256, KeyUse.AUDIT)
+        assert store.find(label=label) == (first,)
+
+    def test_two_who_make_the_same_label_at_once(self, store: KeyStore) -> None:
+        """Of eight simultaneous attempts at one label, one makes the key."""
+        label = fresh("race")
+
+        def attempt(_: int) -> bool:
+            try:
+                store.generate(label, KeyAlgorithm.EC_P256, KeyUse.AUDIT)
+            except LabelExists:
+                return False
+            return True
+
+        with ThreadPoolExecutor(8) as threads:
+            assert sum(threads.map(attempt, range(8))) == 1
+        assert len(store.find(label=label)) == 1
+
+    def test_finding_matches_every_argument(self, store: KeyStore) -> None:
+        """Keys are found by label, use and owner together, oldest first, and by their id."""
+        owner = fresh("owner")
+        first = store.generate(fresh("find"), KeyAlgorithm.EC_P256, KeyUse.CITIZEN_SIGN, owner)
+        second = store.generate(fresh("find"), KeyAlgorithm.EC_P384, KeyUse.ORGANISATION_SEAL, owner)
+        assert store.find(owner=owner) == (first, second)
+        assert store.find(owner=owner, use=KeyUse.CITIZEN_SIGN) == (first,)
+        assert store.find(owner=owner, label=second.label) == (second,)
+        assert store.find(label=fresh("nothing")) == ()
+        assert store.get(second.key_id) == second
+        assert second.owner == owner
+        assert second.enabled
+
+    def test_a_citizens_key_belongs_to_somebody(self, store: KeyStore) -> None:
+        """A key that needs activation cannot be made without an owner."""
+        with pytest.raises(DataInvalid):
+            store.generate(fresh("nobody"), KeyAlgorithm.EC_P256, KeyUse.CITIZEN_SIGN)
+
+    def test_a_citizens_key_needs_activation(self, store: KeyStore) -> None:
+        """Without activation data a citizen's key signs nothing (EN 419 241, sole control)."""
+        info = store.generate(fresh("citizen"), KeyAlgorithm.EC_P256, KeyUse.CITIZEN_SIGN, fresh("owner"))
+        with pytest.raises(ActivationRequired):
+            store.sign(info.key_id, Mechanism.ECDSA, bytes(32))
+
+    def test_a_disabled_key_does_not_sign(self, store: KeyStore) -> None:
+        """Disabled (certificate suspended): refused. Enabled again: signs."""
+        info = store.generate(fresh("disable"), KeyAlgorithm.EC_P256, KeyUse.AUDIT)
+        store.set_enabled(info.key_id, False)
+        assert not store.get(info.key_id).enabled
+        with pytest.raises(KeyDisabled):
+            store.sign(info.key_id, Mechanism.ECDSA_SHA256, MESSAGE)
+        store.set_enabled(info.key_id, True)
+        store.sign(info.key_id, Mechanism.ECDSA_SHA256, MESSAGE)
+
+    def test_a_destroyed_key_is_gone(self, store: KeyStore) -> None:
+        """After destruction there is no such key: not to sign with, not to find, not to destroy again."""
+        info = store.generate(fresh("destroy"), KeyAlgorithm.EC_P256, KeyUse.AUDIT)
+        store.sign(info.key_id, Mechanism.ECDSA_SHA256, MESSAGE)
+        store.destroy(info.key_id)
+        calls: list[Callable[[], object]] = [
+            lambda: store.sign(info.key_id, Mechanism.ECDSA_SHA256, MESSAGE),
+            lambda: store.get(info.key_id),
+            lambda: store.destroy(info.key_id),
+            lambda: store.set_enabled(info.key_id, True),
+        ]
+        for call in calls:
+            with pytest.raises(KeyHandleInvalid):
+                call()
+        assert store.find(label=info.label) == ()
+
+    def test_four_threads_sign(self, store: KeyStore) -> None:
+        """Four threads, two keys, 400 signatures: each verifies under the key that was asked for."""
+        keys = [store.generate(fresh("thread"), KeyAlgorithm.EC_P256, KeyUse.AUDIT) for _ in range(2)]
+
+        def sign(number: int) -> None:
+            info, data = keys[number % 2], number.to_bytes(4, "big")
+            signature = store.sign(info.key_id, Mechanism.ECDSA_SHA256, data)
+            verify_signature(public_key(info), Mechanism.ECDSA_SHA256, signature, data)
+
+        with ThreadPoolExecutor(4) as threads:
+            assert len(list(threads.map(sign, range(400)))) == 400
+
+    def test_no_answer_holds_a_private_key(self, store: KeyStore) -> None:
+        """What is known of a key outside is its handle and its public half."""
+        info = store.generate(fresh("public"), KeyAlgorithm.EC_P256, KeyUse.AUDIT)
+        assert set(info.__dataclass_fields__) == {
+            *("key_id", "label", "algorithm", "use", "public_key", "owner", "enabled"),
+        }
+        assert len(info.public_key) == 91  # SubjectPublicKeyInfo of P-256, RFC 5480
