@@ -193,6 +193,13 @@ def claimed_by(connection: Connection, index: bytes) -> str | None:
     return None if found is None else str(found)
 
 
+def index_of_person(connection: Connection, person_id: str) -> bytes | None:
+    """The index of a person who has an enrolment here."""
+    query = select(enrolments.c.subject_index).where(enrolments.c.person_id == person_id)
+    found = connection.execute(query).scalar()
+    return None if found is None else bytes(found)
+
+
 def append_evidence(connection: Connection, record: Evidence, sealed: bytes) -> None:
     """One more record of the ledger; its content sealed."""
     values = {**vars(record), "kind": record.kind.value, "facts": canonical_json(dict(record.facts)).decode()}

@@ -93,9 +93,12 @@ class Daemon:
 
     def serve(self) -> None:
         """Accept connections until :meth:`stop`; then end them, write what is waiting, and let the token go."""
+        wait = select.poll()
+        wait.register(self._listener, select.POLLIN)
+        wait.register(self._woken, select.POLLIN)
         try:
             while not self._stopping.is_set():
-                if not select.select([self._listener, self._woken], [], [], _TICK)[0]:
+                if not wait.poll(_TICK * 1000):
                     self.token.sessions.drop_abandoned()
                     continue
                 try:

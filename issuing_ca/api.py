@@ -1,6 +1,7 @@
-"""The issuing CA over HTTP: ``/ca/v1`` for officers and operators; CRLs and issuer certificates for everybody."""
+"""The issuing CA over HTTP: ``/ca/v1`` for officers and operators; CRLs and issuer certificates for everybody.
 
-from __future__ import annotations
+(Annotations are not postponed here: FastAPI resolves them, and the guards are local to the functions.)
+"""
 
 import hashlib
 from collections.abc import Mapping

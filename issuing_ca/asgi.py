@@ -12,8 +12,6 @@ from datetime import datetime
 from email.utils import format_datetime
 from typing import Any
 
-from starlette.routing import BaseRoute, Mount, Route
-
 from issuing_ca.config import IssuingCaSettings
 from issuing_ca.ocsp import OcspAnswer, OcspResponder
 from issuing_ca.ocsp_message import MAX_REQUEST, ResponseStatus, error_response
@@ -108,11 +106,6 @@ class TimestampEndpoint:
         except Exception:
             _log.exception("timestamp")
             return rejected(Failure.SYSTEM_FAILURE)
-
-
-def hot_routes(ocsp: OcspEndpoint, tsa: TimestampEndpoint) -> list[BaseRoute]:
-    """The routes by which an application serves both: ``/ocsp``, ``/ocsp/{base64}``, ``/tsa``."""
-    return [Route("/ocsp", ocsp), Mount("/ocsp", ocsp), Route("/tsa", tsa)]
 
 
 _OCSP = "application/ocsp-response"

@@ -8,6 +8,8 @@ from enum import StrEnum
 
 from cryptography import x509
 
+from foundation.errors import CamTrustError
+
 
 class Level(StrEnum):
     """PAdES baseline levels (EN 319 142-1 §6), lowest first."""
@@ -93,3 +95,27 @@ class SignatureText:
     reason: str | None = None
     location: str | None = None
     name: str | None = None
+
+
+@dataclass(frozen=True)
+class NamedDocument:
+    """A document with its name, for its owner's eyes."""
+
+    document: Document
+    name: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some of a person's documents; ``next`` is the cursor of the following page, None at the end."""
+
+    documents: tuple[NamedDocument, ...]
+    next: str | None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one document of an authorisation: signed (no error), or the reason why it was not."""
+
+    document_id: str
+    error: CamTrustError | None = None

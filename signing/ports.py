@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from cryptography import x509
@@ -13,9 +14,12 @@ class TimestampAuthority(Protocol):
     def token(self, imprint: bytes, hash_name: str) -> bytes:
         """A DER TimeStampToken over ``imprint``, a digest by ``hash_name`` (``sha256``, ...).
 
-        Inside are the unit's certificate and those above it; the root may be missing. Raises a CamTrustError when
-        there is no token to be had.
+        The unit's certificate is inside. Raises a CamTrustError when there is no token to be had.
         """
+        ...
+
+    def certificates(self) -> Sequence[x509.Certificate]:
+        """The certificates above the timestamping unit's: its issuer first, the root last."""
         ...
 
 

@@ -40,12 +40,21 @@ class ValidationData:
     crls: tuple[bytes, ...]
 
 
-def gather(signatory: Signatory, token: TimestampToken, status: StatusSource, clock: Clock) -> ValidationData:
-    """E1 to E3. Raises StatusUnavailable, CertificateRevoked, or TimestampUnavailable for a unit without a chain."""
+def gather(
+    signatory: Signatory,
+    token: TimestampToken,
+    above_unit: Sequence[x509.Certificate],
+    status: StatusSource,
+    clock: Clock,
+) -> ValidationData:
+    """E1 to E3; ``above_unit``: the certificates above the timestamping unit's.
+
+    Raises StatusUnavailable, CertificateRevoked, or TimestampUnavailable for a unit without a chain.
+    """
     gathering = _Gathering(status, clock)
     gathering.signer(signatory, token.time)
     own = (signatory.certificate, *signatory.chain)
-    unit = unit_chain(token, signatory.chain)
+    unit = unit_chain(token, above_unit)
     for chain in (own[1:], unit):
         for certificate, issuer in pairwise(chain):
             gathering.authority(certificate, issuer)

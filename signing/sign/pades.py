@@ -119,7 +119,8 @@ class PadesSigner:
             )
         )
         if token is not None and level.includes(Level.B_LT):
-            data = evidence.gather(prepared.signatory, token, self._status, self._clock)
+            above = self._timestamps.certificates()
+            data = evidence.gather(prepared.signatory, token, above, self._status, self._clock)
             revisions.add_validation_data(output, prepared.password, data)
         elif token is not None:
             evidence.check_not_revoked(prepared.signatory, token, self._status, self._clock)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -23,8 +23,9 @@ from foundation.keys.errors import TokenUnavailable
 from foundation.keys.port import KeyAlgorithm, KeyInfo, KeyStore, KeyUse, Mechanism
 from foundation.randomness import SystemRandomness
 from foundation.x509.names import subject_name
+from foundation.x509.profile import Profile
 from issuing_ca import store
-from issuing_ca.asgi import OcspEndpoint, TimestampEndpoint, hot_routes
+from issuing_ca.asgi import OcspEndpoint, TimestampEndpoint
 from issuing_ca.config import IssuingCaSettings
 from issuing_ca.model import CitizenRequest, IssuedCertificate
 from issuing_ca.service import CertificateAuthority
@@ -199,15 +200,23 @@ class World:
 
 
 def make_world(
-    database: Database, clock: SetClock, token: KeyStore, folder: Path, settings: IssuingCaSettings | None = None
+    database: Database,
+    clock: SetClock,
+    token: KeyStore,
+    folder: Path,
+    settings: IssuingCaSettings | None = None,
+    profiles: Mapping[str, Profile] | None = None,
 ) -> World:
+    """The CA on an empty database, with both authorities under a fresh root."""
     store.metadata.create_all(database.engine)
     audit_trail.metadata.create_all(database.engine)
     with database.unit_of_work() as connection:
         audit_trail.create_head(connection)
     prefix = f"ca-test-{next(_worlds)}-"
     keys, trail = KeysOfOneTest(token, prefix), audit_trail.AuditTrail(clock)
-    ca = CertificateAuthority(database, keys, clock, SystemRandomness(), trail, settings or IssuingCaSettings())
+    ca = CertificateAuthority(
+        database, keys, clock, SystemRandomness(), trail, settings or IssuingCaSettings(), profiles
+    )
     root = Root(clock)
     for name, title in (("issuing", "Issuing CA"), ("tsa", "Timestamping CA")):
         csr = ca.init(name, [("C", "KH"), ("O", "SPECIMEN CamTrust"), ("CN", f"SPECIMEN {title}")], OPERATOR)
@@ -220,8 +229,10 @@ def served(world: World) -> Iterator[str]:
     """The hot paths on a free loopback port, by a real server; gives its address."""
     import uvicorn
     from starlette.applications import Starlette
+    from starlette.routing import Mount, Route
 
-    routes = hot_routes(OcspEndpoint(world.ca.ocsp, world.ca.settings), TimestampEndpoint(world.ca.timestamps))
+    ocsp, tsa = OcspEndpoint(world.ca.ocsp, world.ca.settings), TimestampEndpoint(world.ca.timestamps)
+    routes = [Route("/ocsp", ocsp), Mount("/ocsp", ocsp), Route("/tsa", tsa)]
     listening = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(Starlette(routes=routes), log_level="error", lifespan="off", ws="none", http="h11")
     server = uvicorn.Server(config)

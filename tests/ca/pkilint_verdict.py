@@ -1,4 +1,4 @@
-"""pkilint's verdict, as a set of findings: ``SEVERITY code``. Its commands run as programs, as they leave files open."""
+"""pkilint's verdict, as a set of findings: ``SEVERITY code``. Run as a program: it leaves files open."""
 
 from __future__ import annotations
 

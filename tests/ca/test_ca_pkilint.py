@@ -1,30 +1,97 @@
-from cryptography.hazmat.primitives.serialization import Encoding
-from issuing_ca.model import Reason
-from tests.ca.ca_world import OPERATOR, World
-from tests.ca.pkilint_verdict import findings
-from tests.ca.test_ca_issuance import SEAL, csr, officer_request
+"""pkilint, an independent linter, on one certificate of each profile, on a CRL and on OCSP responses."""
 
-def test_x(small_world):
-    w=small_world
-    c=w.citizen(); d=w.citizen()
-    w.ca.revoke(d.serial, Reason.KEY_COMPROMISE, OPERATOR)
-    things={
-     "citizen":c.certificate,
-     "seal": w.ca.issue_for_request("organisation-seal", csr(), SEAL, "organisation-1", OPERATOR).certificate,
-     "officer": w.ca.issue_now(officer_request(w)).certificate,
-     "tsa": w.ca.timestamps.certificate(),
-     "ocsp": w.ca.units.ocsp_responder(w.ca.authorities.get("issuing")).certificate,
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from foundation.clock import SetClock
+from foundation.db.engine import Database
+from foundation.keys.port import KeyStore
+from foundation.x509.profile import PoliciesRule
+from issuing_ca.config import IssuingCaSettings
+from issuing_ca.model import CertificateRequest, Reason
+from issuing_ca.service import packaged_profiles
+from tests.ca.ca_world import OPERATOR, World, make_world
+from tests.ca.pkilint_verdict import findings
+
+SEAL = (
+    ("C", "KH"),
+    ("O", "SPECIMEN Ministry"),
+    ("organizationIdentifier", "GO:KH-000000"),
+    ("CN", "SPECIMEN Ministry seal"),
+)
+OFFICER = (("C", "KH"), ("O", "SPECIMEN CamTrust"), ("CN", "SPECIMEN Officer 1"))
+
+
+def verdicts(world: World) -> Mapping[str, frozenset[str]]:
+    """The findings on everything that the CA makes, by what it is."""
+    citizen, revoked = world.citizen(), world.citizen()
+    world.ca.revoke(revoked.serial, Reason.KEY_COMPROMISE, OPERATOR)
+
+    def by_request(profile: str, subject: tuple[tuple[str, str], ...]) -> bytes:
+        key = ec.generate_private_key(ec.SECP256R1()).public_key()
+        request = CertificateRequest("issuing", profile, subject, key, f"owner-{profile}", OPERATOR)
+        return world.ca.issue_now(request).certificate.public_bytes(Encoding.PEM)
+
+    responder = world.ca.units.ocsp_responder(world.ca.authorities.get("issuing"))
+    certificates = {
+        "citizen-sign": citizen.certificate.public_bytes(Encoding.PEM),
+        "organisation-seal": by_request("organisation-seal", SEAL),
+        "officer": by_request("officer", OFFICER),
+        "tsa": world.ca.timestamps.certificate().public_bytes(Encoding.PEM),
+        "ocsp-responder": responder.certificate.public_bytes(Encoding.PEM),
     }
-    for n,t in things.items():
-        p=w.write(n+".pem",t)
-        print(n, sorted(findings("pkix_cert",p)))
-    print("etsi", sorted(findings("etsi_cert", w.folder/"citizen.pem", ["-t","NCP-NATURAL-PERSON-CERTIFICATE"])))
-    print("etsi", sorted(findings("etsi_cert", w.folder/"seal.pem", ["-t","NCP-LEGAL-PERSON-CERTIFICATE"])))
-    import base64
-    (w.folder/"x.crl").write_bytes(w.ca.current_crl("issuing"))
-    print("crl",sorted(findings("crl",w.folder/"x.crl",["-t","CRL","-p","PKIX"])))
-    print("crl",sorted(findings("crl",w.folder/"x.crl",["-t","CRL","-p","BR"])))
-    (w.folder/"x.ocsp").write_bytes(w.ca.fresh_ocsp(d.certificate))
-    print("ocsp",sorted(findings("ocsp_response",w.folder/"x.ocsp")))
-    (w.folder/"x.ocsp").write_bytes(w.ca.fresh_ocsp(c.certificate))
-    print("ocsp",sorted(findings("ocsp_response",w.folder/"x.ocsp")))
+    jobs: list[tuple[str, str, Path, tuple[str, ...]]] = []
+    for name, pem in certificates.items():
+        jobs.append((name, "pkix_cert", world.write(f"{name}.pem", pem), ()))
+    for name, kind in (("citizen-sign", "NATURAL"), ("organisation-seal", "LEGAL")):
+        file = world.folder / f"{name}.pem"
+        jobs.append((f"etsi {name}", "etsi_cert", file, ("-t", f"NCP-{kind}-PERSON-CERTIFICATE")))
+    crl = world.write("issuing.crl", world.ca.current_crl("issuing"))
+    jobs.append(("crl", "crl", crl, ("-t", "CRL", "-p", "PKIX")))
+    for number, certificate in enumerate((citizen.certificate, revoked.certificate)):
+        response = world.write(f"{number}.ocsp", world.ca.fresh_ocsp(certificate) or b"")
+        jobs.append(("ocsp", "ocsp_response", response, ()))
+    with ThreadPoolExecutor(2) as pool:
+        results = pool.map(lambda job: findings(*job[1:]), jobs)
+    found: dict[str, frozenset[str]] = {}
+    for job, result in zip(jobs, results, strict=True):
+        found[job[0]] = found.get(job[0], frozenset()) | result
+    return found
+
+
+def test_what_remains_is_explained(small_world: World) -> None:
+    """With the packaged settings: exactly the findings that pkilint-findings.toml explains."""
+    text = Path(__file__).with_name("pkilint-findings.toml").read_text(encoding="utf-8")
+    explained: dict[str, set[str]] = {}
+    for entry in tomllib.loads(text)["finding"]:
+        assert entry["reason"].strip()
+        for name in entry["on"]:
+            explained.setdefault(name, set()).add(entry["code"])
+    found = {name: set(codes) for name, codes in verdicts(small_world).items() if codes}
+    assert found == explained
+
+
+def test_nothing_remains_with_an_assigned_arc_and_a_public_name(
+    sqlite_database: Database, clock: SetClock, token: KeyStore, tmp_path: Path
+) -> None:
+    """The same profiles with policies that pkilint can read, and a host name: no finding, ETSI's included."""
+    arc = "1.3.6.1.4.1.55555"
+    settings = IssuingCaSettings(public_url="http://pki.example.com", policies={"high": f"{arc}.1"})
+    profiles = {
+        name: profile.model_copy(
+            update={
+                "specimen": False,  # our own lint holds a specimen to the example arc
+                "policies": PoliciesRule(clause="for pkilint alone", oids=(f"{arc}.{number}",)),
+            }
+        )
+        for number, (name, profile) in enumerate(packaged_profiles().items())
+    }
+    world = make_world(sqlite_database, clock, token, tmp_path, settings, profiles)
+    assert {name: set(codes) for name, codes in verdicts(world).items() if codes} == {}

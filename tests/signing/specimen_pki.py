@@ -130,7 +130,7 @@ class SpecimenPki:
         self.root = Authority(root, root_key)
         self.issuing = self._below_root("Issuing CA", now)
         self.tsa_ca = self._below_root("TSA CA", now)
-        self.timestamps = SpecimenTsa(self.tsa_ca, clock)
+        self.timestamps = SpecimenTsa(self.tsa_ca, root, clock)
         self.status = SpecimenStatus((self.root, self.issuing, self.tsa_ca), self.issuing, clock)
 
     def _below_root(self, common_name: str, now: datetime) -> Authority:
@@ -154,10 +154,10 @@ class SpecimenPki:
 class SpecimenTsa:
     """A timestamp authority, RFC 3161, ECDSA P-256."""
 
-    def __init__(self, authority: Authority, clock: Clock) -> None:
+    def __init__(self, authority: Authority, root: x509.Certificate, clock: Clock) -> None:
+        self._above = (authority.certificate, root)
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._clock = clock
-        self._authority = authority.certificate
         self.skew = timedelta(0)
         self.calls = 0
         self.unit = authority.certify(
@@ -168,6 +168,9 @@ class SpecimenTsa:
             (key_usage(digital_signature=True), True),
             (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING]), True),
         )
+
+    def certificates(self) -> Sequence[x509.Certificate]:
+        return self._above
 
     def token(self, imprint: bytes, hash_name: str) -> bytes:
         self.calls += 1
@@ -180,7 +183,7 @@ class SpecimenTsa:
                 "gen_time": self._clock.now() + self.skew,
             }
         ).dump()
-        unit, above = (asn1_x509.Certificate.load(one.public_bytes(Encoding.DER)) for one in (self.unit, self._authority))
+        unit = asn1_x509.Certificate.load(self.unit.public_bytes(Encoding.DER))
         attributes = cms.CMSAttributes(
             [
                 cms.CMSAttribute({"type": "content_type", "values": ["tst_info"]}),
@@ -201,7 +204,7 @@ class SpecimenTsa:
                 "version": "v3",
                 "digest_algorithms": [algos.DigestAlgorithm({"algorithm": "sha256"})],
                 "encap_content_info": {"content_type": "tst_info", "content": cms.ParsableOctetString(info)},
-                "certificates": [cms.CertificateChoices("certificate", value=one) for one in (unit, above)],
+                "certificates": [cms.CertificateChoices("certificate", value=unit)],
                 "signer_infos": [signer],
             }
         )

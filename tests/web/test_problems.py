@@ -301,3 +301,11 @@ def test_security_headers_are_on_every_answer(world: World) -> None:
         assert "max-age" in headers["strict-transport-security"]
     assert client.get("/healthz").headers["cache-control"] == "no-store"
     assert client.get("/hot").headers["cache-control"] == "max-age=60"
+
+
+def test_two_credentials_are_none(world: World) -> None:
+    """Two Authorization headers are refused, though one of them is good: a proxy may have looked at the other."""
+    token = world.identity.open("person-1")
+    headers = [("Authorization", f"Bearer {token}"), ("Authorization", f"Bearer {token}")]
+    assert world.client().delete("/identity/v1/sessions", headers=headers).status_code == 401
+    assert world.identity.sessions.authenticate(token).id == "person-1"

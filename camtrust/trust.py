@@ -1,0 +1,144 @@
+"""The trust bundle of a home: gathering what the services publish, and having the trust-list operator sign it.
+
+The operator's key is in a token of its own and its certificate is self-signed: it stands outside the root, so that a
+stolen root or service key cannot make a bundle. What relying parties pin is that certificate's SHA-256.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from camtrust.home import Home
+from foundation.clock import Clock
+from foundation.keys.handles import private_key
+from foundation.keys.port import KeyAlgorithm, KeyStore, KeyUse
+from foundation.randomness import SystemRandomness, serial_number
+from foundation.x509.certificate import key_identifier, sign_certificate
+from foundation.x509.names import subject_name
+from issuing_ca.model import ROOT, AuthorityKind
+from issuing_ca.service import CertificateAuthority
+from signing.verify.bundle import Bundle, BundleContents, fingerprint, read_bundle
+from signing.verify.bundle_export import export_bundle
+
+_LABEL = "trust-list-operator"
+_OPERATOR_DAYS = 1096
+
+
+@dataclass(frozen=True)
+class WrittenBundle:
+    """A bundle that was written: where, its sequence number, and the fingerprint to pin."""
+
+    path: Path
+    sequence: int
+    signer: str
+    expires: str
+
+
+def operator_certificate(home: Home, keys: KeyStore, clock: Clock, specimen: bool) -> x509.Certificate:
+    """The trust-list operator's self-signed certificate, made with its key when it is not there yet."""
+    file = home.folder("trust") / "operator.pem"
+    if file.exists():
+        return x509.load_pem_x509_certificate(file.read_bytes())
+    found = keys.find(label=_LABEL, use=KeyUse.TRUST_LIST)
+    info = found[0] if found else keys.generate(_LABEL, KeyAlgorithm.EC_P384, KeyUse.TRUST_LIST)
+    key, now = private_key(keys, info), clock.now().replace(microsecond=0)
+    mark = "SPECIMEN " if specimen else ""
+    name = subject_name([("C", "KH"), ("O", f"{mark}CamTrust"), ("CN", f"{mark}CamTrust Trust List Operator")])
+    public = key.public_key()
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(public)
+        .serial_number(serial_number(SystemRandomness()))
+        .not_valid_before(now - timedelta(minutes=5))
+        .not_valid_after(now + timedelta(days=_OPERATOR_DAYS) - timedelta(seconds=1))
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_digital_signature(), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier(key_identifier(public)), critical=False)
+    )
+    certificate = sign_certificate(builder, key)
+    write_new(file, certificate.public_bytes(Encoding.PEM))
+    return certificate
+
+
+def write_bundle(
+    home: Home, ca: CertificateAuthority, keys: KeyStore, clock: Clock, *, days: int, specimen: bool
+) -> WrittenBundle:
+    """Gather, sign and write ``trust/camtrust.bundle`` and ``trust/bundle-signer.txt``; the sequence number rises by 1.
+
+    ``keys`` is the trust-list operator's token, not the services'. ``days``: how long verifiers may rely on it.
+    """
+    signer = operator_certificate(home, keys, clock, specimen)
+    pin, now = fingerprint(signer), clock.now().replace(microsecond=0)
+    info = keys.find(label=_LABEL, use=KeyUse.TRUST_LIST)[0]
+    contents = _gather(ca, _last_sequence(home, pin) + 1, now, now + timedelta(days=days), specimen)
+    made = export_bundle(contents, [(private_key(keys, info), signer)])
+    _replace(home.bundle, made)
+    _replace(home.bundle_signer, f"{pin}\n".encode())
+    return WrittenBundle(home.bundle, contents.sequence, pin, contents.expires.isoformat())
+
+
+def _gather(
+    ca: CertificateAuthority, sequence: int, issued: datetime, expires: datetime, specimen: bool
+) -> BundleContents:
+    authorities = ca.authorities.all()
+    subordinates = [one for one in authorities if one.kind is not AuthorityKind.ROOT_OCSP]
+    roots = {one.root for one in authorities}
+    crls = [ca.current_crl(ROOT), *(ca.current_crl(one.name) for one in subordinates)]
+    unit = ca.timestamps.certificate()
+    asked = [*(one.certificate for one in subordinates), unit]
+    return BundleContents(
+        sequence=sequence,
+        issued=issued,
+        expires=expires,
+        specimen=specimen,
+        anchors=tuple(roots),
+        intermediates=tuple(dict.fromkeys(c for one in subordinates for c in (one.certificate, *one.chain))),
+        tsa=(unit,),
+        crls=tuple(crls),
+        ocsp=tuple(answer for one in asked if (answer := ca.fresh_ocsp(one)) is not None),
+    )
+
+
+def _last_sequence(home: Home, pin: str) -> int:
+    if not home.bundle.exists():
+        return 0
+    last = read_bundle(home.bundle.read_bytes(), frozenset({pin}))
+    return last.contents.sequence if isinstance(last, Bundle) else 0
+
+
+def _digital_signature() -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=False,
+        crl_sign=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def write_new(file: Path, data: bytes) -> None:
+    """Write a file that must not exist; readers never see a part of it."""
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _replace(file: Path, data: bytes) -> None:
+    temporary = file.with_name(file.name + ".new")
+    temporary.unlink(missing_ok=True)
+    write_new(temporary, data)
+    temporary.replace(file)

@@ -1,0 +1,91 @@
+"""The decision: the policy judges the ledger; its document, and the policy itself, are kept beside it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from ekyc import store
+from ekyc.casefile import CaseFiles, Sealed
+from ekyc.evidence import EvidenceKind
+from ekyc.model import Enrolment, State
+from ekyc.policy import Decision, Outcome, evaluate, parse_policy
+
+_STATES = {
+    Outcome.APPROVED: State.APPROVED,
+    Outcome.REJECTED: State.REJECTED,
+    Outcome.REFER: State.REFERRED_IN_PERSON,
+}
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What is sealed before the unit of work, so that the token is not asked while the database is held."""
+
+    dedupe: Sealed
+    decision: Sealed
+
+
+class Decider:
+    """Decides, and shows later that it decided right."""
+
+    def __init__(self, files: CaseFiles) -> None:
+        self._files = files
+
+    def prepare(self, enrolment: Enrolment) -> Prepared:
+        """Seal what the decision will record."""
+        index = (enrolment.subject_index or b"").hex()
+        return Prepared(
+            self._files.seal(enrolment, EvidenceKind.DEDUPE, {"index": index}),
+            self._files.seal(enrolment, EvidenceKind.DECISION, {"policy": self._files.policy.digest()}),
+        )
+
+    def decide(self, connection: Connection, enrolment: Enrolment, actor: str, prepared: Prepared) -> Enrolment:
+        """Judge an enrolment that is PERSON_BOUND: APPROVED, REJECTED or REFERRED_IN_PERSON, with reasons.
+
+        An approval claims the person: IntegrityError where another enrolment claimed them in a race.
+        """
+        files, policy = self._files, self._files.policy
+        holder = None if enrolment.subject_index is None else store.claimed_by(connection, enrolment.subject_index)
+        unique = "unique" if holder is None and enrolment.subject_index is not None else "duplicate"
+        ledger = files.record(connection, enrolment, EvidenceKind.DEDUPE, unique, prepared.dedupe, actor)
+        decision = evaluate(policy, enrolment.level, ledger)
+        store.keep_decision(
+            connection,
+            enrolment.id,
+            len(ledger),
+            decision.document,
+            (policy.digest(), policy.document()),
+            files.clock.now(),
+        )
+        facts = {"policy": policy.version, "policy_digest": policy.digest()}
+        files.record(
+            connection, enrolment, EvidenceKind.DECISION, decision.outcome.value, prepared.decision, actor, facts
+        )
+        reason = decision.against[0].text if decision.against else None
+        claim = {"claimed_index": enrolment.subject_index} if decision.outcome is Outcome.APPROVED else {}
+        return files.advance(
+            connection, enrolment, _STATES[decision.outcome], actor, reason=reason, columns=claim
+        )
+
+    def replay(self, enrolment_id: str) -> tuple[Decision, ...]:
+        """Judge the stored evidence again by each decision's own policy; ValueError where a document differs."""
+        with self._files.database.read() as connection:
+            enrolment = store.load(connection, enrolment_id)
+            ledger = store.ledger(connection, enrolment_id)
+            kept = store.kept_decisions(connection, enrolment_id)
+        again = []
+        for count, document, policy in kept:
+            decision = evaluate(parse_policy(json.loads(policy)), enrolment.level, ledger[:count])
+            if decision.document != document:
+                raise ValueError(f"the decision of {enrolment_id} over {count} records does not follow from them")
+            again.append(decision)
+        return tuple(again)
+
+    def last(self, enrolment_id: str) -> bytes | None:
+        """The document of the last decision."""
+        with self._files.database.read() as connection:
+            kept = store.kept_decisions(connection, enrolment_id)
+        return kept[-1][1] if kept else None

@@ -1,0 +1,163 @@
+"""The document: machine-readable lines, checked and judged. Check: EKYC-DOCUMENT-MRZ.
+
+What cannot be read is not kept. What can be read is kept sealed, with its outcome; an expired card asks for another,
+a person below the age is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from ekyc import mrz
+from ekyc.casefile import CaseFiles
+from ekyc.errors import (
+    BirthDateIncomplete,
+    DocumentExpired,
+    DocumentNotAccepted,
+    EkycError,
+    GuardianNeeded,
+    RetryLater,
+    UnderAge,
+)
+from ekyc.evidence import EvidenceKind
+from ekyc.model import TAKES_DOCUMENT, Enrolment, State
+from ekyc.mrz.layouts import DOCUMENT_NUMBER
+from ekyc.names import Name, khmer_name
+from foundation.http.actor import Actor
+
+KHMER_ID_CARD = "khmer-id-card"
+_PHNOM_PENH = ZoneInfo("Asia/Phnom_Penh")
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What is wrong with typed lines, and the one text that would be right, for the person to confirm."""
+
+    fields: tuple[str, ...]
+    lines: tuple[str, ...] | None
+
+
+@dataclass(frozen=True)
+class _Finding:
+    """How a document was judged: the outcome for the ledger, and the refusal where it is one."""
+
+    outcome: str
+    refusal: EkycError | None
+    final: bool = False
+
+
+class DocumentDesk:
+    """Takes typed lines."""
+
+    def __init__(self, files: CaseFiles) -> None:
+        self._files = files
+
+    def submit(
+        self,
+        actor: Actor,
+        enrolment_id: str,
+        lines: Sequence[str],
+        surname_km: str,
+        given_names_km: str,
+        *,
+        if_version: int | None = None,
+    ) -> Enrolment:
+        """Read, check and judge a Khmer identity card.
+
+        Raises the Mrz errors (nothing kept), DocumentNotAccepted, BirthDateIncomplete, NameUnusable; DocumentExpired
+        (state NEEDS_INPUT); UnderAge and GuardianNeeded (state REJECTED); RetryLater.
+        """
+        files = self._files
+        enrolment = files.begin(actor, enrolment_id, *TAKES_DOCUMENT, if_version=if_version)
+        now = files.clock.now()
+        if enrolment.retry_at is not None and now < enrolment.retry_at:
+            raise RetryLater(retry_after=(enrolment.retry_at - now).total_seconds())
+        today = local_day(now)
+        card = mrz.read(mrz.normalise(lines), today)
+        if not card.is_khmer_id_card or KHMER_ID_CARD not in files.policy.accepted_documents:
+            raise DocumentNotAccepted
+        born = card.date_of_birth.value
+        if born is None:
+            raise BirthDateIncomplete
+        names = (khmer_name(surname_km), khmer_name(given_names_km))
+        finding = self._judge(card, born, today)
+        index = files.index.of("subject", card.document_number.encode(), born.isoformat().encode())
+        sealed = [
+            files.seal(enrolment, EvidenceKind.DOCUMENT, content)
+            for content in ({"lines": list(card.lines)}, _content(card, born, names))
+        ]
+        facts = {"type": KHMER_ID_CARD}
+        with files.database.unit_of_work() as connection:
+            files.record(connection, enrolment, EvidenceKind.DOCUMENT, "captured", sealed[0], str(actor), facts)
+            captured = files.advance(connection, enrolment, State.DOCUMENT_CAPTURED, str(actor))
+            files.record(connection, captured, EvidenceKind.DOCUMENT, finding.outcome, sealed[1], str(actor), facts)
+            moved = files.advance(
+                connection,
+                captured,
+                _after(finding),
+                str(actor),
+                reason=None if finding.refusal is None else f"reason_{finding.refusal.code.removeprefix('ekyc.')}",
+                subject_index=None if finding.refusal else index,
+            )
+        if finding.refusal is not None:
+            raise finding.refusal
+        return moved
+
+    def propose(self, actor: Actor, enrolment_id: str, lines: Sequence[str]) -> Proposal:
+        """What is wrong with typed lines, and a repair if exactly one is possible. Nothing is kept or changed.
+
+        Raises MrzFormatUnknown, and what :meth:`CaseFiles.begin` raises.
+        """
+        self._files.begin(actor, enrolment_id, *TAKES_DOCUMENT)
+        typed, today = mrz.normalise(lines), local_day(self._files.clock.now())
+        failures = mrz.examine(typed, today).failures
+        digits_only = frozenset({DOCUMENT_NUMBER}) if typed[0].startswith("IDKHM") else frozenset()
+        fields = tuple(dict.fromkeys(failure.field for failure in failures))
+        return Proposal(fields, mrz.propose(typed, today, digits_only))
+
+    def _judge(self, card: mrz.Mrz, born: date, today: date) -> _Finding:
+        policy = self._files.policy
+        expiry = card.date_of_expiry
+        if expiry is not None and (expiry.value is None or expiry.value < today):
+            return _Finding("expired", DocumentExpired())
+        age = age_on(born, today)
+        if age < policy.age_card:
+            return _Finding("under-age", UnderAge(age=policy.age_card), final=True)
+        if age < policy.age_full:
+            return _Finding("guardian-needed", GuardianNeeded(age=policy.age_full), final=True)
+        return _Finding("valid", None)
+
+
+def local_day(now: datetime) -> date:
+    """The calendar day in Cambodia: what ages and expiries are counted by."""
+    return now.astimezone(_PHNOM_PENH).date()
+
+
+def age_on(born: date, day: date) -> int:
+    """Full years. Somebody born on 29 February is a year older on 1 March where there is no 29th."""
+    return day.year - born.year - ((day.month, day.day) < (born.month, born.day))
+
+
+def _after(finding: _Finding) -> State:
+    if finding.refusal is None:
+        return State.DOCUMENT_VALIDATED
+    return State.REJECTED if finding.final else State.NEEDS_INPUT
+
+
+def _content(card: mrz.Mrz, born: date, names: tuple[Name, Name]) -> dict[str, Any]:
+    expiry = card.date_of_expiry
+    return {
+        "document_number": card.document_number,
+        "surname": card.surname,
+        "given_names": card.given_names,
+        "names_truncated": card.names_truncated,
+        "date_of_birth": born.isoformat(),
+        "sex": card.sex,
+        "date_of_expiry": None if expiry is None or expiry.value is None else expiry.value.isoformat(),
+        "surname_km": {"entered": names[0].as_entered, "canonical": names[0].canonical},
+        "given_names_km": {"entered": names[1].as_entered, "canonical": names[1].canonical},
+    }

@@ -1,0 +1,112 @@
+"""Starting an enrolment, consenting, leaving, and what happens to those that nobody finishes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ekyc import store
+from ekyc.casefile import CaseFiles
+from ekyc.evidence import EvidenceKind
+from ekyc.errors import WithdrawTooLate
+from ekyc.model import TRANSITIONS, Enrolment, State
+from ekyc.ports import Sessions
+from ekyc.terms import Acceptance, Terms, check_acceptance, terms_in_force
+from foundation.db.engine import StaleWrite
+from foundation.http.actor import Actor
+
+_SWEEP = 100
+
+
+@dataclass(frozen=True)
+class Started:
+    """A new enrolment, and the token of the session that may go on with it: given once, kept nowhere."""
+
+    enrolment: Enrolment
+    session_token: str
+
+
+class EnrolmentDesk:
+    """Start, consent, withdraw; expiry and erasure."""
+
+    def __init__(self, files: CaseFiles, sessions: Sessions) -> None:
+        self._files = files
+        self._sessions = sessions
+
+    @property
+    def terms(self) -> Terms:
+        """What must be accepted, as it is in force."""
+        return terms_in_force()
+
+    def start(self, level: str, language: str) -> Started:
+        """A new enrolment of a new, opaque person. Raises LevelUnknown."""
+        enrolment = self._files.create(level, language)
+        return Started(enrolment, self._sessions.open(enrolment.person_id))
+
+    def show(self, actor: Actor, enrolment_id: str | None = None) -> Enrolment:
+        """The caller's own enrolment. Raises EnrolmentUnknown."""
+        return self._files.of_person(actor, enrolment_id)
+
+    def consent(
+        self, actor: Actor, enrolment_id: str, acceptance: Acceptance, *, if_version: int | None = None
+    ) -> Enrolment:
+        """Accept purpose and subscriber agreement. Raises TermsOutdated unless it is what is in force."""
+        enrolment = self._files.begin(actor, enrolment_id, State.DRAFT, if_version=if_version)
+        check_acceptance(self.terms, acceptance)
+        consent = {"purpose": acceptance.purpose, "version": acceptance.consent_version}
+        agreement = {"version": acceptance.agreement_version, "digest": acceptance.agreement_digest}
+        records = [
+            (kind, facts, self._files.seal(enrolment, kind, facts))
+            for kind, facts in ((EvidenceKind.CONSENT, consent), (EvidenceKind.AGREEMENT, agreement))
+        ]
+        with self._files.database.unit_of_work() as connection:
+            for kind, facts, sealed in records:
+                self._files.record(connection, enrolment, kind, "accepted", sealed, str(actor), facts)
+            return self._files.advance(connection, enrolment, State.CONSENTED, str(actor))
+
+    def withdraw(self, actor: Actor, enrolment_id: str, *, if_version: int | None = None) -> Enrolment:
+        """Leave before a key is made: all personal data is destroyed, every session ends. Repeating it is safe.
+
+        Raises WithdrawTooLate once there is a key or a decision against: then other rules hold (revocation, appeal).
+        """
+        enrolment = self._files.of_person(actor, enrolment_id)
+        if enrolment.state is not State.WITHDRAWN:
+            self._files.check(enrolment, if_version=if_version)
+            if State.WITHDRAWN not in TRANSITIONS[enrolment.state]:
+                raise WithdrawTooLate
+            with self._files.database.unit_of_work() as connection:
+                enrolment = self._files.advance(
+                    connection, enrolment, State.WITHDRAWN, str(actor), reason="reason_withdrawn", subject_index=None
+                )
+        return self._erase(enrolment)
+
+    def sweep(self) -> int:
+        """Expire what nobody finished and complete erasures that were interrupted; gives how many changed."""
+        now, expirable = self._files.clock.now(), [s for s in State if State.EXPIRED in TRANSITIONS[s]]
+        with self._files.database.read() as connection:
+            late = store.due(connection, expirable, now, _SWEEP)
+        changed = 0
+        for enrolment in late:
+            try:
+                self._files.expire(enrolment)
+                changed += 1
+            except StaleWrite:
+                continue  # its person went on just now
+        with self._files.database.read() as connection:
+            unfinished = store.to_erase(connection, _SWEEP)
+        for enrolment in unfinished:
+            self._erase(enrolment)
+        return changed + len(unfinished)
+
+    def _erase(self, enrolment: Enrolment) -> Enrolment:
+        """Destroy the person's keys, then say so. Killed in between, it is done again: destroying twice is safe."""
+        if enrolment.erased_at is not None:
+            return enrolment
+        self._sessions.close_all(enrolment.person_id)
+        self._files.vault.destroy(enrolment.person_id)
+        with self._files.database.unit_of_work() as connection:
+            store.forget_messages(connection, enrolment.person_id, enrolment.id)
+            erased = store.change(
+                connection, enrolment, {"erased_at": self._files.clock.now(), "subject_index": None}
+            )
+            self._files.audit.append(connection, "service:ekyc", "ekyc.erased", enrolment.id, {})
+        return erased

@@ -1,0 +1,176 @@
+"""From an approved person to a certificate: factors, key, certificate, credential.
+
+Every stage is found again after a kill: factors by the token, the key by its label, the certificate by the enrolment's
+id at its issuer, the credential by its key. Asking once more goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
+
+from ekyc.casefile import CaseFiles
+from ekyc.decision import Decider
+from ekyc.errors import CertificateMismatch
+from ekyc.evidence import EvidenceKind
+from ekyc.model import ISSUING, Enrolment, State
+from ekyc.ports import CertificateIssuer, CitizenCertificateRequest, Credentials, IssuedCertificate
+from foundation.http.actor import Actor
+from foundation.keys.errors import FactorsEnrolled, LabelExists
+from foundation.keys.port import Factors, KeyInfo, KeyStore, KeyUse
+
+
+def key_label(person_id: str) -> str:
+    """The label of a person's signing key."""
+    return f"citizen-sign/{person_id}"
+
+
+class IssuanceDesk:
+    """Binds factors and makes what they protect."""
+
+    def __init__(
+        self,
+        files: CaseFiles,
+        decider: Decider,
+        factors: Factors,
+        keys: KeyStore,
+        issuer: CertificateIssuer,
+        credentials: Credentials,
+    ) -> None:
+        self._files = files
+        self._decider = decider
+        self._factors = factors
+        self._keys = keys
+        self._issuer = issuer
+        self._credentials = credentials
+
+    def enrol_factors(self, actor: Actor, enrolment_id: str, pin: str, *, if_version: int | None = None) -> str:
+        """Set the PIN; gives the ``otpauth://`` address for the authenticator, shown once and kept in the token alone.
+
+        Until it is confirmed it can be done again, with a new secret. Raises PinInvalid, FactorsEnrolled.
+        """
+        enrolment = self._files.begin(actor, enrolment_id, State.APPROVED, if_version=if_version)
+        uri = self._factors.enrol(enrolment.person_id, pin).provisioning_uri
+        with self._files.database.unit_of_work() as connection:
+            self._files.audit.append(connection, str(actor), "ekyc.factors_enrolled", enrolment.id, {})
+        return uri
+
+    def confirm_factors(
+        self, actor: Actor, enrolment_id: str, totp: str, *, if_version: int | None = None
+    ) -> Enrolment:
+        """Prove that the authenticator holds the secret. Raises PinIncorrect, PinLocked, CodeUsed, FactorsNotEnrolled."""
+        files = self._files
+        enrolment = files.begin(actor, enrolment_id, State.APPROVED, if_version=if_version)
+        try:
+            self._factors.confirm(enrolment.person_id, totp)
+        except FactorsEnrolled:
+            pass  # confirmed in the token, and killed before it was written down here
+        sealed = files.seal(enrolment, EvidenceKind.FACTOR, {"factors": ["pin", "totp"]})
+        with files.database.unit_of_work() as connection:
+            files.record(connection, enrolment, EvidenceKind.FACTOR, "bound", sealed, str(actor), {"kind": "pin+totp"})
+            return files.advance(connection, enrolment, State.FACTOR_BOUND, str(actor))
+
+    def certificate(self, actor: Actor, enrolment_id: str, *, if_version: int | None = None) -> Enrolment:
+        """Make the key, have it certified, and register it for signing: as far as it is not done yet.
+
+        Asked again when all is done, it gives the enrolment as it is. Raises CertificateMismatch, StaleWrite, and
+        what token and issuer raise; the enrolment then stands where it got to.
+        """
+        enrolment = self._files.begin(actor, enrolment_id, *ISSUING, State.ACTIVATED, if_version=if_version)
+        if enrolment.state is State.FACTOR_BOUND:
+            enrolment = self._make_key(actor, enrolment)
+        if enrolment.state is State.KEY_GENERATED:
+            enrolment = self._certify(actor, enrolment)
+        if enrolment.state is State.CERTIFICATE_ISSUED:
+            enrolment = self._activate(actor, enrolment)
+        return enrolment
+
+    def issued(self, actor: Actor, enrolment_id: str) -> IssuedCertificate:
+        """The caller's certificate. Raises WrongState before there is one."""
+        enrolment = self._files.of_person(actor, enrolment_id)
+        enrolment.expect(State.CERTIFICATE_ISSUED, State.ACTIVATED)
+        return self._kept(enrolment)
+
+    def _make_key(self, actor: Actor, enrolment: Enrolment) -> Enrolment:
+        files, key = self._files, self._find_or_generate(enrolment.person_id)
+        sealed = files.seal(enrolment, EvidenceKind.KEY, {"key_id": key.key_id})
+        facts = {"algorithm": key.algorithm.value, "public_key": hashlib.sha256(key.public_key).hexdigest()}
+        with files.database.unit_of_work() as connection:
+            files.record(connection, enrolment, EvidenceKind.KEY, "generated", sealed, str(actor), facts)
+            return files.advance(connection, enrolment, State.KEY_GENERATED, str(actor), key_id=key.key_id)
+
+    def _find_or_generate(self, person_id: str) -> KeyInfo:
+        label = key_label(person_id)
+        for _ in range(2):
+            found = self._keys.find(label=label, use=KeyUse.CITIZEN_SIGN, owner=person_id)
+            if found:
+                return found[0]
+            try:
+                return self._keys.generate(
+                    label, self._files.settings.key_algorithm, KeyUse.CITIZEN_SIGN, owner=person_id
+                )
+            except LabelExists:
+                continue  # made by whoever asked at the same moment
+        raise LabelExists
+
+    def _certify(self, actor: Actor, enrolment: Enrolment) -> Enrolment:
+        files = self._files
+        key = self._keys.get(enrolment.key_id or "")
+        with files.database.read() as connection:
+            document = files.open(connection, enrolment, EvidenceKind.DOCUMENT)
+        decision = self._decider.last(enrolment.id) or b""
+        issued = self._issuer.issue_citizen(
+            CitizenCertificateRequest(
+                enrolment_id=enrolment.id,
+                person_id=enrolment.person_id,
+                key_id=key.key_id,
+                public_key=key.public_key,
+                surname=document["surname"],
+                given_names=document["given_names"],
+                khmer_name=f"{document['surname_km']['canonical']} {document['given_names_km']['canonical']}",
+                level=enrolment.level,
+                policy_oid=files.policy.level(enrolment.level).policy_oid,
+                evidence=hashlib.sha256(decision).hexdigest(),
+            )
+        )
+        _check_key(issued.certificate, key)
+        content = {
+            "certificate": issued.certificate.hex(),
+            "chain": [one.hex() for one in issued.chain],
+            "serial": issued.serial,
+        }
+        sealed = files.seal(enrolment, EvidenceKind.CERTIFICATE, content)
+        with files.database.unit_of_work() as connection:
+            files.record(
+                connection, enrolment, EvidenceKind.CERTIFICATE, "issued", sealed, str(actor), {"serial": issued.serial}
+            )
+            return files.advance(
+                connection, enrolment, State.CERTIFICATE_ISSUED, str(actor), certificate_serial=issued.serial
+            )
+
+    def _activate(self, actor: Actor, enrolment: Enrolment) -> Enrolment:
+        files, issued = self._files, self._kept(enrolment)
+        credential = self._credentials.register(
+            enrolment.person_id, enrolment.key_id or "", issued.certificate, issued.chain
+        )
+        sealed = files.seal(enrolment, EvidenceKind.CREDENTIAL, {"credential": credential})
+        with files.database.unit_of_work() as connection:
+            files.record(connection, enrolment, EvidenceKind.CREDENTIAL, "registered", sealed, str(actor))
+            return files.advance(connection, enrolment, State.ACTIVATED, str(actor), credential_id=credential)
+
+    def _kept(self, enrolment: Enrolment) -> IssuedCertificate:
+        with self._files.database.read() as connection:
+            content = self._files.open(connection, enrolment, EvidenceKind.CERTIFICATE)
+        chain = tuple(bytes.fromhex(one) for one in content["chain"])
+        return IssuedCertificate(content["serial"], bytes.fromhex(content["certificate"]), chain)
+
+
+def _check_key(certificate: bytes, key: KeyInfo) -> None:
+    """The certificate is for the key that was asked for, whoever answered."""
+    certified = x509.load_der_x509_certificate(certificate).public_key()
+    encoded = certified.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    expected = load_der_public_key(key.public_key).public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    if encoded != expected:
+        raise CertificateMismatch

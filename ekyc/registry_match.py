@@ -1,0 +1,131 @@
+"""Asking the base registry. Down means wait; no match means look again, a few times; nothing unclear ever passes.
+
+Checks: EKYC-REGISTRY, and EKYC-DEDUPE for whoever is enrolled already. Which fields differed is for the officer's eyes
+alone: the person, who may be somebody else, is told that they differ and not where.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from ekyc import store
+from ekyc.casefile import CaseFiles, Sealed
+from ekyc.errors import DuplicatePerson, EkycError, PersonDeceased, RegistryNoMatch, RegistryUnavailable
+from ekyc.evidence import EvidenceKind
+from ekyc.model import WAITS_FOR_REGISTRY, Enrolment, State
+from ekyc.ports import (
+    VITAL_STATUS,
+    FieldOutcome,
+    Registry,
+    RegistryAnswer,
+    RegistryOutcome,
+    RegistryQuery,
+)
+from foundation.http.actor import Actor
+
+
+class RegistryDesk:
+    """Asks, and writes down the answer."""
+
+    def __init__(self, files: CaseFiles, registry: Registry) -> None:
+        self._files = files
+        self._registry = registry
+
+    def match(self, actor: Actor, enrolment_id: str, *, if_version: int | None = None) -> Enrolment:
+        """Compare the document with the registry; asked again while it waits, it goes on.
+
+        Gives REGISTRY_MATCHED, REFERRED_IN_PERSON or WAITING_REGISTRY. Raises RegistryNoMatch (NEEDS_INPUT, in the end
+        REJECTED), PersonDeceased and DuplicatePerson (REJECTED).
+        """
+        files = self._files
+        enrolment = files.begin(actor, enrolment_id, *WAITS_FOR_REGISTRY, if_version=if_version)
+        with files.database.read() as connection:
+            document = files.open(connection, enrolment, EvidenceKind.DOCUMENT)
+        try:
+            answer = self._registry.match(_query(document))
+        except RegistryUnavailable:
+            return self._wait(actor, enrolment)
+        return self._answered(actor, enrolment, answer)
+
+    def _wait(self, actor: Actor, enrolment: Enrolment) -> Enrolment:
+        retry_at = self._files.clock.now() + timedelta(seconds=self._files.settings.registry_retry_seconds)
+        with self._files.database.unit_of_work() as connection:
+            return self._files.advance(
+                connection,
+                enrolment,
+                State.WAITING_REGISTRY,
+                str(actor),
+                reason="reason_registry_unavailable",
+                retry_at=retry_at,
+            )
+
+    def _answered(self, actor: Actor, enrolment: Enrolment, answer: RegistryAnswer) -> Enrolment:
+        files, deceased = self._files, answer.fields.get(VITAL_STATUS) is FieldOutcome.MISMATCH
+        outcome = "deceased" if deceased else answer.outcome.value
+        fields = {name: value.value for name, value in answer.fields.items()}
+        sealed = files.seal(enrolment, EvidenceKind.REGISTRY, {"fields": fields, "reference": answer.reference})
+        unique = files.seal(enrolment, EvidenceKind.DEDUPE, {"index": (enrolment.subject_index or b"").hex()})
+        refusal: EkycError | None = None
+        with files.database.unit_of_work() as connection:
+            ledger = files.record(connection, enrolment, EvidenceKind.REGISTRY, outcome, sealed, str(actor))
+            if deceased:
+                refusal = PersonDeceased()
+                moved = self._reject(connection, actor, enrolment, refusal)
+            elif answer.outcome is RegistryOutcome.NO_MATCH:
+                misses = sum(1 for one in ledger if one.kind is EvidenceKind.REGISTRY and one.outcome == "no-match")
+                refusal = RegistryNoMatch(left=max(0, files.settings.registry_tries - misses))
+                moved = self._missed(connection, actor, enrolment, refusal, misses)
+            elif self._is_enrolled_already(connection, actor, enrolment, unique):
+                refusal = DuplicatePerson()
+                moved = self._reject(connection, actor, enrolment, refusal)
+            elif answer.outcome is RegistryOutcome.MATCH:
+                moved = files.advance(connection, enrolment, State.REGISTRY_MATCHED, str(actor))
+            else:
+                moved = files.advance(
+                    connection, enrolment, State.REFERRED_IN_PERSON, str(actor), reason="reason_registry_review"
+                )
+        if refusal is not None:
+            raise refusal
+        return moved
+
+    def _is_enrolled_already(
+        self, connection: Connection, actor: Actor, enrolment: Enrolment, sealed: Sealed
+    ) -> bool:
+        holder = None if enrolment.subject_index is None else store.claimed_by(connection, enrolment.subject_index)
+        outcome = "unique" if holder is None else "duplicate"
+        self._files.record(connection, enrolment, EvidenceKind.DEDUPE, outcome, sealed, str(actor))
+        return holder is not None
+
+    def _missed(
+        self, connection: Connection, actor: Actor, enrolment: Enrolment, refusal: EkycError, misses: int
+    ) -> Enrolment:
+        settings = self._files.settings
+        if misses >= settings.registry_tries:
+            return self._reject(connection, actor, enrolment, refusal)
+        retry_at = self._files.clock.now() + timedelta(seconds=settings.no_match_wait_seconds)
+        return self._files.advance(
+            connection, enrolment, State.NEEDS_INPUT, str(actor), reason=_reason(refusal), retry_at=retry_at
+        )
+
+    def _reject(self, connection: Connection, actor: Actor, enrolment: Enrolment, refusal: EkycError) -> Enrolment:
+        return self._files.advance(connection, enrolment, State.REJECTED, str(actor), reason=_reason(refusal))
+
+
+def _reason(refusal: EkycError) -> str:
+    return f"reason_{refusal.code.removeprefix('ekyc.')}"
+
+
+def _query(document: Mapping[str, Any]) -> RegistryQuery:
+    return RegistryQuery(
+        document_number=document["document_number"],
+        surname=document["surname"],
+        given_names=document["given_names"],
+        date_of_birth=date.fromisoformat(document["date_of_birth"]),
+        sex=document["sex"],
+        surname_km=document["surname_km"]["canonical"],
+        given_names_km=document["given_names_km"]["canonical"],
+    )

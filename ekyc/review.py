@@ -1,0 +1,177 @@
+"""An officer binds the person to the evidence, or does not; then the policy decides. Checks: EKYC-REVIEW, EKYC-DECISION.
+
+There is no face recognition here and no silent pass: without an officer who saw the person, nobody is approved. An
+officer decides on exactly the evidence that they were shown, never on their own enrolment, with a reason from a list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy.exc import IntegrityError
+
+from ekyc import store
+from ekyc.casefile import CaseFiles, Sealed
+from ekyc.decision import Decider
+from ekyc.errors import EvidenceChanged, InPersonNeeded, ReviewReasonUnknown, SelfReview
+from ekyc.evidence import Evidence, EvidenceKind, verify_chain
+from ekyc.model import REVIEWABLE, Enrolment, State
+from ekyc.ports import Officers
+from foundation.http.actor import Actor
+
+ROLE = "ekyc-review"
+_SHOWN = (EvidenceKind.DOCUMENT, EvidenceKind.REGISTRY)
+
+
+class Verdict(StrEnum):
+    """What an officer can say."""
+
+    BIND = "bind"
+    REJECT = "reject"
+    REFER = "refer"
+
+
+class Method(StrEnum):
+    """How the officer saw the person."""
+
+    IN_PERSON = "in-person"
+    REMOTE_VIDEO = "remote-video"
+
+
+_OUTCOMES = {Verdict.BIND: "bound", Verdict.REJECT: "refused", Verdict.REFER: "referred"}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A record as an officer sees it: its outcome, and its content where the work needs it (else None)."""
+
+    record: Evidence
+    content: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Case:
+    """An enrolment with its evidence. ``evidence_digest`` stands for exactly what is shown."""
+
+    enrolment: Enrolment
+    evidence: tuple[Shown, ...]
+    evidence_digest: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of the queue; ``next_cursor`` is None on the last."""
+
+    items: tuple[Enrolment, ...]
+    next_cursor: str | None
+
+
+class ReviewDesk:
+    """The queue, the case, the verdict."""
+
+    def __init__(self, files: CaseFiles, officers: Officers, decider: Decider) -> None:
+        self._files = files
+        self._officers = officers
+        self._decider = decider
+
+    def queue(self, cursor: str | None, limit: int) -> Page:
+        """What waits for an officer, in the order of random ids; no personal data."""
+        with self._files.database.read() as connection:
+            found = store.in_states(connection, REVIEWABLE, cursor, limit + 1)
+        return Page(found[:limit], found[limit - 1].id if len(found) > limit else None)
+
+    def show(self, officer: Actor, enrolment_id: str) -> Case:
+        """The evidence, opened. Who looked is in the audit trail before anything is shown. Raises SelfReview."""
+        with self._files.database.read() as connection:
+            enrolment = store.load(connection, enrolment_id)
+        enrolment.expect(*REVIEWABLE)
+        self._not_their_own(officer, enrolment)
+        with self._files.database.unit_of_work() as connection:
+            self._files.audit.append(
+                connection, str(officer), "ekyc.evidence_viewed", enrolment.id, {"person": enrolment.person_id}
+            )
+        with self._files.database.read() as connection:
+            ledger = store.ledger(connection, enrolment.id)
+            shown = tuple(
+                Shown(
+                    record,
+                    self._files.open_record(connection, enrolment, record) if record.kind in _SHOWN else None,
+                )
+                for record in ledger
+            )
+        return Case(enrolment, shown, verify_chain(ledger).hex())
+
+    def decide(
+        self,
+        officer: Actor,
+        enrolment_id: str,
+        verdict: Verdict,
+        method: Method,
+        reason_code: str,
+        evidence_digest: str,
+        *,
+        if_version: int | None = None,
+    ) -> Enrolment:
+        """Record the officer's verdict; on ``bind`` the policy decides at once.
+
+        ``evidence_digest`` is that of the case that the officer was shown. Raises SelfReview, ReviewReasonUnknown,
+        EvidenceChanged, InPersonNeeded (referred, and not seen in person), DuplicatePerson.
+        """
+        files = self._files
+        with files.database.read() as connection:
+            enrolment = store.load(connection, enrolment_id)
+            ledger = store.ledger(connection, enrolment.id)
+        files.check(enrolment, *REVIEWABLE, if_version=if_version)
+        self._not_their_own(officer, enrolment)
+        reasons = {reason.code: reason.decisions for reason in files.policy.review_reasons}
+        if verdict.value not in reasons.get(reason_code, ()):
+            raise ReviewReasonUnknown
+        if verify_chain(ledger).hex() != evidence_digest:
+            raise EvidenceChanged
+        if verdict is not Verdict.REJECT and enrolment.state is State.REFERRED_IN_PERSON and method is not Method.IN_PERSON:
+            raise InPersonNeeded
+        facts = {"method": method.value, "reason": reason_code, "seen": evidence_digest}
+        sealed = files.seal(enrolment, EvidenceKind.REVIEW, facts)
+        if verdict is Verdict.BIND:
+            return self._bind(officer, enrolment, facts, sealed)
+        with files.database.unit_of_work() as connection:
+            files.record(connection, enrolment, EvidenceKind.REVIEW, _OUTCOMES[verdict], sealed, str(officer), facts)
+            if verdict is Verdict.REJECT:
+                return files.advance(
+                    connection, enrolment, State.REJECTED, str(officer), reason="reason_officer_refused"
+                )
+            if enrolment.state is State.REFERRED_IN_PERSON:  # seen, and still not clear: it stays with the officers
+                return files.touch(connection, enrolment)
+            return files.advance(
+                connection, enrolment, State.REFERRED_IN_PERSON, str(officer), reason="reason_officer_referred"
+            )
+
+    def _bind(self, officer: Actor, enrolment: Enrolment, facts: Mapping[str, str], sealed: Sealed) -> Enrolment:
+        prepared = self._decider.prepare(enrolment)
+        for last in (False, True):
+            try:
+                with self._files.database.unit_of_work() as connection:
+                    self._files.record(
+                        connection, enrolment, EvidenceKind.REVIEW, "bound", sealed, str(officer), facts
+                    )
+                    bound = self._files.advance(connection, enrolment, State.PERSON_BOUND, str(officer))
+                    return self._decider.decide(connection, bound, str(officer), prepared)
+            except IntegrityError:  # another enrolment of the same person was approved meanwhile: look again
+                if last:
+                    raise
+        raise AssertionError("unreachable")
+
+    def _not_their_own(self, officer: Actor, enrolment: Enrolment) -> None:
+        """By person id, and by the index of the person whom the officer is enrolled as."""
+        own = self._officers.person_of(officer.id)
+        if enrolment.person_id in (own, officer.id):
+            raise SelfReview
+        if own is None or enrolment.subject_index is None:
+            return
+        with self._files.database.read() as connection:
+            theirs = store.index_of_person(connection, own)
+        if theirs == enrolment.subject_index:
+            raise SelfReview

@@ -1,0 +1,61 @@
+"""The enrolment service: its desks, each with the steps of one subject, over one set of case files."""
+
+from __future__ import annotations
+
+from ekyc.casefile import CaseFiles
+from ekyc.config import EkycSettings
+from ekyc.contact import ContactDesk
+from ekyc.decision import Decider
+from ekyc.document import DocumentDesk
+from ekyc.enrolment import EnrolmentDesk
+from ekyc.issuance import IssuanceDesk
+from ekyc.policy import Policy, default_policy
+from ekyc.ports import CertificateIssuer, Credentials, Notifier, Officers, Registry, Sessions
+from ekyc.registry_match import RegistryDesk
+from ekyc.review import ReviewDesk
+from foundation.clock import Clock
+from foundation.db.audit import AuditTrail
+from foundation.db.engine import Database
+from foundation.keys.port import Factors, KeyStore
+from foundation.randomness import Randomness, SystemRandomness
+from foundation.vault import Vault
+
+
+class EkycService:
+    """From evidence about a person to a verified person with factors, key and certificate."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        vault: Vault,
+        audit: AuditTrail,
+        clock: Clock,
+        notifier: Notifier,
+        registry: Registry,
+        sessions: Sessions,
+        officers: Officers,
+        factors: Factors,
+        keys: KeyStore,
+        issuer: CertificateIssuer,
+        credentials: Credentials,
+        settings: EkycSettings | None = None,
+        policy: Policy | None = None,
+        randomness: Randomness | None = None,
+    ) -> None:
+        self.files = CaseFiles(
+            database,
+            vault,
+            audit,
+            clock,
+            randomness or SystemRandomness(),
+            settings or EkycSettings(),
+            policy or default_policy(),
+        )
+        self.decider = Decider(self.files)
+        self.enrolment = EnrolmentDesk(self.files, sessions)
+        self.contact = ContactDesk(self.files, notifier)
+        self.document = DocumentDesk(self.files)
+        self.registry = RegistryDesk(self.files, registry)
+        self.review = ReviewDesk(self.files, officers, self.decider)
+        self.issuance = IssuanceDesk(self.files, self.decider, factors, keys, issuer, credentials)

@@ -1,0 +1,265 @@
+"""Signing over HTTP: ``/sign/v1``. Persons sign their documents; clients of agencies seal theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from cryptography.x509.oid import NameOID
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from foundation.catalogue import Language, negotiate
+from foundation.clock import rfc3339
+from foundation.errors import CamTrustError
+from foundation.http.actor import Actor
+from foundation.http.guard import Guard
+from signing.config import SigningConfig
+from signing.errors import LevelNotAllowed, UploadInvalid
+from signing.model import Credential, CredentialStatus, DocumentState, Level, NamedDocument, Outcome
+from signing.service import MAX_PAGE, SigningService
+from signing.upload import Upload, read_upload
+
+_ID = r"^[0-9a-f]{32}$"
+_FORM_ROOM = 64 * 1024  # what a form has besides its file
+_UPLOAD_FIELDS = frozenset({"password", "field"})
+_SEAL_FIELDS = frozenset({"password", "field", "credential", "level"})
+
+DocumentId = Annotated[str, Path(pattern=_ID, description="the document's id, as the upload gave it")]
+
+
+class DocumentView(BaseModel):
+    """A document as its owner sees it. ``sha256`` is of the file as it was uploaded: compare it with your own."""
+
+    id: str = Field(description="opaque id")
+    name: str = Field(description="file name, as uploaded")
+    size: int = Field(description="octets, as uploaded")
+    sha256: str = Field(description="SHA-256 of the uploaded file, hexadecimal")
+    pages: int
+    encrypted: bool = Field(description="the PDF is protected by a password, and stays so")
+    state: DocumentState
+    uploaded_at: str = Field(description="RFC 3339, UTC")
+    level: Level | None = Field(description="PAdES level of the signature, once signed")
+    signed_at: str | None = Field(description="RFC 3339, UTC, once signed")
+    refusal: str | None = Field(description="code of the reason, where the document cannot be signed")
+
+
+class DocumentPage(BaseModel):
+    """A page of documents, the newest first; ``next`` is the cursor of the following one."""
+
+    documents: list[DocumentView]
+    next: str | None
+
+
+class CredentialView(BaseModel):
+    """A signing credential of the caller."""
+
+    id: str
+    subject: str = Field(description="common name in the certificate")
+    status: CredentialStatus
+    not_before: str
+    not_after: str
+    certificate: str = Field(description="hexadecimal serial number of the certificate")
+
+
+class NewAuthorisation(BaseModel):
+    """Both factors of the person, for exactly these documents. PIN and code are checked by the key's own token."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    credential: Annotated[str, Field(pattern=_ID)]
+    documents: Annotated[list[Annotated[str, Field(pattern=_ID)]], Field(min_length=1, max_length=1000)]
+    pin: Annotated[SecretStr, Field(min_length=1, max_length=64)]
+    totp: Annotated[SecretStr, Field(min_length=1, max_length=16)]
+    level: Level | None = Field(None, description="B-T, B-LT or B-LTA; B-LT when absent")
+
+
+class ProblemView(BaseModel):
+    """Why a document was not signed, in the language of the request."""
+
+    code: str
+    detail: str
+    hint: str
+
+
+class OutcomeView(BaseModel):
+    """What became of one document."""
+
+    id: str
+    signed: bool
+    problem: ProblemView | None
+
+
+class AuthorisationView(BaseModel):
+    """One outcome a document, in the order asked."""
+
+    documents: list[OutcomeView]
+
+
+def body_limits(config: SigningConfig) -> Mapping[str, int]:
+    """How many octets the upload addresses take, for the body limit of the application."""
+    limit = config.maximum_document_bytes + _FORM_ROOM
+    return {"/sign/v1/documents": limit, "/sign/v1/seals": limit}
+
+
+def create_router(service: SigningService, guard: Guard) -> APIRouter:
+    """All endpoints under ``/sign/v1``."""
+    router = APIRouter(prefix="/sign/v1", tags=["signing"])
+    person, sealer = guard.person(), guard.client("sign-seal")
+
+    # The guard comes first: nobody's form is read before they are known.
+    async def uploaded(request: Request, _: Annotated[Actor, Depends(person)]) -> Upload:
+        return await read_upload(request, _UPLOAD_FIELDS)
+
+    async def to_seal(request: Request, _: Annotated[Actor, Depends(sealer)]) -> Upload:
+        return await read_upload(request, _SEAL_FIELDS)
+
+    @router.get("/credentials")
+    def list_credentials(actor: Annotated[Actor, Depends(person)]) -> list[CredentialView]:
+        """The caller's signing credentials."""
+        return [_credential(one) for one in service.credentials(actor)]
+
+    @router.post("/documents", status_code=201, openapi_extra=_form(_UPLOAD_FIELDS, frozenset()))
+    def upload_document(
+        actor: Annotated[Actor, Depends(person)], form: Annotated[Upload, Depends(uploaded)]
+    ) -> DocumentView:
+        """Upload a PDF to be signed. It is checked at once; one that cannot be signed is refused with the cause.
+
+        ``password`` opens an encrypted PDF; ``field`` names an existing empty signature field.
+        """
+        named = service.upload(
+            actor, form.name, form.data, password=form.fields.get("password"), field=form.fields.get("field")
+        )
+        return _document(named)
+
+    @router.get("/documents")
+    def list_documents(
+        actor: Annotated[Actor, Depends(person)],
+        cursor: Annotated[str | None, Query(max_length=64)] = None,
+        limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
+    ) -> DocumentPage:
+        """The caller's documents, the newest first."""
+        page = service.documents(actor, cursor, limit)
+        return DocumentPage(documents=[_document(one) for one in page.documents], next=page.next)
+
+    @router.get("/documents/{document_id}")
+    def show_document(actor: Annotated[Actor, Depends(person)], document_id: DocumentId) -> DocumentView:
+        """One document of the caller."""
+        return _document(service.document(actor, document_id))
+
+    @router.get("/documents/{document_id}/signed", response_class=Response, responses=_PDF)
+    def signed_document(actor: Annotated[Actor, Depends(person)], document_id: DocumentId) -> Response:
+        """The signed PDF."""
+        name, data = service.signed(actor, document_id)
+        return _pdf(name, data)
+
+    @router.delete("/documents/{document_id}", status_code=204)
+    def delete_document(actor: Annotated[Actor, Depends(person)], document_id: DocumentId) -> None:
+        """Remove a document and its signed version for good."""
+        service.delete(actor, document_id)
+
+    @router.post("/authorisations")
+    def authorise(
+        actor: Annotated[Actor, Depends(person)],
+        body: NewAuthorisation,
+        accept_language: Annotated[str | None, Header(max_length=200)] = None,
+    ) -> AuthorisationView:
+        """Sign one or several documents with PIN and one-time code.
+
+        A wrong or used code refuses the whole request; otherwise each document has its own outcome.
+        """
+        outcomes = service.authorise(
+            actor,
+            body.credential,
+            body.documents,
+            pin=body.pin.get_secret_value(),
+            totp=body.totp.get_secret_value(),
+            level=body.level,
+        )
+        language = negotiate(accept_language)
+        return AuthorisationView(documents=[_outcome(one, language) for one in outcomes])
+
+    @router.post("/seals", response_class=Response, responses=_PDF, openapi_extra=_form(_SEAL_FIELDS, {"credential"}))
+    def seal(actor: Annotated[Actor, Depends(sealer)], form: Annotated[Upload, Depends(to_seal)]) -> Response:
+        """Put the organisation's seal on a PDF and give it back at once; nothing of the document is kept."""
+        if "credential" not in form.fields:
+            raise UploadInvalid
+        sealed = service.seal(
+            actor,
+            form.fields["credential"],
+            form.data,
+            level=_level(form.fields.get("level")),
+            password=form.fields.get("password"),
+            field=form.fields.get("field"),
+        )
+        return _pdf(form.name, sealed)
+
+    return router
+
+
+_PDF: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The signed PDF.", "content": {"application/pdf": {"schema": {"type": "string"}}}}
+}
+
+
+def _form(fields: frozenset[str], required: set[str] | frozenset[str]) -> dict[str, Any]:
+    """The form, for the OpenAPI document: the framework does not read it, so it cannot know."""
+    properties: dict[str, Any] = {"file": {"type": "string", "contentMediaType": "application/pdf"}}
+    properties |= {name: {"type": "string"} for name in sorted(fields)}
+    schema = {"type": "object", "properties": properties, "required": ["file", *sorted(required)]}
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
+
+
+def _level(value: str | None) -> Level | None:
+    if value is None:
+        return None
+    if value not in Level:
+        raise LevelNotAllowed(level=value if value.isascii() and len(value) < 10 else "?")
+    return Level(value)
+
+
+def _document(named: NamedDocument) -> DocumentView:
+    document = named.document
+    return DocumentView(
+        id=document.document_id,
+        name=named.name,
+        size=document.size,
+        sha256=document.sha256.hex(),
+        pages=document.pages,
+        encrypted=document.encrypted,
+        state=document.state,
+        uploaded_at=rfc3339(document.uploaded_at),
+        level=document.level,
+        signed_at=rfc3339(document.signed_at) if document.signed_at else None,
+        refusal=document.refusal,
+    )
+
+
+def _credential(credential: Credential) -> CredentialView:
+    certificate = credential.signatory.certificate
+    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return CredentialView(
+        id=credential.credential_id,
+        subject=str(names[0].value) if names else "",
+        status=credential.status,
+        not_before=rfc3339(certificate.not_valid_before_utc),
+        not_after=rfc3339(certificate.not_valid_after_utc),
+        certificate=f"{certificate.serial_number:x}",
+    )
+
+
+def _outcome(outcome: Outcome, language: Language) -> OutcomeView:
+    error: CamTrustError | None = outcome.error
+    problem = None
+    if error is not None:
+        problem = ProblemView(code=error.code, detail=error.message(language), hint=error.hint(language))
+    return OutcomeView(id=outcome.document_id, signed=error is None, problem=problem)
+
+
+def _pdf(name: str, data: bytes) -> Response:
+    """RFC 6266: the name in both forms, as an attachment."""
+    stem = (name.removesuffix(".pdf").removesuffix(".PDF") or "document")[:200]
+    plain = "".join(one if one.isascii() and (one.isalnum() or one in "-_. ") else "_" for one in stem)
+    disposition = f"attachment; filename=\"{plain}.signed.pdf\"; filename*=UTF-8''{quote(stem, safe='')}.signed.pdf"
+    return Response(data, media_type="application/pdf", headers={"Content-Disposition": disposition})

@@ -1,0 +1,227 @@
+"""One authorisation of one or several documents: claim, prepare, check both factors, sign, store.
+
+1. claim     UPLOADED (or left PREPARED by a crash) → PREPARED, by compare-and-set
+2. prepare   the digests; a document that turns out unfit becomes REFUSED and the others go on
+3. activate  the token checks PIN and code once and permits exactly these digests, once each
+4. sign      document by document; what was made is stored before the row says SIGNED
+Whatever goes wrong between 1 and 4, the documents that are not signed go back to UPLOADED.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from foundation.clock import Clock
+from foundation.db.audit import AuditTrail
+from foundation.db.engine import Database
+from foundation.errors import CamTrustError
+from foundation.http.actor import Actor
+from foundation.keys.port import Factors
+from signing import store
+from signing.config import MIB, SigningConfig
+from signing.custody import Custody
+from signing.errors import (
+    DocumentAlreadySigned,
+    DocumentBusy,
+    DocumentNotFound,
+    DocumentRefused,
+    DocumentTooLarge,
+    TooManyDocuments,
+)
+from signing.model import Credential, Document, DocumentState, Level, Outcome
+from signing.sign.pades import PadesSigner, Prepared
+
+
+@dataclass(frozen=True)
+class _Claim:
+    document: Document
+    sealed: store.Sealed
+
+
+class Authorisations:
+    """Signs documents of a person who proves both factors for exactly these."""
+
+    def __init__(
+        self,
+        database: Database,
+        audit: AuditTrail,
+        clock: Clock,
+        config: SigningConfig,
+        pades: PadesSigner,
+        custody: Custody,
+        factors: Factors,
+    ) -> None:
+        self._database = database
+        self._audit = audit
+        self._clock = clock
+        self._config = config
+        self._pades = pades
+        self._custody = custody
+        self._factors = factors
+
+    def authorise(
+        self, actor: Actor, credential: Credential, document_ids: Sequence[str], *, pin: str, totp: str, level: Level
+    ) -> tuple[Outcome, ...]:
+        """One outcome a document, in the order asked. ``credential`` is the actor's own, checked by the caller.
+
+        Raises TooManyDocuments, DocumentTooLarge, and what `Factors.activate` raises: then nothing was signed. The PIN
+        and the code are not used when no document can be signed.
+        """
+        ids = list(dict.fromkeys(document_ids))
+        if len(ids) > self._config.maximum_batch_documents:
+            raise TooManyDocuments(limit=self._config.maximum_batch_documents)
+        outcomes: dict[str, Outcome] = {}
+        claims = self._claim(actor, ids, outcomes)
+        try:
+            prepared = self._prepare(actor, credential, level, claims, outcomes)
+            if prepared:
+                token = self._activate(actor, credential, level, prepared, pin, totp)
+                for document_id, one in prepared.items():
+                    self._sign(actor, credential, claims, document_id, one, token, outcomes)
+        finally:
+            for claim in claims.values():
+                self._release(claim.document)
+        return tuple(outcomes[document_id] for document_id in ids)
+
+    def _claim(self, actor: Actor, ids: Sequence[str], outcomes: dict[str, Outcome]) -> dict[str, _Claim]:
+        claims: dict[str, _Claim] = {}
+        abandoned: list[tuple[str, int]] = []
+        with self._database.unit_of_work() as connection:
+            for document_id in ids:
+                found = store.document_of_owner(connection, actor.id, document_id)
+                error = _unfit(found[0] if found else None)
+                if error is not None or found is None:
+                    outcomes[document_id] = Outcome(document_id, error)
+                    continue
+                document, sealed = found
+                if document.state is DocumentState.PREPARED:
+                    abandoned.append((document_id, document.version))
+                version = store.change(connection, document, DocumentState.PREPARED)
+                document = replace(document, state=DocumentState.PREPARED, version=version)
+                claims[document_id] = _Claim(document, sealed)
+            if sum(claim.document.size for claim in claims.values()) > self._config.maximum_batch_bytes:
+                raise DocumentTooLarge(limit=max(1, self._config.maximum_batch_bytes // MIB))
+        for document_id, version in abandoned:
+            self._custody.discard_signed(document_id, version)
+        return claims
+
+    def _prepare(
+        self,
+        actor: Actor,
+        credential: Credential,
+        level: Level,
+        claims: dict[str, _Claim],
+        outcomes: dict[str, Outcome],
+    ) -> dict[str, Prepared]:
+        prepared: dict[str, Prepared] = {}
+        for document_id, claim in list(claims.items()):
+            document, sealed = claim.document, claim.sealed
+            try:
+                prepared[document_id] = self._pades.prepare(
+                    self._custody.original(document),
+                    signatory=credential.signatory,
+                    level=level,
+                    password=self._custody.password(document, sealed),
+                    field=self._custody.field(document, sealed),
+                )
+            except DocumentRefused as error:
+                outcomes[document_id] = Outcome(document_id, error)
+                with self._database.unit_of_work() as connection:
+                    store.change(connection, document, DocumentState.REFUSED, refusal=error.code, password=None)
+                    details = {"code": error.code}
+                    self._audit.append(connection, str(actor), "signing.document_refused", document_id, details)
+                del claims[document_id]
+        return prepared
+
+    def _activate(
+        self,
+        actor: Actor,
+        credential: Credential,
+        level: Level,
+        prepared: dict[str, Prepared],
+        pin: str,
+        totp: str,
+    ) -> bytes:
+        digests = {document_id: one.digest for document_id, one in prepared.items()}
+        details = {
+            "level": level.value,
+            "documents": [{"id": document_id, "digest": digest.hex()} for document_id, digest in digests.items()],
+        }
+        key_id, audience = credential.signatory.key_id, self._config.audience
+        try:
+            activation = self._factors.activate(key_id, list(digests.values()), pin, totp, audience)
+        except CamTrustError as error:
+            with self._database.unit_of_work() as connection:
+                self._audit.append(
+                    connection,
+                    str(actor),
+                    "signing.authorisation_refused",
+                    credential.credential_id,
+                    {"code": error.code, **details},
+                )
+            raise
+        with self._database.unit_of_work() as connection:
+            self._audit.append(connection, str(actor), "signing.authorised", credential.credential_id, details)
+        return activation.token
+
+    def _sign(
+        self,
+        actor: Actor,
+        credential: Credential,
+        claims: dict[str, _Claim],
+        document_id: str,
+        prepared: Prepared,
+        token: bytes,
+        outcomes: dict[str, Outcome],
+    ) -> None:
+        document = claims[document_id].document
+        try:
+            signed = self._pades.sign(prepared, token)
+            self._custody.put_signed(document, document.version, signed)
+            self._store(actor, credential, document, prepared)
+        except CamTrustError as error:
+            outcomes[document_id] = Outcome(document_id, error)
+            with self._database.unit_of_work() as connection:
+                details = {"code": error.code, "credential": credential.credential_id}
+                self._audit.append(connection, str(actor), "signing.document_not_signed", document_id, details)
+            return
+        outcomes[document_id] = Outcome(document_id)
+        del claims[document_id]
+
+    def _store(self, actor: Actor, credential: Credential, document: Document, prepared: Prepared) -> None:
+        try:
+            with self._database.unit_of_work() as connection:
+                store.change(
+                    connection,
+                    document,
+                    DocumentState.SIGNED,
+                    level=prepared.level.value,
+                    signed_at=self._clock.now(),
+                    signed_version=document.version,
+                    password=None,
+                )
+                details = {
+                    "credential": credential.credential_id,
+                    "level": prepared.level.value,
+                    "digest": prepared.digest.hex(),
+                }
+                self._audit.append(connection, str(actor), "signing.document_signed", document.document_id, details)
+        except DocumentBusy:
+            self._custody.discard_signed(document.document_id, document.version)
+            raise
+
+    def _release(self, document: Document) -> None:
+        """Back to UPLOADED, unless another request has taken the document over since."""
+        with suppress(DocumentBusy), self._database.unit_of_work() as connection:
+            store.change(connection, document, DocumentState.UPLOADED)
+
+
+def _unfit(document: Document | None) -> CamTrustError | None:
+    """Why a document cannot be claimed; None when it can."""
+    if document is None:
+        return DocumentNotFound()
+    if document.state is DocumentState.SIGNED:
+        return DocumentAlreadySigned()
+    return DocumentRefused() if document.state is DocumentState.REFUSED else None

@@ -1,0 +1,297 @@
+"""The use cases of signing: credentials, documents, authorisations, seals.
+
+Everything that belongs to somebody is looked up together with its owner, who is the authenticated actor: what is
+another's is as absent as what never was.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import unicodedata
+from collections.abc import Sequence
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from foundation.clock import Clock
+from foundation.db.audit import AuditTrail
+from foundation.db.engine import Database
+from foundation.http.actor import Actor
+from foundation.keys.port import Factors, KeyStore, KeyUse
+from foundation.randomness import Randomness
+from signing import store
+from signing.authorisation import Authorisations
+from signing.config import SigningConfig
+from signing.custody import Custody
+from signing.errors import (
+    CredentialMismatch,
+    CredentialNotFound,
+    CredentialNotUsable,
+    CursorInvalid,
+    DocumentNotFound,
+    DocumentNotSigned,
+    LevelNotAllowed,
+    TooManyDocuments,
+)
+from signing.model import (
+    Credential,
+    CredentialStatus,
+    Document,
+    DocumentState,
+    Level,
+    NamedDocument,
+    Outcome,
+    Page,
+    Signatory,
+)
+from signing.sign.intake import inspect
+from signing.sign.pades import PadesSigner
+
+MAX_PAGE = 100
+MAX_NAME = 200
+
+
+class SigningService:
+    """Signing for persons (their key, both factors) and for agencies' clients (their seal)."""
+
+    def __init__(
+        self,
+        database: Database,
+        audit: AuditTrail,
+        clock: Clock,
+        randomness: Randomness,
+        config: SigningConfig,
+        keys: KeyStore,
+        factors: Factors,
+        pades: PadesSigner,
+        custody: Custody,
+    ) -> None:
+        self._database = database
+        self._audit = audit
+        self._clock = clock
+        self._randomness = randomness
+        self.config = config
+        self._keys = keys
+        self._pades = pades
+        self._custody = custody
+        self._authorisations = Authorisations(database, audit, clock, config, pades, custody, factors)
+
+    # --- credentials ----------------------------------------------------------------------------------------------
+
+    def register_credential(
+        self, by: str, owner: str, key_id: str, certificate: x509.Certificate, chain: Sequence[x509.Certificate]
+    ) -> Credential:
+        """Make a certificate usable by ``owner``; ``chain`` is what is above it, issuer first, root last.
+
+        A certificate that is registered already gives its credential. ``by``: who does this, for the audit trail.
+        Raises CredentialMismatch when key, owner, certificate and chain do not belong together; KeyHandleInvalid.
+        """
+        info = self._keys.get(key_id)
+        public_key = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        if public_key != info.public_key or not chain or certificate.issuer != chain[0].subject:
+            raise CredentialMismatch
+        if info.use not in (KeyUse.CITIZEN_SIGN, KeyUse.ORGANISATION_SEAL) or info.owner not in (None, owner):
+            raise CredentialMismatch
+        credential = Credential(
+            credential_id=self._new_id(),
+            owner=owner,
+            signatory=Signatory(key_id, certificate, tuple(chain)),
+            status=CredentialStatus.ACTIVE,
+        )
+        with self._database.unit_of_work() as connection:
+            known = store.credential_of_certificate(connection, certificate)
+            if known is not None:
+                if known.owner != owner or known.signatory.key_id != key_id:
+                    raise CredentialMismatch
+                return known
+            store.insert_credential(connection, credential, self._clock.now())
+            self._audit.append(connection, by, "signing.credential_registered", credential.credential_id)
+        return credential
+
+    def withdraw_credential(self, by: str, credential_id: str) -> bool:
+        """Make a credential unusable for good; False when it was so already or is not known."""
+        return bool(self._withdraw(by, "credential_id", credential_id))
+
+    def withdraw_key(self, by: str, key_id: str) -> tuple[str, ...]:
+        """Withdraw every credential over a key, as when its certificate is revoked; gives their ids."""
+        return self._withdraw(by, "key_id", key_id)
+
+    def credentials(self, actor: Actor) -> tuple[Credential, ...]:
+        """The actor's own."""
+        with self._database.read() as connection:
+            return store.credentials_of_owner(connection, actor.id)
+
+    # --- documents ------------------------------------------------------------------------------------------------
+
+    def upload(
+        self, actor: Actor, name: str, data: bytes, *, password: str | None = None, field: str | None = None
+    ) -> NamedDocument:
+        """Take a PDF that can be signed. Raises a DocumentRefused with the cause, TooManyDocuments: nothing is kept."""
+        inspection = inspect(data, password=password, field=field, limit=self.config.maximum_document_bytes)
+        name = _plain_name(name)
+        document_id = self._new_id()
+        sealed = self._custody.seal(actor.id, document_id, name, password if inspection.encrypted else None, field)
+        document = Document(
+            sequence=0,
+            document_id=document_id,
+            owner=actor.id,
+            size=inspection.size,
+            sha256=inspection.sha256,
+            pages=inspection.pages,
+            encrypted=inspection.encrypted,
+            state=DocumentState.UPLOADED,
+            version=0,
+            uploaded_at=self._clock.now(),
+        )
+        self._custody.put_original(actor.id, document_id, data)
+        try:
+            with self._database.unit_of_work() as connection:
+                if store.count_documents(connection, actor.id) >= self.config.maximum_documents_kept:
+                    raise TooManyDocuments(limit=self.config.maximum_documents_kept)
+                store.insert_document(connection, document, sealed)
+                details = {"sha256": inspection.sha256.hex(), "size": inspection.size}
+                self._audit.append(connection, str(actor), "signing.document_uploaded", document_id, details)
+        except BaseException:
+            self._custody.discard_original(document_id)
+            raise
+        return NamedDocument(document, name)
+
+    def document(self, actor: Actor, document_id: str) -> NamedDocument:
+        """One of the actor's documents; DocumentNotFound."""
+        document, sealed = self._document(actor, document_id)
+        return NamedDocument(document, self._custody.name(document, sealed))
+
+    def documents(self, actor: Actor, cursor: str | None = None, limit: int = 50) -> Page:
+        """The actor's documents, the newest first. CursorInvalid for a cursor that no page gave."""
+        limit = max(1, min(limit, MAX_PAGE))
+        with self._database.read() as connection:
+            rows = store.documents_of_owner(connection, actor.id, _read_cursor(cursor), limit + 1)
+        named = tuple(
+            NamedDocument(document, self._custody.name(document, sealed)) for document, sealed in rows[:limit]
+        )
+        return Page(named, _cursor(named[-1].document.sequence) if len(rows) > limit else None)
+
+    def signed(self, actor: Actor, document_id: str) -> tuple[str, bytes]:
+        """The name and the signed PDF; DocumentNotSigned when there is none (yet)."""
+        document, sealed = self._document(actor, document_id)
+        if document.state is not DocumentState.SIGNED:
+            raise DocumentNotSigned
+        return self._custody.name(document, sealed), self._custody.signed(document)
+
+    def delete(self, actor: Actor, document_id: str) -> None:
+        """Remove a document, its signed version, name and password; DocumentNotFound, DocumentBusy."""
+        with self._database.unit_of_work() as connection:
+            found = store.document_of_owner(connection, actor.id, document_id)
+            if found is None:
+                raise DocumentNotFound
+            store.remove(connection, found[0])
+            self._audit.append(connection, str(actor), "signing.document_deleted", document_id)
+            # Before the commit: whatever fails here leaves the row, and deleting can be asked for again.
+            self._custody.discard(document_id, found[0].version)
+
+    # --- signing --------------------------------------------------------------------------------------------------
+
+    def authorise(
+        self,
+        actor: Actor,
+        credential_id: str,
+        document_ids: Sequence[str],
+        *,
+        pin: str,
+        totp: str,
+        level: Level | None = None,
+    ) -> tuple[Outcome, ...]:
+        """Sign documents of a person who proves both factors: one outcome a document, in the order asked.
+
+        Raises LevelNotAllowed below B-T (sub-decree 246 of 2017 asks for the time of signing), CredentialNotFound,
+        CredentialNotUsable, TooManyDocuments, and PinIncorrect, PinLocked, CodeUsed, ... of the key store: then
+        nothing was signed and every document can be authorised again.
+        """
+        level = level or self.config.default_level
+        if not level.includes(Level.B_T):
+            raise LevelNotAllowed(level=level.value)
+        credential = self._credential(actor, credential_id, KeyUse.CITIZEN_SIGN)
+        return self._authorisations.authorise(actor, credential, document_ids, pin=pin, totp=totp, level=level)
+
+    def seal(
+        self,
+        actor: Actor,
+        credential_id: str,
+        data: bytes,
+        *,
+        level: Level | None = None,
+        password: str | None = None,
+        field: str | None = None,
+    ) -> bytes:
+        """The PDF with the organisation's seal. Nothing of the document is kept.
+
+        Raises CredentialNotFound, CredentialNotUsable, DocumentRefused and what making a signature raises.
+        """
+        credential = self._credential(actor, credential_id, KeyUse.ORGANISATION_SEAL)
+        level = level or self.config.default_level
+        prepared = self._pades.prepare(
+            data, signatory=credential.signatory, level=level, password=password, field=field
+        )
+        sealed = self._pades.sign(prepared)
+        with self._database.unit_of_work() as connection:
+            details = {"level": level.value, "digest": prepared.digest.hex()}
+            self._audit.append(connection, str(actor), "signing.sealed", credential_id, details)
+        return sealed
+
+    # --------------------------------------------------------------------------------------------------------------
+
+    def _credential(self, actor: Actor, credential_id: str, use: KeyUse) -> Credential:
+        with self._database.read() as connection:
+            credential = store.credential_of_owner(connection, actor.id, credential_id)
+        if credential is None:
+            raise CredentialNotFound
+        now, certificate = self._clock.now(), credential.signatory.certificate
+        current = certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc
+        if credential.status is not CredentialStatus.ACTIVE or not current:
+            raise CredentialNotUsable
+        if self._keys.get(credential.signatory.key_id).use is not use:
+            raise CredentialNotUsable
+        return credential
+
+    def _document(self, actor: Actor, document_id: str) -> tuple[Document, store.Sealed]:
+        with self._database.read() as connection:
+            found = store.document_of_owner(connection, actor.id, document_id)
+        if found is None:
+            raise DocumentNotFound
+        return found
+
+    def _withdraw(self, by: str, column: str, value: str) -> tuple[str, ...]:
+        with self._database.unit_of_work() as connection:
+            withdrawn = store.withdraw_credentials(connection, column, value)
+            for credential_id in withdrawn:
+                self._audit.append(connection, by, "signing.credential_withdrawn", credential_id)
+        return withdrawn
+
+    def _new_id(self) -> str:
+        return self._randomness.bytes(16).hex()
+
+
+def _plain_name(name: str) -> str:
+    """The last part of a file name, without what cannot be seen; at most `MAX_NAME` characters."""
+    last = unicodedata.normalize("NFC", name).replace("\\", "/").rsplit("/", 1)[-1]
+    # Zero-width space and joiners (Cf) belong to Khmer spelling; the direction overrides among them can lie.
+    kept = (one for one in last if unicodedata.category(one) != "Cc" and one not in "\u202a\u202b\u202c\u202d\u202e")
+    return "".join(kept).strip()[:MAX_NAME] or "document.pdf"
+
+
+def _cursor(sequence: int) -> str:
+    return base64.urlsafe_b64encode(str(sequence).encode()).decode().rstrip("=")
+
+
+def _read_cursor(cursor: str | None) -> int | None:
+    if cursor is None:
+        return None
+    try:
+        value = base64.b64decode(cursor[:64] + "=" * (-len(cursor[:64]) % 4), altchars=b"-_", validate=True).decode()
+        sequence = int(value) if value.isascii() and value.isdigit() else -1
+    except (binascii.Error, UnicodeDecodeError):
+        sequence = -1
+    if not 0 <= sequence < 2**63:
+        raise CursorInvalid
+    return sequence
