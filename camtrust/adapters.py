@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -19,6 +21,10 @@ class CaTimestamps:
 
     def token(self, imprint: bytes, hash_name: str) -> bytes:
         return self._ca.timestamps.token(imprint, hash_name)
+
+    def certificates(self) -> Sequence[x509.Certificate]:
+        authority = self._ca.authorities.get("tsa")
+        return (authority.certificate, *authority.chain, authority.root)
 
 
 class CaStatus:
@@ -72,7 +78,7 @@ class SigningCredentials:
         above = [x509.load_der_x509_certificate(one) for one in chain]
         root = self._ca.authorities.get("issuing").root
         return self._signing.register_credential(
-            person_id, key_id, x509.load_der_x509_certificate(certificate), [*above, root]
+            "ekyc", person_id, key_id, x509.load_der_x509_certificate(certificate), [*above, root]
         ).credential_id
 
 

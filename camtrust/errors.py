@@ -57,3 +57,18 @@ class BackupUnusable(CamTrustError):
 class EmbeddedOnly(CamTrustError):
     code = "camtrust.embedded_only"
     kind = Kind.INVALID
+
+
+class SettingsUnsupported(CamTrustError):
+    code = "camtrust.settings_unsupported"
+    kind = Kind.NOT_IMPLEMENTED
+
+
+class BundleMissing(CamTrustError):
+    code = "camtrust.bundle_missing"
+    kind = Kind.NOT_FOUND
+
+
+class PortBusy(CamTrustError):
+    code = "camtrust.port_busy"
+    kind = Kind.CONFLICT

@@ -131,7 +131,9 @@ class CaseFiles:
     def seal(self, enrolment: Enrolment, kind: EvidenceKind, content: Mapping[str, Any]) -> Sealed:
         """Seal the content of a record. Salted, so that its digest confirms no guess about a person."""
         salted = canonical_json({**content, "salt": self.randomness.bytes(_SALT).hex()})
-        return Sealed(digest(json.loads(salted)), self.vault.seal(enrolment.person_id, f"evidence:{kind.value}", salted))
+        return Sealed(
+            digest(json.loads(salted)), self.vault.seal(enrolment.person_id, f"evidence:{kind.value}", salted)
+        )
 
     def open(self, connection: Connection, enrolment: Enrolment, kind: EvidenceKind) -> Mapping[str, Any]:
         """The content of the last record of a kind. Raises EnrolmentUnknown where there is none."""

@@ -9,9 +9,11 @@ from sqlalchemy import Connection
 
 from ekyc import store
 from ekyc.casefile import CaseFiles, Sealed
+from ekyc.errors import DecisionMissing
 from ekyc.evidence import EvidenceKind
 from ekyc.model import Enrolment, State
 from ekyc.policy import Decision, Outcome, evaluate, parse_policy
+from foundation.http.actor import Actor
 
 _STATES = {
     Outcome.APPROVED: State.APPROVED,
@@ -66,9 +68,7 @@ class Decider:
         )
         reason = decision.against[0].text if decision.against else None
         claim = {"claimed_index": enrolment.subject_index} if decision.outcome is Outcome.APPROVED else {}
-        return files.advance(
-            connection, enrolment, _STATES[decision.outcome], actor, reason=reason, columns=claim
-        )
+        return files.advance(connection, enrolment, _STATES[decision.outcome], actor, reason=reason, columns=claim)
 
     def replay(self, enrolment_id: str) -> tuple[Decision, ...]:
         """Judge the stored evidence again by each decision's own policy; ValueError where a document differs."""
@@ -89,3 +89,11 @@ class Decider:
         with self._files.database.read() as connection:
             kept = store.kept_decisions(connection, enrolment_id)
         return kept[-1][1] if kept else None
+
+    def of_person(self, actor: Actor, enrolment_id: str) -> bytes:
+        """The document of the last decision on the caller's enrolment. Raises EnrolmentUnknown, DecisionMissing."""
+        enrolment = self._files.of_person(actor, enrolment_id)
+        document = self.last(enrolment.id)
+        if document is None:
+            raise DecisionMissing
+        return document

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from ekyc import store
 from ekyc.casefile import CaseFiles
-from ekyc.evidence import EvidenceKind
 from ekyc.errors import WithdrawTooLate
+from ekyc.evidence import EvidenceKind
 from ekyc.model import TRANSITIONS, Enrolment, State
 from ekyc.ports import Sessions
 from ekyc.terms import Acceptance, Terms, check_acceptance, terms_in_force
@@ -105,8 +105,6 @@ class EnrolmentDesk:
         self._files.vault.destroy(enrolment.person_id)
         with self._files.database.unit_of_work() as connection:
             store.forget_messages(connection, enrolment.person_id, enrolment.id)
-            erased = store.change(
-                connection, enrolment, {"erased_at": self._files.clock.now(), "subject_index": None}
-            )
+            erased = store.change(connection, enrolment, {"erased_at": self._files.clock.now(), "subject_index": None})
             self._files.audit.append(connection, "service:ekyc", "ekyc.erased", enrolment.id, {})
         return erased

@@ -8,7 +8,7 @@ EkycError
 ├── document   MrzFormatUnknown, MrzFieldInvalid, MrzCheckDigitWrong, DocumentNotAccepted, DocumentExpired,
 │              BirthDateIncomplete, NameUnusable, UnderAge, GuardianNeeded
 ├── registry   RegistryUnavailable, RegistryNoMatch, PersonDeceased, DuplicatePerson
-├── review     SelfReview, ReviewReasonUnknown, EvidenceChanged, InPersonNeeded
+├── review     SelfReview, ReviewReasonUnknown, EvidenceChanged, InPersonNeeded, DecisionMissing
 └── issuance   GateClosed, CertificateMismatch, EvidenceChainBroken, PolicyInvalid
 """
 
@@ -231,6 +231,13 @@ class EvidenceChanged(EkycError):
 class InPersonNeeded(EkycError):
     code = "ekyc.in_person_needed"
     kind = Kind.CONFLICT
+
+
+class DecisionMissing(EkycError):
+    """Nothing was decided on this enrolment yet."""
+
+    code = "ekyc.decision_missing"
+    kind = Kind.NOT_FOUND
 
 
 class GateClosed(EkycError):

@@ -77,14 +77,19 @@ class Likeness(StrEnum):
     DIFFERENT = "different"
 
 
-def compare_latin(surname: str, given: str, other_surname: str, other_given: str, *, truncated: bool = False) -> Likeness:
+def compare_latin(
+    surname: str, given: str, other_surname: str, other_given: str, *, truncated: bool = False
+) -> Likeness:
     """Compare surname and given names. ``truncated``: the first may be cut at its end (a full MRZ field).
 
     Spaces, hyphens, case and diacritics do not count. Raises NameUnusable.
     """
     ours, theirs = _pair(surname, given), _pair(other_surname, other_given)
     if ours == theirs:
-        plain = (surname.upper().split(), given.upper().split()) == (other_surname.upper().split(), other_given.upper().split())
+        plain = (surname.upper().split(), given.upper().split()) == (
+            other_surname.upper().split(),
+            other_given.upper().split(),
+        )
         return Likeness.SAME if plain else Likeness.SPACING
     if ours == theirs[::-1]:
         return Likeness.SWAPPED

@@ -92,9 +92,7 @@ class RegistryDesk:
             raise refusal
         return moved
 
-    def _is_enrolled_already(
-        self, connection: Connection, actor: Actor, enrolment: Enrolment, sealed: Sealed
-    ) -> bool:
+    def _is_enrolled_already(self, connection: Connection, actor: Actor, enrolment: Enrolment, sealed: Sealed) -> bool:
         holder = None if enrolment.subject_index is None else store.claimed_by(connection, enrolment.subject_index)
         outcome = "unique" if holder is None else "duplicate"
         self._files.record(connection, enrolment, EvidenceKind.DEDUPE, outcome, sealed, str(actor))

@@ -131,7 +131,11 @@ class ReviewDesk:
             raise ReviewReasonUnknown
         if verify_chain(ledger).hex() != evidence_digest:
             raise EvidenceChanged
-        if verdict is not Verdict.REJECT and enrolment.state is State.REFERRED_IN_PERSON and method is not Method.IN_PERSON:
+        if (
+            verdict is not Verdict.REJECT
+            and enrolment.state is State.REFERRED_IN_PERSON
+            and method is not Method.IN_PERSON
+        ):
             raise InPersonNeeded
         facts = {"method": method.value, "reason": reason_code, "seen": evidence_digest}
         sealed = files.seal(enrolment, EvidenceKind.REVIEW, facts)
@@ -154,9 +158,7 @@ class ReviewDesk:
         for last in (False, True):
             try:
                 with self._files.database.unit_of_work() as connection:
-                    self._files.record(
-                        connection, enrolment, EvidenceKind.REVIEW, "bound", sealed, str(officer), facts
-                    )
+                    self._files.record(connection, enrolment, EvidenceKind.REVIEW, "bound", sealed, str(officer), facts)
                     bound = self._files.advance(connection, enrolment, State.PERSON_BOUND, str(officer))
                     return self._decider.decide(connection, bound, str(officer), prepared)
             except IntegrityError:  # another enrolment of the same person was approved meanwhile: look again

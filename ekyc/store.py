@@ -144,9 +144,7 @@ def load_of_person(connection: Connection, person_id: str) -> Enrolment:
     return _one(connection.execute(_selected().where(enrolments.c.person_id == person_id)).first())
 
 
-def in_states(
-    connection: Connection, states: Sequence[State], after: str | None, limit: int
-) -> tuple[Enrolment, ...]:
+def in_states(connection: Connection, states: Sequence[State], after: str | None, limit: int) -> tuple[Enrolment, ...]:
     """Enrolments in these states, by id (which is random), from behind the id ``after``."""
     query = _selected().where(enrolments.c.state.in_([state.value for state in states]))
     if after is not None:

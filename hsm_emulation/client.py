@@ -45,12 +45,12 @@ class _Lost(Exception):
 
 
 class _Pool:
-    """This process's idle connections; those that are authenticated are, by the session they were opened for."""
+    """This process's idle connections, each with the session it was opened for."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
         self.lock = threading.Lock()
-        self.idle: list[tuple[socket.socket, bytes | None]] = []
+        self.idle: list[tuple[socket.socket, bytes]] = []
 
     def take(self, session: bytes | None) -> socket.socket | None:
         with self.lock:
@@ -61,7 +61,7 @@ class _Pool:
                 connection.close()
         return None
 
-    def give(self, connection: socket.socket, session: bytes | None) -> None:
+    def give(self, connection: socket.socket, session: bytes) -> None:
         with self.lock:
             if len(self.idle) < _IDLE_CONNECTIONS:
                 self.idle.append((connection, session))
@@ -247,7 +247,10 @@ class HsmClient:
             except _Lost as lost:
                 raise TokenUnavailable from lost
         opened_for = answer["ok"] if op == "login" and "ok" in answer else session
-        pool.give(connection, opened_for)
+        if opened_for is None:
+            connection.close()  # nobody is logged in on it
+        else:
+            pool.give(connection, opened_for)
         return _value(answer)
 
     def _connect(self, session: bytes | None) -> socket.socket:

@@ -111,6 +111,17 @@ class StatusStale(CamTrustError):
     kind = Kind.UNAVAILABLE
 
 
+class TimestampRefused(CamTrustError):
+    """``failure``: the bit of PKIFailureInfo that tells it (RFC 3161 §2.4.2)."""
+
+    code = "issuing_ca.timestamp_refused"
+    kind = Kind.INVALID
+
+    def __init__(self, failure: int, name: str) -> None:
+        self.failure = failure
+        super().__init__(failure=name)
+
+
 class ClockUntrusted(CamTrustError):
     code = "issuing_ca.clock_untrusted"
     kind = Kind.UNAVAILABLE

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from foundation.x509 import der
 from foundation.x509.algorithms import signature_hash
 from issuing_ca import der_reader
-from issuing_ca.errors import DerInvalid
+from issuing_ca.errors import DerInvalid, TimestampRefused
 from issuing_ca.signer import Signer
 
 MAX_REQUEST = 10 * 1024
@@ -52,12 +52,9 @@ class Failure(IntEnum):
     SYSTEM_FAILURE = 25
 
 
-class RequestRejected(DerInvalid):
-    """A request that could be read so far that its failure has a name."""
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__()
-        self.failure = failure
+def refusal(failure: Failure) -> TimestampRefused:
+    """The error that says this failure."""
+    return TimestampRefused(failure, failure.name.lower().replace("_", " "))
 
 
 @dataclass(frozen=True)
@@ -74,7 +71,7 @@ class TimestampRequest:
 def read_request(data: bytes) -> TimestampRequest:
     """A TimeStampReq in DER (RFC 3161 §2.4.1).
 
-    Raises DerInvalid for what cannot be read, RequestRejected for a hash algorithm that is not accepted, an imprint of
+    Raises DerInvalid for what cannot be read, TimestampRefused for a hash algorithm that is not accepted, an imprint of
     the wrong length, another version, or any extension.
     """
     if len(data) > MAX_REQUEST:
@@ -83,7 +80,7 @@ def read_request(data: bytes) -> TimestampRequest:
     if len(parts) < 2 or parts[1].tag != der.SEQUENCE:
         raise DerInvalid
     if der_reader.read_integer(parts[0]) != 1:
-        raise RequestRejected(Failure.BAD_REQUEST)
+        raise refusal(Failure.BAD_REQUEST)
     _check_imprint(parts[1])
     imprint = parts[1].whole
     rest = parts[2:]
@@ -94,7 +91,7 @@ def read_request(data: bytes) -> TimestampRequest:
         nonce = rest.pop(0).whole
     certificates = der_reader.read_boolean(rest.pop(0)) if rest and rest[0].tag == der_reader.BOOLEAN else False
     if rest and rest[0].tag == 0xA0 and len(rest) == 1:
-        raise RequestRejected(Failure.UNACCEPTED_EXTENSION)
+        raise refusal(Failure.UNACCEPTED_EXTENSION)
     if rest:
         raise DerInvalid
     return TimestampRequest(imprint, policy, nonce, certificates)
@@ -109,17 +106,17 @@ def _check_imprint(element: der_reader.Element) -> None:
         raise DerInvalid
     name = _HASHES.get(algorithm[0].whole)
     if name is None or (len(algorithm) == 2 and algorithm[1].whole != _NULL):
-        raise RequestRejected(Failure.BAD_ALG)
+        raise refusal(Failure.BAD_ALG)
     if len(fields[1].content) != _SIZES[name]:
-        raise RequestRejected(Failure.BAD_DATA_FORMAT)
+        raise refusal(Failure.BAD_DATA_FORMAT)
 
 
 def message_imprint(digest: bytes, hash_name: str) -> bytes:
-    """A MessageImprint; RequestRejected for a hash that is not accepted or a digest of another length."""
+    """A MessageImprint; TimestampRefused for a hash that is not accepted or a digest of another length."""
     if hash_name not in _SIZES:
-        raise RequestRejected(Failure.BAD_ALG)
+        raise refusal(Failure.BAD_ALG)
     if len(digest) != _SIZES[hash_name]:
-        raise RequestRejected(Failure.BAD_DATA_FORMAT)
+        raise refusal(Failure.BAD_DATA_FORMAT)
     return der.sequence((der.sequence([der.oid(HASH_OIDS[hash_name])]), der.octet_string(digest)))
 
 
@@ -128,7 +125,7 @@ def granted(token: bytes) -> bytes:
     return der.sequence((der.sequence([der.integer(0)]), token))
 
 
-def rejected(failure: Failure) -> bytes:
+def rejected(failure: int) -> bytes:
     """A TimeStampResp that says why there is no token: one named bit, no trailing zero bits (X.690 §11.2.2)."""
     octets = bytes(failure // 8) + bytes((0x80 >> failure % 8,))
     bits = der.tlv(der.BIT_STRING, bytes((7 - failure % 8,)) + octets)

@@ -21,15 +21,15 @@ from foundation.randomness import Randomness, serial_number
 from foundation.x509 import der
 from issuing_ca.authorities import Authorities
 from issuing_ca.config import IssuingCaSettings
-from issuing_ca.errors import ClockUntrusted, DerInvalid
+from issuing_ca.errors import ClockUntrusted, DerInvalid, TimestampRefused
 from issuing_ca.issuance import TSA_UNIT
 from issuing_ca.timestamp_message import (
     Failure,
-    RequestRejected,
     TokenWriter,
     granted,
     message_imprint,
     read_request,
+    refusal,
     rejected,
 )
 from issuing_ca.units import Units
@@ -69,10 +69,10 @@ class TimestampService:
         try:
             request = read_request(data)
             if request.policy is not None and request.policy != self._policy:
-                raise RequestRejected(Failure.UNACCEPTED_POLICY)
+                raise refusal(Failure.UNACCEPTED_POLICY)
             return granted(self._token(request.imprint, request.nonce, request.certificates))
-        except RequestRejected as refusal:
-            return rejected(refusal.failure)
+        except TimestampRefused as refused:
+            return rejected(refused.failure)
         except DerInvalid:
             return rejected(Failure.BAD_DATA_FORMAT)
         except ClockUntrusted:
@@ -84,7 +84,7 @@ class TimestampService:
     def token(self, imprint: bytes, hash_name: str) -> bytes:
         """A TimeStampToken with its certificates over a digest (sha256, sha384 or sha512), for our own signing.
 
-        Raises RequestRejected (unknown hash, wrong length), ClockUntrusted, AuthorityNotInstalled, key store errors.
+        Raises TimestampRefused (unknown hash, wrong length), ClockUntrusted, AuthorityNotInstalled, key store errors.
         """
         return self._token(message_imprint(imprint, hash_name), None, True)
 

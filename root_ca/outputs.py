@@ -27,10 +27,7 @@ def publish(directory: Path, contents: Mapping[str, bytes]) -> None:
             waiting[temporary] = final
             _write(temporary, content)
         for temporary, final in waiting.items():
-            try:
-                os.link(temporary, final, follow_symlinks=False)  # unlike rename, never replaces
-            except FileExistsError:
-                raise OutputExists(files=final.name) from None
+            _place(temporary, final)
             linked.append(final)
     except BaseException:
         for final in linked:
@@ -41,6 +38,17 @@ def publish(directory: Path, contents: Mapping[str, bytes]) -> None:
             temporary.unlink(missing_ok=True)
         for folder in {final.parent for final in waiting.values()}:
             _sync_folder(folder)
+
+
+def _place(temporary: Path, final: Path) -> None:
+    try:
+        try:
+            os.link(temporary, final, follow_symlinks=False)  # unlike rename, never replaces
+        except PermissionError:  # a file system without hard links, as on most USB sticks: claim the name, then fill it
+            os.close(os.open(final, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
+            os.replace(temporary, final)
+    except FileExistsError:
+        raise OutputExists(files=final.name) from None
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -214,9 +214,10 @@ def _form(fields: frozenset[str], required: set[str] | frozenset[str]) -> dict[s
 def _level(value: str | None) -> Level | None:
     if value is None:
         return None
-    if value not in Level:
-        raise LevelNotAllowed(level=value if value.isascii() and len(value) < 10 else "?")
-    return Level(value)
+    try:
+        return Level(value)
+    except ValueError:
+        raise LevelNotAllowed(level="?") from None
 
 
 def _document(named: NamedDocument) -> DocumentView:

@@ -23,9 +23,7 @@ from ekyc.mrz.layouts import (
     layout_of,
 )
 
-_TYPED = str.maketrans(
-    {chr(0x17E0 + n): str(n) for n in range(10)} | {"«": "<<", "‹": "<", "\u200b": "", "\ufeff": ""}
-)
+_TYPED = str.maketrans({chr(0x17E0 + n): str(n) for n in range(10)} | {"«": "<<", "‹": "<", "\u200b": "", "\ufeff": ""})
 _DIGITS = frozenset("0123456789")
 
 
@@ -104,7 +102,8 @@ def examine(lines: Sequence[str], reference: date) -> Examination:
         stray = tuple(
             FieldFailure(field.name, Problem.CHARACTERS)
             for field in layout.fields
-            if not set(field.place.of(lines)) <= ALPHABET or (field.check and not set(field.check.of(lines)) <= ALPHABET)
+            if not set(field.place.of(lines)) <= ALPHABET
+            or (field.check and not set(field.check.of(lines)) <= ALPHABET)
         )
         return Examination(layout, stray or (FieldFailure(COMPOSITE, Problem.CHARACTERS),))
     failures = [failure for field in layout.fields for failure in _check_field(layout, field, lines, reference)]

@@ -16,18 +16,14 @@ from ekyc.mrz.reading import Problem, examine
 
 _LOOK_ALIKE = ("0ODQ", "1IL", "2Z", "5S", "6G", "8B")
 _OTHERS = {
-    character: "".join(other for other in group if other != character)
-    for group in _LOOK_ALIKE
-    for character in group
+    character: "".join(other for other in group if other != character) for group in _LOOK_ALIKE for character in group
 }
 _DIGITS = "0123456789"
 _CHANGES = 3  # at most so many exchanges in one field
 _CANDIDATES = 5_000  # more than this many texts to try is no repair but a guess
 
 
-def propose(
-    lines: Sequence[str], reference: date, digits_only: frozenset[str] = frozenset()
-) -> tuple[str, ...] | None:
+def propose(lines: Sequence[str], reference: date, digits_only: frozenset[str] = frozenset()) -> tuple[str, ...] | None:
     """The only text within a few exchanges that has no failure at all; None where there is none, or more than one.
 
     Takes normalised lines; None too for lines that have no failure, or no known layout. ``digits_only`` names fields

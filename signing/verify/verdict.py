@@ -67,7 +67,7 @@ def verify_file(
     """
     try:
         return _verify(data, name, trust, at, policy, password, detached)
-    except Exception:  # F: whatever a hostile document provokes is its failure, never a pass
+    except Exception:  # whatever a hostile document provokes is its failure, never a pass
         return FileVerdict(name, None, (), (unreadable(),))
 
 
@@ -106,24 +106,24 @@ def _unsigned(key: str) -> Reason:
 def _pdf_signatures(
     data: bytes, content: PdfContent, trust: Trust, at: datetime, policy: Policy
 ) -> tuple[SignatureVerdict, ...]:
-    messages = {one.field: _message(one) for one in content.signatures}
+    messages = [_message(one) for one in content.signatures]
     case = Case(
         at,
         policy,
         trust,
-        _certificates(content.certificates, (one for one in messages.values() if one is not None), policy),
+        _certificates(content.certificates, (one for one in messages if one is not None), policy),
         _evidence(content),
     )
     verdicts: list[SignatureVerdict] = []
     known_at, archived = at, False  # step 4: when everything so far is known to have existed
-    for signature in reversed(content.signatures):
+    for signature, message in reversed(list(zip(content.signatures, messages, strict=True))):
         digest_of = partial(pdf_bytes.range_digest, data, signature.byte_range)
         if signature.is_timestamp:
             verdict = _document_timestamp(case, signature, digest_of, known_at)
             if verdict.indication is Indication.TOTAL_PASSED and verdict.proved_at is not None:
                 known_at, archived = min(known_at, verdict.proved_at), True
         else:
-            verdict = _signature(case, signature, messages[signature.field], digest_of, known_at, archived)
+            verdict = _signature(case, signature, message, digest_of, known_at, archived)
         verdicts.append(verdict)
     return tuple(reversed(verdicts))
 

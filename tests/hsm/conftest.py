@@ -1,4 +1,4 @@
-"""An emulated HSM inside the test's process: the real daemon and socket, a clock that the test sets, a cheap Argon2id."""
+"""An emulated HSM inside the test's process: the real daemon and socket, a set clock, a cheap Argon2id."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -83,8 +84,6 @@ class Person:
 
     def next_code(self) -> str:
         """Wait for a code that was not used."""
-        from datetime import timedelta
-
         self.served.clock.advance(timedelta(seconds=30))
         return self.code()
 

@@ -89,7 +89,7 @@ def test_the_destroyed_key_is_on_the_disk_no_more(served: Served, person: Person
     sealed = [
         row[0]
         for table in ("owners", "keys", "factors")
-        for row in served.look(f"SELECT sealed FROM {table} WHERE owner = ?", person.owner)
+        for row in served.look(f"SELECT sealed FROM {table} WHERE owner = ?", person.owner)  # noqa: S608
     ]
     assert len(sealed) == 3
     assert all(one in served.files() for one in sealed)

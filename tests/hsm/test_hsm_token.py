@@ -81,7 +81,7 @@ def test_without_a_login_nothing_is_answered(served: Served) -> None:
 
 
 def test_wrong_pins_lock_and_a_restart_does_not_unlock(served: Served) -> None:
-    """Five wrong PINs lock the role; the right PIN is refused too, after a restart as well, until the time has passed."""
+    """Five wrong PINs lock the role: the right PIN is refused too, after a restart as well, until the time is over."""
     for _ in range(FREE_TRIES):
         with pytest.raises(TokenPinIncorrect):
             served.connect("not-the-user-pin")
@@ -127,7 +127,7 @@ def test_the_security_officer_sets_the_users_pin(served: Served) -> None:
 
 
 def test_logging_out_ends_a_session_everywhere_and_the_last_one_locks(served: Served) -> None:
-    """A session token is good on every connection until the logout; after the last logout the master key is forgotten."""
+    """A session is good on every connection until its logout; after the last logout the master key is forgotten."""
     key = make(served, "key")
     other = HsmClient(served.daemon.socket_path)
     other._session = served.client._session

@@ -1,0 +1,247 @@
+"""Where everything is put together: rooms get their stores, keys, clocks and each other's real services here.
+
+Nothing is opened at import. :func:`assemble` takes what is open already (the token, the registry's address) and gives
+the services of one process; :func:`application` puts the doors on them.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from fastapi import FastAPI
+
+import ekyc.api
+import identity.api
+import issuing_ca.api
+import signing.api
+from camtrust import database as schema
+from camtrust.adapters import CaForCitizens, CaStatus, CaTimestamps, NoOfficersKnown, SigningCredentials
+from camtrust.errors import ExampleOidRefused, SettingsUnsupported
+from camtrust.home import Home
+from camtrust.settings import Settings
+from camtrust.web import trust as trust_door
+from camtrust.web.app import WebSettings, create_app
+from camtrust.web.raw import Raw
+from ekyc.config import RegistryHttpSettings
+from ekyc.outbox import Outbox
+from ekyc.policy import default_policy
+from ekyc.registry_http import HttpRegistry
+from ekyc.service import EkycService
+from foundation.blobs import LocalBlobs
+from foundation.clock import Clock
+from foundation.db.audit import AuditTrail
+from foundation.db.engine import Database, open_database
+from foundation.http.guard import Guard
+from foundation.http.idempotency_store import IdempotencyStore
+from foundation.http.problems import audit_refusals
+from foundation.keys.port import KeyAlgorithm
+from foundation.randomness import SystemRandomness
+from foundation.vault import Vault
+from hsm_emulation.client import HsmClient
+from identity.service import IdentityService
+from issuing_ca.asgi import OcspEndpoint, TimestampEndpoint
+from issuing_ca.config import IssuingCaSettings
+from issuing_ca.service import CertificateAuthority
+from signing.config import MIB, SigningConfig
+from signing.custody import Custody
+from signing.service import SigningService
+from signing.sign.pades import PadesSigner
+
+_log = logging.getLogger(__name__)
+
+_EXAMPLE_ARC = "2.999."
+
+
+@dataclass(frozen=True)
+class Services:
+    """The services of one process, over one database and one token."""
+
+    home: Home
+    settings: Settings
+    clock: Clock
+    database: Database
+    trail: AuditTrail
+    token: HsmClient
+    vault: Vault
+    identity: IdentityService
+    ca: CertificateAuthority
+    signing: SigningService
+    ekyc: EkycService
+    outbox: Outbox
+
+    def close(self) -> None:
+        self.database.close()
+
+
+def database_url(home: Home, settings: Settings) -> str:
+    """The database that the settings name; by default a file in the home."""
+    return settings.database.url or f"sqlite:///{home.path / 'camtrust.sqlite'}"
+
+
+def assemble(home: Home, settings: Settings, clock: Clock, token: HsmClient, registry_url: str) -> Services:
+    """Open the database, bring its schema up to date, and put the rooms together.
+
+    Raises ExampleOidRefused for a production start-up with example policies, SettingsUnsupported for a setting that
+    names a part that is not built, DatabaseUnavailable.
+    """
+    _check_supported(settings)
+    randomness = SystemRandomness()
+    database = open_database(database_url(home, settings))
+    try:
+        schema.upgrade(database)
+        trail, vault = AuditTrail(clock), Vault(token)
+        identity_service = IdentityService(database, clock, trail, token, settings.public_url)
+        policy = default_policy()
+        ca = CertificateAuthority(
+            database,
+            token,
+            clock,
+            randomness,
+            trail,
+            _ca_settings(settings, {name: level.policy_oid for name, level in policy.levels.items()}),
+        )
+        if not settings.specimen:
+            _refuse_examples(ca)
+        config = SigningConfig(
+            maximum_document_bytes=settings.upload_mebibytes * MIB, mark="SPECIMEN" if settings.specimen else None
+        )
+        pades = PadesSigner(
+            token, CaTimestamps(ca), CaStatus(ca), clock, randomness, config.text, config.maximum_document_bytes
+        )
+        custody = Custody(vault, LocalBlobs(_blob_folder(home, settings)))
+        signing_service = SigningService(database, trail, clock, randomness, config, token, token, pades, custody)
+        outbox = Outbox(database, vault, trail, clock)
+        ekyc_service = EkycService(
+            database=database,
+            vault=vault,
+            audit=trail,
+            clock=clock,
+            notifier=outbox,
+            registry=HttpRegistry(
+                RegistryHttpSettings(url=registry_url, timeout_seconds=settings.registry.timeout_seconds)
+            ),
+            sessions=identity_service,
+            officers=NoOfficersKnown(),
+            factors=token,
+            keys=token,
+            issuer=CaForCitizens(ca),
+            credentials=SigningCredentials(signing_service, ca),
+            policy=policy,
+            randomness=randomness,
+        )
+    except BaseException:
+        database.close()
+        raise
+    for orphan in ca.orphans():
+        _log.warning("certificate %s was reserved and never came out (signing: %s)", orphan.serial, orphan.signing)
+    return Services(
+        home,
+        settings,
+        clock,
+        database,
+        trail,
+        token,
+        vault,
+        identity_service,
+        ca,
+        signing_service,
+        ekyc_service,
+        outbox,
+    )
+
+
+def application(services: Services) -> FastAPI:
+    """The one application: every room's endpoints, the hot paths, the pages."""
+    settings, ca = services.settings, services.ca
+    guard = Guard(services.identity, settings.public_url)
+    emulated = ["key_store", "notifications"]
+    if settings.registry.url is None:
+        emulated.append("registry")
+    return create_app(
+        WebSettings(
+            public_url=settings.public_url,
+            version=version("camtrust"),
+            specimen=settings.specimen,
+            emulated=tuple(emulated),
+            larger_bodies={
+                "/sign/v1/documents": (settings.upload_mebibytes + 1) * MIB,
+                "/sign/v1/seals": (settings.upload_mebibytes + 1) * MIB,
+                "/verify/v1": (settings.upload_mebibytes + 1) * MIB,
+            },
+            crl_paths=("/crl/root.crl", "/crl/issuing.crl", "/crl/tsa.crl"),
+        ),
+        routers=[
+            identity.api.create_router(services.identity, guard),
+            issuing_ca.api.create_router(ca, guard),
+            issuing_ca.api.create_public_router(ca),
+            ekyc.api.create_router(services.ekyc, guard),
+            signing.api.create_router(services.signing, guard),
+            trust_door.create_router(services.home, services.clock, settings.upload_mebibytes * MIB),
+        ],
+        raw=[Raw("/ocsp", OcspEndpoint(ca.ocsp, ca.settings)), Raw("/tsa", TimestampEndpoint(ca.timestamps))],
+        checks={
+            "database": lambda: _reads(services.database),
+            "key_store": lambda: _answers(services.token),
+            "authorities": lambda: _installed(ca),
+        },
+        on_refusal=audit_refusals(services.database, services.trail),
+        idempotency=IdempotencyStore(services.database, services.vault, services.clock),
+    )
+
+
+def new_idempotency_key() -> str:
+    """A key for a client of ours: random, as the API asks."""
+    return secrets.token_hex(16)
+
+
+def _ca_settings(settings: Settings, policies: Mapping[str, str]) -> IssuingCaSettings:
+    from datetime import timedelta
+
+    return IssuingCaSettings(
+        public_url=settings.public_url,
+        organisation="SPECIMEN CamTrust" if settings.specimen else "CamTrust",
+        mark="SPECIMEN" if settings.specimen else None,
+        policies=policies,
+        authority_algorithm=KeyAlgorithm(settings.ca.algorithm),
+        crl_validity=timedelta(days=settings.ca.crl_days),
+        ocsp_validity=timedelta(minutes=settings.ca.ocsp_minutes),
+    )
+
+
+def _check_supported(settings: Settings) -> None:
+    if settings.notify.smtp is not None:
+        raise SettingsUnsupported(key="notify.smtp")
+    if settings.blobs.url is not None and "://" in settings.blobs.url:
+        raise SettingsUnsupported(key="blobs.url")
+
+
+def _blob_folder(home: Home, settings: Settings) -> Path:
+    return Path(settings.blobs.url) if settings.blobs.url else home.path / "blobs"
+
+
+def _refuse_examples(ca: CertificateAuthority) -> None:
+    for profile in ca.profiles.values():
+        if profile.policies and any(oid.startswith(_EXAMPLE_ARC) for oid in profile.policies.oids):
+            raise ExampleOidRefused(profile=profile.name)
+    for level, oid in ca.settings.policies.items():
+        if oid.startswith(_EXAMPLE_ARC):
+            raise ExampleOidRefused(profile=f"citizen-sign ({level})")
+
+
+def _reads(database: Database) -> None:
+    with database.read() as connection:
+        connection.exec_driver_sql("SELECT 1")
+
+
+def _answers(token: HsmClient) -> None:
+    token.status()
+
+
+def _installed(ca: CertificateAuthority) -> None:
+    ca.authorities.get("issuing")
+    ca.authorities.get("tsa")

@@ -1,0 +1,90 @@
+"""Running the services of a home: the key daemon and the simulated registry as child processes, and the web server."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+import uvicorn
+from fastapi import FastAPI
+
+from camtrust.assembly import Services, assemble
+from camtrust.errors import PortBusy
+from camtrust.home import Home
+from camtrust.keys import services_token
+from camtrust.settings import Settings
+from ekyc.registry_simulation.process import RegistryProcess
+from foundation.clock import Clock
+
+HOST = "127.0.0.1"
+_START = 30.0
+
+
+@contextmanager
+def opened(home: Home, settings: Settings, clock: Clock) -> Iterator[Services]:
+    """The services of a home, with the processes that they need, for as long as the block runs."""
+    with ExitStack() as stack:
+        token = stack.enter_context(services_token(home, settings))
+        registry = settings.registry.url or stack.enter_context(RegistryProcess.start()).url
+        services = assemble(home, settings, clock, token, registry)
+        stack.callback(services.close)
+        yield services
+
+
+@dataclass(frozen=True)
+class Listening:
+    """A web server that answers at ``url``."""
+
+    url: str
+    port: int
+
+
+@contextmanager
+def listening(app: FastAPI, port: int = 0) -> Iterator[Listening]:
+    """Serve ``app`` on the loopback interface in a thread; port 0 takes any free one. Raises PortBusy."""
+    listener = bind(port)
+    server = uvicorn.Server(_config(app))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="web", daemon=True)
+    thread.start()
+    try:
+        taken = listener.getsockname()[1]
+        waited = threading.Event()
+        for _ in range(int(_START / 0.02)):
+            if server.started or not thread.is_alive():
+                break
+            waited.wait(0.02)
+        yield Listening(f"http://{HOST}:{taken}", taken)
+    finally:
+        server.should_exit = True
+        thread.join(_START)
+        listener.close()
+
+
+def serve(app: FastAPI, port: int) -> None:
+    """Serve ``app`` until SIGINT or SIGTERM. Raises PortBusy."""
+    listener = bind(port)
+    try:
+        uvicorn.Server(_config(app)).run(sockets=[listener])
+    finally:
+        listener.close()
+
+
+def bind(port: int) -> socket.socket:
+    """A listening socket on the loopback interface. Raises PortBusy."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
+    except OSError:
+        listener.close()
+        raise PortBusy(port=port) from None
+    return listener
+
+
+def _config(app: FastAPI) -> uvicorn.Config:
+    return uvicorn.Config(
+        app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=10, lifespan="off"
+    )

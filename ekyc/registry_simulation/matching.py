@@ -1,0 +1,54 @@
+"""How the simulated registry compares: it answers match, no match or review, and gives nothing out. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ekyc.errors import NameUnusable
+from ekyc.names import Likeness, compare_latin, khmer_name
+from ekyc.registry_simulation.persons import Specimen
+
+_PLAIN = ("document_number", "date_of_birth", "sex")
+_NAMES = ("surname", "given_names", "surname_km", "given_names_km")
+
+
+def compare(person: Specimen | None, asked: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    """The outcome, and how each field compared.
+
+    Number, birth and sex must agree; Latin names may differ in spacing; a name that is like but not the same asks for
+    a review. Whether the person lives is told only to who knows everything else.
+    """
+    if person is None:
+        return "no-match", dict.fromkeys((*_PLAIN, *_NAMES), "not-compared")
+    fields = {name: _same(asked[name] == getattr(person, name)) for name in _PLAIN}
+    likeness = _latin(person, asked)
+    latin = _same(likeness in (Likeness.SAME, Likeness.SPACING))
+    fields |= {"surname": latin, "given_names": latin}
+    fields |= {name: _same(_khmer(asked[name], getattr(person, name))) for name in ("surname_km", "given_names_km")}
+    if any(fields[name] == "mismatch" for name in _PLAIN):
+        return "no-match", fields
+    if latin == "mismatch" and likeness is not Likeness.SWAPPED:
+        return "no-match", fields
+    if "mismatch" in fields.values():
+        return "review", fields
+    if person.deceased:
+        return "no-match", fields | {"vital_status": "mismatch"}
+    return "match", fields | {"vital_status": "match"}
+
+
+def _same(same: bool) -> str:
+    return "match" if same else "mismatch"
+
+
+def _latin(person: Specimen, asked: Mapping[str, str]) -> Likeness:
+    try:
+        return compare_latin(asked["surname"], asked["given_names"], person.surname, person.given_names)
+    except NameUnusable:
+        return Likeness.DIFFERENT
+
+
+def _khmer(asked: str, known: str) -> bool:
+    try:
+        return khmer_name(asked).match_key == khmer_name(known).match_key
+    except NameUnusable:
+        return False

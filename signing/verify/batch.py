@@ -1,0 +1,127 @@
+"""Many files at once: finding them, and judging them in several processes. Files in, verdicts out; no socket."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from foundation.x509.pem import read_certificate
+from signing.verify import pdf_bytes
+from signing.verify.errors import FileUnreadable
+from signing.verify.model import FileVerdict, SubIndication, indeterminate
+from signing.verify.policy import POLICIES, STRICT, Policy
+from signing.verify.trust import Trust, build_trust
+from signing.verify.verdict import verify_file
+
+_SUFFIXES = (".pdf", ".p7s")
+
+
+@dataclass(frozen=True)
+class Request:
+    """Everything that a verification needs besides the files, as plain octets, so that it can go to a process.
+
+    ``anchors``: PEM or DER certificates that were given by hand; ``pins`` by `signing.verify.bundle.read_pin`.
+    """
+
+    at: datetime
+    bundle: bytes | None
+    pins: frozenset[str]
+    anchors: tuple[bytes, ...] = ()
+    min_sequence: int | None = None
+    password: bytes | None = None
+    detached: bytes | None = None
+    policy: str = STRICT.name
+
+    def trust(self) -> Trust:
+        """The trust that the request describes. Raises PemInvalid for an anchor that is not a certificate."""
+        anchors = [read_certificate(one, "trust anchor") for one in self.anchors]
+        return build_trust(self.bundle, self.pins, anchors, self.at, self.rules, self.min_sequence)
+
+    @property
+    def rules(self) -> Policy:
+        return POLICIES[self.policy]
+
+
+def find_files(paths: Sequence[Path]) -> tuple[list[Path], int]:
+    """The files to judge: those named, and in folders those that are signed documents by content or by name.
+
+    Gives also how many other files in folders were passed over. Raises FileUnreadable for what is not there.
+    """
+    found: list[Path] = []
+    passed_over = 0
+    for path in paths:
+        if not path.is_dir():
+            if not path.is_file():
+                raise FileUnreadable(name=str(path))
+            found.append(path)
+            continue
+        for inner in sorted(path.rglob("*")):
+            if not inner.is_file():
+                continue
+            if inner.suffix.lower() in _SUFFIXES or pdf_bytes.is_pdf(_read(inner, 1032)):
+                found.append(inner)
+            else:
+                passed_over += 1
+    return found, passed_over
+
+
+def _read(path: Path, limit: int = -1) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(limit)
+    except OSError:
+        raise FileUnreadable(name=str(path)) from None
+
+
+def judge(path: Path, request: Request, trust: Trust) -> FileVerdict:
+    """The verdict on one file. Raises FileUnreadable."""
+    policy = request.rules
+    data = _read(path, policy.max_file_size + 1)
+    return verify_file(data, str(path), trust, request.at, policy, password=request.password, detached=request.detached)
+
+
+def judge_all(
+    files: Sequence[Path], request: Request, trust: Trust, jobs: int, done: Callable[[FileVerdict], None]
+) -> list[FileVerdict]:
+    """The verdicts on all files, in their order, by ``jobs`` processes. ``done`` is called for each as it comes."""
+    found: list[FileVerdict] = []
+    for verdict in _verdicts(files, request, trust, min(jobs, len(files))):
+        done(verdict)
+        found.append(verdict)
+    return found
+
+
+def _verdicts(files: Sequence[Path], request: Request, trust: Trust, jobs: int) -> Iterator[FileVerdict]:
+    if jobs <= 1:
+        yield from (judge(path, request, trust) for path in files)
+        return
+    # "spawn" talks through pipes; the fork server would open a Unix socket
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, context, _start, (request,)) as pool:
+        yield from pool.map(_judge_here, files, chunksize=max(1, min(16, len(files) // (jobs * 4))))
+
+
+_here: list[tuple[Request, Trust]] = []  # of a worker process: what it was started with
+
+
+def _start(request: Request) -> None:
+    _here[:] = [(request, request.trust())]
+
+
+def _judge_here(path: Path) -> FileVerdict:
+    request, trust = _here[0]
+    try:
+        return judge(path, request, trust)
+    except FileUnreadable:  # it was there when the folder was listed; one file does not end the run
+        reason = indeterminate(
+            "FMT-UNREADABLE",
+            "EN 319 102-1 §5.2.2",
+            "verify_file_unreadable",
+            SubIndication.SIGNED_DATA_NOT_FOUND,
+            name=str(path),
+        )
+        return FileVerdict(str(path), None, (), (reason,))

@@ -1,0 +1,109 @@
+"""A signing service on real parts: the emulated HSM, a database, a folder of blobs, and a specimen PKI."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pyotp
+import pytest
+
+from foundation.blobs import LocalBlobs
+from foundation.clock import SetClock, SystemClock
+from foundation.db import audit
+from foundation.db.engine import Database
+from foundation.http.actor import Actor, ActorKind
+from foundation.keys.port import KeyAlgorithm, KeyUse
+from foundation.randomness import SystemRandomness
+from foundation.vault import Vault
+from signing import store
+from signing.config import SigningConfig
+from signing.custody import Custody
+from signing.model import Credential
+from signing.service import SigningService
+from signing.sign.pades import PadesSigner
+from tests.signing.specimen_pki import SpecimenPki
+
+PIN = "482913"
+
+
+class Person:
+    """A specimen person with a key, a credential and both factors. Each code is of a later step than the one before."""
+
+    def __init__(self, desk: Desk, keys: Any) -> None:
+        self.owner = f"specimen-{secrets.token_hex(8)}"
+        self.actor = Actor(ActorKind.PERSON, self.owner)
+        self._totp = pyotp.parse_uri(keys.enrol(self.owner, PIN).provisioning_uri)
+        self._step = SystemClock().now() - timedelta(seconds=30)
+        keys.confirm(self.owner, self.code())
+        self.key = keys.generate(f"sign-{self.owner}", KeyAlgorithm.EC_P256, KeyUse.CITIZEN_SIGN, self.owner)
+        self.signatory = desk.pki.signatory(self.key)
+        self.credential: Credential = desk.service.register_credential(
+            "system:test", self.owner, self.key.key_id, self.signatory.certificate, self.signatory.chain
+        )
+
+    def code(self) -> str:
+        """The next code: the first is used up by the enrolment, two more are good at once."""
+        code = self._totp.at(self._step)
+        self._step += timedelta(seconds=30)
+        return code
+
+
+@dataclass
+class Desk:
+    """A signing service and what is behind it."""
+
+    service: SigningService
+    pades: PadesSigner
+    custody: Custody
+    pki: SpecimenPki
+    database: Database
+    trail: audit.AuditTrail
+    clock: SetClock
+    folder: Path
+    keys: Any
+
+    def person(self) -> Person:
+        return Person(self, self.keys)
+
+    def blobs(self) -> list[str]:
+        return sorted(str(path.relative_to(self.folder)) for path in self.folder.rglob("*") if path.is_file())
+
+    def actions(self) -> list[str]:
+        with self.database.read() as connection:
+            return [row.action for row in connection.execute(audit.events.select().order_by(audit.events.c.sequence))]
+
+
+@pytest.fixture
+def open_desk(clock: SetClock, tmp_path: Path) -> Callable[..., Desk]:
+    """Makes a desk on a database and a token."""
+
+    def make(database: Database, keys: Any, config: SigningConfig | None = None) -> Desk:
+        config = config or SigningConfig(mark="SPECIMEN", location="Phnom Penh")
+        store.metadata.create_all(database.engine)
+        audit.metadata.create_all(database.engine)
+        with database.unit_of_work() as connection:
+            audit.create_head(connection)
+        pki, random, trail = SpecimenPki(clock), SystemRandomness(), audit.AuditTrail(clock)
+        pades = PadesSigner(keys, pki.timestamps, pki.status, clock, random, config.text, config.maximum_document_bytes)
+        custody = Custody(Vault(keys), LocalBlobs(tmp_path / "blobs"))
+        service = SigningService(database, trail, clock, random, config, keys, keys, pades, custody)
+        return Desk(service, pades, custody, pki, database, trail, clock, tmp_path / "blobs", keys)
+
+    return make
+
+
+@pytest.fixture
+def desk(open_desk: Callable[..., Desk], sqlite_database: Database, token: Any) -> Desk:
+    """A desk on SQLite."""
+    return open_desk(sqlite_database, token)
+
+
+@pytest.fixture
+def both_desks(open_desk: Callable[..., Desk], database: Database, token: Any) -> Desk:
+    """A desk, once on SQLite and once on PostgreSQL."""
+    return open_desk(database, token)
