@@ -72,3 +72,7 @@ class BundleMissing(CamTrustError):
 class PortBusy(CamTrustError):
     code = "camtrust.port_busy"
     kind = Kind.CONFLICT
+
+
+class DemoRefused(CamTrustError):
+    code = "camtrust.demo_refused"

@@ -41,7 +41,8 @@ class _Told(EkycError):
 
     def __init__(self, names: Sequence[str], **params: object) -> None:
         self.names = tuple(names)
-        super().__init__(**params)
+        super().__init__()
+        self.params.update(params)
 
     def message(self, language: Language = Language.EN) -> str:
         return text(self.code, language, **self.params | self._named(language))

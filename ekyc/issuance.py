@@ -7,6 +7,7 @@ id at its issuer, the credential by its key. Asking once more goes on where it s
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
@@ -60,13 +61,11 @@ class IssuanceDesk:
     def confirm_factors(
         self, actor: Actor, enrolment_id: str, totp: str, *, if_version: int | None = None
     ) -> Enrolment:
-        """Prove that the authenticator holds the secret. Raises PinIncorrect, PinLocked, CodeUsed, FactorsNotEnrolled."""
+        """Prove that the authenticator holds the secret. Raises PinIncorrect, PinLocked, FactorsNotEnrolled."""
         files = self._files
         enrolment = files.begin(actor, enrolment_id, State.APPROVED, if_version=if_version)
-        try:
+        with suppress(FactorsEnrolled):  # confirmed in the token, and killed before it was written down here
             self._factors.confirm(enrolment.person_id, totp)
-        except FactorsEnrolled:
-            pass  # confirmed in the token, and killed before it was written down here
         sealed = files.seal(enrolment, EvidenceKind.FACTOR, {"factors": ["pin", "totp"]})
         with files.database.unit_of_work() as connection:
             files.record(connection, enrolment, EvidenceKind.FACTOR, "bound", sealed, str(actor), {"kind": "pin+totp"})

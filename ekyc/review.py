@@ -1,7 +1,8 @@
-"""An officer binds the person to the evidence, or does not; then the policy decides. Checks: EKYC-REVIEW, EKYC-DECISION.
+"""An officer binds the person to the evidence, or does not; then the policy decides.
 
-There is no face recognition here and no silent pass: without an officer who saw the person, nobody is approved. An
-officer decides on exactly the evidence that they were shown, never on their own enrolment, with a reason from a list.
+Checks: EKYC-REVIEW, EKYC-DECISION. There is no face recognition here and no silent pass: without an
+officer who saw the person, nobody is approved. An officer decides on exactly the evidence that they were shown, never
+on their own enrolment, with a reason from a list.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ CamTrustError
 ├── TransitionRefused       a status change that the certificate's state does not allow
 ├── ReasonUnknown           not a reason of RFC 5280
 ├── StatusStale             the root's CRL has expired: its subordinates' status cannot be told
+├── TimestampRefused        a timestamp request that is not granted; ``failure`` is its PKIFailureInfo
 └── ClockUntrusted          the clock went back: no timestamp is given
 """
 

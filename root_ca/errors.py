@@ -1,12 +1,12 @@
 """What a ceremony refuses.
 
-    RootError
-    ├── CeremonyInvalid      the file is not a ceremony: TOML, keys or values are wrong
-    ├── ActNotBuilt          an act that the contract names and that is not there yet
-    ├── CeremonyRefused      checks failed; ``results`` holds each
-    ├── ConfirmationWrong    the words typed are not those of this ceremony
-    ├── OutputExists         an output is there already; nothing is overwritten
-    └── TranscriptInvalid    a file that is not a transcript
+RootError
+├── CeremonyInvalid      the file is not a ceremony: TOML, keys or values are wrong
+├── ActNotBuilt          an act that the contract names and that is not there yet
+├── CeremonyRefused      checks failed; ``results`` holds each
+├── ConfirmationWrong    the words typed are not those of this ceremony
+├── OutputExists         an output is there already; nothing is overwritten
+└── TranscriptInvalid    a file that is not a transcript
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """A ceremony as values: one file is one act. Strict: unknown, missing and unused keys are refused, dates are explicit.
 
-    act = "root"             key, certificate, outputs
-    act = "subordinate"      previous, key, certificate, urls, inputs (csr, issuer), outputs
-    act = "ocsp-responder"   the same as subordinate
-    act = "root-crl"         previous, key, crl, inputs (issuer), outputs
+act = "root"             key, certificate, outputs
+act = "subordinate"      previous, key, certificate, urls, inputs (csr, issuer), outputs
+act = "ocsp-responder"   the same as subordinate
+act = "root-crl"         previous, key, crl, inputs (issuer), outputs
 """
 
 from __future__ import annotations

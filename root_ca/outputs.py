@@ -15,7 +15,7 @@ def existing(directory: Path, names: list[str]) -> tuple[str, ...]:
 
 
 def publish(directory: Path, contents: Mapping[str, bytes]) -> None:
-    """Write every file (mode 0644) under a name that must not exist, or none of them; OutputExists names those there."""
+    """Write every file (mode 0644) under a name that must not exist, or none of them; else OutputExists."""
     if found := existing(directory, list(contents)):
         raise OutputExists(files=", ".join(found))
     waiting: dict[Path, Path] = {}

@@ -1,8 +1,8 @@
 """The transcript of an act: a JSON file whose steps are chained by SHA-256 and signed with the audit key.
 
-Each step names its rule, what it took (``inputs``) and what it gave (``outputs``), as text. A step's ``hash`` covers the
-step and the hash before it; the first one covers the header. The audit key signs the last hash. The file has exactly
-one form (`render`), so that no octet of it can change unseen.
+Each step names its rule, what it took (``inputs``) and what it gave (``outputs``), as text. A step's ``hash`` covers
+the step and the hash before it; the first one covers the header. The audit key signs the last hash. The file has
+exactly one form (`render`), so that no octet of it can change unseen.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from foundation.canonical import digest
-from foundation.clock import rfc3339
+from foundation.clock import parse_rfc3339, rfc3339
 from foundation.x509.algorithms import key_algorithm, sign, verify
 from foundation.x509.errors import AlgorithmInvalid, SignatureWrong
 from root_ca.errors import TranscriptInvalid
@@ -192,3 +192,8 @@ def _sources(folder: Traversable, prefix: str) -> list[tuple[str, bytes]]:
         elif Path(item.name).suffix in (".py", ".toml", ".txt"):
             found.append((path, item.read_bytes()))
     return found
+
+
+def last_moment(transcript: Transcript) -> datetime:
+    """When the last step was taken."""
+    return parse_rfc3339(transcript.steps[-1].at)

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
+from cryptography.hazmat.primitives.serialization import Encoding, load_der_public_key
 
 from foundation.errors import CamTrustError
 from foundation.x509.algorithms import verify as verify_signature
@@ -28,6 +28,7 @@ from root_ca import transcript as transcripts
 from root_ca.building import profiles, root_builder, root_crl_tbs, subordinate_builder
 from root_ca.ceremony_file import parse_ceremony
 from root_ca.errors import TranscriptInvalid
+from root_ca.history import certificate_rules, crl_rules
 from root_ca.model import Ceremony, RootAct, RootCrlAct, SubordinateAct
 from root_ca.transcript import Transcript
 
@@ -71,6 +72,11 @@ class Verification:
     @property
     def root(self) -> x509.Certificate | None:
         return self.acts[0].certificate if self.acts else None
+
+    @property
+    def certificates(self) -> list[x509.Certificate]:
+        """The root, then everything that it certified."""
+        return [act.certificate for act in self.acts if act.certificate is not None]
 
 
 @dataclass(frozen=True)
@@ -157,7 +163,9 @@ def _check_transcript(found: _Found, result: Verification) -> None:
         where = f"step {broken + 1} ({rule}), or what stands before it, was changed"
         result.problems.append(Problem("ROOT-TRANSCRIPT", found.shown, where))
     elif transcript.audit_key != (result.audit_key or b"").hex():
-        result.problems.append(Problem("ROOT-TRANSCRIPT", found.shown, "it names another audit key than the root's act"))
+        result.problems.append(
+            Problem("ROOT-TRANSCRIPT", found.shown, "it names another audit key than the root's act")
+        )
     elif not transcripts.signed_by(transcript, result.audit_key or b""):
         result.problems.append(Problem("ROOT-TRANSCRIPT", found.shown, "the audit key did not sign it"))
     if transcript.header.rehearsal:
@@ -194,7 +202,7 @@ def _replay(found: _Found, result: Verification) -> Replayed | None:
         ceremony = parse_ceremony(found.path.parent / found.transcript.header.ceremony.file,
                                   contents[found.transcript.header.ceremony.file])  # fmt: skip
         replayed = Replayed(found.path, hashlib.sha256(found.data).hexdigest(), found.transcript, ceremony)
-        _check_record(found, ceremony, contents, result)
+        _check_record(found, ceremony, result)
         if isinstance(ceremony.act, RootCrlAct):
             return _replay_crl(found, replayed, ceremony.act, contents, result)
         return _replay_certificate(found, replayed, ceremony.act, contents, result)
@@ -204,7 +212,7 @@ def _replay(found: _Found, result: Verification) -> Replayed | None:
         return None
 
 
-def _check_record(found: _Found, ceremony: Ceremony, contents: dict[str, bytes], result: Verification) -> None:
+def _check_record(found: _Found, ceremony: Ceremony, result: Verification) -> None:
     """The record names exactly the files of the ceremony, and the same act."""
     header = found.transcript.header
     previous = header.previous.file if header.previous else None
@@ -250,6 +258,8 @@ def _replay_certificate(
         issuer_key = _ec_key(issuer)
         request = read_csr(contents[act.inputs.csr])
         builder = subordinate_builder(act, profile, request.public_key(), serial, issuer)
+        for rule, detail in certificate_rules(act, request.public_key(), result.certificates):
+            result.problems.append(Problem(rule, found.shown, detail))
     rebuilt = throwaway_sign(builder, issuer_key).tbs_certificate_bytes
     shown = str(PurePosixPath(found.shown).parent / act.outputs.certificate)
     if (
@@ -268,6 +278,8 @@ def _replay_crl(
     found: _Found, replayed: Replayed, act: RootCrlAct, contents: dict[str, bytes], result: Verification
 ) -> Replayed | None:
     issuer = _root(result, contents[act.inputs.issuer])
+    for rule, detail in crl_rules(act, [one.ceremony for one in result.acts], result.certificates):
+        result.problems.append(Problem(rule, found.shown, detail))
     data = contents[act.outputs.crl]
     crl = read_crl(data, act.outputs.crl)
     rebuilt = root_crl_tbs(act, issuer)
@@ -325,8 +337,3 @@ def root_fingerprint(result: Verification) -> str | None:
 def audit_fingerprint(result: Verification) -> str | None:
     """SHA-256 of the audit key's SubjectPublicKeyInfo, in hex."""
     return hashlib.sha256(result.audit_key).hexdigest() if result.audit_key else None
-
-
-def public_bits(certificate: x509.Certificate) -> bytes:
-    """The SubjectPublicKeyInfo of a certificate, DER."""
-    return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

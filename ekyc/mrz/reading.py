@@ -20,6 +20,7 @@ from ekyc.mrz.layouts import (
     Characters,
     Field,
     Layout,
+    Place,
     layout_of,
 )
 
@@ -140,7 +141,7 @@ def _check_field(layout: Layout, field: Field, lines: Sequence[str], reference: 
         problems.append(Problem.DATE)
     elif field.name == NAMES and not _names_fit(value):
         problems.append(Problem.NAMES)
-    if field.check is not None and not _check_fits(layout, field, lines):
+    if field.check is not None and not _check_fits(layout, field, field.check, lines):
         problems.append(Problem.CHECK_DIGIT)
     return [FieldFailure(field.name, problem) for problem in problems]
 
@@ -155,9 +156,8 @@ def _characters_fit(field: Field, value: str) -> bool:
     return True
 
 
-def _check_fits(layout: Layout, field: Field, lines: Sequence[str]) -> bool:
-    assert field.check is not None
-    value, check = field.place.of(lines), field.check.of(lines)
+def _check_fits(layout: Layout, field: Field, at: Place, lines: Sequence[str]) -> bool:
+    value, check = field.place.of(lines), at.of(lines)
     if field.blank_check and not value.strip("<"):
         return check in ("<", "0")
     if field.name == DOCUMENT_NUMBER and check == "<" and layout.long_number:

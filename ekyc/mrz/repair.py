@@ -38,10 +38,9 @@ def propose(lines: Sequence[str], reference: date, digits_only: frozenset[str] =
         return None
     places = _places(examination.layout, wrong, digits_only)
     found: set[tuple[str, ...]] = set()
-    tried = 0
-    for replacements in product(*(tuple(_readings(lines, place, kind)) for place, kind in places)):
-        tried += 1
-        if tried > _CANDIDATES:
+    readings = product(*(tuple(_readings(lines, place, kind)) for place, kind in places))
+    for tried, replacements in enumerate(readings):
+        if tried == _CANDIDATES:
             return None
         candidate = _replaced(lines, [place for place, _ in places], replacements)
         if not examine(candidate, reference).failures:
@@ -52,7 +51,7 @@ def propose(lines: Sequence[str], reference: date, digits_only: frozenset[str] =
 
 
 def _places(layout: Layout, wrong: set[str], digits_only: frozenset[str]) -> list[tuple[Place, Characters]]:
-    """The places to vary: the wrong fields with their check digits; for the sum alone, what no digit of its own covers."""
+    """The places to vary: the wrong fields with their check digits; for the sum alone, what has no digit of its own."""
     named = wrong - {COMPOSITE}
     places: list[tuple[Place, Characters]] = []
     for field in layout.fields:

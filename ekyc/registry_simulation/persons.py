@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import cache
 from importlib.resources import files
+from typing import Any, cast
 
 from ekyc.mrz import TD1, write
 
@@ -35,7 +36,7 @@ class Specimen:
 
     def as_registered(self) -> Specimen:
         """What the registry has."""
-        return replace(self, **dict(self.registry))
+        return replace(self, **cast(Any, self.registry))
 
     def card(self) -> tuple[str, ...]:
         """The machine-readable lines of the card."""

@@ -10,9 +10,11 @@ import pytest
 
 import hsm_emulation.token
 from foundation.keys.errors import (
+    ActivationInvalid,
     AuditBroken,
     KeyStoreError,
     NotLoggedIn,
+    SignatureInvalid,
     TokenAlreadyInitialised,
     TokenPinIncorrect,
     TokenPinInvalid,
@@ -23,6 +25,7 @@ from foundation.keys.handles import public_key
 from foundation.keys.mechanisms import verify_signature
 from foundation.keys.port import KeyAlgorithm, KeyInfo, KeyUse, Mechanism
 from hsm_emulation.client import HsmClient
+from hsm_emulation.keys import LoadedKey
 from hsm_emulation.lockout import FREE_TRIES, LONGEST_WAIT, wait_after
 from hsm_emulation.process import initialise
 from hsm_emulation.sealing import Cost
@@ -337,3 +340,26 @@ def test_without_an_audit_row_nothing_happens(served: Served) -> None:
     served.edit("ALTER TABLE gone RENAME TO audit")
     assert served.client.find() == (key,)
     served.client.sign(key.key_id, SIGN, b"x")
+
+
+# --- verifying what was signed ----------------------------------------------------------------------------------------
+
+
+def test_a_signature_that_does_not_verify_never_leaves_the_daemon(
+    served: Served, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A faulty signing operation: SignatureInvalid, recorded; the activation it was for is used up."""
+    key = person.key()
+    activation = person.activate(key, bytes(32))
+    right = LoadedKey._raw
+
+    def faulty(loaded: LoadedKey, mechanism: Mechanism, data: bytes) -> bytes:
+        return right(loaded, mechanism, bytes([data[0] ^ 1]) + data[1:])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LoadedKey, "_raw", faulty)
+        with pytest.raises(SignatureInvalid):
+            served.client.sign(key.key_id, Mechanism.ECDSA, bytes(32), activation=activation)
+    assert served.client.audit_entries()[-1]["outcome"] == SignatureInvalid.code
+    with pytest.raises(ActivationInvalid):
+        served.client.sign(key.key_id, Mechanism.ECDSA, bytes(32), activation=activation)

@@ -18,12 +18,22 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, load_der_public_key
 from cryptography.x509 import ocsp
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 from pyhanko.sign.general import as_signing_certificate_v2
 
 from foundation.clock import Clock
 from foundation.keys.port import KeyInfo
 from signing.model import Signatory
+
+# Verifiers look for status only where a certificate says that there is some; nobody ever asks at these addresses.
+_OCSP = x509.AccessDescription(
+    AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier("http://specimen.invalid/ocsp")
+)
+_CRL = x509.DistributionPoint([x509.UniformResourceIdentifier("http://specimen.invalid/crl")], None, None, None)
+_ADDRESSES = (
+    (x509.AuthorityInformationAccess([_OCSP]), False),
+    (x509.CRLDistributionPoints([_CRL]), False),
+)
 
 
 def name(common_name: str) -> x509.Name:
@@ -67,7 +77,9 @@ class Authority:
         *extensions: tuple[x509.ExtensionType, bool],
         days: int = 365,
     ) -> x509.Certificate:
-        return certificate(self.certificate.subject, self.key, public_key, subject, now, extensions, days)
+        return certificate(
+            self.certificate.subject, self.key, public_key, subject, now, (*extensions, *_ADDRESSES), days
+        )
 
     def crl(self, now: datetime) -> bytes:
         builder = (

@@ -67,7 +67,8 @@ def read_by_others(desk: Desk, folder: Path, name: str, signed: bytes, level: Le
     assert status.bottom_line, status.pretty_print_details()
     assert status.timestamp_validity is not None
     for timestamp in reader.embedded_timestamp_signatures:
-        assert validate_pdf_timestamp(timestamp, validation_context=trust()).bottom_line
+        judged = validate_pdf_timestamp(timestamp, validation_context=trust())
+        assert judged.intact and judged.valid and judged.trusted
 
 
 def test_all_fourteen_documents_in_one_authorisation(desk: Desk, test_data: Path, tmp_path: Path) -> None:

@@ -1,0 +1,173 @@
+"""`camtrust root`: check, rehearse, perform, verify. Parses, calls, prints."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from foundation.clock import Clock
+from foundation.keys.port import KeyStore
+from foundation.terminal import Terminal
+from root_ca.ceremony_file import load_ceremony
+from root_ca.checks import examine
+from root_ca.service import Briefing, Outcome, perform, rehearse, verify
+from root_ca.verification import Verification, audit_fingerprint, root_fingerprint
+from root_ca.words import word_lines
+
+NOT_VALID = 1
+
+OpenToken = Callable[[], AbstractContextManager[KeyStore]]
+CeremonyFile = Annotated[Path, typer.Argument(metavar="FILE", help="The ceremony file: one act, in TOML.")]
+
+
+def create_app(
+    open_token: OpenToken, rehearsal_token: OpenToken, terminal: Callable[[], Terminal], clock: Clock
+) -> typer.Typer:
+    """The commands. ``open_token`` opens the root's token, ``rehearsal_token`` one that is gone afterwards."""
+    app = typer.Typer(
+        help="Root ceremonies. One file is one act; nothing is overwritten; every act leaves a signed transcript.",
+        no_args_is_help=True,
+        add_completion=False,
+    )
+
+    @app.command("check")
+    def check_command(file: CeremonyFile) -> None:
+        """Examine every rule that needs no key; runs anywhere. Prints the words that perform will ask for.
+
+        Example: camtrust root check 2-issuing.toml
+        """
+        examined = examine(load_ceremony(file))
+        marks = {True: "passed", False: "FAILED", None: "not examined"}
+        lines = [f"{marks[one.passed]:<13} {one.rule:<20} {one.detail}" for one in examined.results]
+        if examined.passed:
+            lines.append(f"Words of this ceremony: {' '.join(examined.words)}")
+        value = {
+            "passed": examined.passed,
+            "ceremony_sha256": examined.ceremony.sha256,
+            "words": list(examined.words) if examined.passed else None,
+            "checks": [asdict(one) for one in examined.results],
+        }
+        terminal().result(value, lines)
+        if not examined.passed:
+            raise typer.Exit(NOT_VALID)
+
+    @app.command("rehearse")
+    def rehearse_command(file: CeremonyFile) -> None:
+        """Run the identical file on a throwaway token; nothing is kept.
+
+        Example: camtrust root rehearse 2-issuing.toml
+        """
+        ceremony = load_ceremony(file)
+        with rehearsal_token() as store:
+            outcome = rehearse(ceremony, store, clock)
+        lines = [f"Rehearsed: {outcome.act}. Nothing was kept; perform will write {outcome.output.name}."]
+        terminal().result(_outcome(outcome), lines)
+
+    @app.command("perform")
+    def perform_command(
+        file: CeremonyFile,
+        yes_i_read: Annotated[
+            str, typer.Option(metavar="WORDS", help="The words that check printed, for runs without a person.")
+        ] = "",
+    ) -> None:
+        """Perform the act, once: asks for the words of the ceremony, signs in the token, writes outputs and transcript.
+
+        Example: camtrust root perform 2-issuing.toml
+        """
+        ceremony = load_ceremony(file)
+        shown = terminal()
+
+        def confirm(briefing: Briefing) -> str:
+            for line in _briefing_lines(briefing):
+                shown.note(line)
+            if yes_i_read:
+                return yes_i_read
+            print("Type the words of this ceremony: ", end="", file=sys.stderr, flush=True)
+            return sys.stdin.readline()
+
+        with open_token() as store:
+            outcome = perform(ceremony, store, clock, confirm)
+        shown.result(_outcome(outcome), _outcome_lines(outcome))
+
+    @app.command("verify")
+    def verify_command(
+        transcript: Annotated[Path, typer.Argument(metavar="TRANSCRIPT", help="The last transcript.")],
+        root: Annotated[
+            str | None, typer.Option(metavar="SHA256", help="The root certificate's fingerprint, as it was read aloud.")
+        ] = None,
+        audit_key: Annotated[
+            str | None, typer.Option(metavar="SHA256", help="The audit key's fingerprint, as it was read aloud.")
+        ] = None,
+    ) -> None:
+        """Replay a transcript and all before it: rebuild what was signed, verify every signature, name what changed.
+
+        Example: camtrust root verify transcript.json --root 3f…c1
+        """
+        result = verify(transcript, root=root, audit_key=audit_key)
+        terminal().result(_verification(result), _verification_lines(result))
+        if not result.valid:
+            raise typer.Exit(NOT_VALID)
+
+    return app
+
+
+def _briefing_lines(briefing: Briefing) -> list[str]:
+    lines = [f"{briefing.title} (act: {briefing.act})"]
+    if briefing.subject:
+        lines.append("  subject   " + ", ".join(f"{attribute}={value}" for attribute, value in briefing.subject))
+    lines.append(f"  file      SHA-256 {briefing.ceremony_sha256}")
+    lines += [f"  input     {name} SHA-256 {sha256}" for name, sha256 in briefing.inputs.items()]
+    if briefing.previous_sha256:
+        lines.append(f"  previous  SHA-256 {briefing.previous_sha256}")
+    return lines
+
+
+def _outcome(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "act": outcome.act,
+        "output": str(outcome.output),
+        "transcript": str(outcome.transcript),
+        "sha256": outcome.sha256,
+        "words": list(outcome.words),
+        "serial": outcome.serial,
+        "audit_key_sha256": outcome.audit_key_sha256,
+        "rehearsal": outcome.rehearsal,
+    }
+
+
+def _outcome_lines(outcome: Outcome) -> list[str]:
+    lines = [f"Made {outcome.output}", f"SHA-256 {outcome.sha256}", "Read aloud, and compare:"]
+    lines += [f"  {line}" for line in outcome.words]
+    if outcome.act == "root":
+        lines.append(f"Audit key SHA-256 {outcome.audit_key_sha256}")
+        lines += [f"  {line}" for line in word_lines(bytes.fromhex(outcome.audit_key_sha256))]
+    return [*lines, f"Transcript {outcome.transcript}"]
+
+
+def _verification(result: Verification) -> dict[str, Any]:
+    return {
+        "valid": result.valid,
+        "root_sha256": root_fingerprint(result),
+        "audit_key_sha256": audit_fingerprint(result),
+        "acts": [{"transcript": one.path.name, "act": one.ceremony.act.act, "title": one.ceremony.act.title}
+                 for one in result.acts],
+        "problems": [asdict(problem) for problem in result.problems],
+        "notes": result.notes,
+    }  # fmt: skip
+
+
+def _verification_lines(result: Verification) -> list[str]:
+    lines = [f"held      {one.path.name}: {one.ceremony.act.title}" for one in result.acts]
+    lines += [f"CHANGED   {one.artifact}: {one.rule}: {one.message}" for one in result.problems]
+    lines += [f"note      {note}" for note in result.notes]
+    if result.valid:
+        root, audit_key = root_fingerprint(result) or "", audit_fingerprint(result) or ""
+        lines += [f"Root      SHA-256 {root}", *(f"          {line}" for line in word_lines(bytes.fromhex(root)))]
+        lines += [f"Audit key SHA-256 {audit_key}", "Compare both with what was read aloud at the making of the root."]
+    return lines
