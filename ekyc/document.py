@@ -25,7 +25,6 @@ from ekyc.errors import (
 )
 from ekyc.evidence import EvidenceKind
 from ekyc.model import TAKES_DOCUMENT, Enrolment, State
-from ekyc.mrz.layouts import DOCUMENT_NUMBER
 from ekyc.names import Name, khmer_name
 from foundation.http.actor import Actor
 
@@ -115,9 +114,8 @@ class DocumentDesk:
         self._files.begin(actor, enrolment_id, *TAKES_DOCUMENT)
         typed, today = mrz.normalise(lines), local_day(self._files.clock.now())
         failures = mrz.examine(typed, today).failures
-        digits_only = frozenset({DOCUMENT_NUMBER}) if typed[0].startswith("IDKHM") else frozenset()
         fields = tuple(dict.fromkeys(failure.field for failure in failures))
-        return Proposal(fields, mrz.propose(typed, today, digits_only))
+        return Proposal(fields, mrz.propose(typed, today))
 
     def _judge(self, card: mrz.Mrz, born: date, today: date) -> _Finding:
         policy = self._files.policy

@@ -1,7 +1,5 @@
 """Signing over HTTP: ``/sign/v1``. Persons sign their documents; clients of agencies seal theirs."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Annotated, Any
 from urllib.parse import quote

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version
@@ -18,7 +19,7 @@ from typing import NamedTuple, NoReturn
 
 from camtrust.cli.context import Context, home_from_environment
 from foundation.catalogue import SPOKEN, Language, negotiate
-from foundation.errors import CamTrustError
+from foundation.errors import CamTrustError, InternalError
 from foundation.terminal import Terminal
 
 USAGE, FAILED, INTERRUPTED = 2, 4, 130
@@ -39,6 +40,7 @@ COMMANDS = {
     "root": Command("camtrust.cli.root", "Root ceremonies: check, rehearse, perform, verify."),
     "ca": Command("camtrust.cli.ca", "The issuing CA: init, install, profile, issue, revoke, crl, audit."),
     "ekyc": Command("camtrust.cli.ekyc", "Enrolments: list, show, decide."),
+    "actors": Command("camtrust.cli.actors", "Officers, API clients and operators: register, list, disable."),
     "sign": Command("camtrust.cli.sign", "Sign documents with a credential of the home."),
     "extend": Command("camtrust.cli.extend", "Raise a signature's level."),
     "verify": Command("camtrust.cli.verify", "Verify documents offline against a pinned trust bundle."),
@@ -74,6 +76,11 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception:  # a defect of ours must not exit with 1, which means "not valid"
+        if os.environ.get("CAMTRUST_DEBUG"):
+            raise
+        traceback.print_exc(limit=-3)
+        return _failed(InternalError(), context.terminal)
 
 
 class _Usage(Exception):

@@ -57,9 +57,12 @@ def review_officer(services: Services, http: httpx2.Client) -> Officer:
     assert isinstance(key, ec.EllipticCurvePrivateKey)  # noqa: S101 - made above
     public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     if not id_file.exists():
-        registered = _registered(services, public) or services.identity.register_actor(
-            None, ActorKind.OFFICER, "SPECIMEN review officer", [REVIEW_ROLE, "ca-revoke"], public
-        ).id
+        registered = (
+            _registered(services, public)
+            or services.identity.register_actor(
+                None, ActorKind.OFFICER, "SPECIMEN review officer", [REVIEW_ROLE, "ca-revoke"], public
+            ).id
+        )
         write_new(id_file, f"{registered}\n".encode())
     return Officer(http, key, id_file.read_text(encoding="ascii").strip(), services.settings.public_url, services.clock)
 

@@ -94,6 +94,14 @@ def normalise(lines: Sequence[str]) -> tuple[str, ...]:
     return tuple("".join(line.translate(_TYPED).split()).upper() for line in lines)
 
 
+def digits_only(lines: Sequence[str]) -> frozenset[str]:
+    """The fields that hold nothing but digits by a rule of the issuer: the number of a Khmer identity card.
+
+    Check digits do not see this: 6 and G, or 1 and L, have values that differ by a multiple of ten.
+    """
+    return frozenset({DOCUMENT_NUMBER}) if lines and lines[0].startswith("IDKHM") else frozenset()
+
+
 def examine(lines: Sequence[str], reference: date) -> Examination:
     """Check normalised lines, field by field, on the day ``reference``. Raises MrzFormatUnknown."""
     layout = layout_of(lines)
@@ -135,7 +143,7 @@ def read(lines: Sequence[str], reference: date) -> Mrz:
 def _check_field(layout: Layout, field: Field, lines: Sequence[str], reference: date) -> list[FieldFailure]:
     value = field.place.of(lines)
     problems: list[Problem] = []
-    if not _characters_fit(field, value):
+    if not _characters_fit(field, value) or (field.name in digits_only(lines) and not set(value) <= _DIGITS):
         problems.append(Problem.CHARACTERS)
     elif field.characters is Characters.DATE and not _date_fits(field, value, reference):
         problems.append(Problem.DATE)

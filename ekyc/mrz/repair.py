@@ -12,7 +12,7 @@ from itertools import combinations, product
 
 from ekyc.errors import MrzFormatUnknown
 from ekyc.mrz.layouts import COMPOSITE, DOCUMENT_NUMBER, OPTIONAL_1, OPTIONAL_2, Characters, Layout, Place
-from ekyc.mrz.reading import Problem, examine
+from ekyc.mrz.reading import Problem, digits_only, examine
 
 _LOOK_ALIKE = ("0ODQ", "1IL", "2Z", "5S", "6G", "8B")
 _OTHERS = {
@@ -23,11 +23,10 @@ _CHANGES = 3  # at most so many exchanges in one field
 _CANDIDATES = 5_000  # more than this many texts to try is no repair but a guess
 
 
-def propose(lines: Sequence[str], reference: date, digits_only: frozenset[str] = frozenset()) -> tuple[str, ...] | None:
+def propose(lines: Sequence[str], reference: date) -> tuple[str, ...] | None:
     """The only text within a few exchanges that has no failure at all; None where there is none, or more than one.
 
-    Takes normalised lines; None too for lines that have no failure, or no known layout. ``digits_only`` names fields
-    that hold nothing but digits by a rule of the issuer (the number of a Khmer identity card).
+    Takes normalised lines; None too for lines that have no failure, or no known layout.
     """
     try:
         examination = examine(lines, reference)
@@ -36,7 +35,7 @@ def propose(lines: Sequence[str], reference: date, digits_only: frozenset[str] =
     wrong = {failure.field for failure in examination.failures}
     if not wrong or any(failure.problem is Problem.NAMES for failure in examination.failures):
         return None
-    places = _places(examination.layout, wrong, digits_only)
+    places = _places(examination.layout, wrong, digits_only(lines))
     found: set[tuple[str, ...]] = set()
     readings = product(*(tuple(_readings(lines, place, kind)) for place, kind in places))
     for tried, replacements in enumerate(readings):
@@ -50,14 +49,14 @@ def propose(lines: Sequence[str], reference: date, digits_only: frozenset[str] =
     return found.pop() if found else None
 
 
-def _places(layout: Layout, wrong: set[str], digits_only: frozenset[str]) -> list[tuple[Place, Characters]]:
+def _places(layout: Layout, wrong: set[str], numeric: frozenset[str]) -> list[tuple[Place, Characters]]:
     """The places to vary: the wrong fields with their check digits; for the sum alone, what has no digit of its own."""
     named = wrong - {COMPOSITE}
     places: list[tuple[Place, Characters]] = []
     for field in layout.fields:
         unguarded = not named and field.name in (OPTIONAL_1, OPTIONAL_2) and field.check is None
         if field.name in named or unguarded or (field.name == layout.long_number and DOCUMENT_NUMBER in named):
-            places.append((field.place, Characters.DIGITS if field.name in digits_only else field.characters))
+            places.append((field.place, Characters.DIGITS if field.name in numeric else field.characters))
             if field.check is not None:
                 places.append((field.check, Characters.DIGITS))
     if layout.composite is not None:

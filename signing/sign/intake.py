@@ -16,6 +16,7 @@ from pyhanko.pdf_utils.crypt import AuthStatus, StandardSecurityHandler
 from pyhanko.pdf_utils.crypt.permissions import StandardPermissions
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.pdf_utils.misc import PdfDecodeLimitError
+from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.fields import MDPPerm, enumerate_sig_fields
 from pyhanko.sign.validation.pdf_embedded import read_certification_data
 
@@ -94,7 +95,11 @@ def open_pdf(data: bytes, *, password: str | None = None, limit: int = 50 * MIB)
     if data.count(b"startxref") > MAX_REVISIONS:
         raise DocumentTooComplex
     try:
-        writer = IncrementalPdfFileWriter(BytesIO(data), strict=True)
+        reader = PdfFileReader(BytesIO(data), strict=True)
+        encryption = reader.encrypt_dict
+        if encryption is not None and encryption.get("/Filter") != "/Standard":
+            raise DocumentEncryptionUnsupported
+        writer = IncrementalPdfFileWriter.from_reader(reader)
         if writer.prev.xrefs.hybrid_xrefs_present:
             raise DocumentHybrid
         unlock(writer, password)

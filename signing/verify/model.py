@@ -112,17 +112,17 @@ class Reason:
         }
 
 
-def failed(rule: str, clause: str, key: str, sub: SubIndication, **params: str) -> Reason:
+def failed(rule: str, clause: str, key: str, sub: SubIndication, /, **params: str) -> Reason:
     """A reason for TOTAL-FAILED."""
     return Reason(rule, clause, f"signing.{key}", Indication.TOTAL_FAILED, sub, params)
 
 
-def indeterminate(rule: str, clause: str, key: str, sub: SubIndication, **params: str) -> Reason:
+def indeterminate(rule: str, clause: str, key: str, sub: SubIndication, /, **params: str) -> Reason:
     """A reason for INDETERMINATE."""
     return Reason(rule, clause, f"signing.{key}", Indication.INDETERMINATE, sub, params)
 
 
-def noted(rule: str, clause: str, key: str, **params: str) -> Reason:
+def noted(rule: str, clause: str, key: str, /, **params: str) -> Reason:
     """A reason that speaks for the signature, or only informs."""
     return Reason(rule, clause, f"signing.{key}", params=params)
 

@@ -261,17 +261,11 @@ def _relied_on(path: CertificatePath, status: _Statuses, purpose: str, inside: s
     return tuple(found)
 
 
-_CHAIN_SUBS = {
-    PathRule.NO_ISSUER: SubIndication.NO_CERTIFICATE_CHAIN_FOUND,
-    PathRule.LIMIT: SubIndication.NO_CERTIFICATE_CHAIN_FOUND,
-    PathRule.SIGNATURE: SubIndication.CERTIFICATE_CHAIN_GENERAL_FAILURE,
-    PathRule.ALGORITHM: SubIndication.CRYPTO_CONSTRAINTS_FAILURE,
-}
-
-
 def _no_path(case: Case, path: NoPath, proven: bool) -> Judgement:
     """X1 in the words of EN 319 102-1 §5.2.6.4, §5.5.4."""
-    failure = path.failures[0]
+    # a certificate of the right name whose key did not make the signature is not the issuer: none was found
+    foreign = (PathRule.SIGNATURE, PathRule.NO_ISSUER, PathRule.LIMIT)
+    failure = next((one for one in path.failures if one.rule in foreign), path.failures[0])
     params = {"who": display_name(failure.certificate), "rule": failure.rule.value}
     if path.only(PathRule.NOT_YET_VALID) and proven:
         reason = failed(
@@ -280,10 +274,12 @@ def _no_path(case: Case, path: NoPath, proven: bool) -> Judgement:
         return Judgement((*case.trust.reasons, reason))
     if path.only(PathRule.EXPIRED, PathRule.NOT_YET_VALID):
         sub, key = SubIndication.OUT_OF_BOUNDS_NO_POE, "verify_out_of_bounds"
-    elif failure.rule is PathRule.NO_ISSUER:
+    elif failure.rule in foreign:
         sub, key = SubIndication.NO_CERTIFICATE_CHAIN_FOUND, "verify_no_chain"
+    elif failure.rule is PathRule.ALGORITHM:
+        sub, key = SubIndication.CRYPTO_CONSTRAINTS_FAILURE, "verify_bad_chain"
     else:
-        sub, key = _CHAIN_SUBS.get(failure.rule, SubIndication.CHAIN_CONSTRAINTS_FAILURE), "verify_bad_chain"
+        sub, key = SubIndication.CHAIN_CONSTRAINTS_FAILURE, "verify_bad_chain"
     return Judgement((*case.trust.reasons, indeterminate(failure.rule.value, failure.clause, key, sub, **params)))
 
 

@@ -17,6 +17,7 @@ It never raises for a bad document, opens nothing, and asks nobody. The steps, a
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -48,6 +49,7 @@ from signing.verify.standing import DOCUMENT, Case, identity, judge_signer, judg
 from signing.verify.timestamps import Timestamp, TimestampProblem, check_token
 from signing.verify.trust import Trust
 
+_log = logging.getLogger(__name__)
 DigestOf = Callable[[str], bytes]
 
 
@@ -68,6 +70,7 @@ def verify_file(
     try:
         return _verify(data, name, trust, at, policy, password, detached)
     except Exception:  # whatever a hostile document provokes is its failure, never a pass
+        _log.exception("a document provoked an exception in the verifier")
         return FileVerdict(name, None, (), (unreadable(),))
 
 

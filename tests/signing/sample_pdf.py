@@ -52,4 +52,8 @@ def encrypted(user: str, owner: str, *, may_sign: bool = True, revision: int = 6
     permissions = pikepdf.Permissions(
         modify_annotation=may_sign, modify_form=may_sign, modify_other=may_sign, modify_assembly=may_sign
     )
-    return sample(encryption=pikepdf.Encryption(user=user, owner=owner, R=revision, allow=permissions))
+    return sample(
+        encryption=pikepdf.Encryption(
+            user=user, owner=owner, R=revision, allow=permissions, metadata=revision >= 4, aes=revision >= 4
+        )
+    )

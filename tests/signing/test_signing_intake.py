@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import zlib
 from io import BytesIO
 from pathlib import Path
 
@@ -55,7 +57,10 @@ def test_what_is_known_of_a_good_document() -> None:
         (b"%PDF-1.7\n", DocumentDamaged),
         (b"%PDF-1.7\nstartxref\n99999999999999999999\n%%EOF", DocumentDamaged),
         (b"%PDF-1.7\nstartxref\n-5\n%%EOF", DocumentDamaged),
-        (b"%PDF-1.7\nxref\n0 4294967295\ntrailer\n<</Size 4294967295/Root 1 0 R>>\nstartxref\n9\n%%EOF", DocumentDamaged),
+        (
+            b"%PDF-1.7\nxref\n0 4294967295\ntrailer\n<</Size 4294967295/Root 1 0 R>>\nstartxref\n9\n%%EOF",
+            DocumentDamaged,
+        ),
         (b"%PDF-1.7\nxref\n0 0\ntrailer\n<</Size 1/Root 1 0 R/Prev 9>>\nstartxref\n9\n%%EOF", DocumentDamaged),
         (b"%PDF-1.7\n" + b"startxref\n9\n%%EOF\n" * (MAX_REVISIONS + 1), DocumentTooComplex),
         (b"%PDF-1.7\n" + b"[" * 100_000, DocumentDamaged),
@@ -121,13 +126,36 @@ def test_an_owner_who_forbids_signing_is_heard(revision: int) -> None:
 
 
 def test_encryption_that_is_not_a_password_is_refused() -> None:
-    """A security handler that nobody knows is told as such, not as damage."""
+    """A document for the holders of certain certificates is told as such, not as damage."""
+    public_key = Dictionary(
+        Filter=Name("/Adobe.PubSec"),
+        SubFilter=Name("/adbe.pkcs7.s4"),
+        V=2,
+        Length=128,
+        Recipients=Array([String(b"0\x00")]),
+    )
+    for handler in (public_key, Dictionary(Filter=Name("/Acme.Vault"), V=4)):
+        with pytest.raises(DocumentEncryptionUnsupported):
+            inspect(encrypted_by(handler))
+
+
+def encrypted_by(handler: Dictionary) -> bytes:
+    """A document that says it is encrypted by ``handler``."""
 
     def add(pdf: Pdf) -> None:
-        pdf.trailer.Encrypt = pdf.make_indirect(Dictionary(Filter=Name("/Acme.Vault"), V=4))
+        pdf.Root.Handler = pdf.make_indirect(handler)
 
-    with pytest.raises((DocumentEncryptionUnsupported, DocumentDamaged)):
-        inspect(sample(add))
+    data = sample(add, object_stream_mode=pikepdf.ObjectStreamMode.disable)
+    found = re.search(rb"/Handler (\d+) 0 R", data)
+    assert found
+    return with_trailer(b"/Encrypt " + found[1] + b" 0 R", data)
+
+
+def with_trailer(entry: bytes, data: bytes | None = None) -> bytes:
+    """A document with ``entry`` put into its trailer."""
+    data = data or sample(object_stream_mode=pikepdf.ObjectStreamMode.disable)
+    at = data.rindex(b"trailer <<") + len(b"trailer <<")
+    return data[:at] + b" " + entry + data[at:]
 
 
 def test_xfa_forms_are_refused() -> None:
@@ -142,11 +170,8 @@ def test_xfa_forms_are_refused() -> None:
 
 def test_hybrid_tables_are_refused() -> None:
     """A file whose table names a second, hidden one (/XRefStm) reads differently in old and new programs."""
-    data = sample(object_stream_mode=pikepdf.ObjectStreamMode.disable)
-    at = data.rindex(b"trailer <<")
-    hybrid = data[: at + 10] + b" /XRefStm 15" + data[at + 10 :]
     with pytest.raises((DocumentHybrid, DocumentDamaged)):
-        inspect(hybrid)
+        inspect(with_trailer(b"/XRefStm 15"))
 
 
 def test_page_tree_that_loops_is_refused() -> None:
@@ -162,8 +187,6 @@ def test_page_tree_that_loops_is_refused() -> None:
 
 def test_a_bomb_is_refused_before_it_unfolds() -> None:
     """A small file whose cross-reference stream unpacks to hundreds of megabytes is refused."""
-    import zlib
-
     packed = zlib.compress(zlib.compress(bytes(300 * 1024 * 1024), 9), 9)
     head = b"%PDF-1.5\n1 0 obj\n<</Type/XRef/Size 3/W[1 2 1]/Root 2 0 R/Filter[/FlateDecode/FlateDecode]/Length "
     data = head + str(len(packed)).encode() + b">>stream\n" + packed + b"\nendstream\nendobj\nstartxref\n9\n%%EOF"
@@ -251,9 +274,7 @@ def test_a_field_lock_that_closes_the_document_is_heard() -> None:
 def test_a_field_that_asks_for_something_else_is_refused_when_it_is_prepared(desk: Desk) -> None:
     """A seed value that mandates another kind of signature is not overridden (ISO 32000-2 §12.7.5.5)."""
     pdf = Pdf.open(BytesIO(with_signature_fields("buyer")))
-    pdf.Root.AcroForm.Fields[0].SV = Dictionary(
-        Type=Name.SV, Ff=2, SubFilter=Array([Name("/adbe.pkcs7.detached")])
-    )
+    pdf.Root.AcroForm.Fields[0].SV = Dictionary(Type=Name.SV, Ff=2, SubFilter=Array([Name("/adbe.pkcs7.detached")]))
     output = BytesIO()
     pdf.save(output)
     person = desk.person()

@@ -68,7 +68,7 @@ def read_by_others(desk: Desk, folder: Path, name: str, signed: bytes, level: Le
     assert status.timestamp_validity is not None
     for timestamp in reader.embedded_timestamp_signatures:
         judged = validate_pdf_timestamp(timestamp, validation_context=trust())
-        assert judged.intact and judged.valid and judged.trusted
+        assert (judged.intact, judged.valid, judged.trusted) == (True, True, True)
 
 
 def test_all_fourteen_documents_in_one_authorisation(desk: Desk, test_data: Path, tmp_path: Path) -> None:

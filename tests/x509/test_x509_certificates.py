@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from importlib.resources import files
 
 import pytest
-from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from foundation.x509.certificate import (
@@ -31,7 +30,15 @@ def _input(name: str, key: ec.EllipticCurvePrivateKey, issuer: ec.EllipticCurveP
     subject = subject_name([("C", "KH"), ("O", "SPECIMEN CamTrust"), ("CN", f"SPECIMEN {name}")])
     issuer_name = subject_name([("C", "KH"), ("O", "SPECIMEN CamTrust"), ("CN", "SPECIMEN root")])
     return CertificateInput(
-        profile, subject, key.public_key(), SERIAL, BEGIN, last_second(BEGIN, 300), issuer_name, issuer.public_key(), URLS
+        profile,
+        subject,
+        key.public_key(),
+        SERIAL,
+        BEGIN,
+        last_second(BEGIN, 300),
+        issuer_name,
+        issuer.public_key(),
+        URLS,
     )
 
 

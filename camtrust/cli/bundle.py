@@ -1,0 +1,51 @@
+"""``camtrust bundle``: the signed offline trust bundle."""
+
+from __future__ import annotations
+
+import typer
+
+from camtrust.cli.context import Context
+from signing.verify.cli import create_commands
+
+
+def create(context: Context) -> typer.Typer:
+    """The group, bound to the global options."""
+    app = typer.Typer(help="The signed offline trust bundle.", no_args_is_help=True, add_completion=False)
+    home = context.home_if_any()
+    commands = create_commands(lambda: context.terminal, lambda: home.path if home else None, context.clock)
+    app.command("show")(commands.bundle_show)
+    app.command("check")(commands.bundle_check)
+
+    @app.command()
+    def export() -> None:
+        """Gather what the services publish now and have the trust-list operator's token sign it."""
+        from camtrust.keys import TRUST_LIST, open_token
+        from camtrust.server import opened
+        from camtrust.settings import load_settings
+        from camtrust.trust import write_bundle
+
+        place = context.home()
+        settings = load_settings(place.settings_file)
+        with opened(place, settings, context.clock) as services, open_token(place, TRUST_LIST) as operator:
+            written = write_bundle(
+                place,
+                services.ca,
+                operator,
+                context.clock,
+                days=settings.trust.bundle_days,
+                specimen=settings.specimen,
+            )
+        context.terminal.result(
+            {
+                "path": str(written.path),
+                "sequence": written.sequence,
+                "expires": written.expires,
+                "signer": written.signer,
+            },
+            [
+                f"Bundle {written.sequence} is in {written.path}; verifiers may rely on it until {written.expires}.",
+                f"Its signer, to pin: {written.signer}",
+            ],
+        )
+
+    return app

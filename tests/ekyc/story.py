@@ -1,0 +1,246 @@
+"""The world around enrolment in tests: real vault, real databases, a real simulated registry; a small CA of its own."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Protocol
+
+import pyotp
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, load_der_public_key
+from cryptography.x509.oid import NameOID
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+import ekyc.store
+import foundation.db.audit
+from ekyc.api import create_router
+from ekyc.contact import Channel
+from ekyc.model import Enrolment, State
+from ekyc.outbox import ROLE as OUTBOX_ROLE
+from ekyc.outbox import Outbox
+from ekyc.ports import CitizenCertificateRequest, IssuedCertificate, Registry
+from ekyc.registry_simulation.persons import Specimen, specimens
+from ekyc.review import Method, Verdict
+from ekyc.service import EkycService
+from ekyc.terms import Acceptance
+from foundation.clock import SetClock
+from foundation.db.audit import AuditTrail
+from foundation.db.engine import Database
+from foundation.http import problems
+from foundation.http.actor import Actor, ActorKind, Credential, Unauthenticated
+from foundation.http.guard import Guard
+from foundation.keys.port import Factors, KeyStore, PersonKeys
+from foundation.vault import Vault
+
+PIN = "402915"
+PHONE = "012 987 654"
+PHONE_E164 = "+85512987654"
+OFFICER = Actor(ActorKind.OFFICER, "OFF-SPECIMEN", frozenset({"ekyc-review"}))
+OPERATOR = Actor(ActorKind.OPERATOR, "OPR-SPECIMEN", frozenset({OUTBOX_ROLE}))
+
+
+class Token(KeyStore, Factors, PersonKeys, Protocol):
+    """What the emulated HSM's client is."""
+
+
+class SmallCa:
+    """Signs citizens' certificates with a key of its own; asked again, it gives the same."""
+
+    def __init__(self, clock: SetClock) -> None:
+        self._clock = clock
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "SPECIMEN test CA")])
+        self.issued: dict[str, IssuedCertificate] = {}
+        self.requests: list[CitizenCertificateRequest] = []
+
+    def issue_citizen(self, request: CitizenCertificateRequest) -> IssuedCertificate:
+        self.requests.append(request)
+        if request.enrolment_id not in self.issued:
+            now, serial = self._clock.now(), x509.random_serial_number()
+            attributes = [
+                (NameOID.SURNAME, request.surname),
+                (NameOID.GIVEN_NAME, request.given_names),
+                (NameOID.COMMON_NAME, f"{request.surname} {request.given_names}"),
+                (NameOID.SERIAL_NUMBER, request.person_id),
+            ]
+            certificate = (
+                x509.CertificateBuilder()
+                .subject_name(x509.Name([x509.NameAttribute(oid, value) for oid, value in attributes]))
+                .issuer_name(self._name)
+                .public_key(load_der_public_key(request.public_key))  # type: ignore[arg-type]
+                .serial_number(serial)
+                .not_valid_before(now)
+                .not_valid_after(now + timedelta(days=365))
+                .sign(self._key, hashes.SHA256())
+            )
+            self.issued[request.enrolment_id] = IssuedCertificate(
+                format(serial, "x"), certificate.public_bytes(Encoding.DER)
+            )
+        return self.issued[request.enrolment_id]
+
+
+class MemoryCredentials:
+    """Registers credentials, once for each key."""
+
+    def __init__(self) -> None:
+        self.registered: dict[str, str] = {}
+
+    def register(
+        self,
+        person_id: str,  # noqa: ARG002
+        key_id: str,
+        certificate: bytes,  # noqa: ARG002
+        chain: tuple[bytes, ...],  # noqa: ARG002
+    ) -> str:
+        return self.registered.setdefault(key_id, f"CRED-{secrets.token_hex(8)}")
+
+
+class MemorySessions:
+    """Sessions of persons, and who an officer or operator is in this world."""
+
+    def __init__(self) -> None:
+        self.tokens: dict[str, str] = {}
+        self.staff = {"officer": OFFICER, "operator": OPERATOR}
+
+    def open(self, person_id: str) -> str:
+        token = secrets.token_urlsafe(16)
+        self.tokens[token] = person_id
+        return token
+
+    def close_all(self, person_id: str) -> None:
+        self.tokens = {token: person for token, person in self.tokens.items() if person != person_id}
+
+    def authenticate(self, credential: Credential) -> Actor:
+        scheme, _, value = credential.authorization.partition(" ")
+        if scheme == "Bearer" and value in self.tokens:
+            return Actor(ActorKind.PERSON, self.tokens[value])
+        if scheme == "Staff" and value in self.staff:
+            return self.staff[value]
+        raise Unauthenticated
+
+
+@dataclass
+class Staff:
+    """Officers, and the persons they are enrolled as."""
+
+    persons: dict[str, str] = field(default_factory=dict)
+
+    def person_of(self, officer_id: str) -> str | None:
+        return self.persons.get(officer_id)
+
+
+class World:
+    """A service with everything around it."""
+
+    def __init__(self, database: Database, token: Token, clock: SetClock, registry: Registry, **service: Any) -> None:
+        self.database, self.token, self.clock = database, token, clock
+        for metadata in (foundation.db.audit.metadata, ekyc.store.metadata):
+            metadata.create_all(database.engine)
+        with database.unit_of_work() as connection:
+            foundation.db.audit.create_head(connection)
+        self.vault = Vault(token)
+        self.audit = AuditTrail(clock)
+        self.outbox = Outbox(database, self.vault, self.audit, clock)
+        self.sessions, self.staff = MemorySessions(), Staff()
+        self.ca, self.credentials = SmallCa(clock), MemoryCredentials()
+        self.arguments: dict[str, Any] = {
+            "database": database,
+            "vault": self.vault,
+            "audit": self.audit,
+            "clock": clock,
+            "notifier": self.outbox,
+            "registry": registry,
+            "sessions": self.sessions,
+            "officers": self.staff,
+            "factors": token,
+            "keys": token,
+            "issuer": self.ca,
+            "credentials": self.credentials,
+            **service,
+        }
+        self.service = EkycService(**self.arguments)
+
+    def restarted(self, **service: Any) -> EkycService:
+        """The service as after a restart: another object over the same database and token."""
+        return EkycService(**{**self.arguments, **service})
+
+    def client(self) -> TestClient:
+        """The room's endpoints, with failures as problem documents."""
+        app = FastAPI()
+        problems.install(app)
+        app.include_router(create_router(self.service, Guard(self.sessions, "http://testserver")))
+        return TestClient(app)
+
+    def code(self, person_id: str) -> str:
+        """The code in the newest message to a person."""
+        return self.outbox.read(OPERATOR, person_id)[0].params["code"]
+
+    # --- a person who goes through the steps ---
+
+    def start(self, level: str = "IAL2") -> tuple[Actor, Enrolment]:
+        enrolment = self.service.enrolment.start(level, "en").enrolment
+        return Actor(ActorKind.PERSON, enrolment.person_id), enrolment
+
+    def accept(self) -> Acceptance:
+        terms = self.service.enrolment.terms
+        return Acceptance(terms.purpose, terms.consent_version, terms.agreement_version, terms.agreement_digest)
+
+    def submit(self, actor: Actor, enrolment_id: str, person: Specimen) -> Enrolment:
+        return self.service.document.submit(
+            actor, enrolment_id, person.card(), person.surname_km, person.given_names_km
+        )
+
+    def review(
+        self,
+        enrolment_id: str,
+        verdict: Verdict = Verdict.BIND,
+        method: Method = Method.REMOTE_VIDEO,
+        reason: str = "person-is-holder",
+        officer: Actor = OFFICER,
+    ) -> Enrolment:
+        case = self.service.review.show(officer, enrolment_id)
+        return self.service.review.decide(officer, enrolment_id, verdict, method, reason, case.evidence_digest)
+
+    def until(
+        self, state: State, person: Specimen | str = "adult", level: str = "IAL2", phone: str = PHONE
+    ) -> tuple[Actor, str]:
+        """A person who went as far as ``state``; gives actor and enrolment id."""
+        one = specimens()[person] if isinstance(person, str) else person
+        actor, enrolment = self.start(level)
+        service, name = self.service, enrolment.id
+        steps: Sequence[tuple[State, Any]] = (
+            (State.CONSENTED, lambda: service.enrolment.consent(actor, name, self.accept())),
+            (State.CONTACT_VERIFIED, lambda: self.prove_contact(actor, name, phone)),
+            (State.DOCUMENT_VALIDATED, lambda: self.submit(actor, name, one)),
+            (State.REGISTRY_MATCHED, lambda: service.registry.match(actor, name)),
+            (State.APPROVED, lambda: self.review(name, method=Method.IN_PERSON)),
+            (State.FACTOR_BOUND, lambda: self.bind_factors(actor, name)),
+            (State.ACTIVATED, lambda: service.issuance.certificate(actor, name)),
+        )
+        if state is State.DRAFT:
+            return actor, name
+        for reached, step in steps:
+            moved = step()
+            assert moved.state is reached
+            if reached is state:
+                return actor, name
+        raise AssertionError(f"no way to {state}")
+
+    def prove_contact(self, actor: Actor, enrolment_id: str, phone: str = PHONE) -> Enrolment:
+        self.service.contact.send(actor, enrolment_id, Channel.SMS, phone)
+        return self.service.contact.verify(actor, enrolment_id, self.code(actor.id))
+
+    def bind_factors(self, actor: Actor, enrolment_id: str) -> Enrolment:
+        uri = self.service.issuance.enrol_factors(actor, enrolment_id, PIN)
+        code = pyotp.parse_uri(uri).now()  # type: ignore[union-attr]
+        return self.service.issuance.confirm_factors(actor, enrolment_id, code)
+
+    def state(self, enrolment_id: str) -> Enrolment:
+        with self.database.read() as connection:
+            return ekyc.store.load(connection, enrolment_id)
