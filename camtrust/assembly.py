@@ -137,6 +137,8 @@ def assemble(home: Home, settings: Settings, clock: Clock, token: HsmClient, reg
     except BaseException:
         database.close()
         raise
+    for serial in ca.reconcile():
+        _log.warning("the key of certificate %s could not be switched as its status says; try: camtrust doctor", serial)
     for orphan in ca.orphans():
         _log.warning("certificate %s was reserved and never came out (signing: %s)", orphan.serial, orphan.signing)
     return Services(

@@ -76,3 +76,13 @@ class PortBusy(CamTrustError):
 
 class DemoRefused(CamTrustError):
     code = "camtrust.demo_refused"
+
+
+class OutputExists(CamTrustError):
+    code = "camtrust.output_exists"
+    kind = Kind.CONFLICT
+
+
+class CredentialNotHere(CamTrustError):
+    code = "camtrust.credential_not_here"
+    kind = Kind.NOT_FOUND

@@ -7,7 +7,6 @@ another's is as absent as what never was.
 from __future__ import annotations
 
 import base64
-import binascii
 import unicodedata
 from collections.abc import Sequence
 
@@ -116,6 +115,11 @@ class SigningService:
     def withdraw_key(self, by: str, key_id: str) -> tuple[str, ...]:
         """Withdraw every credential over a key, as when its certificate is revoked; gives their ids."""
         return self._withdraw(by, "key_id", key_id)
+
+    def owner_of(self, credential_id: str) -> str | None:
+        """Whose credential this is (an opaque id); None where there is none. For the machine's own commands."""
+        with self._database.read() as connection:
+            return store.owner_of_credential(connection, credential_id)
 
     def credentials(self, actor: Actor) -> tuple[Credential, ...]:
         """The actor's own."""
@@ -290,7 +294,7 @@ def _read_cursor(cursor: str | None) -> int | None:
     try:
         value = base64.b64decode(cursor[:64] + "=" * (-len(cursor[:64]) % 4), altchars=b"-_", validate=True).decode()
         sequence = int(value) if value.isascii() and value.isdigit() else -1
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # not base64, not ASCII
         sequence = -1
     if not 0 <= sequence < 2**63:
         raise CursorInvalid

@@ -115,6 +115,13 @@ def credential_of_owner(connection: Connection, owner: str, credential_id: str) 
     return _credential(row) if row else None
 
 
+def owner_of_credential(connection: Connection, credential_id: str) -> str | None:
+    """The owner of a credential; None where there is none."""
+    query = select(credentials.c.owner).where(credentials.c.credential_id == credential_id)
+    owner: str | None = connection.execute(query).scalar()
+    return owner
+
+
 def credentials_of_owner(connection: Connection, owner: str) -> tuple[Credential, ...]:
     """All of an owner's, the oldest first."""
     query = select(credentials).where(credentials.c.owner == owner)

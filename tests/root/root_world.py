@@ -65,6 +65,7 @@ class MemoryKeyStore:
         return self._keys[key_id][0]
 
     def sign(self, key_id: str, mechanism: Mechanism, data: bytes, *, activation: bytes | None = None) -> bytes:
+        assert activation is None
         if self.broken is not None:
             raise self.broken
         info, key = self._keys[key_id]

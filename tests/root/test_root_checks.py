@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -54,41 +54,26 @@ def _broken_csr(folder: Path) -> None:
 
 
 def _same_key_twice(folder: Path) -> None:
-    perform_file(folder / "2-issuing.toml", _STORES[folder])
-    text = (folder / "2-issuing.toml").read_text()
+    text = (folder / ISSUING).read_text()
     text = text.replace("issuing.pem", "again.pem").replace("2-issuing.transcript", "again.transcript")
-    (folder / "2-issuing.toml").write_text(text.replace("1-root.transcript", "2-issuing.transcript"))
+    (folder / AGAIN).write_text(text.replace("1-root.transcript", "2-issuing.transcript"))
 
 
-def _crl_number_again(folder: Path) -> None:
-    _second_crl(folder, 1, BEGIN + timedelta(days=30))
-
-
-def _crl_before_the_last(folder: Path) -> None:
-    _second_crl(folder, 2, BEGIN)
-
-
-def _unknown_serial(folder: Path) -> None:
-    later = BEGIN + timedelta(days=30)
-    _second_crl(folder, 2, later, ((0xABCDEF0123456789, later, "superseded"),))
-
-
-def _second_crl(folder: Path, number: int, at, revoked=()) -> None:  # type: ignore[no-untyped-def]
-    for name in ("3-tsa.toml", "4-root-ocsp.toml", "5-root-crl.toml"):
-        if not (folder / "2-issuing.transcript.json").exists():
-            perform_file(folder / "2-issuing.toml", _STORES[folder])
-        perform_file(folder / name, _STORES[folder])
+def _next_crl(number: int, at: datetime, *revoked: tuple[int, datetime, str]) -> Change:
     text = root_crl_act(at, number, "transcript.json", "root-2.crl", "transcript-2.json", revoked)
-    (folder / "5-root-crl.toml").write_text(text)
+    return _write(NEXT_CRL, text.encode())
 
 
-_STORES: dict[Path, MemoryKeyStore] = {}
-ISSUING, CRL = "2-issuing.toml", "5-root-crl.toml"
+LATER = BEGIN + timedelta(days=30)
+ORDER = ("1-root.toml", "2-issuing.toml", "3-tsa.toml", "4-root-ocsp.toml", "5-root-crl.toml")
+ISSUING, CRL = ORDER[1], ORDER[4]
+AGAIN, NEXT_CRL = "2-issuing-again.toml", "6-root-crl.toml"
+PERFORMED_BEFORE = {**{file: ORDER[:number] for number, file in enumerate(ORDER)}, AGAIN: ORDER[:2], NEXT_CRL: ORDER}
 
 BROKEN: list[tuple[str, str, Change]] = [
     ("ROOT-PATHS", ISSUING, _edit(ISSUING, "issuing.pem", "../issuing.pem")),
     ("ROOT-PATHS", ISSUING, _edit(ISSUING, "issuing.pem", "nowhere/issuing.pem")),
-    ("ROOT-PATHS", ISSUING, lambda folder: (folder / "issuing.csr").unlink() or (folder / "issuing.csr").symlink_to("/etc/hosts")),
+    ("ROOT-PATHS", ISSUING, lambda folder: _link_out(folder)),
     ("ROOT-OUTPUT-ABSENT", ISSUING, _write("issuing.pem", b"x")),
     ("ROOT-OUTPUT-ABSENT", ISSUING, lambda folder: (folder / "issuing.pem").symlink_to("nothing")),
     ("ROOT-OUTPUT-ABSENT", ISSUING, _edit(ISSUING, '"issuing.pem"', '"issuing.csr"')),
@@ -105,20 +90,25 @@ BROKEN: list[tuple[str, str, Change]] = [
     ("ROOT-ISSUER", ISSUING, lambda folder: _edit(ISSUING, '"root.pem"', '"other.pem"')(folder) or _other_root(folder)),
     ("ROOT-CSR", ISSUING, _write("issuing.csr", b"not a request")),
     ("ROOT-CSR", ISSUING, _broken_csr),
-    ("ROOT-CSR", ISSUING, _write("issuing.csr", _csr((("C", "KH"), ("O", "SPECIMEN other"), ("CN", "SPECIMEN other"))))),
-    ("ROOT-KEY-DISTINCT", ISSUING, _same_key_twice),
+    ("ROOT-CSR", ISSUING, _write("issuing.csr", _csr((*ISSUING_SUBJECT[:2], ("CN", "SPECIMEN other"))))),
+    ("ROOT-KEY-DISTINCT", AGAIN, _same_key_twice),
     ("ROOT-NAME-DISTINCT", ISSUING, lambda folder: _root_name(folder)),
     ("ROOT-VALIDITY", ISSUING, _edit(ISSUING, "not_after = 2036", "not_after = 2037")),
     ("ROOT-VALIDITY", ISSUING, _edit(ISSUING, "not_before = 2026-11", "not_before = 2026-10")),
     ("ROOT-VALIDITY", "1-root.toml", _edit("1-root.toml", "not_after = 2046", "not_after = 2026")),
     ("ROOT-LINT", "1-root.toml", _edit("1-root.toml", "SPECIMEN CamTrust", "CamTrust")),
     ("ROOT-LINT", ISSUING, lambda folder: _no_specimen(folder)),
-    ("ROOT-CRL-NUMBER", CRL, _crl_number_again),
+    ("ROOT-CRL-NUMBER", NEXT_CRL, _next_crl(1, LATER)),
     ("ROOT-CRL-PERIOD", CRL, _edit(CRL, "next_update = 2027-10", "next_update = 2027-12")),
     ("ROOT-CRL-PERIOD", CRL, _edit(CRL, "this_update = 2026-11-01", "this_update = 2026-10-31")),
-    ("ROOT-CRL-PERIOD", CRL, _crl_before_the_last),
-    ("ROOT-CRL-REVOKED", CRL, _unknown_serial),
+    ("ROOT-CRL-PERIOD", NEXT_CRL, _next_crl(2, BEGIN)),
+    ("ROOT-CRL-REVOKED", NEXT_CRL, _next_crl(2, LATER, (0xABCDEF0123456789, LATER, "superseded"))),
 ]  # fmt: skip
+
+
+def _link_out(folder: Path) -> None:
+    (folder / "issuing.csr").unlink()
+    (folder / "issuing.csr").symlink_to("/etc/hosts")
 
 
 def _other_root(folder: Path) -> None:
@@ -141,33 +131,20 @@ def _no_specimen(folder: Path) -> None:
     (folder / "issuing.csr").write_bytes(_csr(subject))
 
 
-@pytest.fixture
-def rooted(fresh: Path) -> Path:
-    """A fresh folder, its root made (for acts below it), its store in `_STORES`."""
-    _STORES[fresh] = MemoryKeyStore()
-    return fresh
-
-
 @pytest.mark.parametrize(
-    ("rule", "file", "change"), BROKEN, ids=[f"{rule}-{n}" for n, (rule, _, _) in enumerate(BROKEN)]
+    ("rule", "file", "change"), BROKEN, ids=[f"{rule}-{number}" for number, (rule, _, _) in enumerate(BROKEN)]
 )
-def test_a_broken_rule_is_named_and_nothing_is_signed(rule: str, file: str, change: Change, rooted: Path) -> None:
-    """`check` fails on exactly the rule that was broken; `perform` refuses and the token signs nothing more."""
-    store = _STORES[rooted]
-    if file != "1-root.toml":
-        perform_file(rooted / "1-root.toml", store)
-    if file == CRL and change not in (_crl_number_again, _crl_before_the_last, _unknown_serial):
-        for name in (ISSUING, "3-tsa.toml", "4-root-ocsp.toml"):
-            perform_file(rooted / name, store)
-    elif file == "4-root-ocsp.toml":
-        for name in (ISSUING, "3-tsa.toml"):
-            perform_file(rooted / name, store)
-    if file != "1-root.toml" and change not in (_crl_number_again, _crl_before_the_last, _unknown_serial):
-        assert all(result.passed for result in check(load_ceremony(rooted / file)))
-    change(rooted)
+def test_a_broken_rule_is_named_and_nothing_is_signed(rule: str, file: str, change: Change, fresh: Path) -> None:
+    """`check` fails on the rule that was broken, first of all; `perform` refuses and the token signs nothing more."""
+    store = MemoryKeyStore()
+    for before in PERFORMED_BEFORE[file]:
+        perform_file(fresh / before, store)
+    if (fresh / file).exists():
+        assert all(result.passed for result in check(load_ceremony(fresh / file)))
+    change(fresh)
     signed = len(store.signed)
     try:
-        ceremony = load_ceremony(rooted / file)
+        ceremony = load_ceremony(fresh / file)
     except CeremonyInvalid:
         assert rule == "ROOT-PATHS"  # the pattern of paths refuses it before the rule does
         return
@@ -224,7 +201,7 @@ def test_wrong_words_sign_nothing(fresh: Path) -> None:
     """Without the exact words no key is made, nothing is signed and no file appears."""
     store, before = MemoryKeyStore(), set(fresh.iterdir())
     with pytest.raises(ConfirmationWrong):
-        perform(load_ceremony(fresh / "1-root.toml"), store, SetClock(NOW), lambda briefing: "yes")
+        perform(load_ceremony(fresh / "1-root.toml"), store, SetClock(NOW), lambda _: "yes")
     assert store.find() == ()
     assert set(fresh.iterdir()) == before
 
@@ -260,7 +237,7 @@ def test_a_label_that_is_taken_stops_the_making_of_a_root(fresh: Path) -> None:
         assert len(store.find()) == 1
 
 
-def test_another_token_cannot_continue_the_ceremony(done: Done, fresh: Path) -> None:
+def test_another_token_cannot_continue_the_ceremony(fresh: Path) -> None:
     """ROOT-KEY: keys that are missing, others, of another use, or disabled are refused."""
     own = MemoryKeyStore()
     perform_file(fresh / "1-root.toml", own)
@@ -326,7 +303,7 @@ def test_a_garbage_signature_of_the_token_is_not_published(fresh: Path, monkeypa
     """A signature that does not verify ends the act; no certificate appears."""
     store = MemoryKeyStore()
     perform_file(fresh / "1-root.toml", store)
-    monkeypatch.setattr(store, "sign", lambda *args, **kwargs: b"\x30\x06\x02\x01\x01\x02\x01\x01")
+    monkeypatch.setattr(store, "sign", lambda *_, **__: b"\x30\x06\x02\x01\x01\x02\x01\x01")
     with pytest.raises(Exception, match="signature"):
         perform_file(fresh / ISSUING, store)
     assert not (fresh / "issuing.pem").exists()
@@ -362,7 +339,7 @@ def test_a_rehearsal_runs_the_identical_file_and_keeps_nothing(fresh: Path, file
     perform_file(fresh / file, real)
 
 
-def test_a_rehearsal_is_refused_on_the_real_token(done: Done, fresh: Path) -> None:
+def test_a_rehearsal_is_refused_on_the_real_token(fresh: Path) -> None:
     """On a token that holds the labels a rehearsal would make, nothing happens."""
     store = MemoryKeyStore()
     perform_file(fresh / "1-root.toml", store)

@@ -97,7 +97,7 @@ def test_a_revoked_timestamp_unit_ends_it_too(desk: Desk) -> None:
 def test_no_status_no_signature(desk: Desk) -> None:
     """An OCSP service that does not answer means: wait. Never a signature without its status."""
     prepared, activation = prepared_by(desk, desk.person())
-    desk.pki.status.ocsp = lambda certificate: None  # type: ignore[method-assign]
+    desk.pki.status.ocsp = lambda *_: None  # type: ignore[method-assign]
     with pytest.raises(StatusUnavailable):
         desk.pades.sign(prepared, activation)
 
@@ -124,7 +124,7 @@ def test_a_timestamp_for_something_else_is_not_taken(desk: Desk) -> None:
     """The token must be over the hash of exactly this signature."""
     prepared, activation = prepared_by(desk, desk.person())
     other = desk.pki.timestamps.token(bytes(32), "sha256")
-    desk.pki.timestamps.token = lambda imprint, hash_name: other  # type: ignore[method-assign]
+    desk.pki.timestamps.token = lambda *_: other  # type: ignore[method-assign]
     with pytest.raises(TimestampUnavailable):
         desk.pades.sign(prepared, activation)
 

@@ -170,8 +170,16 @@ def test_xfa_forms_are_refused() -> None:
 
 def test_hybrid_tables_are_refused() -> None:
     """A file whose table names a second, hidden one (/XRefStm) reads differently in old and new programs."""
-    with pytest.raises((DocumentHybrid, DocumentDamaged)):
-        inspect(with_trailer(b"/XRefStm 15"))
+    data = sample(object_stream_mode=pikepdf.ObjectStreamMode.disable)
+    at = data.rindex(b"xref\n0 ")
+    table = data[at : data.rindex(b"startxref")]
+    entries = bytes([1]) + at.to_bytes(2, "big") + bytes([0])
+    hidden = b"20 0 obj\n<< /Type /XRef /Size 21 /W [1 2 1] /Index [20 1] /Root 1 0 R /Length 4 >>\nstream\n"
+    hidden += entries + b"\nendstream\nendobj\n"
+    table = table.replace(b"trailer <<", b"trailer << /XRefStm " + str(at).encode()).replace(b"/Size 6", b"/Size 21")
+    start = b"startxref\n" + str(at + len(hidden)).encode() + b"\n%%EOF\n"
+    with pytest.raises(DocumentHybrid):
+        inspect(data[:at] + hidden + table + start)
 
 
 def test_page_tree_that_loops_is_refused() -> None:

@@ -16,12 +16,12 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from pkcs11._pkcs11 import lib as _Library
-from pkcs11.exceptions import PKCS11Error
+from pkcs11.exceptions import PKCS11Error, TokenNotPresent, TokenNotRecognised
 
 from foundation.keys.errors import TokenUnavailable
 from foundation.keys.pkcs11.errors import ModuleInvalid
@@ -31,6 +31,7 @@ _log = logging.getLogger("camtrust.pkcs11")
 _CKF_OS_LOCKING_OK = 2
 _CKR_OK = 0
 _CKR_CANT_LOCK = 0x0A
+_CKR_NOT_INITIALIZED = 0x190
 _CKR_ALREADY_INITIALIZED = 0x191
 _CKS_RW_USER_FUNCTIONS = 3
 _PATIENCE = 60.0  # seconds that a process waits for the cold starts and key generations of others
@@ -136,20 +137,22 @@ class Module:
         finally:
             self.gate.open()
 
-    def forget(self, generation: int) -> None:
+    def forget(self) -> None:
         """The module said that it is not initialised: it will be, before the next call."""
-        if generation == self.generation:
-            self._initialised = False
+        self._initialised = False
 
     def tokens(self) -> Iterator[Any]:
         """The tokens that are there, as python-pkcs11 shows them."""
         for slot in self._library.get_slots(token_present=True):
-            yield slot.get_token()
+            with suppress(TokenNotPresent, TokenNotRecognised):
+                yield slot.get_token()
 
     def logged_in(self, session: Any) -> bool:
         """Whether a session is there and the token's user is logged in (C_GetSessionInfo)."""
         info = _SessionInfo()
         answer = self._functions.C_GetSessionInfo(session.handle, ctypes.addressof(info))
+        if answer == _CKR_NOT_INITIALIZED:
+            self.forget()
         return answer == _CKR_OK and info.state == _CKS_RW_USER_FUNCTIONS
 
     @contextmanager
@@ -158,9 +161,12 @@ class Module:
 
         Cold starts of several processes at once fail now and then, and PKCS#11 has no label that is used once. The
         lock is an advisory one (flock) on the module's own file: no path that somebody else could take first.
-        Raises TokenUnavailable after a minute; OSError when the file cannot be opened.
+        Raises TokenUnavailable after a minute; ModuleInvalid when the file cannot be opened.
         """
-        descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise ModuleInvalid from error
         try:
             until = time.monotonic() + _PATIENCE
             while True:
@@ -250,7 +256,5 @@ def _at_exit() -> None:
         module._finish()
 
 
-os.register_at_fork(
-    before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
-)
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
 atexit.register(_at_exit)

@@ -101,7 +101,7 @@ class Connection:
         self._idle: list[TokenSession] = []
         self._open = 0
         self._proved = False  # the token has taken this PIN once
-        self._refused: errors.KeyStoreError | None = None
+        self._refused: type[errors.KeyStoreError] | None = None
         self.users = 0
 
     def same_pin(self, pin: str) -> bool:
@@ -124,6 +124,8 @@ class Connection:
                     begun = True
                     return work(session)
             except ckr.PKCS11Error as error:
+                if _not_initialised(error):
+                    self.module.forget()
                 if attempt == 2 or not _lost(error) or (begun and not repeat):
                     raise translated(error) from error
                 _log.warning("sessions of a token were lost (%s); opening new ones", type(error).__name__)
@@ -133,7 +135,7 @@ class Connection:
         """Log out and close the sessions."""
         self.module.ready()
         with self.module.gate.shared(), self._changed:
-            self._refused = errors.NotLoggedIn()
+            self._refused = errors.NotLoggedIn
             self._drop()
 
     @contextmanager
@@ -145,7 +147,7 @@ class Connection:
             # After a failure nobody knows what the session is in the middle of.
             self._discard(session)
             if _lost(error):
-                self._forget(session.epoch, _not_initialised(error))
+                self._forget(session.epoch)
             raise
         except BaseException:
             self._give_back(session)
@@ -156,7 +158,7 @@ class Connection:
         with self._changed:
             while True:
                 if self._refused is not None:
-                    raise self._refused
+                    raise self._refused()
                 if self._generation != self.module.generation:
                     # Initialised anew: the handles are void, and their numbers may be somebody else's by now.
                     self._idle.clear()
@@ -189,7 +191,7 @@ class Connection:
                     raise
                 self._anchor = token.open(rw=True)
             except (ckr.PinIncorrect, ckr.PinInvalid, ckr.PinLenRange, ckr.PinExpired, ckr.PinLocked) as error:
-                self._refused = translated(error)
+                self._refused = type(translated(error))
                 raise
             self._proved = True
 
@@ -213,14 +215,11 @@ class Connection:
         with suppress(ckr.PKCS11Error):
             session.raw.close()
 
-    def _forget(self, epoch: int, uninitialised: bool) -> None:
+    def _forget(self, epoch: int) -> None:
         """Sessions of this epoch are lost: close what is left of them, begin a new one."""
         with self._changed:
-            if epoch != self._epoch:
-                return
-            if uninitialised:
-                self.module.forget(self._generation)
-            self._drop()
+            if epoch == self._epoch:
+                self._drop()
 
     def _drop(self) -> None:
         for session in self._idle:

@@ -1,0 +1,175 @@
+"""``camtrust ca``: the issuing CA of a home."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from camtrust.cli.context import Context
+from camtrust.cli.services import ACTOR, services_of
+from foundation.errors import NotImplementedYet
+
+Name = Annotated[str, typer.Argument(help="issuing, tsa or root-ocsp")]
+OutputFile = Annotated[Path | None, typer.Option("-o", "--output", help="write here; must not exist")]
+
+
+def create(context: Context) -> typer.Typer:
+    """The group, bound to the global options."""
+    app = typer.Typer(help="The issuing CA.", no_args_is_help=True, add_completion=False)
+
+    @app.command()
+    def init(
+        name: Name,
+        subject: Annotated[str, typer.Option(help='as "C=KH, O=SPECIMEN CamTrust, CN=SPECIMEN Issuing CA 1"')],
+        output: OutputFile = None,
+    ) -> None:
+        """Make an authority's key in the token and give its CSR for a root ceremony."""
+        with services_of(context) as services:
+            request = services.ca.init(name, _subject(subject), ACTOR)
+        _deliver(context, {"name": name, "csr": request.decode()}, request, output)
+
+    @app.command()
+    def install(
+        name: Name,
+        certificate: Annotated[Path, typer.Argument(help="from the ceremony, PEM", exists=True)],
+        root: Annotated[Path, typer.Option(help="the root certificate, PEM", exists=True)],
+        root_crl: Annotated[Path | None, typer.Option(help="the root's newest CRL, PEM or DER", exists=True)] = None,
+    ) -> None:
+        """Give an authority the certificate that a ceremony made; checked against its key and the root."""
+        from cryptography import x509
+
+        with services_of(context) as services:
+            installed = services.ca.install(
+                name,
+                x509.load_pem_x509_certificate(certificate.read_bytes()),
+                [x509.load_pem_x509_certificate(root.read_bytes())],
+                ACTOR,
+            )
+            if root_crl is not None:
+                data = root_crl.read_bytes()
+                load = x509.load_pem_x509_crl if data.startswith(b"-----") else x509.load_der_x509_crl
+                services.ca.install_root_crl(load(data), ACTOR)
+        serial = f"{installed.certificate.serial_number:x}"
+        context.terminal.result({"name": name, "serial": serial}, [f"Installed {name}, certificate {serial}."])
+
+    @app.command()
+    def profile(name: Annotated[str | None, typer.Argument(help="one profile; else all by name")] = None) -> None:
+        """Show certificate profiles, each rule with its clause."""
+        from issuing_ca.errors import ProfileUnknown
+        from issuing_ca.service import packaged_profiles
+
+        profiles = packaged_profiles()
+        if name is None:
+            value = {key: one.title for key, one in profiles.items()}
+            context.terminal.result(value, [f"{key:<20} {title}" for key, title in value.items()])
+            return
+        if name not in profiles:
+            raise ProfileUnknown(name=name)
+        data = profiles[name].data()
+        lines = [f"{key}: {value}" for key, value in data.items()]
+        context.terminal.result(data, lines)
+
+    @app.command()
+    def issue(
+        profile_name: Annotated[str, typer.Option("--profile", help="organisation-seal or officer")],
+        csr: Annotated[Path, typer.Argument(help="the request: gives the key, never the name", exists=True)],
+        subject: Annotated[str, typer.Option(help='the verified name, as "C=KH, O=SPECIMEN …, CN=SPECIMEN …"')],
+        owner: Annotated[str, typer.Option(help="opaque id of whom it names")],
+        output: OutputFile = None,
+    ) -> None:
+        """Issue a certificate to an organisation, officer or API client that holds its own key."""
+        from cryptography.hazmat.primitives.serialization import Encoding
+
+        with services_of(context) as services:
+            issued = services.ca.issue_for_request(profile_name, csr.read_bytes(), _subject(subject), owner, ACTOR)
+        pem = issued.certificate.public_bytes(Encoding.PEM)
+        _deliver(context, {"serial": issued.serial, "certificate": pem.decode()}, pem, output)
+
+    @app.command()
+    def revoke(
+        serial: Annotated[str, typer.Argument(help="serial number, hexadecimal")],
+        reason: Annotated[str, typer.Option("--reason", help="RFC 5280 name or number; removeFromCRL releases a hold")],
+    ) -> None:
+        """Revoke, hold or release a certificate; its key is switched in the token and a new CRL is made at once."""
+        from issuing_ca.model import Reason
+
+        with services_of(context) as services:
+            record = services.ca.revoke(serial.lower().lstrip("0"), Reason.parse(reason), ACTOR)
+        value = {"serial": record.serial, "state": record.state.value, "reason": record.reason}
+        context.terminal.result(value, [f"Certificate {record.serial} is {record.state.value}."])
+
+    @app.command()
+    def crl(
+        name: Annotated[str, typer.Argument(help="issuing, tsa or root")] = "issuing", output: OutputFile = None
+    ) -> None:
+        """Give the current CRL, made anew when it is due."""
+        from cryptography import x509
+        from cryptography.hazmat.primitives.serialization import Encoding
+
+        with services_of(context) as services:
+            data = services.ca.current_crl(name)
+        pem = x509.load_der_x509_crl(data).public_bytes(Encoding.PEM)
+        _deliver(context, {"name": name, "crl": pem.decode()}, data if output else pem, output)
+
+    @app.command()
+    def ocsp(serial: Annotated[str, typer.Argument(help="serial number, hexadecimal")]) -> None:
+        """Ask our own responder about a certificate of ours."""
+        from cryptography import x509
+        from cryptography.x509 import ocsp as status
+
+        from issuing_ca.errors import CertificateUnknown
+
+        with services_of(context) as services:
+            record = services.ca.certificate(serial.lower().lstrip("0"))
+            if record.certificate is None:
+                raise CertificateUnknown(serial=serial)
+            answer = services.ca.fresh_ocsp(x509.load_der_x509_certificate(record.certificate))
+        if answer is None:
+            raise CertificateUnknown(serial=serial)
+        response = status.load_der_ocsp_response(answer)
+        value = {"serial": record.serial, "status": response.certificate_status.name.lower()}
+        context.terminal.result(value, [f"{record.serial}: {value['status']}"])
+
+    @app.command()
+    def audit() -> None:
+        """Walk the services' audit chain, count orphaned serial numbers, and tell token switches that still wait."""
+        with services_of(context) as services:
+            count = services.trail.verify(services.database)
+            orphans = services.ca.orphans()
+            waiting = services.ca.reconcile()
+        value = {"events": count, "orphans": [one.serial for one in orphans], "waiting": list(waiting)}
+        lines = [f"Audit chain: {count} events, unbroken"]
+        lines += [f"Orphan {one.serial} ({one.profile}, signing: {one.signing})" for one in orphans]
+        lines += [f"Key of {serial} still waits for its switch" for serial in waiting]
+        context.terminal.result(value, lines)
+
+    @app.command()
+    def log() -> None:
+        """The public issuance log (not built yet)."""
+        raise NotImplementedYet
+
+    return app
+
+
+def _subject(text: str) -> list[tuple[str, str]]:
+    pairs = [part.strip().partition("=") for part in text.split(",")]
+    if not all(equals for _, equals, _ in pairs):
+        raise typer.BadParameter("a subject is NAME=VALUE pairs with commas between", param_hint="--subject")
+    return [(name.strip(), value.strip()) for name, _, value in pairs]
+
+
+def _deliver(context: Context, value: object, data: bytes, output: Path | None) -> None:
+    """To a file that must not exist, or to the terminal."""
+    if output is not None:
+        from camtrust.errors import OutputExists
+        from camtrust.trust import write_new
+
+        try:
+            write_new(output, data)
+        except FileExistsError:
+            raise OutputExists(file=str(output)) from None
+        context.terminal.result(value, [f"Written to {output}"])
+    else:
+        context.terminal.result(value, [data.decode().rstrip()])

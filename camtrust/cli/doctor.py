@@ -1,0 +1,119 @@
+"""``camtrust doctor``: is everything as it should be, and what to do where it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import typer
+
+from camtrust.cli.context import Context
+from camtrust.cli.services import services_of
+from foundation.errors import CamTrustError
+
+if TYPE_CHECKING:
+    from camtrust.assembly import Services
+
+_SOON = timedelta(days=30)
+_BUNDLE_SOON = timedelta(days=2)
+
+
+def create(context: Context) -> typer.Typer:
+    """The command, bound to the global options."""
+    app = typer.Typer(add_completion=False)
+
+    @app.command()
+    def doctor() -> None:
+        """Check clock, database and audit chain, key store, authorities, orphans, trust bundle. Exit 4: see to it."""
+        with services_of(context) as services:
+            findings = [_examined(name, check, services) for name, check in _CHECKS.items()]
+        lines = [f"{'ok  ' if one['ok'] else 'LOOK'}  {one['check']:<14} {one['detail']}" for one in findings]
+        context.terminal.result({"healthy": all(one["ok"] for one in findings), "checks": findings}, lines)
+        if not all(one["ok"] for one in findings):
+            raise typer.Exit(4)
+
+    return app
+
+
+Check = Callable[["Services"], tuple[bool, str]]
+
+
+def _examined(name: str, check: Check, services: Services) -> dict[str, object]:
+    try:
+        ok, detail = check(services)
+    except CamTrustError as error:
+        ok, detail = False, f"{error.code}: {error.message()} {error.hint()}"
+    return {"check": name, "ok": ok, "detail": detail}
+
+
+def _clock(services: Services) -> tuple[bool, str]:
+    """The clock may not be before anything that was already written down."""
+    from sqlalchemy import func, select
+
+    from foundation.db.audit import events
+
+    with services.database.read() as connection:
+        last = connection.execute(select(func.max(events.c.at))).scalar()
+    now = services.clock.now()
+    return (
+        last is None or last <= now,
+        f"{now:%Y-%m-%d %H:%M:%S} UTC; last event {last:%Y-%m-%d %H:%M:%S}" if last else "",
+    )
+
+
+def _database(services: Services) -> tuple[bool, str]:
+    from camtrust.database import revisions
+
+    current, newest = revisions(services.database)
+    return current == newest, f"{services.database.dialect}, schema {current} of {newest}"
+
+
+def _audit(services: Services) -> tuple[bool, str]:
+    return True, f"{services.trail.verify(services.database)} events, chain unbroken"
+
+
+def _token(services: Services) -> tuple[bool, str]:
+    return True, f"emulated; {services.token.verify_audit()} rows of its own trail, chain unbroken"
+
+
+def _authorities(services: Services) -> tuple[bool, str]:
+    now, parts, fine = services.clock.now(), [], True
+    for authority in services.ca.authorities.all():
+        ends = authority.certificate.not_valid_after_utc
+        fine = fine and ends - now > _SOON
+        parts.append(f"{authority.name} until {ends:%Y-%m-%d}")
+    return fine and bool(parts), ", ".join(parts) or "none installed: hold a root ceremony, then camtrust ca install"
+
+
+def _orphans(services: Services) -> tuple[bool, str]:
+    orphans, waiting = services.ca.orphans(), services.ca.reconcile()
+    if orphans or waiting:
+        return False, f"{len(orphans)} serial numbers without certificate, {len(waiting)} keys wait for their switch"
+    return True, "no orphaned serial numbers, every key switched as its certificate says"
+
+
+def _bundle(services: Services) -> tuple[bool, str]:
+    from signing.verify.bundle import Bundle, read_bundle, read_pin
+
+    home = services.home
+    if not home.bundle.exists() or not home.bundle_signer.exists():
+        return False, "none exported: camtrust bundle export"
+    pin = read_pin(home.bundle_signer.read_text(encoding="ascii"))
+    read = read_bundle(home.bundle.read_bytes(), frozenset({pin} if pin else ()))
+    if not isinstance(read, Bundle):
+        return False, f"{read.reason.rule}: export a new one: camtrust bundle export"
+    left: timedelta = read.contents.expires - services.clock.now()
+    ends: datetime = read.contents.expires
+    return left > _BUNDLE_SOON, f"sequence {read.contents.sequence}, good until {ends:%Y-%m-%d %H:%M}"
+
+
+_CHECKS: dict[str, Check] = {
+    "clock": _clock,
+    "database": _database,
+    "audit": _audit,
+    "key store": _token,
+    "authorities": _authorities,
+    "certificates": _orphans,
+    "trust bundle": _bundle,
+}

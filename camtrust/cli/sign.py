@@ -1,0 +1,106 @@
+"""``camtrust sign``: documents, with a credential of the home, after PIN and one-time code."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from camtrust.cli.context import Context
+from camtrust.cli.services import services_of
+from camtrust.errors import CredentialNotHere, OutputExists
+from foundation.errors import CamTrustError, NotImplementedYet
+
+
+def create(context: Context) -> typer.Typer:
+    """The command, bound to the global options."""
+    app = typer.Typer(add_completion=False)
+
+    @app.command()
+    def sign(
+        files: Annotated[list[Path], typer.Argument(help="PDF documents", exists=True, dir_okay=False)],
+        credential: Annotated[str, typer.Option(help="whose key signs (camtrust ekyc list)")],
+        level: Annotated[str, typer.Option(help="B-T, B-LT or B-LTA")] = "B-LT",
+        format_: Annotated[str, typer.Option("--format", help="pades (others are not built yet)")] = "pades",
+        visible: Annotated[str | None, typer.Option(help="a visible signature (not built yet)")] = None,
+        password_file: Annotated[Path | None, typer.Option(help="password of encrypted documents", exists=True)] = None,
+        output: Annotated[
+            Path | None, typer.Option("-o", "--output", help="for one file; default NAME.signed.pdf")
+        ] = None,
+    ) -> None:
+        """Sign PDF documents. Asks for the person's PIN and one code of their authenticator for all of them together.
+
+        Without a terminal, CAMTRUST_SIGN_PIN and CAMTRUST_SIGN_CODE give them. The token checks both, not this command.
+        """
+        if format_ != "pades" or visible is not None:
+            raise NotImplementedYet
+        if output is not None and len(files) != 1:
+            raise typer.BadParameter("-o is for one file", param_hint="-o")
+        targets = {file: output or file.with_name(f"{file.stem}.signed.pdf") for file in files}
+        for target in targets.values():
+            if target.exists():
+                raise OutputExists(file=str(target))
+        password = password_file.read_text(encoding="utf-8").splitlines()[0] if password_file else None
+        outcomes = _sign(context, targets, credential, level, password)
+        lines = [f"{'signed ' if one['signed'] else 'REFUSED'}  {one['file']}  {one['detail']}" for one in outcomes]
+        context.terminal.result({"files": outcomes}, lines)
+        if not all(one["signed"] for one in outcomes):
+            raise typer.Exit(4)
+
+    return app
+
+
+def _sign(
+    context: Context, targets: dict[Path, Path], credential: str, level: str, password: str | None
+) -> list[dict[str, object]]:
+    from camtrust.trust import write_new
+    from foundation.http.actor import Actor, ActorKind
+    from signing.errors import LevelNotAllowed
+    from signing.model import Level
+
+    if level not in {one.value for one in Level}:
+        raise LevelNotAllowed(level=level)
+    language = context.terminal.language
+    outcomes: list[dict[str, object]] = []
+    with services_of(context) as services:
+        owner = services.signing.owner_of(credential)
+        if owner is None:
+            raise CredentialNotHere(credential=credential)
+        actor = Actor(ActorKind.PERSON, owner)
+        uploaded: dict[str, Path] = {}
+        for file in targets:
+            try:
+                named = services.signing.upload(actor, file.name, file.read_bytes(), password=password)
+                uploaded[named.document.document_id] = file
+            except CamTrustError as refused:
+                outcomes.append(_outcome(file, False, f"{refused.code}: {refused.message(language)}"))
+        if not uploaded:
+            return outcomes
+        try:
+            pin, code = _secret("CAMTRUST_SIGN_PIN", "Signing PIN: "), _secret("CAMTRUST_SIGN_CODE", "One-time code: ")
+            results = services.signing.authorise(
+                actor, credential, list(uploaded), pin=pin, totp=code, level=Level(level)
+            )
+            for result in results:
+                file = uploaded[result.document_id]
+                if result.problem is not None:
+                    detail = f"{result.problem.code}: {result.problem.message(language)}"
+                    outcomes.append(_outcome(file, False, detail))
+                    continue
+                write_new(targets[file], services.signing.signed(actor, result.document_id)[1])
+                outcomes.append(_outcome(file, True, f"→ {targets[file]}"))
+        finally:
+            for document_id in uploaded:  # what was signed is in its file; nothing stays in the services
+                services.signing.delete(actor, document_id)
+    return outcomes
+
+
+def _secret(variable: str, prompt: str) -> str:
+    return os.environ.get(variable) or getpass.getpass(prompt)
+
+
+def _outcome(file: Path, signed: bool, detail: str) -> dict[str, object]:
+    return {"file": str(file), "signed": signed, "detail": detail}
