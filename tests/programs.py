@@ -27,9 +27,11 @@ PACKAGES: Mapping[str, str] = {
     "pdfsig": "poppler-utils",
     "pdftoppm": "poppler-utils",
     "pdftotext": "poppler-utils",
+    "pkcs11-tool": "opensc",
     "postgres": "postgresql",
     "qpdf": "qpdf",
     "setpriv": "util-linux",
+    "softhsm2-util": "softhsm2",
     "unshare": "util-linux",
 }
 

@@ -86,8 +86,8 @@ def _sign(
             )
             for result in results:
                 file = uploaded[result.document_id]
-                if result.problem is not None:
-                    detail = f"{result.problem.code}: {result.problem.message(language)}"
+                if result.error is not None:
+                    detail = f"{result.error.code}: {result.error.message(language)}"
                     outcomes.append(_outcome(file, False, detail))
                     continue
                 write_new(targets[file], services.signing.signed(actor, result.document_id)[1])

@@ -32,3 +32,19 @@ def names_match(one: x509.Name, other: x509.Name) -> bool:
 def is_within(name: NameKey, subtree: NameKey) -> bool:
     """Whether a name lies in the subtree of a directory name (RFC 5280 §4.2.1.10): the subtree is its beginning."""
     return name[: len(subtree)] == subtree
+
+
+def subject_key(certificate: x509.Certificate) -> NameKey:
+    """The key of the subject; empty for a name that cannot be read, which then matches nothing."""
+    try:
+        return name_key(certificate.subject)
+    except Exception:  # cryptography raises ValueError, TypeError and more for odd attributes
+        return ()
+
+
+def issuer_key(certificate: x509.Certificate) -> NameKey:
+    """The key of the issuer; empty for a name that cannot be read."""
+    try:
+        return name_key(certificate.issuer)
+    except Exception:
+        return ()

@@ -27,7 +27,7 @@ from cryptography import x509
 from cryptography.x509.oid import ExtensionOID as Oid
 
 from foundation.x509.name_constraints import ConstraintUnsupported, NameConstraintState
-from foundation.x509.name_matching import name_key
+from foundation.x509.name_matching import issuer_key, subject_key
 from foundation.x509.path_search import PathSearch, TrustAnchor
 from foundation.x509.signature_check import AlgorithmRules, Outcome, check_named
 
@@ -208,7 +208,7 @@ def validate_path(
         if isinstance(extensions, PathRule):
             fail(extensions)
             return NoPath(tuple(failures))
-        self_issued = name_key(certificate.subject) == name_key(certificate.issuer)
+        self_issued = subject_key(certificate) == issuer_key(certificate) != ()
         if not is_anchor:
             outcome = _check_signature(certificate, certificates[depth + 1], rules.algorithms)  # P2.1
             if outcome is not Outcome.VALID:
@@ -263,7 +263,7 @@ def validate_path(
 def _names_allowed(names: NameConstraintState, certificate: x509.Certificate) -> bool:
     try:
         return names.allows(certificate)
-    except ValueError:
+    except Exception:  # a name that cannot be read cannot be allowed
         return False
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from foundation.x509.name_matching import NameKey, name_key
+from foundation.x509.name_matching import NameKey, issuer_key, subject_key
 
 
 @dataclass(frozen=True)
@@ -39,16 +39,16 @@ class PathSearch:
         self._anchors: dict[NameKey, list[TrustAnchor]] = {}
         self._pool: dict[NameKey, list[x509.Certificate]] = {}
         for anchor in anchors:
-            self._anchors.setdefault(name_key(anchor.certificate.subject), []).append(anchor)
+            self._anchors.setdefault(subject_key(anchor.certificate), []).append(anchor)
         seen: set[bytes] = set()
         for certificate in pool:
             octets = certificate.public_bytes(Encoding.DER)
             if octets not in seen:
                 seen.add(octets)
-                self._pool.setdefault(_subject(certificate), []).append(certificate)
+                self._pool.setdefault(subject_key(certificate), []).append(certificate)
 
     def candidates(self, target: x509.Certificate) -> Iterator[tuple[tuple[x509.Certificate, ...], TrustAnchor]]:
-        for anchor in self._anchors.get(_subject(target), ()):
+        for anchor in self._anchors.get(subject_key(target), ()):
             if anchor.certificate == target:
                 yield (target,), anchor
         yield from self._above((target,))
@@ -58,7 +58,7 @@ class PathSearch:
             self.exhausted = True
             return
         self.highest = path[-1]
-        wanted = _issuer(path[-1])
+        wanted = issuer_key(path[-1])
         if not wanted:
             return
         for anchor in self._anchors.get(wanted, ()):
@@ -75,23 +75,9 @@ class PathSearch:
         return self._left >= 0
 
 
-def _subject(certificate: x509.Certificate) -> NameKey:
-    try:
-        return name_key(certificate.subject)
-    except ValueError:
-        return ()
-
-
-def _issuer(certificate: x509.Certificate) -> NameKey:
-    try:
-        return name_key(certificate.issuer)
-    except ValueError:
-        return ()
-
-
 def _identifiers_agree(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     try:
         wanted = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
         return bool(wanted == issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest)
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+    except Exception:  # not there, twice there, or not to be decoded: no preference
         return False

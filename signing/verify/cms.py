@@ -174,8 +174,8 @@ def _certificates(choices: Any) -> tuple[x509.Certificate, ...]:
             continue
         try:
             found.append(x509.load_der_x509_certificate(choice.chosen.dump()))
-        except ValueError:
-            continue  # one that cannot be read cannot help
+        except Exception:  # noqa: S112  (one that cannot be read cannot help)
+            continue
     return tuple(found)
 
 
@@ -190,7 +190,7 @@ def _is_named(identifier: Any, certificate: x509.Certificate) -> bool:
             )
         key = extension_of(certificate, x509.SubjectKeyIdentifier)
         return bool(key is not None and key.digest == identifier.chosen.native)
-    except (ValueError, x509.DuplicateExtension):
+    except Exception:  # names and extensions that cannot be read name nobody
         return False
 
 

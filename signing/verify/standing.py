@@ -310,7 +310,7 @@ def subject(certificate: x509.Certificate) -> str:
     """The subject as RFC 4514 has it."""
     try:
         return certificate.subject.rfc4514_string()
-    except ValueError:
+    except Exception:  # a name that cannot be read
         return "?"
 
 
@@ -318,7 +318,7 @@ def display_name(certificate: x509.Certificate) -> str:
     """The common name, else the whole subject."""
     try:
         names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    except ValueError:
+    except Exception:  # a name that cannot be read
         return "?"
     return str(names[0].value) if names else subject(certificate)
 
@@ -327,7 +327,7 @@ def identity(certificate: x509.Certificate) -> SignerIdentity:
     """The certificate as a verdict names it."""
     try:
         issuer = certificate.issuer.rfc4514_string()
-    except ValueError:
+    except Exception:  # a name that cannot be read
         issuer = "?"
     return SignerIdentity(
         name=display_name(certificate),

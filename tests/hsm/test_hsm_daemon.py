@@ -6,6 +6,9 @@ import os
 import random
 import socket
 import struct
+import tempfile
+import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
@@ -184,13 +187,12 @@ def test_connections_are_bounded(served: Served, monkeypatch: pytest.MonkeyPatch
         assert refused["error"]["code"] == TokenUnavailable.code
     for connection in held:
         connection.close()
-    for _ in range(100):
-        if len(served.daemon._open) < 4:
+    for _ in range(200):
+        if len(served.daemon._open) == 1:
             break
-        with dial(served) as waiting:
-            waiting.recv(1)
-    with dial_in(served):
-        pass
+        time.sleep(0.02)
+    with dial(served) as connection:
+        assert "ok" in ask(connection, {"op": "login", "args": {"role": "user", "pin": USER_PIN}})
 
 
 def test_disconnecting_in_the_middle_does_no_harm(served: Served) -> None:
@@ -246,7 +248,7 @@ def test_a_client_that_lost_its_daemon_says_so_and_does_not_repeat(served: Serve
 
 
 class Deaf:
-    """A daemon that takes requests, counts them, and hangs up without an answer."""
+    """A daemon that answers logins and nothing else: it counts what it is asked, and hangs up."""
 
     def __init__(self, directory: Path) -> None:
         self.path = directory / "deaf.sock"
@@ -262,30 +264,29 @@ class Deaf:
                 for _ in range(2):
                     request = decode(receive_frame(connection, LONGEST_FRAME, 5, 5) or b"")
                     self.seen.append(request["op"])
-                    if request["op"] == "resume":
-                        send_frame(connection, encode({"ok": None}), 5)
-                    else:
+                    if request["op"] not in ("login", "resume"):
                         break
+                    send_frame(connection, encode({"ok": bytes(32) if request["op"] == "login" else None}), 5)
         self._listener.close()
 
 
 def test_what_may_have_been_done_is_not_sent_again(served: Served) -> None:
-    """A request that was received and not answered: a signature is asked for once, a look-up once more at most."""
-    import threading
-
+    """Received and not answered: a signature is asked for once, on a kept connection or a new one; a look-up twice."""
     deaf = Deaf(served.directory)
-    thread = threading.Thread(target=deaf.run, args=(2,))
+    thread = threading.Thread(target=deaf.run, args=(4,))
     thread.start()
     client = HsmClient(deaf.path, timeout=5)
-    client._session = bytes(32)
-    with pytest.raises(TokenUnavailable):
-        client.sign("key", Mechanism.ECDSA_SHA256, b"x")
-    assert deaf.seen == ["resume", "sign"]
+    client.login(USER_PIN)
+    for seen in (["login", "sign"], ["login", "sign", "resume", "sign"]):
+        with pytest.raises(TokenUnavailable):
+            client.sign("key", Mechanism.ECDSA_SHA256, b"x")
+        assert deaf.seen == seen
+    client.login(USER_PIN)
     with pytest.raises(TokenUnavailable):
         client.get("key")
     thread.join()
     deaf.path.unlink()
-    assert deaf.seen == ["resume", "sign", "resume", "get"]
+    assert deaf.seen[4:] == ["login", "get", "resume", "get"]
 
 
 def test_one_daemon_a_token(served: Served) -> None:
@@ -332,8 +333,6 @@ def test_a_deep_directory_gets_its_socket_elsewhere(
 
 def served_runtime(monkeypatch: pytest.MonkeyPatch) -> Path:
     """A short runtime directory for this test."""
-    import tempfile
-
     runtime = Path(tempfile.mkdtemp(prefix="run-", dir="/tmp"))
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
     return runtime

@@ -97,6 +97,16 @@ def test_the_destroyed_key_is_on_the_disk_no_more(served: Served, person: Person
     assert not any(one in served.files() for one in sealed)
 
 
+def test_one_persons_key_is_none_in_anothers_place(served: Served) -> None:
+    """One person's sealed key copied into another's row: it opens nothing, and nothing is sealed under it."""
+    served.client.new_data_key("specimen-1", "name")
+    served.client.new_data_key("specimen-2", "name")
+    served.edit("UPDATE owners SET sealed = (SELECT sealed FROM owners WHERE owner = 'specimen-1')")
+    served.client.new_data_key("specimen-1", "name")
+    with pytest.raises(WrappedKeyInvalid):
+        served.client.new_data_key("specimen-2", "name")
+
+
 def test_a_tombstone_turned_back_opens_nothing(served: Served) -> None:
     """The tombstone removed in the store: the id can be used again, but what was sealed before stays closed."""
     _, wrapped = served.client.new_data_key("specimen", "name")

@@ -132,12 +132,14 @@ def test_the_security_officer_sets_the_users_pin(served: Served) -> None:
 def test_logging_out_ends_a_session_everywhere_and_the_last_one_locks(served: Served) -> None:
     """A session is good on every connection until its logout; after the last logout the master key is forgotten."""
     key = make(served, "key")
-    other = HsmClient(served.daemon.socket_path)
+    other, second = HsmClient(served.daemon.socket_path), served.connect()
     other._session = served.client._session
     other.sign(key.key_id, SIGN, b"x")
     served.client.logout()
     with pytest.raises(NotLoggedIn):
         other.sign(key.key_id, SIGN, b"x")
+    second.sign(key.key_id, SIGN, b"x")
+    second.close()
     with pytest.raises(NotLoggedIn):
         served.daemon.token.sessions.master_key()
     assert not served.daemon.token._loaded

@@ -199,7 +199,7 @@ def test_nobody_else_enters(http: TestClient, desk: Desk) -> None:
 
 
 def test_an_agency_seals_in_one_request(http: TestClient, desk: Desk) -> None:
-    """The client's own seal, at the level it asks for; without its credential, or with a level that is none, refused."""
+    """The client's own seal at the level asked for; another's credential, or a level that is none, is refused."""
     client = "agency-1"
     key = desk.keys.generate(f"seal-{id(desk)}", KeyAlgorithm.EC_P256, KeyUse.ORGANISATION_SEAL)
     signatory = desk.pki.signatory(key, "Agency")

@@ -16,6 +16,10 @@ from pyhanko.sign.validation.dss import DocumentSecurityStore
 
 from signing.errors import DocumentPasswordRequired, DocumentPasswordWrong
 from signing.model import Level
+from signing.verify.model import Indication
+from signing.verify.policy import STRICT
+from signing.verify.trust import build_trust
+from signing.verify.verdict import verify_file
 from tests import programs
 from tests.signing.conftest import PIN, Desk, Person
 
@@ -39,7 +43,7 @@ PASSWORDS = {"libreoffice-writer-password.pdf": "openpassword"}
 
 
 def read_by_others(desk: Desk, folder: Path, name: str, signed: bytes, level: Level, password: str | None) -> None:
-    """qpdf finds a sound structure, pdfsig a valid signature, pyHanko's validator a valid one of the level."""
+    """qpdf finds a sound structure, pdfsig and pyHanko's validator a valid signature; so does our own verification."""
     path = folder / f"{level}-{name}"
     path.write_bytes(signed)
     key = [f"--password={password}"] if password else []
@@ -66,6 +70,9 @@ def read_by_others(desk: Desk, folder: Path, name: str, signed: bytes, level: Le
     )
     assert status.bottom_line, status.pretty_print_details()
     assert status.timestamp_validity is not None
+    trusted = build_trust(None, frozenset(), [desk.pki.root.certificate], desk.clock.now(), STRICT)
+    ours = verify_file(signed, name, trusted, desk.clock.now(), password=password.encode() if password else None)
+    assert ours.indication is Indication.TOTAL_PASSED
     for timestamp in reader.embedded_timestamp_signatures:
         judged = validate_pdf_timestamp(timestamp, validation_context=trust())
         assert (judged.intact, judged.valid, judged.trusted) == (True, True, True)

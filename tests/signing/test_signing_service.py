@@ -6,8 +6,10 @@ import os
 import signal
 from collections.abc import Callable
 from dataclasses import replace
+from io import BytesIO
 from typing import Any
 
+import pikepdf
 import pytest
 from pydantic import ValidationError
 
@@ -138,10 +140,6 @@ def test_wrong_factors_sign_nothing_and_lose_nothing(both_desks: Desk) -> None:
 
 def test_outcomes_are_told_document_by_document(desk: Desk) -> None:
     """One good, one signed before, one of nobody, one unfit for its field: each has its own answer."""
-    from io import BytesIO
-
-    import pikepdf
-
     person = desk.person()
     good, before = upload(desk, person), upload(desk, person)
     assert authorise(desk, person, before) == [None]
@@ -184,7 +182,7 @@ def test_services_that_are_down_leave_the_document_to_be_signed_later(desk: Desk
     if part == "timestamps":
         desk.pki.timestamps.token = down  # type: ignore[method-assign]
     else:
-        desk.pki.status.ocsp = lambda certificate: None  # type: ignore[method-assign]
+        desk.pki.status.ocsp = lambda *_: None  # type: ignore[method-assign]
     expected = TimestampUnavailable if part == "timestamps" else StatusUnavailable
     assert authorise(desk, person, document_id) == [expected]
     assert state(desk, person, document_id) is DocumentState.UPLOADED
@@ -250,7 +248,7 @@ def test_of_two_requests_for_one_document_one_wins(both_desks: Desk) -> None:
 def test_a_token_that_dies_loses_nothing(
     open_desk: Callable[..., Desk], sqlite_database: Database, token_factory: Callable[[], Any], clock: Any
 ) -> None:
-    """The key daemon is killed between authorisation and signature: an error of the key store, and the document waits."""
+    """The key daemon is killed between authorisation and signature: a key store error, and the document waits."""
     one = token_factory()
     desk = open_desk(sqlite_database, one.client)
     person = desk.person()

@@ -55,7 +55,7 @@ def test_a_signature_that_does_not_verify_is_never_used(desk: Desk) -> None:
     other = desk.keys.generate(f"seal-{secrets.token_hex(8)}", KeyAlgorithm.EC_P256, KeyUse.ORGANISATION_SEAL)
 
     class Wrong:
-        def sign(self, key_id: str, mechanism: object, data: bytes, *, activation: bytes | None = None) -> bytes:
+        def sign(self, _: str, mechanism: object, data: bytes, **__: object) -> bytes:
             return desk.keys.sign(other.key_id, mechanism, data)
 
     algorithm = signing_algorithm(person.key, person.signatory.certificate)

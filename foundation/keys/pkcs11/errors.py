@@ -1,4 +1,4 @@
-"""What the PKCS#11 adapter refuses by itself; the module's own return values are the classes of `foundation.keys.errors`.
+"""What the PKCS#11 adapter refuses by itself; the module's return values become classes of `foundation.keys.errors`.
 
 KeyStoreError
 ├── KeyUriInvalid           keys.uri is no PKCS#11 address of a token, or names what does not belong there

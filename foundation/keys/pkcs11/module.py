@@ -61,7 +61,7 @@ class _Functions(ctypes.Structure):
         ("version", ctypes.c_ubyte * 2),
         ("C_Initialize", _OfPointer),
         ("C_Finalize", _OfPointer),
-        ("others", ctypes.c_void_p * 12),  # C_GetInfo … C_CloseAllSessions
+        ("others", ctypes.c_void_p * 13),  # C_GetInfo … C_CloseAllSessions
         ("C_GetSessionInfo", _OfSession),
     )
 
@@ -126,7 +126,7 @@ class Module:
             raise ModuleInvalid from error
 
     def ready(self) -> None:
-        """Initialise, where that is not done, or was undone by a fork or from outside. Not to be called inside the gate."""
+        """Initialise where that is not done, or was undone by a fork or from outside. Never called inside the gate."""
         if self._initialised:
             return
         self.gate.close()
@@ -153,7 +153,7 @@ class Module:
         answer = self._functions.C_GetSessionInfo(session.handle, ctypes.addressof(info))
         if answer == _CKR_NOT_INITIALIZED:
             self.forget()
-        return answer == _CKR_OK and info.state == _CKS_RW_USER_FUNCTIONS
+        return bool(answer == _CKR_OK and info.state == _CKS_RW_USER_FUNCTIONS)
 
     @contextmanager
     def alone_on_this_machine(self) -> Iterator[None]:

@@ -104,6 +104,11 @@ class Connection:
         self._refused: type[errors.KeyStoreError] | None = None
         self.users = 0
 
+    @property
+    def ended(self) -> bool:
+        """Closed, or refused by the token: no call will be tried again."""
+        return self._refused is not None
+
     def same_pin(self, pin: str) -> bool:
         """Whether this is the PIN that we are logged in with."""
         return hmac.compare_digest(pin.encode(), self._pin.encode())
@@ -236,10 +241,7 @@ class Connection:
 
 def find_token(module: Module, uri: Pkcs11Uri) -> Any:
     """The one initialised token that the address means. Raises TokenNotFound for none, or for more than one."""
-    found = []
-    for token in module.tokens():
-        if uri.fits(token) and token.flags & TokenFlag.TOKEN_INITIALIZED:
-            found.append(token)
+    found = [token for token in module.tokens() if uri.fits(token) and token.flags & TokenFlag.TOKEN_INITIALIZED]
     if len(found) != 1:
         raise TokenNotFound
     return found[0]
@@ -260,9 +262,9 @@ def connect(uri: Pkcs11Uri, pin: str) -> Connection:
             raise translated(error) from error
         place = (str(module.path), token.serial, token.label)
         connection = _connections.get(place)
-        if connection is None:
+        if connection is None or connection.ended:
             connection = Connection(module, uri, pin)
-            connection.run(lambda session: None)
+            connection.run(lambda _: None)
             _connections[place] = connection
         elif not connection.same_pin(pin):
             raise errors.TokenPinIncorrect

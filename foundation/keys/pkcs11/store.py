@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPublicKeyTypes
 from pkcs11 import exceptions as ckr
@@ -34,6 +34,8 @@ from foundation.keys.port import KeyAlgorithm, KeyInfo, KeyUse, Mechanism
 from foundation.randomness import Randomness, SystemRandomness
 
 _log = logging.getLogger("camtrust.pkcs11")
+
+T = TypeVar("T")
 
 _KEY_ID = re.compile(r"[0-9a-f]{32}")
 _TRIAL = b"CamTrust: the two halves of a new key pair belong together"
@@ -156,9 +158,14 @@ class Pkcs11KeyStore:
         the token lacks), DataInvalid, ActivationUnsupported, SignatureInvalid.
         """
 
+        if activation is not None:
+            raise ActivationUnsupported  # whoever sends one believes that it is checked
+
         def work(session: TokenSession) -> tuple[CertificateIssuerPublicKeyTypes, bytes]:
-            found = session.known.get(key_id) or self._look_up(session, key_id)
-            if not _is_enabled(session, found):
+            found: _Found | None = session.known.get(key_id)
+            if found is None or not _is_enabled(session, found):
+                found = self._look_up(session, key_id)  # which tells a key that is disabled from one that is gone
+            if found.marker is None:
                 raise KeyDisabled
             _permit(found.record, mechanism, data)
             return found.public, signing.sign(found.private, mechanism, data, self._capabilities)
@@ -226,7 +233,7 @@ class Pkcs11KeyStore:
         verify_signature(public_key(info), mechanism, signature, _TRIAL)
 
     def _look_up(self, session: TokenSession, key_id: str) -> _Found:
-        """Find a key in the token, as it is now. KeyHandleInvalid, also for a key whose record is not as we write it."""
+        """Find a key in the token, as it is now. KeyHandleInvalid, also when its record is not as we write it."""
         session.known.pop(key_id, None)
         if not _KEY_ID.fullmatch(key_id):
             raise KeyHandleInvalid
@@ -242,7 +249,7 @@ class Pkcs11KeyStore:
         session.known[key_id] = found
         return found
 
-    def _run(self, work: Callable[[TokenSession], Any], *, repeat: bool = True) -> Any:
+    def _run(self, work: Callable[[TokenSession], T], *, repeat: bool = True) -> T:
         return self._connection.run(work, repeat=repeat)
 
 

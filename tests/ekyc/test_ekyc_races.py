@@ -1,0 +1,94 @@
+"""The same step asked for by many at once is taken once, on both databases."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from ekyc.contact import Channel
+from ekyc.errors import OtpUsed, OtpWrong, ResendThrottled, WrongState
+from ekyc.evidence import EvidenceKind, verify_chain
+from ekyc.model import State
+from ekyc.registry_simulation.persons import series
+from ekyc.review import Method, Verdict
+from foundation.db.engine import StaleWrite
+from tests.ekyc.story import OFFICER, PHONE, World
+
+MANY = 20
+
+
+def at_once(step: Callable[[int], Any], count: int = MANY) -> list[Any]:
+    """What ``count`` threads met: results, or errors that a race may give."""
+
+    def one(number: int) -> Any:
+        try:
+            return step(number)
+        except (StaleWrite, WrongState, OtpUsed, OtpWrong, ResendThrottled) as refused:
+            return refused
+
+    with ThreadPoolExecutor(count) as threads:
+        return list(threads.map(one, range(count)))
+
+
+def succeeded(results: list[Any]) -> int:
+    return sum(1 for result in results if not isinstance(result, Exception))
+
+
+def test_twenty_submissions_are_one_step(both_worlds: World) -> None:
+    """Of twenty equal submissions one is stored: one version, one record, and the ledger is whole."""
+    world = both_worlds
+    actor, enrolment = world.start()
+    name, person = enrolment.id, series(50)
+    assert succeeded(at_once(lambda _: world.service.enrolment.consent(actor, name, world.accept()))) == 1
+    sent = at_once(lambda _: world.service.contact.send(actor, name, Channel.SMS, PHONE))
+    assert succeeded(sent) == 1
+    code = world.code(actor.id)
+    assert succeeded(at_once(lambda _: world.service.contact.verify(actor, name, code))) == 1
+    assert succeeded(at_once(lambda _: world.submit(actor, name, person))) == 1
+    assert succeeded(at_once(lambda _: world.service.registry.match(actor, name))) == 1
+    seen = world.service.review.show(OFFICER, name).evidence_digest
+    verdicts = at_once(
+        lambda _: world.service.review.decide(OFFICER, name, Verdict.BIND, Method.IN_PERSON, "person-is-holder", seen)
+    )
+    assert succeeded(verdicts) == 1
+    world.bind_factors(actor, name)
+    issued = at_once(lambda _: world.service.issuance.certificate(actor, name))
+    assert succeeded(issued) >= 1
+    assert world.service.issuance.certificate(actor, name).state is State.ACTIVATED
+    ledger = world.service.files.ledger(world.state(name))
+    verify_chain(ledger)
+    counts = Counter(record.kind for record in ledger)
+    assert counts == {kind: 2 if kind in (EvidenceKind.DOCUMENT, EvidenceKind.DEDUPE) else 1 for kind in EvidenceKind}
+    assert len(world.token.find(owner=actor.id)) == 1
+    assert len(world.ca.issued) == len(world.credentials.registered) == 1
+    world.audit.verify(world.database)
+
+
+def test_guesses_at_once_are_all_counted(both_worlds: World) -> None:
+    """Wrong codes tried at the same moment do not give more tries than are allowed."""
+    world = both_worlds
+    actor, name = world.until(State.CONSENTED)
+    world.service.contact.send(actor, name, Channel.SMS, PHONE)
+    right = int(world.code(actor.id))
+    results = at_once(lambda n: world.service.contact.verify(actor, name, str((right + 1 + n) % 10**6).zfill(6)))
+    assert succeeded(results) == 0
+    assert sum(isinstance(result, OtpWrong) for result in results) <= 5
+
+
+@pytest.mark.parametrize("count", [4])
+def test_one_person_approved_once_whatever_races(both_worlds: World, count: int) -> None:
+    """Several enrolments of one person, decided at the same moment: one is approved, the others are refused."""
+    world = both_worlds
+    names = [world.until(State.REGISTRY_MATCHED, series(51))[1] for _ in range(count)]
+    digests = [world.service.review.show(OFFICER, name).evidence_digest for name in names]
+    results = at_once(
+        lambda n: world.service.review.decide(
+            OFFICER, names[n], Verdict.BIND, Method.IN_PERSON, "person-is-holder", digests[n]
+        ),
+        count,
+    )
+    assert Counter(result.state for result in results) == {State.APPROVED: 1, State.REJECTED: count - 1}
