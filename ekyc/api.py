@@ -65,7 +65,7 @@ IfVersion = Annotated[int | None, Depends(if_version)]
 
 def create_router(service: EkycService, guard: Guard) -> APIRouter:
     """The room's endpoints."""
-    router = APIRouter(prefix="/ekyc/v1", tags=["ekyc"])
+    router = APIRouter(prefix="/ekyc/v1", tags=["eKYC"])
     person = guard.person()
     officer = guard.officer(REVIEW_ROLE)
 

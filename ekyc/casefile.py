@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -123,9 +124,16 @@ class CaseFiles:
             enrolment.expect(*states)
         return enrolment
 
+    @contextmanager
+    def step(self, enrolment: Enrolment) -> Iterator[Connection]:
+        """A unit of work on an enrolment that is still as it was read: its row is held. Raises StaleWrite."""
+        with self.database.unit_of_work() as connection:
+            store.hold(connection, enrolment)
+            yield connection
+
     def expire(self, enrolment: Enrolment) -> Enrolment:
         """Its time ran out."""
-        with self.database.unit_of_work() as connection:
+        with self.step(enrolment) as connection:
             return self.advance(connection, enrolment, State.EXPIRED, "service:ekyc", reason="reason_expired")
 
     def seal(self, enrolment: Enrolment, kind: EvidenceKind, content: Mapping[str, Any]) -> Sealed:

@@ -105,7 +105,7 @@ class ContactDesk:
             "tries": 0,
             "used_at": None,
         }
-        with files.database.unit_of_work() as connection:
+        with files.step(enrolment) as connection:
             self._throttle(store.last_challenge(connection, enrolment.id), now)
             if store.challenges_since(connection, now - _HOUR, enrolment.id, index) >= settings.sends_per_hour:
                 raise ResendThrottled(retry_after=_HOUR.total_seconds())
@@ -149,7 +149,7 @@ class ContactDesk:
         address = files.vault.open(enrolment.person_id, "contact", bytes(challenge.address_sealed)).decode()
         content = {"channel": challenge.channel, "address": address, "challenge": challenge.id}
         sealed = files.seal(enrolment, EvidenceKind.CONTACT, content)
-        with files.database.unit_of_work() as connection:
+        with files.step(enrolment) as connection:
             compare_and_set(connection, store.challenges, _unchanged(challenge), {"used_at": now})
             facts = {"channel": str(challenge.channel)}
             files.record(connection, enrolment, EvidenceKind.CONTACT, "verified", sealed, str(actor), facts)

@@ -90,7 +90,7 @@ class DocumentDesk:
             for content in ({"lines": list(card.lines)}, _content(card, born, names))
         ]
         facts = {"type": KHMER_ID_CARD}
-        with files.database.unit_of_work() as connection:
+        with files.step(enrolment) as connection:
             files.record(connection, enrolment, EvidenceKind.DOCUMENT, "captured", sealed[0], str(actor), facts)
             captured = files.advance(connection, enrolment, State.DOCUMENT_CAPTURED, str(actor))
             files.record(connection, captured, EvidenceKind.DOCUMENT, finding.outcome, sealed[1], str(actor), facts)

@@ -58,7 +58,7 @@ class EnrolmentDesk:
             (kind, facts, self._files.seal(enrolment, kind, facts))
             for kind, facts in ((EvidenceKind.CONSENT, consent), (EvidenceKind.AGREEMENT, agreement))
         ]
-        with self._files.database.unit_of_work() as connection:
+        with self._files.step(enrolment) as connection:
             for kind, facts, sealed in records:
                 self._files.record(connection, enrolment, kind, "accepted", sealed, str(actor), facts)
             return self._files.advance(connection, enrolment, State.CONSENTED, str(actor))
@@ -73,7 +73,7 @@ class EnrolmentDesk:
             self._files.check(enrolment, if_version=if_version)
             if State.WITHDRAWN not in TRANSITIONS[enrolment.state]:
                 raise WithdrawTooLate
-            with self._files.database.unit_of_work() as connection:
+            with self._files.step(enrolment) as connection:
                 enrolment = self._files.advance(
                     connection, enrolment, State.WITHDRAWN, str(actor), reason="reason_withdrawn", subject_index=None
                 )
@@ -103,7 +103,7 @@ class EnrolmentDesk:
             return enrolment
         self._sessions.close_all(enrolment.person_id)
         self._files.vault.destroy(enrolment.person_id)
-        with self._files.database.unit_of_work() as connection:
+        with self._files.step(enrolment) as connection:
             store.forget_messages(connection, enrolment.person_id, enrolment.id)
             erased = store.change(connection, enrolment, {"erased_at": self._files.clock.now(), "subject_index": None})
             self._files.audit.append(connection, "service:ekyc", "ekyc.erased", enrolment.id, {})

@@ -67,7 +67,7 @@ class IssuanceDesk:
         with suppress(FactorsEnrolled):  # confirmed in the token, and killed before it was written down here
             self._factors.confirm(enrolment.person_id, totp)
         sealed = files.seal(enrolment, EvidenceKind.FACTOR, {"factors": ["pin", "totp"]})
-        with files.database.unit_of_work() as connection:
+        with files.step(enrolment) as connection:
             files.record(connection, enrolment, EvidenceKind.FACTOR, "bound", sealed, str(actor), {"kind": "pin+totp"})
             return files.advance(connection, enrolment, State.FACTOR_BOUND, str(actor))
 
@@ -96,7 +96,7 @@ class IssuanceDesk:
         files, key = self._files, self._find_or_generate(enrolment.person_id)
         sealed = files.seal(enrolment, EvidenceKind.KEY, {"key_id": key.key_id})
         facts = {"algorithm": key.algorithm.value, "public_key": hashlib.sha256(key.public_key).hexdigest()}
-        with files.database.unit_of_work() as connection:
+        with files.step(enrolment) as connection:
             files.record(connection, enrolment, EvidenceKind.KEY, "generated", sealed, str(actor), facts)
             return files.advance(connection, enrolment, State.KEY_GENERATED, str(actor), key_id=key.key_id)
 
@@ -141,7 +141,7 @@ class IssuanceDesk:
             "serial": issued.serial,
         }
         sealed = files.seal(enrolment, EvidenceKind.CERTIFICATE, content)
-        with files.database.unit_of_work() as connection:
+        with files.step(enrolment) as connection:
             files.record(
                 connection, enrolment, EvidenceKind.CERTIFICATE, "issued", sealed, str(actor), {"serial": issued.serial}
             )
@@ -155,7 +155,7 @@ class IssuanceDesk:
             enrolment.person_id, enrolment.key_id or "", issued.certificate, issued.chain
         )
         sealed = files.seal(enrolment, EvidenceKind.CREDENTIAL, {"credential": credential})
-        with files.database.unit_of_work() as connection:
+        with files.step(enrolment) as connection:
             files.record(connection, enrolment, EvidenceKind.CREDENTIAL, "registered", sealed, str(actor))
             return files.advance(connection, enrolment, State.ACTIVATED, str(actor), credential_id=credential)
 

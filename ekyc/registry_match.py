@@ -53,7 +53,7 @@ class RegistryDesk:
 
     def _wait(self, actor: Actor, enrolment: Enrolment) -> Enrolment:
         retry_at = self._files.clock.now() + timedelta(seconds=self._files.settings.registry_retry_seconds)
-        with self._files.database.unit_of_work() as connection:
+        with self._files.step(enrolment) as connection:
             return self._files.advance(
                 connection,
                 enrolment,
@@ -70,7 +70,7 @@ class RegistryDesk:
         sealed = files.seal(enrolment, EvidenceKind.REGISTRY, {"fields": fields, "reference": answer.reference})
         unique = files.seal(enrolment, EvidenceKind.DEDUPE, {"index": (enrolment.subject_index or b"").hex()})
         refusal: EkycError | None = None
-        with files.database.unit_of_work() as connection:
+        with files.step(enrolment) as connection:
             ledger = files.record(connection, enrolment, EvidenceKind.REGISTRY, outcome, sealed, str(actor))
             if deceased:
                 refusal = PersonDeceased()

@@ -142,7 +142,7 @@ class ReviewDesk:
         sealed = files.seal(enrolment, EvidenceKind.REVIEW, facts)
         if verdict is Verdict.BIND:
             return self._bind(officer, enrolment, facts, sealed)
-        with files.database.unit_of_work() as connection:
+        with files.step(enrolment) as connection:
             files.record(connection, enrolment, EvidenceKind.REVIEW, _OUTCOMES[verdict], sealed, str(officer), facts)
             if verdict is Verdict.REJECT:
                 return files.advance(
@@ -158,7 +158,7 @@ class ReviewDesk:
         prepared = self._decider.prepare(enrolment)
         for last in (False, True):
             try:
-                with self._files.database.unit_of_work() as connection:
+                with self._files.step(enrolment) as connection:
                     self._files.record(connection, enrolment, EvidenceKind.REVIEW, "bound", sealed, str(officer), facts)
                     bound = self._files.advance(connection, enrolment, State.PERSON_BOUND, str(officer))
                     return self._decider.decide(connection, bound, str(officer), prepared)

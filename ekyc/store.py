@@ -30,7 +30,7 @@ from ekyc.errors import EnrolmentUnknown
 from ekyc.evidence import Evidence, EvidenceKind
 from ekyc.model import Enrolment, State
 from foundation.canonical import canonical_json
-from foundation.db.engine import compare_and_set
+from foundation.db.engine import StaleWrite, compare_and_set
 from foundation.db.once import insert_once
 from foundation.db.types import UtcDateTime
 
@@ -166,6 +166,13 @@ def to_erase(connection: Connection, limit: int) -> tuple[Enrolment, ...]:
         enrolments.c.state.in_([State.WITHDRAWN.value, State.EXPIRED.value]) & enrolments.c.erased_at.is_(None)
     )
     return tuple(_one(row) for row in connection.execute(query.limit(limit)))
+
+
+def hold(connection: Connection, enrolment: Enrolment) -> None:
+    """Lock the row until the unit of work ends. Raises StaleWrite unless it is still in the version that was read."""
+    query = select(enrolments.c.version).where(enrolments.c.id == enrolment.id).with_for_update()
+    if connection.execute(query).scalar() != enrolment.version:
+        raise StaleWrite
 
 
 def change(connection: Connection, enrolment: Enrolment, values: Mapping[str, Any], **columns: Any) -> Enrolment:

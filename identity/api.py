@@ -71,7 +71,7 @@ class ActorList(BaseModel):
 
 def create_router(service: IdentityService, guard: Guard) -> APIRouter:
     """The room's endpoints."""
-    router = APIRouter(prefix="/identity/v1", tags=["identity"])
+    router = APIRouter(prefix="/identity/v1", tags=["Identity"])
     person = guard.person()
     admin = guard.operator(ADMIN_ROLE)
 

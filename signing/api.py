@@ -103,7 +103,7 @@ def body_limits(config: SigningConfig) -> Mapping[str, int]:
 
 def create_router(service: SigningService, guard: Guard) -> APIRouter:
     """All endpoints under ``/sign/v1``."""
-    router = APIRouter(prefix="/sign/v1", tags=["signing"])
+    router = APIRouter(prefix="/sign/v1", tags=["Signing"])
     person, sealer = guard.person(), guard.client("sign-seal")
 
     # The guard comes first: nobody's form is read before they are known.

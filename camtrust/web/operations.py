@@ -40,7 +40,7 @@ def create_router(
     checks: Mapping[str, Check], emulated: Sequence[str], specimen: bool, metrics: RequestMetrics
 ) -> APIRouter:
     """``/healthz``, ``/readyz``, ``/metrics``."""
-    router = APIRouter(tags=["operations"], dependencies=[Depends(public)])
+    router = APIRouter(tags=["Operations"], dependencies=[Depends(public)])
 
     @router.get("/healthz")
     def healthz() -> Health:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 # Every rule of the lint: its ID, which stands in code, tests and reports, and the clause that asks for it. Where the
 # profile names a clause of its own, a finding carries that one.
 RULES = {
-    "X509-SHAPE": "RFC 5280 §4.1",
     "X509-VERSION": "RFC 5280 §4.1.2.1",
     "X509-UNIQUE-ID": "RFC 5280 §4.1.2.8",
     "X509-SERIAL-SIZE": "RFC 5280 §4.1.2.2",

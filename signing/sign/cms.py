@@ -3,74 +3,115 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from asn1crypto import cms, tsp
 from cryptography import x509
-from pyhanko.sign.general import as_signing_certificate_v2, extract_certificate_info
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding
+from pyhanko.sign.general import extract_certificate_info
 from pyhanko.sign.validation.generic_cms import validate_sig_integrity
 
+from foundation.x509 import der
+from foundation.x509.algorithms import signature_oid
 from signing.errors import TimestampUnavailable
 from signing.model import Signatory
-from signing.sign.token_signer import SigningAlgorithm, asn1
+from signing.sign.token_signer import SigningAlgorithm
 
 MAX_TIMESTAMP_SKEW = 300.0  # seconds between a token's time and our clock
+
+
+_DATA = der.oid("1.2.840.113549.1.7.1")
+_SIGNED_DATA = der.oid("1.2.840.113549.1.7.2")
+_CONTENT_TYPE = der.oid("1.2.840.113549.1.9.3")
+_MESSAGE_DIGEST = der.oid("1.2.840.113549.1.9.4")
+_SIGNATURE_TIMESTAMP = der.oid("1.2.840.113549.1.9.16.2.14")
+_SIGNING_CERTIFICATE_V2 = der.oid("1.2.840.113549.1.9.16.2.47")
+_DIGESTS = {
+    "sha256": der.sequence((der.oid("2.16.840.1.101.3.4.2.1"),)),
+    "sha384": der.sequence((der.oid("2.16.840.1.101.3.4.2.2"),)),
+    "sha512": der.sequence((der.oid("2.16.840.1.101.3.4.2.3"),)),
+}
+_NULL = der.tlv(der.NULL, b"")
+_TAG_0, _TAG_1, _DIRECTORY_NAME = 0xA0, 0xA1, 4
 
 
 def signed_attributes(document_digest: bytes, certificate: x509.Certificate) -> bytes:
     """DER of the signed attributes (a SET OF, as it is hashed: RFC 5652 §5.4).
 
     contentType, messageDigest and signing-certificate-v2 (EN 319 142-1 §6.3); no signing-time: a PDF signature says it
-    in /M alone.
+    in /M alone. The certificate is named by its SHA-256, the default that DER leaves out (RFC 5035 §4).
     """
-    attributes = cms.CMSAttributes(
-        [
-            cms.CMSAttribute({"type": "content_type", "values": ["data"]}),
-            cms.CMSAttribute({"type": "message_digest", "values": [document_digest]}),
-            cms.CMSAttribute(
-                {"type": "signing_certificate_v2", "values": [as_signing_certificate_v2(asn1(certificate))]}
-            ),
-        ]
+    issuer, serial = _issuer_and_serial(certificate)
+    named = der.sequence((der.sequence((der.explicit(_DIRECTORY_NAME, issuer),)), serial))
+    digest = hashlib.sha256(certificate.public_bytes(Encoding.DER)).digest()
+    certificate_id = der.sequence((der.octet_string(digest), named))
+    return _set_of(
+        (
+            _attribute(_CONTENT_TYPE, _DATA),
+            _attribute(_MESSAGE_DIGEST, der.octet_string(document_digest)),
+            _attribute(_SIGNING_CERTIFICATE_V2, der.sequence((der.sequence((certificate_id,)),))),
+        )
     )
-    encoded: bytes = attributes.dump()
-    return encoded
 
 
 def signed_data(
     attributes: bytes, signature: bytes, signatory: Signatory, algorithm: SigningAlgorithm, token: bytes | None
 ) -> bytes:
-    """DER of a detached SignedData (RFC 5652) over ``attributes``, with the timestamp token as unsigned attribute.
+    """DER of a detached SignedData (RFC 5652 §5) over ``attributes``, with the timestamp token as unsigned attribute.
 
-    Carries the signer's certificate and those above it but the root, which a verifier has or does not trust.
+    Carries the signer's certificate and those above it but the root, which a verifier has or does not trust. It is
+    written, not built from objects: the signed attributes go in octet for octet as they were hashed.
     """
-    certificate = asn1(signatory.certificate)
-    digest_algorithm = {"algorithm": algorithm.hash_name}
-    signer_info: dict[str, Any] = {
-        "version": "v1",
-        "sid": {"issuer_and_serial_number": {"issuer": certificate.issuer, "serial_number": certificate.serial_number}},
-        "digest_algorithm": digest_algorithm,
-        "signed_attrs": cms.CMSAttributes.load(attributes),
-        "signature_algorithm": {"algorithm": algorithm.cms_name},
-        "signature": signature,
-    }
+    digest_algorithm = _DIGESTS[algorithm.hash_name]
+    public_key = signatory.certificate.public_key()
+    signature_algorithm = [der.oid(signature_oid(public_key))]
+    if isinstance(public_key, rsa.RSAPublicKey):
+        signature_algorithm.append(_NULL)  # RFC 4055 §5
+    signer_info = [
+        der.integer(1),
+        der.sequence(_issuer_and_serial(signatory.certificate)),
+        digest_algorithm,
+        _retagged(_TAG_0, attributes),
+        der.sequence(signature_algorithm),
+        der.octet_string(signature),
+    ]
     if token is not None:
-        signer_info["unsigned_attrs"] = [
-            cms.CMSAttribute({"type": "signature_time_stamp_token", "values": [cms.ContentInfo.load(token)]})
-        ]
-    above = [asn1(one) for one in signatory.chain if one.subject != one.issuer]
-    content = cms.SignedData(
-        {
-            "version": "v1",
-            "digest_algorithms": [digest_algorithm],
-            "encap_content_info": {"content_type": "data"},
-            "certificates": [cms.CertificateChoices("certificate", value=one) for one in (certificate, *above)],
-            "signer_infos": [signer_info],
-        }
+        signer_info.append(_retagged(_TAG_1, _set_of((_attribute(_SIGNATURE_TIMESTAMP, token),))))
+    carried = (signatory.certificate, *(one for one in signatory.chain if one.subject != one.issuer))
+    content = der.sequence(
+        (
+            der.integer(1),
+            _set_of((digest_algorithm,)),
+            der.sequence((_DATA,)),
+            _retagged(_TAG_0, _set_of(one.public_bytes(Encoding.DER) for one in carried)),
+            _set_of((der.sequence(signer_info),)),
+        )
     )
-    encoded: bytes = cms.ContentInfo({"content_type": "signed_data", "content": content}).dump()
-    return encoded
+    return der.sequence((_SIGNED_DATA, der.explicit(0, content)))
+
+
+def _issuer_and_serial(certificate: x509.Certificate) -> tuple[bytes, bytes]:
+    """As they stand in the certificate (RFC 5280 §4.1): version, serial number, signature, issuer, ..."""
+    parts = der.children(certificate.tbs_certificate_bytes)
+    return parts[3], parts[1]
+
+
+def _attribute(kind: bytes, value: bytes) -> bytes:
+    return der.sequence((kind, _set_of((value,))))
+
+
+def _set_of(items: Iterable[bytes]) -> bytes:
+    """SET OF in the order of DER (X.690 §11.6)."""
+    return der.tlv(der.SET, b"".join(sorted(items)))
+
+
+def _retagged(tag: int, element: bytes) -> bytes:
+    """The same element with an implicit tag."""
+    return bytes((tag,)) + element[1:]
 
 
 @dataclass(frozen=True)

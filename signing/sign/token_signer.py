@@ -22,11 +22,10 @@ from signing.model import Signatory
 
 @dataclass(frozen=True)
 class SigningAlgorithm:
-    """How a key signs: the hash, the mechanism over a digest, and the name of both in CMS."""
+    """How a key signs: by which hash, and by which mechanism over a digest."""
 
     hash_name: str
     mechanism: Mechanism
-    cms_name: str
 
 
 def signing_algorithm(info: KeyInfo, certificate: x509.Certificate) -> SigningAlgorithm:
@@ -35,8 +34,7 @@ def signing_algorithm(info: KeyInfo, certificate: x509.Certificate) -> SigningAl
     chosen = signature_hash(public_key)
     if chosen is None:
         raise KeyUnsupported
-    family = "rsa" if isinstance(public_key, rsa.RSAPublicKey) else "ecdsa"
-    return SigningAlgorithm(chosen.name, mechanism_for(info, chosen, prehashed=True), f"{chosen.name}_{family}")
+    return SigningAlgorithm(chosen.name, mechanism_for(info, chosen, prehashed=True))
 
 
 def sign_digest(

@@ -440,7 +440,7 @@ class Killed(BaseException):
 
 
 def test_a_kill_at_every_stage_loses_nothing(both_worlds: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Killed after the token or the CA did its part and before it was written down, the next call goes on from there."""
+    """Killed after token or CA did its part and before it was written down, the next call goes on from there."""
     world = both_worlds
     actor, name = world.until(State.APPROVED, series(31 if world.database.dialect == "sqlite" else 32))
     files = world.service.files
