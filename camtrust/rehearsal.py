@@ -55,13 +55,13 @@ def _ceremony(folder: Path, root: KeyStore, spare: KeyStore) -> int:
         print("   rehearsed on a throwaway token")
         outcome = perform(ceremony, root, clock, lambda shown: " ".join(shown.words))
         print(f"   performed: {act.output}, SHA-256 {outcome.sha256}")
-        print(f"   read aloud: {outcome.words[0]} …")
+        for number, line in enumerate(outcome.words):
+            print(f"   {'read aloud:' if number == 0 else '           '} {line}")
     replayed = verify(folder / acts[-1].transcript)
     for problem in replayed.problems:
         print(f"CHANGED {problem.artifact}: {problem.rule}: {problem.message}")
-    print(
-        f"Replayed {len(replayed.acts)} acts from {acts[-1].transcript}: {'all held' if replayed.valid else 'NOT VALID'}"
-    )
+    held = "all held" if replayed.valid else "NOT VALID"
+    print(f"Replayed {len(replayed.acts)} acts from {acts[-1].transcript}: {held}")
     return 0 if replayed.valid else 1
 
 

@@ -8,7 +8,11 @@ complete  SignedData, signature timestamp, THEN status, security store, document
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from foundation.clock import Clock
 from foundation.errors import CamTrustError
@@ -20,11 +24,11 @@ from signing.ports import StatusSource, TimestampAuthority
 from signing.sign import cms, evidence, revisions
 from signing.sign.acceptance import accept
 from signing.sign.intake import MIB, check_field, open_pdf, signature_fields
-from signing.sign.token_signer import SigningAlgorithm, TokenSigner, asn1, sign_digest, signing_algorithm
+from signing.sign.token_signer import SigningAlgorithm, TokenSigner, sign_digest, signing_algorithm
 
 _TIMESTAMP_HASH = "sha256"
 _ROOM_FOR_STRUCTURE = 2048
-_ROOM_FOR_TOKEN = 8192  # a token with a chain of three; RSA-4096 throughout still fits
+_ROOM_FOR_TOKEN = 4096  # the token without the certificates above its unit's; RSA-4096 throughout still fits
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,7 @@ class PadesSigner:
                 prepared.password,
                 field=self._new_field(()),
                 hash_name=_TIMESTAMP_HASH,
-                reserved=_ROOM_FOR_TOKEN,
+                reserved=self._token_room(),
                 token=lambda digest: self._checked_token(digest).der,
             )
         signed = output.getvalue()
@@ -162,5 +166,12 @@ class PadesSigner:
                 return name
 
     def _room(self, signatory: Signatory, level: Level) -> int:
-        certificates = sum(len(asn1(one).dump()) for one in (signatory.certificate, *signatory.chain))
-        return _ROOM_FOR_STRUCTURE + certificates + (_ROOM_FOR_TOKEN if level.includes(Level.B_T) else 0)
+        own = _octets((signatory.certificate, *signatory.chain))
+        return _ROOM_FOR_STRUCTURE + own + (self._token_room() if level.includes(Level.B_T) else 0)
+
+    def _token_room(self) -> int:
+        return _ROOM_FOR_TOKEN + _octets(self._timestamps.certificates())
+
+
+def _octets(certificates: Iterable[x509.Certificate]) -> int:
+    return sum(len(one.public_bytes(Encoding.DER)) for one in certificates)

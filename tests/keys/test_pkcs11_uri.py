@@ -76,10 +76,10 @@ def test_a_pin_in_an_address_is_refused_and_not_repeated(query: str) -> None:
         assert "1234" not in said
 
 
-@given(st.text(min_size=1, max_size=8).filter(lambda text: len(text.encode(errors="ignore")) == len(_octets(text))))
+@given(st.text(min_size=1, max_size=8))
 def test_every_label_can_be_written(label: str) -> None:
     """Any label, percent-encoded, comes out as it was."""
-    written = "".join(f"%{octet:02X}" for octet in _octets(label))
+    written = "".join(f"%{octet:02X}" for octet in label.encode())
     assert parse_uri(f"pkcs11:token={written}{MODULE}").token == label
 
 
@@ -92,6 +92,3 @@ def test_nonsense_is_refused_with_the_same_error(text: str) -> None:
         except KeyUriInvalid:
             continue
 
-
-def _octets(text: str) -> bytes:
-    return text.encode(errors="surrogatepass")
