@@ -8,8 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPub
 
 from foundation.keys.handles import mechanism_for, public_key
 from foundation.keys.port import KeyInfo, KeyStore, Mechanism
-from foundation.x509 import der, oids
-from foundation.x509.algorithms import signature_hash, signature_oid, verify
+from foundation.x509.algorithms import algorithm_identifier, signature_hash, verify
 
 
 @dataclass(frozen=True)
@@ -27,15 +26,10 @@ class Signer:
         """The signer of a key, with the algorithm that X.509 pairs with it."""
         public = public_key(info)
         mechanism = mechanism_for(info, signature_hash(public), False)
-        return cls(info.key_id, public, mechanism, algorithm_identifier(signature_oid(public)), store)
+        return cls(info.key_id, public, mechanism, algorithm_identifier(public), store)
 
     def sign(self, message: bytes) -> bytes:
         """Sign a whole message. Raises the key store's errors, and SignatureWrong for one that does not verify."""
         signature = self.store.sign(self.key_id, self.mechanism, message)
         verify(self.public_key, signature, message)
         return signature
-
-
-def algorithm_identifier(oid: str) -> bytes:
-    """AlgorithmIdentifier of a signature: NULL for RSA, nothing for the rest (RFC 4055 §5, RFC 5758 §3.2)."""
-    return der.sequence((der.oid(oid), b"\x05\x00" if oid == oids.RSA_SHA256 else b""))

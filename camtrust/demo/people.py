@@ -136,6 +136,7 @@ def sign(
         try:
             uploaded[person.citizen.upload("/sign/v1/documents", file, {})["id"]] = file
         except Refused as problem:
+            _not_ours(problem.problem)
             refused[file] = problem.problem
             story.step(f"{file.name}: refused: {problem.problem['code']}: {problem.problem['detail']}")
     signed: list[Path] = []
@@ -145,6 +146,7 @@ def sign(
         for outcome in outcomes:
             file = uploaded[outcome["id"]]
             if not outcome["signed"]:
+                _not_ours(outcome["problem"])
                 refused[file] = outcome["problem"]
                 story.step(f"{file.name}: refused: {outcome['problem']['code']}: {outcome['problem']['detail']}")
                 continue
@@ -169,6 +171,12 @@ def _authorise(services: Services, person: Enrolled, documents: list[str], step:
     except Refused as refused:
         raise DemoRefused(code=refused.problem.get("code", "?")) from refused
     return answer
+
+
+def _not_ours(problem: dict[str, Any]) -> None:
+    """A document may be refused for what it is; a failure of the services ends the story."""
+    if not problem["code"].startswith("signing.") or problem["code"].endswith("_unavailable"):
+        raise DemoRefused(code=problem["code"])
 
 
 def _accepted(terms: dict[str, Any]) -> dict[str, str]:

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.types import (
 )
 
 from foundation.keys.port import KeyAlgorithm
-from foundation.x509 import oids
+from foundation.x509 import der, oids
 from foundation.x509.errors import AlgorithmInvalid, SignatureWrong
 
 _CURVES = {"secp256r1": KeyAlgorithm.EC_P256, "secp384r1": KeyAlgorithm.EC_P384, "secp521r1": KeyAlgorithm.EC_P521}
@@ -76,6 +76,18 @@ def signature_oid(public_key: object) -> str:
 def signature_hash(public_key: object) -> hashes.SHA256 | hashes.SHA384 | hashes.SHA512 | None:
     """The hash that goes with a signing key; None where the algorithm brings its own (Ed25519, ML-DSA)."""
     return _HASHES.get(signature_oid(public_key))  # type: ignore[return-value]
+
+
+def algorithm_identifier(public_key: object) -> bytes:
+    """AlgorithmIdentifier, DER, of the signatures that a key makes: parameters NULL for RSA (RFC 4055 §5), absent for
+    all others (RFC 5758 §3.2, RFC 8410 §3, RFC 9881 §2)."""
+    return signature_algorithm_identifier(signature_oid(public_key))
+
+
+@cache
+def signature_algorithm_identifier(identifier: str) -> bytes:
+    """The same by the dotted OID of the signature algorithm."""
+    return der.sequence([der.oid(identifier), der.tlv(der.NULL, b"") if identifier == oids.RSA_SHA256 else b""])
 
 
 def sign(key: CertificateIssuerPrivateKeyTypes, message: bytes) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -53,11 +54,29 @@ class CertificateInput:
     san: tuple[x509.GeneralName, ...] = ()
     issuer_key_identifier: bytes | None = None
 
+    @cached_property
+    def subject_der(self) -> bytes:
+        """The subject's Name (RFC 5280 §4.1.2.6), DER."""
+        return self.subject.public_bytes()
+
+    @cached_property
+    def public_key_info(self) -> bytes:
+        """The subject's SubjectPublicKeyInfo (RFC 5280 §4.1.2.7), DER."""
+        return _public_key_info(self.public_key)
+
+
+def _public_key_info(public_key: CertificatePublicKeyTypes) -> bytes:
+    return public_key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
 
 def key_identifier(public_key: CertificatePublicKeyTypes) -> bytes:
     """RFC 7093 §2 method 1: the leftmost 160 bits of SHA-256 over the subjectPublicKey bits."""
-    spki = public_key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    bits = der.children(spki)[1]
+    return key_identifier_of(_public_key_info(public_key))
+
+
+def key_identifier_of(public_key_info: bytes) -> bytes:
+    """The same of a SubjectPublicKeyInfo, DER."""
+    bits = der.children(public_key_info)[1]
     _, start, end = der.read(bits)
     return hashlib.sha256(bits[start + 1 : end]).digest()[:20]  # without the octet that counts unused bits
 
@@ -97,7 +116,7 @@ def extensions(given: CertificateInput) -> tuple[tuple[x509.ExtensionType, bool]
 
 def certificate_builder(given: CertificateInput) -> x509.CertificateBuilder:
     """The to-be-signed certificate; ProfileMismatch where what is given does not fit the profile."""
-    _check(given)
+    check_input(given)
     builder = (
         x509.CertificateBuilder()
         .subject_name(given.subject)
@@ -127,7 +146,8 @@ def throwaway_sign(
     return builder.sign(key, signature_hash(like_public_key))
 
 
-def _check(given: CertificateInput) -> None:
+def check_input(given: CertificateInput) -> None:
+    """ProfileMismatch where what is given does not fit the profile: subject, keys, dates, serial number, SAN."""
     profile = given.profile
     _check_subject(profile, given.subject)
     if key_algorithm(given.public_key) not in profile.key.algorithms:

@@ -14,8 +14,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 from cryptography.x509.oid import CRLEntryExtensionOID, ExtensionOID
 
-from foundation.x509 import der, oids
-from foundation.x509.algorithms import sign, signature_oid
+from foundation.x509 import der
+from foundation.x509.algorithms import algorithm_identifier, sign
 from foundation.x509.certificate import key_identifier
 from foundation.x509.errors import CrlInvalid
 
@@ -130,6 +130,4 @@ def _issuer_key(issuer_certificate: x509.Certificate) -> bytes:
 
 
 def _algorithm_identifier(issuer_certificate: x509.Certificate) -> bytes:
-    identifier = signature_oid(issuer_certificate.public_key())
-    parameters = der.tlv(der.NULL, b"") if identifier == oids.RSA_SHA256 else b""  # RFC 4055 §5
-    return der.sequence([der.oid(identifier), parameters])
+    return algorithm_identifier(issuer_certificate.public_key())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from functools import lru_cache
 
 from cryptography.x509 import ObjectIdentifier
 
@@ -57,7 +58,11 @@ def bit_string(content: bytes) -> bytes:
 
 def oid(identifier: ObjectIdentifier | str) -> bytes:
     """OBJECT IDENTIFIER (X.690 §8.19)."""
-    dotted = identifier if isinstance(identifier, str) else identifier.dotted_string
+    return _oid(identifier if isinstance(identifier, str) else identifier.dotted_string)
+
+
+@lru_cache(maxsize=512)  # far more than there are in our profiles, few enough whatever else is asked for
+def _oid(dotted: str) -> bytes:
     first, second, *rest = (int(arc) for arc in dotted.split("."))
     content = b"".join(_base128(arc) for arc in (first * 40 + second, *rest))
     return tlv(OID, content)
@@ -73,13 +78,17 @@ def _base128(arc: int) -> bytes:
 def time(at: datetime) -> bytes:
     """UTCTime to the end of 2049, GeneralizedTime from 2050, to the second, in UTC (RFC 5280 §4.1.2.5)."""
     if 1950 <= at.year < 2050:
-        return tlv(UTC_TIME, at.strftime("%y%m%d%H%M%SZ").encode())
+        return tlv(UTC_TIME, f"{at.year % 100:02d}{_in_year(at)}".encode())
     return generalized_time(at)
 
 
 def generalized_time(at: datetime) -> bytes:
     """GeneralizedTime to the second, in UTC (RFC 5280 §4.1.2.5.2)."""
-    return tlv(GENERALIZED_TIME, f"{at.year:04d}{at.strftime('%m%d%H%M%S')}Z".encode())
+    return tlv(GENERALIZED_TIME, f"{at.year:04d}{_in_year(at)}".encode())
+
+
+def _in_year(at: datetime) -> str:
+    return f"{at.month:02d}{at.day:02d}{at.hour:02d}{at.minute:02d}{at.second:02d}Z"
 
 
 def read(data: bytes, at: int = 0) -> tuple[int, int, int]:

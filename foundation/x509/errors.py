@@ -4,6 +4,7 @@ X509Error
 ├── NameInvalid          a subject attribute that no certificate of ours carries
 ├── ProfileInvalid       a profile file that is not one
 ├── ProfileMismatch      a certificate was asked for that its profile does not allow
+├── TemplateRefused      a compiled template that does not give what the builder gives
 ├── LintFailed           a certificate breaks rules; ``findings`` names each
 ├── CsrInvalid           not a certification request, or without proof of possession
 ├── PemInvalid           not the certificate or CRL that it should be
@@ -42,6 +43,12 @@ class ProfileInvalid(X509Error):
 class ProfileMismatch(X509Error):
     code = "foundation.profile_mismatch"
     kind = Kind.INVALID
+
+
+class TemplateRefused(X509Error):
+    """A defect of ours, met before anything is signed: the template must not be used, the builder still can be."""
+
+    code = "foundation.template_refused"
 
 
 class LintFailed(X509Error):

@@ -10,8 +10,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from foundation.x509 import der, oids
-from foundation.x509.algorithms import SIGNATURE_OIDS, key_algorithm
+from foundation.x509 import der
+from foundation.x509.algorithms import SIGNATURE_OIDS, key_algorithm, signature_algorithm_identifier
 from foundation.x509.certificate import says_specimen
 from foundation.x509.errors import AlgorithmInvalid, NameInvalid
 from foundation.x509.finding import Finding, finding
@@ -19,6 +19,7 @@ from foundation.x509.names import SHORT_NAMES, checked_value, name_pairs
 from foundation.x509.profile import Profile
 
 _UTF8_STRING, _PRINTABLE_STRING = 0x0C, 0x13
+_PRINTABLE = (der.oid("2.5.4.6"), der.oid("2.5.4.5"))  # C and serialNumber (X.520)
 _PRIMORIAL = math.prod(n for n in range(3, 752) if all(n % d for d in range(2, math.isqrt(n) + 1)))
 
 
@@ -49,12 +50,8 @@ def _lint_signature(certificate: x509.Certificate, profile: Profile, inner: byte
     outer = der.children(certificate.public_bytes(Encoding.DER))[1]
     if inner != outer:
         yield finding("X509-SIGNATURE-CONSISTENT", "the two signature algorithm fields are not the same octets")
-    allowed = []
-    for algorithm in profile.signature.algorithms:
-        identifier = SIGNATURE_OIDS[algorithm]
-        parameters = b"\x05\x00" if identifier == oids.RSA_SHA256 else b""
-        allowed.append(der.sequence([der.oid(identifier), parameters]))
-    if outer not in allowed:
+    allowed = (SIGNATURE_OIDS[algorithm] for algorithm in profile.signature.algorithms)
+    if outer not in map(signature_algorithm_identifier, allowed):
         yield finding(
             "X509-SIGNATURE-ALGORITHM",
             "the signature algorithm, or its parameters, are not the profile's",
@@ -78,7 +75,8 @@ def _lint_validity(certificate: x509.Certificate, profile: Profile, encoded: byt
 
 
 def _lint_names(certificate: x509.Certificate, profile: Profile, subject: bytes, issuer: bytes) -> Iterator[Finding]:
-    pairs = name_pairs(certificate.subject)
+    name = certificate.subject
+    pairs = name_pairs(name)
     names = [attribute for attribute, _ in pairs]
     clause = profile.subject.clause
     if names != [attribute for attribute in profile.subject.order if attribute in names]:
@@ -92,7 +90,7 @@ def _lint_names(certificate: x509.Certificate, profile: Profile, subject: bytes,
         if profile.subject.fixed.get(attribute, value) != value:
             yield finding("X509-NAME-ATTRIBUTES", f"{attribute} is not the profile's", clause)
         yield from _lint_value(attribute, value)
-    if profile.specimen and not says_specimen(certificate.subject):
+    if profile.specimen and not says_specimen(name):
         yield finding("X509-NAME-SPECIMEN", "neither O nor CN says SPECIMEN")
     for rdn in der.children(subject):
         yield from _lint_encoding(rdn)
@@ -116,8 +114,7 @@ def _lint_encoding(rdn: bytes) -> Iterator[Finding]:
         yield finding("X509-NAME-ENCODING", "an RDN has more than one attribute")
         return
     kind, value = der.children(members[0])
-    printable = kind in (der.oid("2.5.4.6"), der.oid("2.5.4.5"))  # C and serialNumber (X.520)
-    if value[0] != (_PRINTABLE_STRING if printable else _UTF8_STRING):
+    if value[0] != (_PRINTABLE_STRING if kind in _PRINTABLE else _UTF8_STRING):
         yield finding("X509-NAME-ENCODING", "an attribute is not UTF8String (C and serialNumber: PrintableString)")
 
 

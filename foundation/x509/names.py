@@ -41,7 +41,7 @@ MAX_LENGTHS = {
 }  # fmt: skip
 
 # Everything that has no picture of its own: Cc, Cf (zero-width and bidi among them), Cs, Co, Cn, line separators.
-_UNSEEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+_UNSEEN = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
 _PRINTABLE = re.compile(r"[A-Za-z0-9 '()+,\-./:=?]+")
 _COUNTRY = re.compile(r"[A-Z]{2}")
 
@@ -53,10 +53,12 @@ def checked_value(attribute: str, value: str) -> str:
     value = unicodedata.normalize("NFC", value)
     if not value or value != value.strip() or "  " in value:
         raise NameInvalid(attribute=attribute, reason="empty, or white space at an end or doubled")
-    if any(unicodedata.category(character) in _UNSEEN for character in value):
-        raise NameInvalid(attribute=attribute, reason="a control, zero-width or bidirectional character")
-    if any(unicodedata.category(character) == "Zs" and character != " " for character in value):
-        raise NameInvalid(attribute=attribute, reason="white space other than the plain space")
+    if not (value.isascii() and value.isprintable()):  # ASCII from space to tilde has none of what follows
+        categories = {unicodedata.category(character) for character in set(value) - {" "}}
+        if not categories.isdisjoint(_UNSEEN):
+            raise NameInvalid(attribute=attribute, reason="a control, zero-width or bidirectional character")
+        if "Zs" in categories:
+            raise NameInvalid(attribute=attribute, reason="white space other than the plain space")
     length = len(value.encode()) if attribute == "CN" else len(value)
     if length > MAX_LENGTHS[attribute]:
         raise NameInvalid(attribute=attribute, reason=f"longer than {MAX_LENGTHS[attribute]}")

@@ -203,7 +203,7 @@ class MemoryToken(MemoryPersonKeys):
         self,
         *,
         label: str | None = None,
-        use: KeyUse | None = None,
+        use: KeyUse | None = None,  # noqa: ARG002
         owner: str | None = None,  # noqa: ARG002
     ) -> tuple[KeyInfo, ...]:
         return (self.keys[label],) if label in self.keys else ()

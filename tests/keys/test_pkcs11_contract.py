@@ -81,9 +81,7 @@ def test_an_algorithm_that_is_not_declared_is_refused(token_store: Pkcs11KeyStor
         ("a CA belongs to nobody", KeyUse.ISSUING_CA, "specimen"),
     ],
 )
-def test_labels_and_owners_are_checked(
-    token_store: Pkcs11KeyStore, label: str, use: KeyUse, owner: str | None
-) -> None:
+def test_labels_and_owners_are_checked(token_store: Pkcs11KeyStore, label: str, use: KeyUse, owner: str | None) -> None:
     """The same labels and owners are refused as by the emulated HSM."""
     with pytest.raises(DataInvalid):
         token_store.generate(label, KeyAlgorithm.EC_P256, use, owner)

@@ -91,4 +91,3 @@ def test_nonsense_is_refused_with_the_same_error(text: str) -> None:
             parse_uri(uri)
         except KeyUriInvalid:
             continue
-

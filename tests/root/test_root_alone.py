@@ -25,10 +25,9 @@ def test_a_ceremony_opens_no_socket_but_the_key_daemons(tmp_path: Path) -> None:
 
     It runs in a network namespace without any interface, so that nothing could answer either.
     """
-    done = programs.run(
-        "unshare", *(() if os.geteuid() == 0 else ("--user", "--map-root-user")), "--net", sys.executable, "-W", "error", PROGRAM, tmp_path,
-        env=_environment(), timeout=200,
-    )  # fmt: skip
+    become_root = () if os.geteuid() == 0 else ("--user", "--map-root-user")
+    command = [*become_root, "--net", sys.executable, "-W", "error", os.fspath(PROGRAM), os.fspath(tmp_path)]
+    done = programs.run("unshare", *command, env=_environment(), timeout=200)
     report: dict[str, Any] = json.loads(done.stdout)
     assert report == {
         "families": [int(socket.AF_UNIX)],

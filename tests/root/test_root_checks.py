@@ -22,7 +22,7 @@ from root_ca.ceremonies import ISSUING_SUBJECT, root_crl_act
 from root_ca.ceremony_file import load_ceremony
 from root_ca.errors import ActNotBuilt, CeremonyInvalid, CeremonyRefused, ConfirmationWrong, OutputExists
 from root_ca.outputs import publish
-from root_ca.rules import CHECKS
+from root_ca.rules import CHECKS, RULES
 from root_ca.service import check, perform, rehearse, verify
 from root_ca.verification import audit_fingerprint
 from tests.root.conftest import Done
@@ -382,3 +382,10 @@ def test_pinned_fingerprints_are_held(done: Done) -> None:
     assert verify(path, root=root, audit_key=audit_fingerprint(result)).valid
     for wrong in (verify(path, root="00" * 32), verify(path, audit_key="00" * 32)):
         assert [problem.rule for problem in wrong.problems] == ["ROOT-PINNED"]
+
+
+def test_every_rule_stands_in_the_documentation() -> None:
+    """docs/ceremony.md names each rule with its sentence."""
+    text = (Path(__file__).parents[2] / "docs" / "ceremony.md").read_text(encoding="utf-8")
+    for rule, sentence in RULES.items():
+        assert f"| {rule} | {sentence} |" in text

@@ -8,12 +8,14 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from foundation.x509.certificate import CertificateInput, Urls, certificate_builder, sign_certificate
+from foundation.x509.names import subject_name
 from foundation.x509.pem import certificate_pem, read_certificate
 from foundation.x509.profile import parse_profile
 from root_ca.building import profiles
+from root_ca.ceremonies import ROOT_SUBJECT
 from tests.ca.pkilint_verdict import findings
 from tests.root.conftest import Done
-from tests.root.root_world import PLACE
+from tests.root.root_world import BEGIN, PLACE
 
 NAMES = ("root", "issuing", "tsa", "root-ocsp")
 
@@ -32,7 +34,7 @@ def test_what_pkilint_finds_is_explained(done: Done) -> None:
 
 
 def test_without_the_example_arc_nothing_remains(tmp_path: Path) -> None:
-    """The responder's certificate with a policy below another arc has no finding: the arc alone caused the one above."""
+    """The responder's certificate with a policy below another arc has no finding: the arc was the cause."""
     data = profiles()["root-ocsp-responder"].data()
     data["policies"]["oids"] = ["1.3.6.1.4.1.99999.3.1"]
     issuer, key = ec.generate_private_key(ec.SECP384R1()), ec.generate_private_key(ec.SECP256R1())
@@ -47,10 +49,6 @@ def test_without_the_example_arc_nothing_remains(tmp_path: Path) -> None:
 
 
 def _root(key: ec.EllipticCurvePrivateKey) -> bytes:
-    from foundation.x509.names import subject_name
-    from root_ca.ceremonies import ROOT_SUBJECT
-    from tests.root.root_world import BEGIN
-
     name = subject_name(ROOT_SUBJECT)
     public = key.public_key()
     given = CertificateInput(

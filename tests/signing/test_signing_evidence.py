@@ -7,6 +7,7 @@ from io import BytesIO
 from typing import Any
 
 import pytest
+from asn1crypto import cms
 from asn1crypto import ocsp as asn1_ocsp
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.validation.dss import DocumentSecurityStore
@@ -22,6 +23,8 @@ from signing.errors import (
 from signing.model import Level
 from signing.sign.acceptance import accept
 from signing.sign.pades import Prepared
+from signing.sign.token_signer import asn1
+from tests import programs
 from tests.signing.conftest import PIN, Desk, Person
 from tests.signing.sample_pdf import sample
 from tests.signing.specimen_pki import SpecimenPki
@@ -208,3 +211,26 @@ def test_our_own_check_sees_every_change(desk: Desk) -> None:
         with pytest.raises(SignatureNotAccepted) as refused:
             accept(prepared.original, signed, **(fine | change))
         assert refused.value.params == {"check": check}
+
+
+def test_the_written_cms_is_what_a_library_would_encode(desk: Desk) -> None:
+    """What is spliced octet by octet reads back, and re-encodes to the same DER, with asn1crypto; openssl parses it."""
+    person = desk.person()
+    prepared, activation = prepared_by(desk, person)
+    signed = desk.pades.sign(prepared, activation)
+    contents = PdfFileReader(BytesIO(signed)).embedded_signatures[0].pkcs7_content
+    message = cms.ContentInfo.load(contents)
+    encoded = contents[: len(message.dump())]
+    assert message.dump(force=True) == encoded
+    info = message["content"]["signer_infos"][0]
+    attributes = cms.CMSAttributes.load(prepared.attributes)
+    assert attributes.dump(force=True) == prepared.attributes
+    assert info["signed_attrs"].untag().dump() == prepared.attributes
+    stated = next(one for one in attributes if one["type"].native == "signing_certificate_v2")["values"][0]["certs"][0]
+    certificate = asn1(person.signatory.certificate)
+    assert stated["cert_hash"].native == certificate.sha256
+    assert stated["issuer_serial"]["serial_number"].native == certificate.serial_number
+    assert stated["issuer_serial"]["issuer"][0].chosen == certificate.issuer
+    shown = programs.run("openssl", "cms", "-cmsout", "-print", "-inform", "DER", input=encoded, text=False)
+    assert b"id-smime-aa-signingCertificateV2" in shown.stdout
+    assert b"id-smime-aa-timeStampToken" in shown.stdout

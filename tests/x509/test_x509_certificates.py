@@ -58,7 +58,8 @@ def profiles(draw: st.DrawFn) -> Profile:
         "authority_information_access": draw(st.sampled_from(
             [None, {"ocsp": True, "issuer": True}, {"ocsp": False, "issuer": True}])),
         "qc_statements": draw(st.sampled_from(
-            [None, {"compliance": True, "type": "esign", "legislation": ["KH"]}, {"compliance": False, "type": "eseal"}])),
+            [None, {"compliance": True, "type": "esign", "legislation": ["KH"]},
+             {"compliance": False, "type": "eseal"}])),
     }  # fmt: skip
     return changed(ISSUING, **table)
 
@@ -149,7 +150,7 @@ def test_a_key_that_signs_nonsense_is_found() -> None:
         def public_key(self) -> ec.EllipticCurvePublicKey:
             return ISSUER_KEY.public_key()
 
-        def sign(self, data: object, signature_algorithm: object) -> bytes:
+        def sign(self, *_: object) -> bytes:
             return ISSUER_KEY.sign(b"something else", ec.ECDSA(signature_hash(self.public_key())))  # type: ignore[arg-type]
 
         exchange = private_numbers = private_bytes = __copy__ = __deepcopy__ = None  # type: ignore[assignment]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -9,6 +10,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.name import _ASN1Type
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
@@ -45,7 +47,7 @@ def _free(**replaced: object) -> x509.Certificate:
 def _with(changed_extension: x509.ExtensionType, critical: bool | None = None) -> x509.Certificate:
     """The certificate with one extension replaced (or added)."""
     pairs = [(value, mark) for value, mark in extensions(GIVEN) if value.oid != changed_extension.oid]
-    old = dict((value.oid, mark) for value, mark in extensions(GIVEN))
+    old = {value.oid: mark for value, mark in extensions(GIVEN)}
     mark = old.get(changed_extension.oid, False) if critical is None else critical
     return _free(extensions=[*pairs, (changed_extension, mark)])
 
@@ -64,8 +66,6 @@ def _subject(
 def _patched(change: Callable[[list[bytes]], list[bytes]]) -> x509.Certificate:
     """The certificate with its to-be-signed fields changed as octets (its signature is not looked at)."""
     certificate = _free()
-    from cryptography.hazmat.primitives.serialization import Encoding
-
     tbs, algorithm, signature = der.children(certificate.public_bytes(Encoding.DER))
     return x509.load_der_x509_certificate(
         der.sequence([der.sequence(change(list(der.children(tbs)))), algorithm, signature])
@@ -104,8 +104,6 @@ def _version_1(fields: list[bytes]) -> list[bytes]:
 
 
 def _double_rdn(fields: list[bytes]) -> list[bytes]:
-    sets = [der.read(rdn) for rdn in der.children(fields[5])]
-    del sets
     members = b"".join(sorted(der.children(rdn)[0] for rdn in der.children(fields[5])))
     fields[5] = der.sequence([der.tlv(der.SET, members)])
     return fields
@@ -123,14 +121,11 @@ def _with_key(key: object) -> x509.Certificate:
 
 
 def _close_primes() -> rsa.RSAPublicKey:
-    # two primes of 1024 bits that lie next to each other: p is the first after 2^1023 + 2^512, q the one after p
-    p = (1 << 1023) + (1 << 1022) + 1
-    primes = []
-    while len(primes) < 2:
-        if all(pow(base, p - 1, p) == 1 for base in (2, 3, 5)):
-            primes.append(p)
-        p += 2
-    return rsa.RSAPublicNumbers(65537, primes[0] * primes[1]).public_key()
+    # Two neighbouring odd numbers without small factors stand for primes: Fermat's method does not look at primality.
+    one = (1 << 1023) + (1 << 1022) + 1
+    while math.gcd(one * (one + 2), math.prod(range(3, 752, 2))) != 1:
+        one += 2
+    return rsa.RSAPublicNumbers(65537, one * (one + 2)).public_key()
 
 
 def _small_factor() -> rsa.RSAPublicKey:
@@ -160,7 +155,8 @@ def _usage(**bits: bool) -> x509.KeyUsage:
 
 
 OCSP, ISSUERS = AuthorityInformationAccessOID.OCSP, AuthorityInformationAccessOID.CA_ISSUERS
-UTF8, PRINTABLE = _ASN1Type.UTF8String, _ASN1Type.PrintableString
+PRINTABLE = _ASN1Type.PrintableString
+WRONG_ORDER = ((NameOID.ORGANIZATION_NAME, "SPECIMEN"), (NameOID.COUNTRY_NAME, "KH"), (NameOID.COMMON_NAME, "x"))
 
 BROKEN: list[tuple[str, Callable[[], x509.Certificate]]] = [
     ("X509-VERSION", lambda: _patched(_version_1)),
@@ -173,8 +169,8 @@ BROKEN: list[tuple[str, Callable[[], x509.Certificate]]] = [
         [der.time(GIVEN.not_after), der.time(GIVEN.not_before)]), *fields[5:]])),
     ("X509-VALIDITY-PERIOD", lambda: _free(not_after=BEGIN + timedelta(days=3653))),
     ("X509-VALIDITY-ENCODING", lambda: _patched(_generalized)),
-    ("X509-NAME-ATTRIBUTES", lambda: _free(subject=_name((NameOID.ORGANIZATION_NAME, "SPECIMEN"), (NameOID.COUNTRY_NAME, "KH"), (NameOID.COMMON_NAME, "x")))),
-    ("X509-NAME-ATTRIBUTES", lambda: _free(subject=_name((NameOID.COUNTRY_NAME, "KH"), (NameOID.ORGANIZATION_NAME, "SPECIMEN")))),
+    ("X509-NAME-ATTRIBUTES", lambda: _free(subject=_name(*WRONG_ORDER))),
+    ("X509-NAME-ATTRIBUTES", lambda: _free(subject=_name(*WRONG_ORDER[:2]))),
     ("X509-NAME-ATTRIBUTES", lambda: _subject(c="TH")),
     ("X509-NAME-TEXT", lambda: _subject(cn="SPECIMEN\u202eAC")),
     ("X509-NAME-TEXT", lambda: _subject(cn="SPECIMEN e\u0301")),
@@ -250,7 +246,8 @@ def test_a_certificate_is_held_against_its_issuer() -> None:
     assert "X509-ISSUER-CHAIN" in {finding.rule for finding in lint_certificate(named, FULL, root)}
     assert "X509-ISSUER-VALIDITY" in {finding.rule for finding in lint_certificate(late, FULL, root)}
     assert "X509-ISSUER-CHAIN" in {finding.rule for finding in lint_certificate(keyed, FULL, root)}
-    below = signed_freely(given_for(FULL, issuer_name=certificate.subject), SHA384)
+    other = _name((NameOID.COUNTRY_NAME, "KH"), (NameOID.ORGANIZATION_NAME, "SPECIMEN"), (NameOID.COMMON_NAME, "Below"))
+    below = signed_freely(given_for(FULL, issuer_name=certificate.subject), SHA384, subject=other)
     assert "X509-ISSUER-CA" in {finding.rule for finding in lint_certificate(below, FULL, certificate)}
     leaf_profile = ROOT_PROFILES["root-ocsp-responder"]
     leaf = throwaway_sign(built(leaf_profile), ISSUER_KEY.public_key())

@@ -1,0 +1,196 @@
+"""Certificates by splicing: a profile and an issuer compile once into a DER template; each certificate fills its slots.
+
+Compiling builds a specimen with the readable builder (`foundation.x509.certificate`) and cuts it up: version, signature
+algorithm, issuer and every extension that does not depend on the subject are kept as octets. Serial number, validity,
+subject, public key, subject key identifier and subject alternative name are spliced in. Before it gives a template
+away, the compiler proves it: on specimens of every kind (`foundation.x509.template_specimens`) it must give the same
+to-be-signed octets as the builder. One octet more or less, and there is no template: TemplateRefused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.types import (
+    CertificateIssuerPublicKeyTypes,
+    CertificatePublicKeyTypes,
+)
+from cryptography.x509.oid import ExtensionOID
+
+from foundation.x509 import der
+from foundation.x509.certificate import (
+    CertificateInput,
+    Urls,
+    certificate_builder,
+    check_input,
+    key_identifier_of,
+    throwaway_sign,
+)
+from foundation.x509.errors import TemplateRefused
+from foundation.x509.profile import Profile
+from foundation.x509.template_specimens import specimens
+
+_SKI = der.oid(ExtensionOID.SUBJECT_KEY_IDENTIFIER)
+_SAN = der.oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME)
+_SKI_OCTETS = 20
+# No signature algorithm makes this: a certificate that carries it can be read and linted, and never be taken for one.
+_DUMMY_SIGNATURE = der.bit_string(b"not a signature: for the lint alone")
+
+
+@dataclass(frozen=True)
+class Issuer:
+    """What a certificate takes from who issues it. ``key_identifier``: the SKI of the issuer's own certificate."""
+
+    name: x509.Name
+    public_key: CertificateIssuerPublicKeyTypes
+    urls: Urls
+    key_identifier: bytes | None = None
+
+    def input(
+        self,
+        profile: Profile,
+        subject: x509.Name,
+        public_key: CertificatePublicKeyTypes,
+        serial: int,
+        not_before: datetime,
+        not_after: datetime,
+        san: tuple[x509.GeneralName, ...] = (),
+    ) -> CertificateInput:
+        """The input of one certificate, for the template and for the builder."""
+        return CertificateInput(
+            profile,
+            subject,
+            public_key,
+            serial,
+            not_before,
+            not_after,
+            self.name,
+            self.public_key,
+            self.urls,
+            san,
+            self.key_identifier,
+        )
+
+
+@dataclass(frozen=True)
+class Template:
+    """A proved template; :func:`compile_template` makes it. The parts are DER as the builder made them."""
+
+    profile: Profile
+    issuer: Issuer
+    algorithm: bytes  # AlgorithmIdentifier of the issuer's signatures, the inner and the outer one
+    version: bytes
+    algorithm_and_issuer: bytes
+    before_key_identifier: bytes  # extensions up to the octets of the SKI
+    before_alternative_name: bytes  # those between the SKI and the place of the SAN
+    after_alternative_name: bytes
+
+    def tbs(self, given: CertificateInput) -> bytes:
+        """The TBSCertificate (RFC 5280 §4.1), the same octets as `certificate_builder` would have signed.
+
+        ProfileMismatch where what is given does not fit the profile; TemplateRefused for another profile or issuer.
+        """
+        self._require_own(given)
+        check_input(given)
+        validity = der.time(given.not_before.astimezone(UTC)) + der.time(given.not_after.astimezone(UTC))
+        extensions = b"".join(
+            (
+                self.before_key_identifier,
+                key_identifier_of(given.public_key_info),
+                self.before_alternative_name,
+                _alternative_name(given.san) if given.san else b"",
+                self.after_alternative_name,
+            )
+        )
+        return der.sequence(
+            (
+                self.version,
+                der.integer(given.serial),
+                self.algorithm_and_issuer,
+                der.tlv(der.SEQUENCE, validity),
+                given.subject_der,
+                given.public_key_info,
+                der.explicit(3, der.tlv(der.SEQUENCE, extensions)),
+            )
+        )
+
+    def _require_own(self, given: CertificateInput) -> None:
+        own = self.issuer
+        same = (
+            (given.profile is self.profile or given.profile == self.profile)
+            and (given.issuer_name is own.name or given.issuer_name == own.name)
+            and (given.issuer_public_key is own.public_key or given.issuer_public_key == own.public_key)
+            and (given.urls is own.urls or given.urls == own.urls)
+            and given.issuer_key_identifier == own.key_identifier
+        )
+        if not same:
+            raise TemplateRefused(
+                profile=given.profile.name, reason="it was asked for a certificate of another profile or issuer"
+            )
+
+
+def compile_template(profile: Profile, issuer: Issuer) -> Template:
+    """A template of this profile under this issuer, proved equal to the builder.
+
+    TemplateRefused where it is not, or where the profile allows no specimen; ProfileMismatch where the issuer does not
+    fit the profile (its key's algorithm, a missing address).
+    """
+    inputs = tuple(issuer.input(profile, *specimen) for specimen in specimens(profile))
+    if not inputs:
+        raise TemplateRefused(profile=profile.name, reason="there is no specimen to prove it with")
+    template = _cut(inputs[0], issuer)
+    for given in inputs:
+        if template.tbs(given) != built(given):
+            raise TemplateRefused(profile=profile.name, reason="its octets are not those of the builder")
+    return template
+
+
+def built(given: CertificateInput) -> bytes:
+    """The TBSCertificate as the builder makes it: what a template is held against."""
+    return throwaway_sign(certificate_builder(given), given.issuer_public_key).tbs_certificate_bytes
+
+
+def unsigned_certificate(tbs: bytes, algorithm: bytes) -> x509.Certificate:
+    """A TBSCertificate under a fixed dummy signature that verifies under no key: to lint before signing."""
+    return x509.load_der_x509_certificate(der.sequence((tbs, algorithm, _DUMMY_SIGNATURE)))
+
+
+def signed_certificate(tbs: bytes, algorithm: bytes, signature: bytes) -> x509.Certificate:
+    """Certificate ::= SEQUENCE of the TBSCertificate, the AlgorithmIdentifier and the signature (RFC 5280 §4.1.1).
+
+    The signature is not verified here; ValueError where the whole cannot be read.
+    """
+    return x509.load_der_x509_certificate(der.sequence((tbs, algorithm, der.bit_string(signature))))
+
+
+def _cut(given: CertificateInput, issuer: Issuer) -> Template:
+    """The template that a specimen of the builder's falls into; its SAN, if the profile has one, marks the place."""
+    version, _, algorithm, name, _, _, _, tagged = der.children(built(given))
+    before, between, after = bytearray(), bytearray(), bytearray()
+    part = before
+    for extension in der.children(der.children(tagged)[0]):
+        identifier = der.children(extension)[0]
+        if identifier == _SKI:
+            before += extension[:-_SKI_OCTETS]
+            part = between
+        elif identifier == _SAN:
+            part = after
+        else:
+            part += extension
+    return Template(
+        profile=given.profile,
+        issuer=issuer,
+        algorithm=algorithm,
+        version=version,
+        algorithm_and_issuer=algorithm + name,
+        before_key_identifier=bytes(before),
+        before_alternative_name=bytes(between),
+        after_alternative_name=bytes(after),
+    )
+
+
+def _alternative_name(names: tuple[x509.GeneralName, ...]) -> bytes:
+    """SubjectAltName, not critical because no subject of ours is empty (RFC 5280 §4.2.1.6)."""
+    return der.sequence((_SAN, der.octet_string(x509.SubjectAlternativeName(names).public_bytes())))

@@ -1,0 +1,140 @@
+"""A process that uses a token, for tests that need more than one: started by :func:`start`, it prints ``done``.
+
+python -m tests.keys.stress ACT ADDRESS [KEY-ID]
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from foundation.keys.errors import KeyHandleInvalid
+from foundation.keys.pkcs11 import module, open_pkcs11
+from foundation.keys.pkcs11.store import Pkcs11KeyStore
+from foundation.keys.port import KeyAlgorithm, KeyInfo, KeyUse, Mechanism
+from tests.keys.contract import MESSAGE, fresh
+from tests.keys.softhsm import PIN
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def start(act: str, address: str, environment: Mapping[str, str], *more: str) -> subprocess.Popen[str]:
+    """Start a process that does ``act``."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.keys.stress", act, address, *more],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def sign(store: Pkcs11KeyStore, info: KeyInfo, times: int = 1) -> None:
+    """Sign; the store verifies each signature."""
+    rsa = info.algorithm is KeyAlgorithm.RSA_2048
+    mechanism = Mechanism.SHA256_RSA_PKCS if rsa else Mechanism.ECDSA_SHA256
+    for number in range(times):
+        store.sign(info.key_id, mechanism, MESSAGE + bytes([number % 256]))
+
+
+def use_everything(store: Pkcs11KeyStore, keys: list[KeyInfo], rounds: int) -> None:
+    """What one thread does: sign with shared keys, make one of its own, look, disable, destroy."""
+    for _ in range(rounds):
+        for info in keys:
+            sign(store, info, 10)
+        own = store.generate(fresh("own"), KeyAlgorithm.EC_P256, KeyUse.AUDIT)
+        assert store.get(own.key_id) == own
+        sign(store, own, 5)
+        store.set_enabled(own.key_id, False)
+        assert not store.get(own.key_id).enabled
+        store.destroy(own.key_id)
+        assert store.find(label=own.label) == ()
+        try:
+            sign(store, own)
+        except KeyHandleInvalid:
+            continue
+        raise AssertionError("a destroyed key signed")
+
+
+def threads(store: Pkcs11KeyStore) -> None:
+    """Eight threads on one token."""
+    keys = shared_keys(store)
+    with ThreadPoolExecutor(8) as pool:
+        for one in [pool.submit(use_everything, store, keys, 3) for _ in range(8)]:
+            one.result()
+
+
+def fork(store: Pkcs11KeyStore) -> None:
+    """Four forked processes, while eight threads of the parent sign; each child signs with threads of its own."""
+    keys, stop = shared_keys(store), threading.Event()
+
+    def sign_on() -> None:
+        while not stop.is_set():
+            for info in keys:
+                sign(store, info)
+
+    def in_child() -> None:
+        with ThreadPoolExecutor(2) as pool:
+            for one in [pool.submit(use_everything, store, keys, 1) for _ in range(2)]:
+                one.result()
+
+    with ThreadPoolExecutor(8) as pool:
+        signing = [pool.submit(sign_on) for _ in range(8)]
+        try:
+            children = [forked(in_child) for _ in range(4)]
+            ended = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+        finally:
+            stop.set()
+        for one in signing:
+            one.result()
+    assert ended == [0, 0, 0, 0], ended
+
+
+def forked(work: Callable[[], None]) -> int:
+    """Do ``work`` in a forked child; give its number. The child ends with 0 when nothing was raised."""
+    child = os.fork()
+    if child:
+        return child
+    try:
+        work()
+    except BaseException as error:
+        os.write(2, f"in the child: {error!r}\n".encode())
+        os._exit(1)
+    os._exit(0)
+
+
+def shared_keys(store: Pkcs11KeyStore) -> list[KeyInfo]:
+    return [
+        store.generate(fresh("shared"), algorithm, KeyUse.AUDIT)
+        for algorithm in (KeyAlgorithm.EC_P256, KeyAlgorithm.RSA_2048)
+    ]
+
+
+def main(act: str, address: str, key_id: str = "") -> None:
+    if act == "impatient":
+        module._PATIENCE = 0.2
+    with open_pkcs11(address, PIN) as store:
+        if act == "threads":
+            threads(store)
+        elif act == "fork":
+            fork(store)
+        elif act in ("enable", "disable"):
+            store.set_enabled(key_id, act == "enable")
+        elif act == "destroy":
+            store.destroy(key_id)
+        elif act == "cold":
+            for info in store.find()[:1]:
+                sign(store, info)
+        elif act != "impatient":
+            raise SystemExit(f"unknown: {act}")
+    print("done")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
