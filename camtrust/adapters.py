@@ -82,12 +82,5 @@ class SigningCredentials:
         ).credential_id
 
 
-class NoOfficersKnown:
-    """`ekyc.ports.Officers`: officers are registered by post, not by person, so no link to an enrolment is kept yet."""
-
-    def person_of(self, officer_id: str) -> str | None:  # noqa: ARG002
-        return None
-
-
 def _told(serial: str, certificate: bytes, chain: tuple[x509.Certificate, ...]) -> IssuedCertificate:
     return IssuedCertificate(serial, certificate, tuple(one.public_bytes(Encoding.DER) for one in chain))

@@ -20,7 +20,7 @@ import identity.api
 import issuing_ca.api
 import signing.api
 from camtrust import database as schema
-from camtrust.adapters import CaForCitizens, CaStatus, CaTimestamps, NoOfficersKnown, SigningCredentials
+from camtrust.adapters import CaForCitizens, CaStatus, CaTimestamps, SigningCredentials
 from camtrust.errors import ExampleOidRefused, SettingsUnsupported
 from camtrust.home import Home
 from camtrust.settings import Settings
@@ -126,7 +126,7 @@ def assemble(home: Home, settings: Settings, clock: Clock, token: HsmClient, reg
                 RegistryHttpSettings(url=registry_url, timeout_seconds=settings.registry.timeout_seconds)
             ),
             sessions=identity_service,
-            officers=NoOfficersKnown(),
+            officers=identity_service,
             factors=token,
             keys=token,
             issuer=CaForCitizens(ca),

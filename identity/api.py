@@ -47,6 +47,7 @@ class Registration(_Input):
     label: str = Field(min_length=1, max_length=100)
     roles: list[str] = Field(max_length=32)
     public_key: str = Field(max_length=2000)
+    person_id: str | None = Field(None, max_length=200, description="an officer's own person id, if enrolled")
 
 
 class ActorView(BaseModel):
@@ -102,6 +103,7 @@ def create_router(service: IdentityService, guard: Guard) -> APIRouter:
             registration.label,
             registration.roles,
             registration.public_key.encode(),
+            registration.person_id,
         )
         return _view(registered)
 

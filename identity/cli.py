@@ -31,9 +31,10 @@ def create(open_service: Callable[[], IdentityService], terminal: Terminal) -> t
         kind: Annotated[str, typer.Option(help="officer, client or operator")],
         label: Annotated[str, typer.Option(help="the post or the system, not a person's name")],
         role: Annotated[list[str] | None, typer.Option(help="a role; may be given several times")] = None,
+        person: Annotated[str | None, typer.Option(help="the officer's own person id, if they are enrolled")] = None,
     ) -> None:
         """Register an actor by its public key."""
-        actor = open_service().register_actor(None, _kind(kind), label, role or [], public_key.read_bytes())
+        actor = open_service().register_actor(None, _kind(kind), label, role or [], public_key.read_bytes(), person)
         terminal.result(_value(actor), [f"Registered {actor.kind} {actor.id} ({actor.label})."])
 
     @app.command("list")

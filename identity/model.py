@@ -30,6 +30,8 @@ class ActorStatus(StrEnum):
 class RegisteredActor:
     """An officer, API client or operator. ``label`` names the post or system, not a person.
 
+    ``person_id``: under which an officer is enrolled as a citizen, so that nobody reviews their own enrolment.
+
     ``public_key`` is a DER SubjectPublicKeyInfo on P-256; ``registered_by`` is an actor as text, or ``installation``.
     """
 
@@ -41,6 +43,7 @@ class RegisteredActor:
     status: ActorStatus
     registered_by: str
     registered_at: datetime
+    person_id: str | None = None
 
     def acting(self) -> Actor:
         """The actor that its credential stands for."""

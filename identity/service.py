@@ -119,11 +119,18 @@ class IdentityService:
     # --- registration ---------------------------------------------------------------------------------------------
 
     def register_actor(
-        self, by: Actor | None, kind: ActorKind, label: str, roles: Iterable[str], public_key: bytes
+        self,
+        by: Actor | None,
+        kind: ActorKind,
+        label: str,
+        roles: Iterable[str],
+        public_key: bytes,
+        person_id: str | None = None,
     ) -> RegisteredActor:
         """Register an officer, client or operator with a P-256 public key (PEM or DER).
 
-        ``by`` is the operator who does it; None at the installation, on the machine itself. Raises ActorInvalid,
+        ``by`` is the operator who does it; None at the installation, on the machine itself. ``person_id``: under which
+        an officer is enrolled as a citizen, so that nobody reviews their own enrolment. Raises ActorInvalid,
         ActorKeyInvalid, ActorKeyRegistered.
         """
         if kind not in REGISTRABLE:
@@ -137,6 +144,7 @@ class IdentityService:
             status=ActorStatus.ACTIVE,
             registered_by=INSTALLATION if by is None else str(by),
             registered_at=self._clock.now(),
+            person_id=person_id,
         )
         with self._database.unit_of_work() as connection:
             if not self._actors.add(connection, actor):
@@ -162,6 +170,12 @@ class IdentityService:
                 raise ActorDisabled from None
             who = INSTALLATION if by is None else str(by)
             self._trail.append(connection, who, "identity.actor_disabled", actor_id)
+
+    def person_of(self, actor_id: str) -> str | None:
+        """The person id under which an actor is enrolled; None where that is not known. Never raises for a stranger."""
+        with self._database.read() as connection:
+            found = self._actors.get(connection, actor_id)
+        return None if found is None else found.person_id
 
     def actor(self, actor_id: str) -> RegisteredActor:
         """One actor. Raises ActorUnknown."""

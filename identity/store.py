@@ -29,6 +29,7 @@ actors = Table(
     Column("status", String(20), nullable=False),
     Column("registered_by", String(200), nullable=False),
     Column("registered_at", UtcDateTime, nullable=False),
+    Column("person_id", String(200)),
 )
 
 # One row for each assertion that was used and could still be valid.
@@ -75,6 +76,7 @@ class ActorStore:
             "status": actor.status.value,
             "registered_by": actor.registered_by,
             "registered_at": actor.registered_at,
+            "person_id": actor.person_id,
         }
         return insert_once(connection, actors, values)
 
@@ -159,4 +161,5 @@ def _actor(row: Any) -> RegisteredActor:
         status=ActorStatus(row.status),
         registered_by=row.registered_by,
         registered_at=row.registered_at,
+        person_id=row.person_id,
     )

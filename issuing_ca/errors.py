@@ -19,7 +19,11 @@ CamTrustError
 ├── ReasonUnknown           not a reason of RFC 5280
 ├── StatusStale             the root's CRL has expired: its subordinates' status cannot be told
 ├── TimestampRefused        a timestamp request that is not granted; ``failure`` is its PKIFailureInfo
-└── ClockUntrusted          the clock went back: no timestamp is given
+├── ClockUntrusted          the clock went back: no timestamp is given
+├── LogTileUnknown          a tile that the log does not have (yet)
+├── LogEntryUnknown         something that the log was never told of
+├── LogEntryPending         something that no checkpoint covers yet
+└── LogBroken               the stored log is not the one that was signed; nothing more is signed
 """
 
 from __future__ import annotations
@@ -126,3 +130,25 @@ class TimestampRefused(CamTrustError):
 class ClockUntrusted(CamTrustError):
     code = "issuing_ca.clock_untrusted"
     kind = Kind.UNAVAILABLE
+
+
+class LogTileUnknown(CamTrustError):
+    code = "issuing_ca.log_tile_unknown"
+    kind = Kind.NOT_FOUND
+
+
+class LogEntryUnknown(CamTrustError):
+    code = "issuing_ca.log_entry_unknown"
+    kind = Kind.NOT_FOUND
+
+
+class LogEntryPending(CamTrustError):
+    code = "issuing_ca.log_entry_pending"
+    kind = Kind.UNAVAILABLE
+
+
+class LogBroken(CamTrustError):
+    """``size``: how far the tree goes whose root is not what it was."""
+
+    code = "issuing_ca.log_broken"
+    kind = Kind.INTERNAL

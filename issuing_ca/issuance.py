@@ -1,6 +1,6 @@
 """Issuance in two steps, joined by a one-use token.
 
-*prepare* reserves the serial number, lints the certificate under a throwaway signature and writes the intent down;
+*prepare* reserves the serial number, lints the certificate under a dummy signature and writes the intent down;
 *issue* redeems the token by compare-and-set and signs exactly the octets that were linted. The token is bound to those
 octets, so whoever changes them in the database has no token for them. What a crash leaves is an orphan, by name.
 """
@@ -22,11 +22,10 @@ from foundation.db.engine import Database, StaleWrite
 from foundation.keys.handles import public_key
 from foundation.keys.port import KeyStore, KeyUse
 from foundation.randomness import Randomness, serial_number
-from foundation.x509 import der
-from foundation.x509.certificate import CertificateInput, Urls, certificate_builder, throwaway_sign
 from foundation.x509.lint import require_clean
 from foundation.x509.names import subject_name
-from foundation.x509.profile import PoliciesRule, Profile, last_second
+from foundation.x509.profile import Profile, last_second
+from foundation.x509.template import signed_certificate
 from issuing_ca import store
 from issuing_ca.authorities import Authorities
 from issuing_ca.citizens import citizen_subject
@@ -41,6 +40,7 @@ from issuing_ca.errors import (
     TransitionRefused,
 )
 from issuing_ca.key_checks import check_public_key
+from issuing_ca.log import IssuanceLog
 from issuing_ca.model import (
     Authority,
     AuthorityKind,
@@ -53,6 +53,7 @@ from issuing_ca.model import (
     Reason,
     serial_text,
 )
+from issuing_ca.templates import Templates
 
 CITIZEN_SIGN, ORGANISATION_SEAL, OFFICER = "citizen-sign", "organisation-seal", "officer"
 TSA_UNIT, OCSP_RESPONDER = "tsa", "ocsp-responder"
@@ -96,6 +97,7 @@ class Issuance:
         randomness: Randomness,
         audit: AuditTrail,
         settings: IssuingCaSettings,
+        log: IssuanceLog | None = None,
     ) -> None:
         self._database = database
         self._keys = keys
@@ -105,6 +107,8 @@ class Issuance:
         self._randomness = randomness
         self._audit = audit
         self._settings = settings
+        self._log = log
+        self.templates = Templates(settings.public_url)
 
     def prepare(self, request: CertificateRequest) -> PreparedCertificate:
         """Check, lint and reserve; gives the one-use token that has the certificate signed.
@@ -217,29 +221,16 @@ class Issuance:
         check_public_key(request.public_key)
         if request.evidence is not None and not _is_sha256(request.evidence):
             raise RequestRefused(field="evidence")
-        spki = request.public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         if request.key_id is not None:
-            self._check_key(request, spki)
+            self._check_key(request)
         elif request.profile in _IN_TOKEN:
             raise KeyNotTheirs
         not_before = self._now()
         not_after = self._not_after(request, profile, authority, not_before)
         serial, subject = serial_number(self._randomness), subject_name(request.subject)
-        builder = certificate_builder(
-            CertificateInput(
-                profile=profile,
-                subject=subject,
-                public_key=request.public_key,
-                serial=serial,
-                not_before=not_before,
-                not_after=not_after,
-                issuer_name=authority.certificate.subject,
-                issuer_public_key=authority.certificate.public_key(),  # type: ignore[arg-type]
-                urls=self._urls(authority.name),
-                issuer_key_identifier=_key_identifier(authority.certificate),
-            )
+        given, linted = self.templates.draft(
+            authority, profile, subject, request.public_key, serial, not_before, not_after
         )
-        linted = throwaway_sign(builder, authority.certificate.public_key())  # type: ignore[arg-type]
         require_clean(linted, profile, authority.certificate)
         tbs = linted.tbs_certificate_bytes
         row = {
@@ -248,8 +239,8 @@ class Issuance:
             "profile": profile.name,
             "owner": request.owner,
             "key_id": request.key_id,
-            "public_key_digest": hashlib.sha256(spki).hexdigest(),
-            "subject_digest": hashlib.sha256(subject.public_bytes()).hexdigest(),
+            "public_key_digest": hashlib.sha256(given.public_key_info).hexdigest(),
+            "subject_digest": hashlib.sha256(given.subject_der).hexdigest(),
             "tbs": tbs,
             "tbs_digest": hashlib.sha256(tbs).hexdigest(),
             "evidence": request.evidence,
@@ -293,6 +284,8 @@ class Issuance:
                 tbs=None,
                 token_expires=None,
             )
+            if self._log is not None:
+                self._log.record_certificate(connection, certificate)
             self._audit.append(connection, requested_by, "issuing_ca.certificate_issued", serial, {"tbs": tbs_digest})
         return IssuedCertificate(serial, certificate, (authority.certificate, *authority.chain), authority.root)
 
@@ -300,8 +293,7 @@ class Issuance:
         if hashlib.sha256(tbs).hexdigest() != tbs_digest:
             raise IssuanceMismatch
         signer = self._authorities.signer(authority)
-        signature = der.bit_string(signer.sign(tbs))
-        certificate = x509.load_der_x509_certificate(der.sequence((tbs, signer.algorithm, signature)))
+        certificate = signed_certificate(tbs, signer.algorithm, signer.sign(tbs))
         if certificate.tbs_certificate_bytes != tbs or certificate.issuer != authority.certificate.subject:
             raise IssuanceMismatch
         if signer.public_key != authority.certificate.public_key():
@@ -314,17 +306,11 @@ class Issuance:
             raise ProfileUnknown(profile=request.profile)
         if profile.name not in _PROFILES[authority.kind]:
             raise ProfileRefused(profile=profile.name)
-        if not request.policies:
-            return profile
-        rule = PoliciesRule(
-            clause=profile.policies.clause if profile.policies else "RFC 5280 §4.2.1.4",
-            oids=request.policies,
-            cps_uri=profile.policies.cps_uri if profile.policies else None,
-        )
-        return profile.model_copy(update={"policies": rule})
+        return self.templates.profile(profile, request.policies)
 
-    def _check_key(self, request: CertificateRequest, spki: bytes) -> None:
+    def _check_key(self, request: CertificateRequest) -> None:
         """The key in the token is the one asked for, of this owner, for this use, and enabled."""
+        spki = request.public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         info = self._keys.get(str(request.key_id))
         wanted = _KEY_USES.get(request.profile)
         owned = info.owner == request.owner or (info.owner is None and not info.use.needs_activation)
@@ -342,20 +328,12 @@ class Issuance:
             raise RequestRefused(field="not_after_limit")
         return not_after
 
-    def _urls(self, authority: str) -> Urls:
-        base = self._settings.public_url.rstrip("/")
-        return Urls(ocsp=f"{base}/ocsp", issuer=f"{base}/aia/{authority}.cer", crl=f"{base}/crl/{authority}.crl")
-
     def _now(self) -> datetime:
         return self._clock.now().replace(microsecond=0)
 
 
 def _token_digest(secret: str, tbs_digest: str) -> str:
     return hashlib.sha256(f"{secret}.{tbs_digest}".encode()).hexdigest()
-
-
-def _key_identifier(certificate: x509.Certificate) -> bytes:
-    return certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
 
 
 def _is_sha256(value: str) -> bool:

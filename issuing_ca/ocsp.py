@@ -125,18 +125,17 @@ class OcspResponder:
         first = issuers[0]
         if first is None or None in issuers:
             return _error(ResponseStatus.UNAUTHORIZED)
-        now = self._clock.now().replace(microsecond=0)
-        next_update = now + self._settings.ocsp_validity
-        if first.is_root:
-            stored = self._lists.current(ROOT)
-            next_update = min(next_update, stored.next_update)
-            statuses = self._root_statuses(first, issuers, request.asked, stored.number, stored.crl)
-        else:
-            statuses = self._statuses(first, issuers, request.asked)
-        answers = tuple(zip(request.asked, statuses, strict=True))
         for attempt in (1, 2):
-            writer = self._writer(first)
-            next_update = min(next_update, writer.not_after)
+            writer = self._writer(first)  # before the time is read: a responder made just now is valid from now on
+            now = self._clock.now().replace(microsecond=0)
+            next_update = min(now + self._settings.ocsp_validity, writer.not_after)
+            if first.is_root:
+                stored = self._lists.current(ROOT)
+                next_update = min(next_update, stored.next_update)
+                statuses = self._root_statuses(first, issuers, request.asked, stored.number, stored.crl)
+            else:
+                statuses = self._statuses(first, issuers, request.asked)
+            answers = tuple(zip(request.asked, statuses, strict=True))
             try:
                 response = writer.write(answers, now, now, next_update, request.nonce)
                 break

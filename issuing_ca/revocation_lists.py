@@ -20,6 +20,7 @@ from issuing_ca import store
 from issuing_ca.authorities import Authorities
 from issuing_ca.config import IssuingCaSettings
 from issuing_ca.errors import AuthorityNotInstalled, StatusStale
+from issuing_ca.log import IssuanceLog
 from issuing_ca.model import ROOT, AuthorityKind
 from issuing_ca.store import StoredCrl
 
@@ -35,6 +36,7 @@ class RevocationLists:
         clock: Clock,
         audit: AuditTrail,
         settings: IssuingCaSettings,
+        log: IssuanceLog | None = None,
     ) -> None:
         self._database = database
         self._keys = keys
@@ -42,6 +44,7 @@ class RevocationLists:
         self._clock = clock
         self._audit = audit
         self._settings = settings
+        self._log = log
 
     def current_crl(self, name: str) -> bytes:
         """The CRL of an authority, or of the root (name ``root``), as DER; a new one where the last no longer serves.
@@ -82,6 +85,8 @@ class RevocationLists:
             stored = StoredCrl(number, now, next_update, row.status_changes, crl.public_bytes(Encoding.DER))
             store.next_crl_number(connection, name, row.crl_number)
             store.add_crl(connection, name, stored)
+            if self._log is not None:
+                self._log.record_crl(connection, stored.crl, authority.certificate.subject)
             details = {"number": number, "entries": len(entries)}
             self._audit.append(connection, "service:issuing_ca", "issuing_ca.crl_made", name, details)
         return stored

@@ -24,6 +24,7 @@ from issuing_ca.authorities import Authorities
 from issuing_ca.config import IssuingCaSettings
 from issuing_ca.errors import AuthorityUnknown, ProfileRefused
 from issuing_ca.issuance import OFFICER, ORGANISATION_SEAL, Issuance
+from issuing_ca.log import IssuanceLog
 from issuing_ca.model import (
     ROOT,
     Authority,
@@ -67,14 +68,18 @@ class CertificateAuthority:
         settings: IssuingCaSettings,
         profiles: Mapping[str, Profile] | None = None,
         key_control: KeyControl | None = None,
+        log: IssuanceLog | None = None,
     ) -> None:
         self.settings = settings
+        self.log = log
         self.profiles = dict(profiles if profiles is not None else packaged_profiles())
         self._database = database
         self.authorities = Authorities(database, keys, clock, audit, settings)
-        self.issuance = Issuance(database, keys, self.authorities, self.profiles, clock, randomness, audit, settings)
+        self.issuance = Issuance(
+            database, keys, self.authorities, self.profiles, clock, randomness, audit, settings, log
+        )
         self.revocation = Revocation(database, key_control or keys, clock, audit)
-        self.lists = RevocationLists(database, keys, self.authorities, clock, audit, settings)
+        self.lists = RevocationLists(database, keys, self.authorities, clock, audit, settings, log)
         self.units = Units(database, keys, self.authorities, self.issuance, clock, settings)
         self.ocsp = OcspResponder(database, self.authorities, self.units, self.lists, clock, settings)
         self.timestamps = TimestampService(self.authorities, self.units, clock, randomness, settings)

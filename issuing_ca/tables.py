@@ -83,3 +83,33 @@ units = Table(
     Column("serial", String(40), nullable=False),
     Column("not_after", UtcDateTime, nullable=False),
 )
+
+log_entries = Table(
+    "ca_log_entries",
+    metadata,
+    Column("kind", String(12), primary_key=True),
+    Column("digest", LargeBinary(32), primary_key=True),  # SHA-256 of what is logged
+    Column("label", LargeBinary(32), nullable=False, index=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("blinding", LargeBinary(32), nullable=False),
+    Column("entry", LargeBinary(32), nullable=False, unique=True),  # the commitment, which alone is public
+    Column("position", BigInteger, unique=True),  # null until it is sequenced; fixed from then on
+)
+
+log_tiles = Table(
+    "ca_log_tiles",
+    metadata,
+    Column("level", Integer, primary_key=True, autoincrement=False),
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("hashes", LargeBinary, nullable=False),  # 32 octets each, up to 256 of them
+)
+
+log_head = Table(
+    "ca_log_head",
+    metadata,
+    Column("one", Integer, primary_key=True, autoincrement=False),
+    Column("size", BigInteger, nullable=False),
+    Column("root", LargeBinary(32), nullable=False),
+    Column("checkpoint", LargeBinary),  # the newest signed note
+    Column("checkpoint_size", BigInteger, nullable=False),
+)

@@ -93,14 +93,15 @@ class TimestampService:
         return self._units.timestamp_unit(self._authorities.get(self._authority)).certificate
 
     def _token(self, imprint: bytes, nonce: bytes | None, certificates: bool) -> bytes:
-        at = self._time()
         serial = serial_number(self._randomness)
+        writer = self._writer()  # before the time is read: a unit made just now is valid from now on
         try:
-            return self._writer().write(imprint, serial, at, nonce, certificates)
+            return writer.write(imprint, serial, self._time(), nonce, certificates)
         except (KeyDisabled, KeyHandleInvalid):
             # the unit's certificate was revoked: the next unit takes over
             self._units.forget(self._authorities.get(self._authority), TSA_UNIT)
-            return self._writer().write(imprint, serial, at, nonce, certificates)
+            writer = self._writer()
+            return writer.write(imprint, serial, self._time(), nonce, certificates)
 
     def _time(self) -> datetime:
         """Now, to the millisecond; ClockUntrusted when the clock went back."""

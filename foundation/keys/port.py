@@ -68,6 +68,7 @@ class KeyUse(StrEnum):
     REGISTRATION_AUTHORITY = "registration-authority"
     TRUST_LIST = "trust-list"
     AUDIT = "audit"
+    LOG = "log"
 
     @property
     def certifies(self) -> bool:

@@ -89,7 +89,7 @@ def subject_name(attributes: Sequence[tuple[str, str]]) -> x509.Name:
 
 def name_pairs(name: x509.Name) -> tuple[tuple[str, str], ...]:
     """The inverse of `subject_name` for display and comparison; unknown attributes go by their dotted OID."""
-    return tuple((SHORT_NAMES.get(item.oid, item.oid.dotted_string), str(item.value)) for item in name)
+    return tuple((SHORT_NAMES.get(item.oid) or item.oid.dotted_string, str(item.value)) for item in name)
 
 
 def same_name(one: x509.Name, other: x509.Name) -> bool:

@@ -27,7 +27,7 @@ _SERIALS = (1 << 63, (1 << 71) - 1, 1 << 126 | 1, 1 << 127, (1 << 159) - 1)
 _LAST_UTC_TIME = datetime(2049, 12, 31, 23, 59, 59, tzinfo=UTC)
 _BEGINS = (datetime(2026, 1, 1, tzinfo=UTC), _LAST_UTC_TIME, _LAST_UTC_TIME + timedelta(seconds=1))
 _MARK = "SPECIMEN "
-_ROUNDS = 15  # every serial number with every style and every begin, because 3 and 5 have no common factor
+_ROUNDS = 15  # every serial number with every begin, and with every style because 3 and 5 have no common factor
 
 
 class Specimen(NamedTuple):
@@ -43,7 +43,7 @@ class Specimen(NamedTuple):
 
 def specimens(profile: Profile) -> Iterator[Specimen]:
     """The specimens of a profile, fit for it. The first one carries a SAN where the profile has any."""
-    keys = [specimen_key(algorithm) for algorithm in profile.key.algorithms]
+    keys, days = [specimen_key(algorithm) for algorithm in profile.key.algorithms], profile.validity.max_days
     for number in range(max(_ROUNDS, len(keys))):
         begin = _BEGINS[number // len(_SERIALS) % len(_BEGINS)]
         yield Specimen(
@@ -51,7 +51,7 @@ def specimens(profile: Profile) -> Iterator[Specimen]:
             public_key=keys[number % len(keys)],
             serial=_SERIALS[number % len(_SERIALS)],
             not_before=begin,
-            not_after=begin + timedelta(seconds=1) if number % 4 == 3 else last_second(begin, profile.validity.max_days),
+            not_after=begin + timedelta(seconds=1) if number % 4 == 3 else last_second(begin, days),
             san=_alternative_names(profile, number),
         )
 

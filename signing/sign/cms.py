@@ -64,7 +64,8 @@ def signed_data(
     """DER of a detached SignedData (RFC 5652 §5) over ``attributes``, with the timestamp token as unsigned attribute.
 
     Carries the signer's certificate and those above it but the root, which a verifier has or does not trust. It is
-    written, not built from objects: the signed attributes go in octet for octet as they were hashed.
+    written, not built from objects: the signed attributes go in octet for octet as they were hashed. (And asn1crypto
+    takes a length that ends in octet 0x80 for an indefinite one, re-encodes everything below, and needs seconds.)
     """
     digest_algorithm = _DIGESTS[algorithm.hash_name]
     public_key = signatory.certificate.public_key()

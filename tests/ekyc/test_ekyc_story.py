@@ -303,3 +303,14 @@ def test_every_failure_and_text_is_in_both_languages() -> None:
     wanted |= {refusal.text for refusal in policy.refusals}
     assert wanted <= set(entries)
     assert json.loads(policy.document())["version"] == policy.version
+
+
+@pytest.mark.parametrize("state", [State.DRAFT, State.FACTOR_BOUND])
+def test_leaving_early_or_late_destroys_everything(world: World, state: State) -> None:
+    """Before anything was sealed and after factors were bound, leaving ends the person in the token; twice is safe."""
+    actor, name = world.until(state)
+    gone = world.service.enrolment.withdraw(actor, name)
+    assert gone.erased_at is not None
+    world.vault.destroy(actor.id)
+    with pytest.raises(OwnerDestroyed):
+        world.vault.seal(actor.id, "anything", b"")

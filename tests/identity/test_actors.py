@@ -135,3 +135,14 @@ def test_a_person_is_never_registered(world: World) -> None:
         world.identity.register_actor(None, ActorKind.PERSON, "SPECIMEN", [], new_pem().encode())
     answer = Admin(world).call("POST", PATH, {"kind": "person", "label": "x", "roles": [], "public_key": new_pem()})
     assert answer.status_code == 422
+
+
+def test_an_officer_s_own_person_id_is_kept(both_worlds: World) -> None:
+    """An officer who is enrolled as a citizen is known by that person id; a stranger by none."""
+    service = both_worlds.identity
+    officer = service.register_actor(
+        None, ActorKind.OFFICER, "SPECIMEN reviewer", ["ekyc-review"], new_pem().encode(), "KH-SPECIMEN"
+    )
+    assert service.person_of(officer.id) == "KH-SPECIMEN"
+    assert service.actor(officer.id).person_id == "KH-SPECIMEN"
+    assert service.person_of("act_unknown") is None

@@ -17,9 +17,9 @@ from foundation.keys.errors import KeyHandleInvalid
 from foundation.keys.pkcs11 import module, open_pkcs11
 from foundation.keys.pkcs11.store import Pkcs11KeyStore
 from foundation.keys.port import KeyAlgorithm, KeyInfo, KeyUse, Mechanism
-from tests.keys.contract import MESSAGE, fresh
 from tests.keys.softhsm import PIN
 
+MESSAGE = b"SPECIMEN message"
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -33,6 +33,11 @@ def start(act: str, address: str, environment: Mapping[str, str], *more: str) ->
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+def fresh(name: str) -> str:
+    """A label that no other process uses. (The contract's own would bring pytest into every process.)"""
+    return f"{name}-{os.urandom(6).hex()}"
 
 
 def sign(store: Pkcs11KeyStore, info: KeyInfo, times: int = 1) -> None:

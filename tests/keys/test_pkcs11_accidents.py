@@ -28,8 +28,8 @@ def close_all_sessions(softhsm: SoftHsm, store: Pkcs11KeyStore) -> None:
     assert functions.C_CloseAllSessions(ctypes.c_ulong(slot)) == 0
 
 
-def close_the_first_session(softhsm: SoftHsm, store: Pkcs11KeyStore) -> None:
-    handle = store._connection._anchor.handle
+def close_one_session(softhsm: SoftHsm, store: Pkcs11KeyStore) -> None:
+    handle = store._connection._idle[-1].raw.handle
     assert softhsm.functions.C_CloseSession(ctypes.c_ulong(handle)) == 0
 
 
@@ -47,7 +47,7 @@ def slot_of(store: Pkcs11KeyStore) -> int:
     return slot
 
 
-@pytest.mark.parametrize("accident", [close_all_sessions, close_the_first_session, log_out, finalise])
+@pytest.mark.parametrize("accident", [close_all_sessions, close_one_session, log_out, finalise])
 def test_lost_sessions_are_found_again(
     softhsm: SoftHsm, other_store: Pkcs11KeyStore, accident: Callable[[SoftHsm, Pkcs11KeyStore], None]
 ) -> None:

@@ -13,6 +13,7 @@ from tests.project.tree import PACKAGES, ROOT, modules, name, syntax, texts
 # Who may make, load or hold a private key, and why. Everybody else has a handle.
 PRIVATE_KEYS_IN = {
     "hsm_emulation/": "it is the token",
+    "camtrust/demo/people.py": "the specimen officer's own key, with which the demo signs assertions as a client",
     "foundation/x509/algorithms.py": "keys that nobody trusts, for the signature that is linted before the real one",
 }
 PRIVATE_KEY_CALLS = {

@@ -182,10 +182,9 @@ def ocsp_response(
     this_update: datetime,
     revoked_at: datetime | None = None,
     reason: x509.ReasonFlags | None = None,
-    key: Key | None = None,
-    embed: bool = True,
+    tampered: bool = False,
 ) -> bytes:
-    """An OCSP response about ``holder``; signed by another key than the responder's when ``key`` says so."""
+    """An OCSP response about ``holder``; ``tampered``: with a signature that does not verify."""
     status = ocsp.OCSPCertStatus.REVOKED if revoked_at else ocsp.OCSPCertStatus.GOOD
     builder = (
         ocsp.OCSPResponseBuilder()
@@ -200,10 +199,14 @@ def ocsp_response(
             reason,
         )
         .responder_id(ocsp.OCSPResponderEncoding.HASH, responder.certificate)
+        .certificates([responder.certificate])
     )
-    if embed:
-        builder = builder.certificates([responder.certificate])
-    return builder.sign(key or responder.key, hashes.SHA256()).public_bytes(Encoding.DER)
+    response = builder.sign(responder.key, hashes.SHA256())
+    octets = response.public_bytes(Encoding.DER)
+    if tampered:
+        signature = response.signature
+        octets = octets.replace(signature, signature[:-1] + bytes((signature[-1] ^ 1,)))
+    return octets
 
 
 class World:

@@ -64,6 +64,7 @@ def upgrade() -> None:
         sa.Column("status", sa.String(length=20), nullable=False),
         sa.Column("registered_by", sa.String(length=200), nullable=False),
         sa.Column("registered_at", UtcDateTime(), nullable=False),
+        sa.Column("person_id", sa.String(length=200), nullable=True),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("public_key"),
     )
@@ -141,6 +142,36 @@ def upgrade() -> None:
         sa.Column("covers", sa.BigInteger(), nullable=False),
         sa.Column("crl", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("authority", "number"),
+    )
+    op.create_table(
+        "ca_log_entries",
+        sa.Column("kind", sa.String(length=12), nullable=False),
+        sa.Column("digest", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("label", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("at", UtcDateTime(), nullable=False),
+        sa.Column("blinding", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("entry", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("kind", "digest"),
+        sa.UniqueConstraint("entry"),
+        sa.UniqueConstraint("position"),
+    )
+    op.create_index(op.f("ix_ca_log_entries_label"), "ca_log_entries", ["label"], unique=False)
+    op.create_table(
+        "ca_log_head",
+        sa.Column("one", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("root", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("checkpoint", sa.LargeBinary(), nullable=True),
+        sa.Column("checkpoint_size", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("one"),
+    )
+    op.create_table(
+        "ca_log_tiles",
+        sa.Column("level", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("number", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column("hashes", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("level", "number"),
     )
     op.create_table(
         "ca_public_keys",
@@ -330,6 +361,10 @@ def downgrade() -> None:
     op.drop_table("ekyc_enrolments")
     op.drop_table("ca_units")
     op.drop_table("ca_public_keys")
+    op.drop_table("ca_log_tiles")
+    op.drop_table("ca_log_head")
+    op.drop_index(op.f("ix_ca_log_entries_label"), table_name="ca_log_entries")
+    op.drop_table("ca_log_entries")
     op.drop_table("ca_crls")
     op.drop_index(op.f("ix_ca_certificates_owner"), table_name="ca_certificates")
     op.drop_index(op.f("ix_ca_certificates_key_id"), table_name="ca_certificates")

@@ -115,6 +115,7 @@ class Module:
         self.gate = Gate()
         self.generation = 0
         self._initialised = False
+        self._locks: dict[int, int] = {}  # thread: the descriptor by which it keeps other processes out
         try:
             with self.alone_on_this_machine():
                 self._library = _Library(str(path))
@@ -147,6 +148,19 @@ class Module:
             with suppress(TokenNotPresent, TokenNotRecognised):
                 yield slot.get_token()
 
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """For whatever makes or destroys objects: nobody else writes on this machine, nobody else calls in this process.
+
+        SoftHSM fails with CKR_GENERAL_ERROR when an object is read while it is being written. Writing is rare here.
+        """
+        with self.alone_on_this_machine():
+            self.gate.close()
+            try:
+                yield
+            finally:
+                self.gate.open()
+
     def logged_in(self, session: Any) -> bool:
         """Whether a session is there and the token's user is logged in (C_GetSessionInfo)."""
         info = _SessionInfo()
@@ -161,8 +175,12 @@ class Module:
 
         Cold starts of several processes at once fail now and then, and PKCS#11 has no label that is used once. The
         lock is an advisory one (flock) on the module's own file: no path that somebody else could take first.
-        Raises TokenUnavailable after a minute; ModuleInvalid when the file cannot be opened.
+        Raises TokenUnavailable after a minute; ModuleInvalid when the file cannot be opened. A thread can nest it.
         """
+        thread = threading.get_ident()
+        if thread in self._locks:
+            yield
+            return
         try:
             descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
@@ -177,8 +195,11 @@ class Module:
                     if time.monotonic() > until:
                         raise TokenUnavailable from None
                     time.sleep(0.005)
+            self._locks[thread] = descriptor
             yield
         finally:
+            self._locks.pop(thread, None)
+            fcntl.flock(descriptor, fcntl.LOCK_UN)  # though a child that was forked meanwhile has it open
             os.close(descriptor)
 
     def _initialise(self) -> None:
@@ -201,6 +222,9 @@ class Module:
         """In the child: nothing that the parent opened is ours (PKCS#11 v2.40 §5.4, C_Initialize and fork)."""
         self.gate = Gate()
         self._initialised = False
+        for descriptor in self._locks.values():
+            os.close(descriptor)
+        self._locks.clear()
 
     def _finish(self) -> None:
         if self._initialised and self.gate.close(_FAREWELL):

@@ -29,6 +29,11 @@ T = TypeVar("T")
 SESSIONS = 16
 """How many calls run in a token at once; more wait."""
 
+_SEARCHES = 50
+
+GONE = (ckr.ObjectHandleInvalid, ckr.KeyHandleInvalid)
+"""What a module says of an object that was destroyed."""
+
 _LOST = (
     ckr.SessionHandleInvalid,
     ckr.SessionClosed,
@@ -83,8 +88,19 @@ class TokenSession:
         self.known: dict[str, Any] = {}
 
     def search(self, attributes: Mapping[Any, Any]) -> list[Any]:
-        """The objects that have these attributes."""
-        return list(self.raw.get_objects(dict(attributes)))
+        """The objects that have these attributes. Any of them can be gone the next moment."""
+        for _ in range(_SEARCHES):
+            with suppress(*GONE):  # destroyed by somebody else between being found and being looked at
+                return list(self.raw.get_objects(dict(attributes)))
+        raise ckr.FunctionFailed
+
+    def values(self, attributes: Mapping[Any, Any], wanted: Any) -> list[Any]:
+        """One attribute of each object that has these attributes."""
+        found = []
+        for one in self.search(attributes):
+            with suppress(*GONE):
+                found.append(one[wanted])
+        return found
 
 
 class Connection:
@@ -113,17 +129,18 @@ class Connection:
         """Whether this is the PIN that we are logged in with."""
         return hmac.compare_digest(pin.encode(), self._pin.encode())
 
-    def run(self, work: Callable[[TokenSession], T], *, repeat: bool = True) -> T:
+    def run(self, work: Callable[[TokenSession], T], *, writes: bool = False, repeat: bool = True) -> T:
         """Do ``work`` with a session that is there and logged in; the module's errors become ours.
 
-        When sessions turn out to be lost, they are opened anew and ``work`` is done again, once; with ``repeat`` off
-        only if it had not begun. Raises TokenUnavailable when it does not help.
+        ``writes``: it makes or destroys objects, and does so alone. When sessions turn out to be lost, they are
+        opened anew and ``work`` is done again, once; with ``repeat`` off only if it had not begun. Raises
+        TokenUnavailable when it does not help.
         """
         for attempt in (1, 2):
             self.module.ready()
             begun = False
             try:
-                with self.module.gate.shared(), self._session() as session:
+                with self.module.writing() if writes else self.module.gate.shared(), self._session() as session:
                     if not self.module.logged_in(session.raw):
                         raise ckr.SessionHandleInvalid
                     begun = True

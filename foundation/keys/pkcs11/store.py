@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPublicKeyTypes
 from pkcs11 import exceptions as ckr
@@ -34,8 +33,6 @@ from foundation.keys.port import KeyAlgorithm, KeyInfo, KeyUse, Mechanism
 from foundation.randomness import Randomness, SystemRandomness
 
 _log = logging.getLogger("camtrust.pkcs11")
-
-T = TypeVar("T")
 
 _KEY_ID = re.compile(r"[0-9a-f]{32}")
 _TRIAL = b"CamTrust: the two halves of a new key pair belong together"
@@ -111,12 +108,11 @@ class Pkcs11KeyStore:
             raise MechanismInvalid
 
         def work(session: TokenSession) -> KeyInfo:
-            with self._connection.module.alone_on_this_machine():
-                if session.search({**_PRIVATE_KEYS, Attribute.LABEL: label}):
-                    raise LabelExists
-                return self._make(session, label, algorithm, use, owner)
+            if session.search({**_PRIVATE_KEYS, Attribute.LABEL: label}):
+                raise LabelExists
+            return self._make(session, label, algorithm, use, owner)
 
-        return self._run(work, repeat=False)
+        return self._connection.run(work, writes=True, repeat=False)
 
     def find(
         self, *, label: str | None = None, use: KeyUse | None = None, owner: str | None = None
@@ -124,19 +120,21 @@ class Pkcs11KeyStore:
         """The keys that match every argument given, oldest first. Reads the record of every key in the token."""
 
         def work(session: TokenSession) -> list[tuple[Record, bool]]:
-            there = {bytes(key[Attribute.ID]).hex() for key in session.search(_PRIVATE_KEYS)}
-            enabled = {marker[Attribute.LABEL] for marker in session.search(records.template(records.ENABLED))}
+            written = session.values(records.template(records.KEY), Attribute.VALUE)
+            enabled = set(session.values(records.template(records.ENABLED), Attribute.LABEL))
+            there = {bytes(identifier).hex() for identifier in session.values(_PRIVATE_KEYS, Attribute.ID)}
             found = []
-            for data in session.search(records.template(records.KEY)):
-                record = _read(data)
-                if record is not None and record.key_id in there:
-                    found.append((record, record.key_id in enabled))
+            for data in written:
+                with suppress(KeyHandleInvalid):  # not ours
+                    record = records.read(bytes(data))
+                    if record.key_id in there:
+                        found.append((record, record.key_id in enabled))
             return found
 
         wanted = {"label": label, "use": use, "owner": owner}
         matching = [
             (record, enabled)
-            for record, enabled in self._run(work)
+            for record, enabled in self._connection.run(work)
             if all(value is None or getattr(record, name) == value for name, value in wanted.items())
         ]
         matching.sort(key=lambda one: (one[0].made, one[0].key_id))
@@ -149,7 +147,7 @@ class Pkcs11KeyStore:
             found = self._look_up(session, key_id)
             return found.record.info(found.marker is not None)
 
-        return self._run(work)
+        return self._connection.run(work)
 
     def sign(self, key_id: str, mechanism: Mechanism, data: bytes, *, activation: bytes | None = None) -> bytes:
         """Sign the whole message or the digest, as the mechanism says, and verify.
@@ -170,7 +168,7 @@ class Pkcs11KeyStore:
             _permit(found.record, mechanism, data)
             return found.public, signing.sign(found.private, mechanism, data, self._capabilities)
 
-        public, signature = self._run(work)
+        public, signature = self._connection.run(work)
         verify_signature(public, mechanism, signature, data)
         return signature
 
@@ -185,7 +183,7 @@ class Pkcs11KeyStore:
             if not enabled:
                 _destroy(markers)
 
-        self._run(work)
+        self._connection.run(work, writes=True)
 
     def destroy(self, key_id: str) -> None:
         """Destroy a key for good: the private half first, then what tells of it."""
@@ -198,7 +196,7 @@ class Pkcs11KeyStore:
             for template in (public, *(records.template(one, key_id) for one in (records.ENABLED, records.KEY))):
                 _destroy(session.search(template))
 
-        self._run(work, repeat=False)
+        self._connection.run(work, writes=True, repeat=False)
 
     def _make(
         self, session: TokenSession, label: str, algorithm: KeyAlgorithm, use: KeyUse, owner: str | None
@@ -238,19 +236,16 @@ class Pkcs11KeyStore:
         if not _KEY_ID.fullmatch(key_id):
             raise KeyHandleInvalid
         private = session.search({**_PRIVATE_KEYS, Attribute.ID: bytes.fromhex(key_id)})
-        data = session.search(records.template(records.KEY, key_id))
+        data = session.values(records.template(records.KEY, key_id), Attribute.VALUE)
         if len(private) != 1 or len(data) != 1:
             raise KeyHandleInvalid
-        record = _read(data[0])
-        if record is None or record.key_id != key_id:
+        record = records.read(bytes(data[0]))
+        if record.key_id != key_id:
             raise KeyHandleInvalid
         found = _Found(record, private[0], public_key(record.info(True)))
         _is_enabled(session, found)
         session.known[key_id] = found
         return found
-
-    def _run(self, work: Callable[[TokenSession], T], *, repeat: bool = True) -> T:
-        return self._connection.run(work, repeat=repeat)
 
 
 _PRIVATE_KEYS = {Attribute.CLASS: ObjectClass.PRIVATE_KEY, Attribute.TOKEN: True}
@@ -282,26 +277,17 @@ def _permit(record: Record, mechanism: Mechanism, data: bytes) -> None:
 def _is_enabled(session: TokenSession, found: _Found) -> bool:
     """Whether the marker is there now. Another process may have destroyed it, or made another one."""
     if found.marker is not None:
-        try:
+        with suppress(*sessions.GONE):
             if found.marker[Attribute.LABEL] == found.record.key_id:
                 return True
-        except (ckr.ObjectHandleInvalid, ckr.KeyHandleInvalid):
-            pass
     markers = session.search(records.template(records.ENABLED, found.record.key_id))
     found.marker = markers[0] if markers else None
     return found.marker is not None
 
 
-def _read(data: Any) -> Record | None:
-    try:
-        return records.read(bytes(data[Attribute.VALUE]))
-    except (ckr.ObjectHandleInvalid, KeyHandleInvalid):
-        return None  # destroyed meanwhile, or not ours
-
-
 def _destroy(objects: list[Any]) -> None:
     for one in objects:
-        with suppress(ckr.ObjectHandleInvalid):
+        with suppress(*sessions.GONE):
             one.destroy()
 
 

@@ -1,0 +1,121 @@
+"""Certificates in process, without token, database or audit: what encoding, signing and verifying cost.
+
+    python -m bench.templates
+
+Raw is sign + verify of a digest with `cryptography` (`bench.raw`), under the issuer's curve. Every certificate has a
+serial number and dates of its own; its key is another one each time. Rates are per second of CPU time, the best of
+three short runs, so that neighbours on the machine change them little.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from bench.raw import rate, raw_sign_verify_rate
+from foundation.x509.algorithms import verify
+from foundation.x509.certificate import CertificateInput, Urls, certificate_builder, sign_certificate
+from foundation.x509.csr import read_csr
+from foundation.x509.lint import require_clean
+from foundation.x509.names import subject_name
+from foundation.x509.profile import last_second
+from foundation.x509.template import (
+    Issuer,
+    compile_template,
+    signed_certificate,
+    unsigned_certificate,
+)
+from issuing_ca.key_checks import check_public_key
+from issuing_ca.service import packaged_profiles
+
+_SECONDS, _RUNS = 0.12, 3
+_CITIZEN = (
+    ("C", "KH"),
+    ("surname", "SPECIMEN SOK"),
+    ("givenName", "SPECIMEN DARA"),
+    ("CN", "SPECIMEN SOK SPECIMEN DARA (សុខ ដារ៉ា)"),
+    ("serialNumber", "CT:KH-0123456789ABCDEF0123456789ABCDEF"),
+)
+_URLS = Urls("http://ca.example/ocsp", "http://ca.example/aia/issuing.cer", "http://ca.example/crl/issuing.crl")
+
+
+def main() -> None:
+    print("certificates in process: no token, no database     per CPU-second      of raw")
+    for curve in (ec.SECP256R1(), ec.SECP384R1()):
+        measure(curve)
+
+
+def measure(curve: ec.EllipticCurve) -> None:
+    """The lines for an issuer with a key on this curve; subjects have P-256 keys."""
+    name = "P-256" if curve.key_size == 256 else "P-384"
+    profile, key = packaged_profiles()["citizen-sign"], ec.generate_private_key(curve)
+    issuer_name = subject_name([("C", "KH"), ("O", "SPECIMEN CamTrust"), ("CN", "SPECIMEN Issuing CA")])
+    issuer = Issuer(issuer_name, key.public_key(), _URLS, bytes(20))
+    template, subject = compile_template(profile, issuer), subject_name(_CITIZEN)
+    holders = [ec.generate_private_key(ec.SECP256R1()) for _ in range(64)]
+    keys = itertools.cycle([holder.public_key() for holder in holders])
+    requests = itertools.cycle([_request(holder) for holder in holders])
+    algorithm = ec.ECDSA(hashes.SHA256() if curve.key_size == 256 else hashes.SHA384())
+    numbers, begin = itertools.count(1 << 126), datetime(2026, 1, 1, tzinfo=UTC)
+
+    def given(subject: x509.Name, public_key: ec.EllipticCurvePublicKey) -> CertificateInput:
+        number = next(numbers)
+        at = begin + timedelta(seconds=number & 0xFFFFF)
+        return issuer.input(profile, subject, public_key, number, at, last_second(at, 1000))
+
+    def encode() -> bytes:
+        return template.tbs(given(subject, next(keys)))
+
+    def issue(tbs: bytes) -> x509.Certificate:
+        signature = key.sign(tbs, algorithm)
+        verify(issuer.public_key, signature, tbs)
+        return signed_certificate(tbs, template.algorithm, signature)
+
+    def issue_checked(public_key: ec.EllipticCurvePublicKey) -> x509.Certificate:
+        check_public_key(public_key)
+        tbs = template.tbs(given(subject_name(_CITIZEN), public_key))
+        require_clean(unsigned_certificate(tbs, template.algorithm), profile)
+        return issue(tbs)
+
+    def with_request() -> x509.Certificate:
+        public_key = read_csr(next(requests)).public_key()
+        if not isinstance(public_key, ec.EllipticCurvePublicKey):
+            raise TypeError
+        return issue(template.tbs(given(subject, public_key)))
+
+    raw = best(lambda: raw_sign_verify_rate(_SECONDS, curve))
+
+    def line(what: str, operation: Callable[[], object]) -> None:
+        value = best(lambda: rate(operation, _SECONDS))
+        print(f"{what:50} {value:10,.0f} /s   {value / raw:10.0%}", flush=True)
+
+    print(f"{f'{name}: raw, sign + verify':50} {raw:10,.0f} /s   {1:10.0%}", flush=True)
+    line(f"{name}: template, encode", encode)
+    line(f"{name}: template, encode + sign + verify", lambda: issue(encode()))
+    line(
+        f"{name}: builder, build + sign + verify",
+        lambda: sign_certificate(certificate_builder(given(subject, next(keys))), key),
+    )
+    line(f"{name}: template, request checked, as above", with_request)
+    line(f"{name}: template, with names, key checks and lint", lambda: issue_checked(next(keys)))
+
+
+def best(measured: Callable[[], float]) -> float:
+    """The highest of a few rates: what disturbs a run only lowers it."""
+    return max(measured() for _ in range(_RUNS))
+
+
+def _request(key: ec.EllipticCurvePrivateKey) -> bytes:
+    builder = x509.CertificateSigningRequestBuilder().subject_name(subject_name([("CN", "SPECIMEN request")]))
+    return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

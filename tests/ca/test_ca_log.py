@@ -1,0 +1,391 @@
+"""The issuance log: what goes in stays, in order, for ever; and whoever changes that is found out."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from sqlalchemy import delete, select, update
+
+from foundation.db.engine import StaleWrite
+from foundation.keys.errors import TokenUnavailable
+from foundation.keys.port import KeyAlgorithm, KeyUse
+from foundation.log_proof import EntryKind, InclusionProof, check_inclusion, subject_of
+from foundation.merkle import EMPTY_ROOT
+from foundation.signed_note import Checkpoint, read_note
+from issuing_ca import log_store
+from issuing_ca.citizens import person_identifier
+from issuing_ca.errors import LogBroken, LogEntryUnknown, LogTileUnknown
+from issuing_ca.log import KEY_LABEL, IssuanceLog, log_origin
+from issuing_ca.model import CertificateState, Reason
+from issuing_ca.tables import log_entries, log_head, log_tiles
+from tests.ca.ca_world import World, down, up
+from tests.ca.log_monitor import LogMisbehaves, Monitor
+from tests.ca.log_world import ORIGIN, LogWorld, log_served, with_log
+
+
+@pytest.fixture
+def logged(world: World) -> LogWorld:
+    """Runs twice: on SQLite and on PostgreSQL."""
+    return with_log(world)
+
+
+@pytest.fixture
+def small_logged(small_world: World) -> LogWorld:
+    """On SQLite alone, for what no database has a say in."""
+    return with_log(small_world)
+
+
+def fingerprint(certificate: x509.Certificate) -> bytes:
+    return hashlib.sha256(certificate.public_bytes(Encoding.DER)).digest()
+
+
+def positions(logged: LogWorld) -> list[int | None]:
+    with logged.world.database.read() as connection:
+        return list(connection.execute(select(log_entries.c.position).order_by(log_entries.c.position)).scalars())
+
+
+def size_of(checkpoint: bytes) -> int:
+    return Checkpoint.parse(read_note(checkpoint).text).size
+
+
+def test_every_certificate_and_crl_is_in_the_log(logged: LogWorld) -> None:
+    """Citizens' certificates, the service's own and each CRL: proofs of all verify offline, from their octets."""
+    world, log = logged.world, logged.log
+    issued = [world.citizen() for _ in range(2)]
+    world.ca.revoke(issued[0].serial, Reason.SUPERSEDED, "operator:specimen")
+    crl = x509.load_der_x509_crl(world.ca.current_crl("issuing"))
+    world.ca.ocsp.for_certificate(issued[1].certificate, issued[1].chain[0])  # makes a responder, which is logged too
+    responders = [one for one in world.ca.certificates() if one.profile == "ocsp-responder"]
+    certificates = [one.certificate for one in issued]
+    certificates += [x509.load_der_x509_certificate(one.certificate or b"") for one in responders]
+    key = log.verifier_key()
+    for certificate in certificates:
+        proof = log.inclusion(fingerprint(certificate))
+        assert InclusionProof.parse(bytes(proof)) == proof
+        assert check_inclusion(InclusionProof.parse(bytes(proof)), key, certificate) == ()
+    proof = log.inclusion(hashlib.sha256(crl.public_bytes(Encoding.DER)).digest())
+    assert check_inclusion(proof, key, crl) == ()
+    assert proof.opening.kind is EntryKind.CRL
+    assert len(responders) == 1
+    assert log.verify() == len(positions(logged)) >= 4
+    world.audit.verify(world.database)
+
+
+def test_a_stranger_follows_the_log(logged: LogWorld) -> None:
+    """A monitor written from the specifications reads all tiles over HTTP while the log grows past a tile, and finds
+    every root right and everything it saw before unchanged."""
+    log = logged.log
+    with log_served(log) as address:
+        monitor = Monitor(address, str(log.verifier_key()))
+        assert monitor.watch() == []
+        for more, size in ((1, 1), (254, 255), (1, 256), (1, 257), (300, 557)):
+            logged.record(more)
+            assert len(monitor.watch()) == size
+        certificate = logged.world.citizen().certificate
+        entries = monitor.watch()
+        proof = log.inclusion(fingerprint(certificate))
+        assert entries[proof.index] == proof.opening.commitment
+        assert monitor.fetched > 20
+    assert log.verify() == 558
+
+
+@pytest.mark.parametrize("table", ["entries", "tiles"])
+def test_a_changed_entry_is_noticed(logged: LogWorld, table: str) -> None:
+    """Change one published octet of an entry, or of a tile, in the database: the monitor notices it, and so do we."""
+    log = logged.log
+    logged.record(300)
+    with log_served(log) as address:
+        monitor = Monitor(address, str(log.verifier_key()))
+        monitor.watch()
+        with logged.world.database.unit_of_work() as connection:
+            if table == "entries":
+                connection.execute(update(log_entries).where(log_entries.c.position == 17).values(entry=os.urandom(32)))
+            else:
+                connection.execute(
+                    update(log_tiles)
+                    .where(log_tiles.c.level == 0, log_tiles.c.number == 0)
+                    .values(hashes=os.urandom(8192))
+                )
+        with pytest.raises(LogMisbehaves):
+            monitor.watch()
+    with pytest.raises(LogBroken):
+        log.verify()
+
+
+def test_a_removed_entry_is_noticed(logged: LogWorld) -> None:
+    """Delete an entry: the monitor gets a bundle that does not fit its tile."""
+    log = logged.log
+    logged.record(20)
+    with log_served(log) as address:
+        monitor = Monitor(address, str(log.verifier_key()))
+        monitor.watch()
+        with logged.world.database.unit_of_work() as connection:
+            connection.execute(delete(log_entries).where(log_entries.c.position == 5))
+        with pytest.raises(LogMisbehaves, match="do not hash to their tile"):
+            monitor.watch()
+    with pytest.raises(LogBroken):
+        log.verify()
+
+
+def test_a_rewritten_log_is_noticed(logged: LogWorld) -> None:
+    """Even the operator, with the log's own key, cannot write another history: the next checkpoint verifies, and does
+    not fit what the monitor saw. A shorter one, from an older backup, does not either."""
+    log = logged.log
+    logged.record(20)
+    with log_served(log) as address:
+        monitor = Monitor(address, str(log.verifier_key()))
+        seen = monitor.watch()
+        for again in (25, 10):
+            with logged.world.database.unit_of_work() as connection:
+                for table in (log_entries, log_tiles, log_head):
+                    connection.execute(delete(table))
+            logged.record(again)
+            assert log.integrate() == again == log.verify()
+            with pytest.raises(LogMisbehaves, match=r"has changed|become shorter"):
+                monitor.watch()
+        assert monitor.entries == seen
+
+
+def test_a_broken_log_signs_nothing_more(logged: LogWorld) -> None:
+    """Where the stored tree is not the one that was signed, neither appending nor signing goes on."""
+    log = logged.log
+    logged.record(5)
+    checkpoint = log.checkpoint()
+    with logged.world.database.unit_of_work() as connection:
+        hashes = connection.execute(select(log_tiles.c.hashes)).scalar_one()
+        connection.execute(update(log_tiles).values(hashes=os.urandom(32) + hashes[32:]))
+    logged.record(1)
+    with pytest.raises(LogBroken):
+        log.integrate()
+    with pytest.raises(LogBroken):
+        log.checkpoint()
+    assert positions(logged) in ([None, 0, 1, 2, 3, 4], [0, 1, 2, 3, 4, None])
+    with logged.world.database.unit_of_work() as connection:
+        connection.execute(update(log_tiles).values(hashes=hashes[:64]))
+    with pytest.raises(LogBroken):
+        log.integrate()
+    with logged.world.database.unit_of_work() as connection:
+        connection.execute(update(log_tiles).values(hashes=hashes))
+    assert log.integrate() == 6
+    assert log.checkpoint() != checkpoint
+
+
+def test_a_tree_and_its_head_changed_together_are_not_signed(logged: LogWorld) -> None:
+    """Whoever changes tiles and head alike still cannot make us sign: the last checkpoint tells another root."""
+    log = logged.log
+    logged.record(5)
+    log.integrate()
+    with logged.world.database.unit_of_work() as connection:
+        for table in (log_entries, log_tiles):
+            connection.execute(delete(table))
+        connection.execute(update(log_head).values(size=0, root=EMPTY_ROOT))
+    logged.record(7)
+    with pytest.raises(LogBroken):
+        log.integrate()
+
+
+def test_concurrent_issues_make_a_contiguous_log(logged: LogWorld) -> None:
+    """Twenty issues at once, and three appenders: every certificate has one position, and none is left out."""
+    world = logged.world
+    persons = [world.person() for _ in range(20)]
+    issued: list[x509.Certificate] = []
+    failures: list[BaseException] = []
+    ready, done = threading.Barrier(23), threading.Event()
+
+    def issue(number: int) -> None:
+        try:
+            ready.wait(30)
+            issued.append(world.ca.issue_citizen(persons[number]).certificate)
+        except BaseException as failure:
+            failures.append(failure)
+
+    def append() -> None:
+        try:
+            log = logged.again()
+            ready.wait(30)
+            sizes = [0]
+            while not done.is_set():
+                sizes.append(log.integrate())
+                done.wait(0.01)
+            assert sizes == sorted(sizes)
+        except BaseException as failure:
+            failures.append(failure)
+
+    issuing = [threading.Thread(target=issue, args=(number,)) for number in range(20)]
+    appending = [threading.Thread(target=append) for _ in range(3)]
+    for thread in (*issuing, *appending):
+        thread.start()
+    for thread in issuing:
+        thread.join(120)
+    done.set()
+    for thread in appending:
+        thread.join(60)
+    assert not failures
+    assert logged.log.integrate() == 20 == logged.log.verify()
+    assert positions(logged) == list(range(20))
+    proofs = [logged.log.inclusion(fingerprint(one)) for one in issued]
+    assert sorted(proof.index for proof in proofs) == list(range(20))
+    assert all(
+        check_inclusion(proof, logged.log.verifier_key(), one) == () for proof, one in zip(proofs, issued, strict=True)
+    )
+
+
+def test_a_certificate_is_stored_and_recorded_or_neither(logged: LogWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the log does not take it, no certificate is issued; where storing fails, nothing is recorded."""
+    world = logged.world
+
+    def fail(*_: object, **__: object) -> None:
+        raise TokenUnavailable
+
+    with monkeypatch.context() as patched:
+        patched.setattr(logged.log, "record_certificate", fail)
+        with pytest.raises(TokenUnavailable):
+            world.citizen()
+    with monkeypatch.context() as patched:
+        append = world.audit.append
+        patched.setattr(
+            world.audit,
+            "append",
+            lambda *given: fail() if given[2] == "issuing_ca.certificate_issued" else append(*given),
+        )
+        with pytest.raises(TokenUnavailable):
+            world.citizen()
+    assert {one.state for one in world.ca.certificates()} == {CertificateState.SIGNING}
+    assert logged.log.integrate() == 0
+    assert positions(logged) == []
+
+
+def test_a_crash_while_sequencing_leaves_nothing(logged: LogWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cut short at each write, sequencing leaves the log as it was; the next call does it."""
+    logged.record(3)
+    before = logged.log.checkpoint()
+    logged.record(3)
+
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    for step in ("place", "put_tiles", "grow"):
+        with monkeypatch.context() as patched:
+            patched.setattr(log_store, step, crash)
+            with pytest.raises(KeyboardInterrupt):
+                logged.log.integrate()
+        with logged.world.database.read() as connection:
+            assert log_store.head(connection).checkpoint == before
+            assert len(log_store.waiting(connection, 10)) == 3
+    assert logged.again().integrate() == 6 == logged.log.verify()
+
+
+def test_a_crash_before_signing_is_made_good(logged: LogWorld) -> None:
+    """The token goes away between tree and signature: the old checkpoint stands, and the next call signs the tree."""
+    logged.record(3)
+    before = logged.log.checkpoint()
+    logged.record(3)
+    logged.world.keys.before = down("sign")
+    with pytest.raises(TokenUnavailable):
+        logged.log.integrate()
+    placed = positions(logged)
+    with logged.world.database.read() as connection:
+        head = log_store.head(connection)
+    assert (head.size, head.checkpoint_size, head.checkpoint) == (6, 3, before)
+    with pytest.raises(LogTileUnknown):  # nothing is published that is not signed
+        logged.log.tile("0/000.p/4")
+    logged.world.keys.before = up
+    assert size_of(logged.again().checkpoint()) == 6
+    assert positions(logged) == placed == list(range(6))
+
+
+def test_issuing_does_not_wait_for_the_log(logged: LogWorld) -> None:
+    """While an appender holds the head, certificates are still issued on PostgreSQL; SQLite has one writer anyway."""
+    if logged.world.database.dialect == "sqlite":
+        assert logged.world.citizen().serial
+        return
+    with logged.world.database.unit_of_work() as connection:
+        log_store.head(connection, lock=True)
+        assert logged.world.citizen().serial
+    assert logged.log.integrate() == 1
+
+
+def test_nothing_of_a_person_is_published(logged: LogWorld) -> None:
+    """All published octets hold neither digest, label, serial number nor name; the same again looks different."""
+    world, log = logged.world, logged.log
+    certificate = world.citizen().certificate
+    proof = log.inclusion(fingerprint(certificate))
+    published = log.checkpoint() + log.tile("0/000.p/1") + log.tile("entries/000.p/1")
+    identifier = subject_of(certificate)
+    number = certificate.serial_number.to_bytes(16, "big")
+    for value in (fingerprint(certificate), proof.opening.label, proof.opening.blinding, identifier.encode(), number):
+        assert value not in published
+        assert value.hex().encode() not in published
+    with world.database.unit_of_work() as connection:
+        connection.execute(delete(log_entries))
+        logged.again().record_certificate(connection, certificate)
+        waits = log_store.entry_of(connection, fingerprint(certificate))
+    assert waits is not None
+    assert waits.opening.label == proof.opening.label
+    assert waits.entry != proof.opening.commitment
+
+
+def test_a_person_sees_every_certificate_in_their_name(logged: LogWorld) -> None:
+    """Whoever asks under their label gets each certificate of theirs, each with its proof, and no others."""
+    world = logged.world
+    request = world.person()
+    mine = [world.ca.issue_citizen(request).certificate for _ in range(3)]
+    other = world.citizen().certificate
+    subject = person_identifier(request.person_id, world.ca.settings)
+    assert {subject_of(one) for one in mine} == {subject} != {subject_of(other)}
+    proofs = logged.log.of_subject(subject)
+    assert {proof.opening.digest for proof in proofs} == {fingerprint(one) for one in mine}
+    assert [proof.index for proof in proofs] == sorted(proof.index for proof in proofs)
+    assert logged.log.of_subject("nobody") == ()
+    with pytest.raises(LogEntryUnknown):
+        logged.log.inclusion(os.urandom(32))
+
+
+def test_the_empty_log_has_a_checkpoint(logged: LogWorld) -> None:
+    """A new log signs the empty tree, under the origin that its address gives."""
+    text = read_note(logged.log.checkpoint()).text
+    assert Checkpoint.parse(text) == Checkpoint(ORIGIN, 0, EMPTY_ROOT)
+    assert logged.log.verify() == 0
+    assert log_origin("http://127.0.0.1:8440") == "127.0.0.1:8440/log"
+    assert log_origin("https://pki.example/trust/") == "pki.example/trust/log"
+
+
+def test_the_log_key_stays(logged: LogWorld) -> None:
+    """The key is made in the token once, for this use alone, and every process finds the same."""
+    key = logged.log.verifier_key()
+    assert logged.again().verifier_key() == key
+    info = logged.world.keys.find(label=KEY_LABEL, use=KeyUse.LOG)
+    assert [one.algorithm for one in info] == [KeyAlgorithm.ED25519]
+
+
+def test_older_checkpoints_never_come_back(logged: LogWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that is late with its signature does not replace a newer checkpoint."""
+    logged.record(1)
+    late, sizes = logged.again(), []
+    sign = logged.world.keys.sign
+
+    def slow(*given: object, **more: object) -> bytes:
+        monkeypatch.undo()
+        logged.record(2)
+        sizes.append(logged.log.integrate())
+        return sign(*given, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(logged.world.keys, "sign", slow)
+    assert late.integrate() == 3
+    assert sizes == [3]
+    assert size_of(logged.log.checkpoint()) == 3
+    with logged.world.database.unit_of_work() as connection, pytest.raises(StaleWrite):
+        log_store.publish(connection, b"", 3)
+
+
+def test_logs_of_two_processes_are_one(logged: LogWorld) -> None:
+    """What one records another sequences and a third proves."""
+    digests = logged.record(2)
+    assert logged.again().integrate() == 2
+    third: IssuanceLog = logged.again()
+    assert [third.inclusion(one).opening.digest for one in digests] == digests
