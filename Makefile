@@ -100,9 +100,9 @@ test: $(DEV) packages
 
 check: $(DEV)
 	$(call say,Format)
-	@$(RUN) -m ruff format --check $(SOURCES)
+	@$(RUN) -m ruff format --no-cache --check $(SOURCES)
 	$(call say,Lint)
-	@$(RUN) -m ruff check $(SOURCES)
+	@$(RUN) -m ruff check --no-cache $(SOURCES)
 	$(call say,Types)
 	@$(RUN) -m mypy
 	$(call say,Import contracts)

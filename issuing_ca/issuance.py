@@ -20,7 +20,7 @@ from foundation.clock import Clock
 from foundation.db.audit import AuditTrail
 from foundation.db.engine import Database, StaleWrite
 from foundation.keys.handles import public_key
-from foundation.keys.port import KeyStore, KeyUse
+from foundation.keys.port import KeyInfo, KeyStore, KeyUse
 from foundation.randomness import Randomness, serial_number
 from foundation.x509.lint import require_clean
 from foundation.x509.names import subject_name
@@ -154,7 +154,10 @@ class Issuance:
 
     def issue_now(self, request: CertificateRequest) -> IssuedCertificate:
         """Both steps at once, for whoever holds the approval already. Raises what both raise."""
-        draft = self._draft(request)
+        return self._issue_now(request, None)
+
+    def _issue_now(self, request: CertificateRequest, info: KeyInfo | None) -> IssuedCertificate:
+        draft = self._draft(request, info)
         self._reserve(draft, CertificateState.SIGNING, self._clock.now() + _SIGNING_TIME, None)
         return self._sign(draft.serial, draft.authority, draft.tbs, draft.row["tbs_digest"], draft.row["requested_by"])
 
@@ -171,7 +174,7 @@ class Issuance:
         info = self._keys.get(request.key_id)
         if info.owner != request.person_id:
             raise KeyNotTheirs
-        return self.issue_now(
+        return self._issue_now(
             CertificateRequest(
                 authority=authority,
                 profile=CITIZEN_SIGN,
@@ -183,7 +186,8 @@ class Issuance:
                 not_after_limit=request.not_after_limit,
                 evidence=request.evidence,
                 policies=(policy,),
-            )
+            ),
+            info,
         )
 
     def orphans(self) -> tuple[Orphan, ...]:
@@ -215,14 +219,15 @@ class Issuance:
 
     # --- steps ----------------------------------------------------------------------------------------------------
 
-    def _draft(self, request: CertificateRequest) -> _Draft:
+    def _draft(self, request: CertificateRequest, info: KeyInfo | None = None) -> _Draft:
+        """``info``: what the token has just said of ``request.key_id``, where it was asked already."""
         authority = self._authorities.get(request.authority)
         profile = self._profile(authority, request)
         check_public_key(request.public_key)
         if request.evidence is not None and not _is_sha256(request.evidence):
             raise RequestRefused(field="evidence")
         if request.key_id is not None:
-            self._check_key(request)
+            self._check_key(request, info or self._keys.get(request.key_id))
         elif request.profile in _IN_TOKEN:
             raise KeyNotTheirs
         not_before = self._now()
@@ -308,10 +313,9 @@ class Issuance:
             raise ProfileRefused(profile=profile.name)
         return self.templates.profile(profile, request.policies)
 
-    def _check_key(self, request: CertificateRequest) -> None:
+    def _check_key(self, request: CertificateRequest, info: KeyInfo) -> None:
         """The key in the token is the one asked for, of this owner, for this use, and enabled."""
         spki = request.public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        info = self._keys.get(str(request.key_id))
         wanted = _KEY_USES.get(request.profile)
         owned = info.owner == request.owner or (info.owner is None and not info.use.needs_activation)
         if not owned or info.use is not wanted or info.public_key != spki or not info.enabled:

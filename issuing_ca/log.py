@@ -184,10 +184,10 @@ class IssuanceLog:
         return InclusionProof(found.position, hashes, checkpoint, found.opening)
 
     def of_subject(self, subject: str) -> tuple[InclusionProof, ...]:
-        """Everything that is logged under a subject's label: what a person sees who asks for their own."""
+        """Everything under a subject's label, oldest first: what a person sees who asks for their own."""
         with self._database.read() as connection:
             digests = log_store.digests_of(connection, label(self.origin, subject))
-        return tuple(self.inclusion(digest) for digest in digests)
+        return tuple(sorted((self.inclusion(digest) for digest in digests), key=lambda proof: proof.index))
 
     def verify(self) -> int:
         """Rebuild the whole tree from the openings and compare; gives its size. Raises LogBroken at the first change.

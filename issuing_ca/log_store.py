@@ -144,10 +144,9 @@ def entry_of(connection: Connection, digest: bytes, kind: EntryKind | None = Non
 
 
 def digests_of(connection: Connection, label: bytes) -> tuple[bytes, ...]:
-    """What is logged under a label, in the order of the log; what waits comes last."""
+    """What is recorded under a label."""
     query = select(log_entries.c.digest).where(log_entries.c.label == label)
-    order = query.order_by(log_entries.c.position.is_(None), log_entries.c.position)
-    return tuple(bytes(value) for value in connection.execute(order).scalars())
+    return tuple(bytes(value) for value in connection.execute(query).scalars())
 
 
 def bundle(connection: Connection, first: int, count: int) -> tuple[bytes, ...]:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, and_, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from foundation.db.engine import compare_and_set
@@ -16,6 +17,13 @@ from issuing_ca.model import AuthorityKind, CertificateRecord, CertificateState,
 from issuing_ca.tables import authorities, certificates, crls, metadata, public_keys, units
 
 __all__ = ["metadata"]
+
+_NEW_CERTIFICATE = insert(certificates)
+# A race for the same key waits for the other unit of work to end, and then finds its row, on both databases.
+_NEW_KEY = {
+    "sqlite": sqlite.insert(public_keys).on_conflict_do_nothing().execution_options(preserve_rowcount=True),
+    "postgresql": postgresql.insert(public_keys).on_conflict_do_nothing().execution_options(preserve_rowcount=True),
+}
 
 
 @dataclass(frozen=True)
@@ -93,14 +101,10 @@ def count_status_change(connection: Connection, authority: str) -> None:
 
 def claim_public_key(connection: Connection, digest: str, owner: str) -> None:
     """Note whose public key this is. Raises KeyInUse for another owner's, or a compromised one; races too."""
-    known = connection.execute(select(public_keys).where(public_keys.c.digest == digest)).one_or_none()
-    if known is None:
-        try:
-            with connection.begin_nested():
-                connection.execute(insert(public_keys).values(digest=digest, owner=owner, compromised=False))
-            return
-        except IntegrityError:
-            known = connection.execute(select(public_keys).where(public_keys.c.digest == digest)).one()
+    row = {"digest": digest, "owner": owner, "compromised": False}
+    if connection.execute(_NEW_KEY[connection.dialect.name], row).rowcount == 1:
+        return
+    known = connection.execute(select(public_keys).where(public_keys.c.digest == digest)).one()
     if known.owner != owner or known.compromised:
         raise KeyInUse
 
@@ -113,7 +117,7 @@ def mark_compromised(connection: Connection, serial: str) -> None:
 
 def add_certificate(connection: Connection, values: Mapping[str, Any]) -> None:
     """Reserve a serial number with its intent."""
-    connection.execute(insert(certificates).values(dict(values)))
+    connection.execute(_NEW_CERTIFICATE, dict(values))
 
 
 def certificate(connection: Connection, serial: str, *, lock: bool = False) -> CertificateRecord:

@@ -24,7 +24,6 @@ from foundation.db.engine import Database, open_database
 if TYPE_CHECKING:
     from hsm_emulation.client import HsmClient
     from hsm_emulation.process import KeyDaemon
-
     from tests.postgres import PostgresServer
 
 SO_PIN = "so-pin-for-tests-0"

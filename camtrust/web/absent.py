@@ -14,8 +14,6 @@ ABSENT = (
     "/acme/directory",
     "/.well-known/est/{path:path}",
     "/.well-known/cmp",
-    "/log/checkpoint",
-    "/log/tile/{path:path}",
     "/.well-known/openid-configuration",
     "/oauth2/{path:path}",
     "/csc/v1/{path:path}",

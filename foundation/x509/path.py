@@ -1,6 +1,6 @@
 """Certification paths (RFC 5280 §6.1): built and validated by our own engine, pure and bounded.
 
-    P1  building      from the target upwards by name, preferring matching key identifiers; loops and depth are cut
+    P1  building, from the target upwards by name and signature (`path_search`)   PATH-NO-ISSUER, PATH-LIMIT
     P2  per certificate, from the anchor down
         P2.1 signature and algorithm      §6.1.3 (a)(1)     PATH-SIGNATURE, PATH-ALGORITHM
         P2.2 validity at the time asked   §6.1.3 (a)(2)     PATH-EXPIRED, PATH-NOT-YET-VALID
@@ -18,7 +18,7 @@ own basicConstraints, key usage and name constraints bind (RFC 5937 §3.2), whic
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -29,7 +29,7 @@ from cryptography.x509.oid import ExtensionOID as Oid
 from foundation.x509.name_constraints import ConstraintUnsupported, NameConstraintState
 from foundation.x509.name_matching import issuer_key, subject_key
 from foundation.x509.path_search import PathSearch, TrustAnchor
-from foundation.x509.signature_check import AlgorithmRules, Outcome, check_named
+from foundation.x509.signature_check import AlgorithmRules, Outcome
 
 
 class PathRule(StrEnum):
@@ -93,7 +93,7 @@ class PathRules:
     algorithms: AlgorithmRules = field(default_factory=AlgorithmRules)
     required_policies: frozenset[str] | None = None
     max_depth: int = 8  # certificates in a path, target and anchor included
-    max_candidates: int = 200  # issuer certificates tried, over all paths
+    max_checks: int = 300  # signatures checked, over all paths
 
 
 @dataclass(frozen=True)
@@ -143,17 +143,26 @@ def find_path(
     """
     rules = rules or PathRules()
     nearest: tuple[PathFailure, ...] | None = None
-    search = PathSearch(pool, anchors, rules.max_depth, rules.max_candidates)
+    search = PathSearch(pool, anchors, rules.max_depth, rules.max_checks, rules.algorithms)
     for certificates, anchor in search.candidates(target):
-        result = validate_path(certificates, anchor, at, rules)
+        result = validate_path(certificates, anchor, at, rules, search.link)
         if isinstance(result, CertificatePath):
             return result
         if nearest is None or len(result.failures) < len(nearest):
             nearest = result.failures
     if nearest is None:
-        rule = PathRule.LIMIT if search.exhausted else PathRule.NO_ISSUER
-        nearest = (PathFailure(rule, search.highest or target, 0),)
+        where, outcome = search.dead_end or (target, None)
+        rule = PathRule.LIMIT if search.exhausted else _DEAD_ENDS[outcome]
+        nearest = (PathFailure(rule, where, 0),)
     return NoPath(nearest)
+
+
+_DEAD_ENDS = {
+    None: PathRule.NO_ISSUER,
+    Outcome.VALID: PathRule.NO_ISSUER,
+    Outcome.WRONG: PathRule.SIGNATURE,
+    Outcome.REFUSED: PathRule.ALGORITHM,
+}
 
 
 @dataclass
@@ -189,10 +198,16 @@ class _Policies:
         return bool(wanted)
 
 
+Link = Callable[[x509.Certificate, x509.Certificate], Outcome]
+
+
 def validate_path(
-    certificates: Sequence[x509.Certificate], anchor: TrustAnchor, at: datetime, rules: PathRules
+    certificates: Sequence[x509.Certificate], anchor: TrustAnchor, at: datetime, rules: PathRules, link: Link
 ) -> CertificatePath | NoPath:
-    """Validate one path (target first, anchor last) at the time ``at``. All failures are told, not only the first."""
+    """Validate one path (target first, anchor last) at the time ``at``. All failures are told, not only the first.
+
+    ``link`` says whether a certificate was signed by the next one (`PathSearch.link`).
+    """
     failures: list[PathFailure] = []
     names = NameConstraintState()
     policies = _Policies(rules.required_policies, len(certificates) - 1)
@@ -210,7 +225,7 @@ def validate_path(
             return NoPath(tuple(failures))
         self_issued = subject_key(certificate) == issuer_key(certificate) != ()
         if not is_anchor:
-            outcome = _check_signature(certificate, certificates[depth + 1], rules.algorithms)  # P2.1
+            outcome = link(certificate, certificates[depth + 1])  # P2.1
             if outcome is not Outcome.VALID:
                 fail(PathRule.SIGNATURE if outcome is Outcome.WRONG else PathRule.ALGORITHM)
         if at > certificate.not_valid_after_utc:  # P2.2
@@ -265,21 +280,6 @@ def _names_allowed(names: NameConstraintState, certificate: x509.Certificate) ->
         return names.allows(certificate)
     except Exception:  # a name that cannot be read cannot be allowed
         return False
-
-
-def _check_signature(certificate: x509.Certificate, issuer: x509.Certificate, rules: AlgorithmRules) -> Outcome:
-    try:
-        return check_named(
-            issuer.public_key(),
-            certificate.signature_algorithm_oid.dotted_string,
-            certificate.signature_hash_algorithm,
-            certificate.signature_algorithm_parameters,
-            certificate.signature,
-            certificate.tbs_certificate_bytes,
-            rules,
-        )
-    except Exception:  # a key or algorithm that cannot be read: cryptography raises several kinds
-        return Outcome.REFUSED
 
 
 @dataclass(frozen=True)

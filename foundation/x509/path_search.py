@@ -1,6 +1,7 @@
-"""Candidate certification paths: from a certificate upwards by name (RFC 5280 §6.1, RFC 4158), bounded.
+"""Candidate certification paths: from a certificate upwards (RFC 5280 §6.1, RFC 4158), bounded.
 
-The pool is searched, never trusted: what comes out are guesses for `foundation.x509.path` to validate.
+A step goes to a certificate of the issuer's name whose key made the signature; each signature is checked once, and the
+checks are counted. The pool is searched, never trusted: what comes out is for `foundation.x509.path` to validate.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from foundation.x509.name_matching import NameKey, issuer_key, subject_key
+from foundation.x509.signature_check import AlgorithmRules, Outcome, check_named
 
 
 @dataclass(frozen=True)
@@ -30,12 +32,15 @@ class PathSearch:
         pool: Sequence[x509.Certificate],
         anchors: Sequence[TrustAnchor],
         max_depth: int,
-        max_candidates: int,
+        max_checks: int,
+        algorithms: AlgorithmRules,
     ) -> None:
-        self._left = max_candidates
+        self._left = max_checks
         self._depth = max_depth
+        self._algorithms = algorithms
+        self._links: dict[tuple[x509.Certificate, x509.Certificate], Outcome] = {}
         self.exhausted = False
-        self.highest: x509.Certificate | None = None
+        self.dead_end: tuple[x509.Certificate, Outcome | None] | None = None  # the first, and why
         self._anchors: dict[NameKey, list[TrustAnchor]] = {}
         self._pool: dict[NameKey, list[x509.Certificate]] = {}
         for anchor in anchors:
@@ -54,25 +59,56 @@ class PathSearch:
         yield from self._above((target,))
 
     def _above(self, path: tuple[x509.Certificate, ...]) -> Iterator[tuple[tuple[x509.Certificate, ...], TrustAnchor]]:
-        if len(path) >= self._depth:
-            self.exhausted = True
-            return
-        self.highest = path[-1]
         wanted = issuer_key(path[-1])
-        if not wanted:
-            return
-        for anchor in self._anchors.get(wanted, ()):
-            if self._spend() and anchor.certificate not in path:
-                yield (*path, anchor.certificate), anchor
-        for certificate in sorted(self._pool.get(wanted, ()), key=lambda one: not _identifiers_agree(path[-1], one)):
-            if certificate not in path and self._spend():
-                yield from self._above((*path, certificate))
-
-    def _spend(self) -> bool:
-        self._left -= 1
-        if self._left < 0:
+        if len(path) >= self._depth or self._left <= 0:
             self.exhausted = True
-        return self._left >= 0
+            return
+        stepped = False
+        for anchor in self._anchors.get(wanted, ()) if wanted else ():
+            if anchor.certificate not in path and self._leads(path[-1], anchor.certificate):
+                stepped = True
+                yield (*path, anchor.certificate), anchor
+        above = self._pool.get(wanted, ()) if wanted else ()
+        for certificate in sorted(above, key=lambda one: not _identifiers_agree(path[-1], one)):
+            if certificate not in path and self._leads(path[-1], certificate):
+                stepped = True
+                yield from self._above((*path, certificate))
+        if not stepped and self.dead_end is None:
+            self.dead_end = (path[-1], None)
+
+    def _leads(self, certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+        outcome = self.link(certificate, issuer)
+        if outcome is not Outcome.VALID and (self.dead_end is None or self.dead_end[1] is None):
+            self.dead_end = (certificate, outcome)
+        return outcome is Outcome.VALID
+
+    def link(self, certificate: x509.Certificate, issuer: x509.Certificate) -> Outcome:
+        """Whether the key of ``issuer`` signed ``certificate``, by an algorithm that counts. Remembered."""
+        known = self._links.get((certificate, issuer))
+        if known is None:
+            self._left -= 1
+            if self._left < 0:
+                self.exhausted = True
+                return Outcome.REFUSED
+            known = check_certificate(certificate, issuer, self._algorithms)
+            self._links[certificate, issuer] = known
+        return known
+
+
+def check_certificate(certificate: x509.Certificate, issuer: x509.Certificate, rules: AlgorithmRules) -> Outcome:
+    """Whether the key of ``issuer`` signed ``certificate``. Raises nothing."""
+    try:
+        return check_named(
+            issuer.public_key(),
+            certificate.signature_algorithm_oid.dotted_string,
+            certificate.signature_hash_algorithm,
+            certificate.signature_algorithm_parameters,
+            certificate.signature,
+            certificate.tbs_certificate_bytes,
+            rules,
+        )
+    except Exception:  # a key or algorithm that cannot be read: cryptography raises several kinds
+        return Outcome.REFUSED
 
 
 def _identifiers_agree(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:

@@ -262,6 +262,7 @@ class Deaf:
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(os.fspath(self.path))
         self._listener.listen()
+        self._listener.settimeout(5)
 
     def run(self, connections: int) -> None:
         for _ in range(connections):

@@ -6,8 +6,11 @@ import ctypes
 import fcntl
 import os
 import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pkcs11 import exceptions as ckr
@@ -74,6 +77,36 @@ def test_a_label_stays_taken_when_sessions_are_lost(softhsm: SoftHsm, other_stor
         other_store.generate(info.label, KeyAlgorithm.EC_P256, KeyUse.AUDIT)
 
 
+def test_threads_go_on_when_sessions_are_lost(other_store: Pkcs11KeyStore) -> None:
+    """Four threads sign and four make keys while the login is lost twenty times: every call does what it should."""
+    info = other_store.generate(fresh("go-on"), KeyAlgorithm.EC_P256, KeyUse.AUDIT)
+    connection, done, stop = other_store._connection, threading.Semaphore(0), threading.Event()
+
+    def signing() -> None:
+        while not stop.is_set():
+            other_store.sign(info.key_id, Mechanism.ECDSA_SHA256, MESSAGE)
+            done.release()
+
+    def making() -> None:
+        while not stop.is_set():
+            other_store.destroy(other_store.generate(fresh("go-on"), KeyAlgorithm.EC_P256, KeyUse.AUDIT).key_id)
+            done.release()
+
+    with ThreadPoolExecutor(8) as pool:
+        running = [pool.submit(work) for work in [signing, making] * 4]
+        try:
+            for _ in range(20):
+                for _ in range(16):
+                    assert done.acquire(timeout=60)
+                assert connection.module.gate.close(60)
+                connection._forget(connection._epoch)
+                connection.module.gate.open()
+        finally:
+            stop.set()
+        for one in running:
+            one.result(timeout=60)
+
+
 def test_a_wrong_pin_is_refused(softhsm: SoftHsm) -> None:
     """At the first login the token says so; at a second opening the PIN is compared."""
     with pytest.raises(errors.TokenPinIncorrect):
@@ -85,13 +118,20 @@ def test_a_wrong_pin_is_refused(softhsm: SoftHsm) -> None:
 def test_a_refused_pin_is_not_tried_again(softhsm: SoftHsm, monkeypatch: pytest.MonkeyPatch) -> None:
     """A PIN that was changed meanwhile is tried once and no more: real tokens lock after a few tries."""
     tries = []
-    log_in = sessions.Connection._log_in
 
-    def counted(connection: sessions.Connection) -> None:
-        tries.append(connection)
-        log_in(connection)
+    class Counted:
+        def __init__(self, token: Any) -> None:
+            self.token = token
 
-    monkeypatch.setattr(sessions.Connection, "_log_in", counted)
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.token, name)
+
+        def open(self, **given: Any) -> Any:
+            tries.extend(name for name in given if name == "user_pin")
+            return self.token.open(**given)
+
+    find_token = sessions.find_token
+    monkeypatch.setattr(sessions, "find_token", lambda *given: Counted(find_token(*given)))
     with open_pkcs11(softhsm.address("other"), PIN) as store:
         close_all_sessions(softhsm, store)
         store._connection._pin = "changed-meanwhile"

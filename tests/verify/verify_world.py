@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from io import BytesIO
 
@@ -26,7 +26,10 @@ from pyhanko.sign.timestamps.dummy_client import DummyTimeStamper
 from pyhanko.sign.validation.dss import DocumentSecurityStore
 from pyhanko_certvalidator.registry import SimpleCertificateStore
 
-NOW = datetime(2026, 6, 15, 12, 0, 0, tzinfo=UTC)
+from foundation.clock import SystemClock
+
+# `cryptography` writes the real time into producedAt, so the specimens live around the real time.
+NOW = SystemClock().now().replace(microsecond=0)
 SIGNED_AT = NOW - timedelta(days=2)
 YEAR = timedelta(days=365)
 POLICY = "2.999.116.1.1"

@@ -311,7 +311,7 @@ def test_policies_that_a_ca_demands(root: Holder) -> None:
 
 def test_weak_keys(root: Holder) -> None:
     """An issuer with a key that is too small is refused."""
-    weak = rsa.generate_private_key(public_exponent=65537, key_size=1024)
+    weak = rsa.generate_private_key(public_exponent=65537, key_size=1024)  # noqa: S505
     middle = issue("SPECIMEN CA", root, ca_extensions(), key=weak)
     assert broken(path(issue("SPECIMEN Leaf", middle, LEAF), [middle], [root])) == {PathRule.ALGORITHM}
 

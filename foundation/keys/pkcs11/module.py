@@ -128,15 +128,10 @@ class Module:
 
     def ready(self) -> None:
         """Initialise where that is not done, or was undone by a fork or from outside. Never called inside the gate."""
-        if self._initialised:
-            return
-        self.gate.close()
-        try:
-            if not self._initialised:
-                with self.alone_on_this_machine():
+        if not self._initialised:
+            with self.writing():
+                if not self._initialised:
                     self._initialise()
-        finally:
-            self.gate.open()
 
     def forget(self) -> None:
         """The module said that it is not initialised: it will be, before the next call."""
@@ -150,9 +145,10 @@ class Module:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """For whatever makes or destroys objects: nobody else writes on this machine, nobody else calls in this process.
+        """To start, to make and to destroy objects: alone on this machine in that, and alone in this process at all.
 
-        SoftHSM fails with CKR_GENERAL_ERROR when an object is read while it is being written. Writing is rare here.
+        The machine first, then the process: always in this order. SoftHSM fails with CKR_GENERAL_ERROR when an object
+        is read while it is being written. Writing is rare here.
         """
         with self.alone_on_this_machine():
             self.gate.close()

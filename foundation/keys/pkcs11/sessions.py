@@ -29,6 +29,7 @@ T = TypeVar("T")
 SESSIONS = 16
 """How many calls run in a token at once; more wait."""
 
+_ATTEMPTS = 3
 _SEARCHES = 50
 
 GONE = (ckr.ObjectHandleInvalid, ckr.KeyHandleInvalid)
@@ -133,13 +134,13 @@ class Connection:
         """Do ``work`` with a session that is there and logged in; the module's errors become ours.
 
         ``writes``: it makes or destroys objects, and does so alone. When sessions turn out to be lost, they are
-        opened anew and ``work`` is done again, once; with ``repeat`` off only if it had not begun. Raises
-        TokenUnavailable when it does not help.
+        opened anew and ``work`` is done again; with ``repeat`` off only if it had not begun. Raises TokenUnavailable
+        when it does not help.
         """
-        for attempt in (1, 2):
-            self.module.ready()
+        for attempt in range(1, _ATTEMPTS + 1):
             begun = False
             try:
+                self._log_in()
                 with self.module.writing() if writes else self.module.gate.shared(), self._session() as session:
                     if not self.module.logged_in(session.raw):
                         raise ckr.SessionHandleInvalid
@@ -148,10 +149,10 @@ class Connection:
             except ckr.PKCS11Error as error:
                 if _not_initialised(error):
                     self.module.forget()
-                if attempt == 2 or not _lost(error) or (begun and not repeat):
+                if attempt == _ATTEMPTS or not _lost(error) or (begun and not repeat):
                     raise translated(error) from error
                 _log.warning("sessions of a token were lost (%s); opening new ones", type(error).__name__)
-        raise AssertionError  # the second attempt returns or raises
+        raise AssertionError  # the last attempt returns or raises
 
     def close(self) -> None:
         """Log out and close the sessions."""
@@ -181,16 +182,10 @@ class Connection:
             while True:
                 if self._refused is not None:
                     raise self._refused()
-                if self._generation != self.module.generation:
-                    # Initialised anew: the handles are void, and their numbers may be somebody else's by now.
-                    self._idle.clear()
-                    self._anchor, self._open = None, 0
-                    self._epoch += 1
-                    self._generation = self.module.generation
+                if self._anchor is None or self._generation != self.module.generation:
+                    raise ckr.SessionHandleInvalid  # lost since the login, a moment ago
                 if self._idle:
                     return self._idle.pop()
-                if self._anchor is None:
-                    self._log_in()
                 if self._open < SESSIONS:
                     try:
                         session = TokenSession(self._token().open(rw=True), self._epoch)
@@ -203,8 +198,21 @@ class Connection:
                 self._changed.wait()
 
     def _log_in(self) -> None:
-        """Under the machine's lock: a cold start ends when the first session is logged in."""
-        with self.module.alone_on_this_machine():
+        """Where that is not done. Under the machine's lock: a cold start ends when the first session is logged in."""
+        self.module.ready()
+        if self._anchor is not None and self._generation == self.module.generation:
+            return
+        with self.module.alone_on_this_machine(), self.module.gate.shared(), self._changed:
+            if self._refused is not None:
+                raise self._refused()
+            if self._generation != self.module.generation:
+                # Initialised anew: the handles are void, and their numbers may be somebody else's by now.
+                self._idle.clear()
+                self._anchor, self._open = None, 0
+                self._epoch += 1
+                self._generation = self.module.generation
+            if self._anchor is not None:
+                return
             token = self._token()
             try:
                 self._anchor = token.open(rw=True, user_pin=self._pin)
