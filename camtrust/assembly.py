@@ -241,7 +241,7 @@ def _reads(database: Database) -> None:
 
 
 def _answers(token: HsmClient) -> None:
-    token.status()
+    token.find(label="readiness")  # any call that needs the login: after a restart of the daemon it logs in again
 
 
 def _installed(ca: CertificateAuthority) -> None:

@@ -7,7 +7,9 @@ its own, so that nothing the services hold opens them.
 
 from __future__ import annotations
 
+import logging
 import secrets
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -16,16 +18,19 @@ from tempfile import TemporaryDirectory
 from camtrust.errors import KeysUnsupported
 from camtrust.home import Home
 from camtrust.settings import KeySettings, Settings
-from foundation.keys.errors import TokenInUse
+from foundation.keys.errors import KeyStoreError, TokenInUse
 from hsm_emulation.client import HsmClient
 from hsm_emulation.process import KeyDaemon, initialise, socket_path
 from hsm_emulation.sealing import Cost, Costs
+
+_log = logging.getLogger(__name__)
 
 SERVICES = "hsm"
 ROOT = "root/token"
 TRUST_LIST = "trust/token"
 
 _EMULATED = "emulated:"
+_LOOK, _LONGEST_WAIT = 0.5, 30.0  # seconds between two looks at the daemon
 _REHEARSAL = Costs(operator=Cost(8192, 1), person=Cost(8192, 1))  # a token that lives for one rehearsal
 
 
@@ -40,29 +45,66 @@ def make_token(home: Home, name: str) -> bool:
 
 
 @contextmanager
-def open_token(home: Home, name: str, settings: KeySettings | None = None) -> Iterator[HsmClient]:
+def open_token(
+    home: Home, name: str, settings: KeySettings | None = None, *, supervised: bool = False
+) -> Iterator[HsmClient]:
     """A client that is logged in to a token of the home.
 
     Starts its daemon for as long as the block runs; where one runs already (the services are up), talks to that one.
-    Raises KeysUnsupported and what the token raises.
+    ``supervised``: a daemon that dies is started again; the client logs in to it by itself. Raises KeysUnsupported
+    and what the token raises.
     """
     if settings is not None and settings.uri != _EMULATED:
         raise KeysUnsupported(uri=settings.uri.partition("?")[0])  # the query may hold a PIN (RFC 7512 §2.4)
     directory = home.path / name
     with ExitStack() as stack:
         try:
-            path = stack.enter_context(KeyDaemon.start(directory)).socket_path
+            daemon = KeyDaemon.start(directory)
         except TokenInUse:
             path = socket_path(directory)
-        client = stack.enter_context(HsmClient(path))
+        else:
+            path = daemon.socket_path
+            stack.enter_context(_Supervisor(directory, daemon) if supervised else daemon)
+        client = stack.enter_context(HsmClient(path, pin=lambda: _pin(directory, settings)))
         client.login(_pin(directory, settings))
         yield client
 
 
+class _Supervisor:
+    """Starts the daemon again when it is gone, until the end of the block. What it had committed is still there."""
+
+    def __init__(self, directory: Path, daemon: KeyDaemon) -> None:
+        self._directory = directory
+        self._daemon = daemon
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="key-daemon-watch", daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._ending.set()
+        self._thread.join()
+        self._daemon.stop()
+
+    def _watch(self) -> None:
+        wait = _LOOK
+        while not self._ending.wait(wait):
+            if self._daemon.alive:
+                wait = _LOOK
+                continue
+            try:
+                self._daemon = KeyDaemon.start(self._directory)
+                _log.warning("the key daemon was gone and runs again as process %d", self._daemon.pid)
+            except KeyStoreError as error:
+                wait = min(wait * 2, _LONGEST_WAIT)
+                _log.error("the key daemon does not come back: %s", error.code)
+
+
 @contextmanager
-def services_token(home: Home, settings: Settings) -> Iterator[HsmClient]:
+def services_token(home: Home, settings: Settings, *, supervised: bool = False) -> Iterator[HsmClient]:
     """The services' token, as the settings name it."""
-    with open_token(home, SERVICES, settings.keys) as client:
+    with open_token(home, SERVICES, settings.keys, supervised=supervised) as client:
         yield client
 
 

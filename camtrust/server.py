@@ -24,10 +24,13 @@ _START = 30.0
 
 
 @contextmanager
-def opened(home: Home, settings: Settings, clock: Clock) -> Iterator[Services]:
-    """The services of a home, with the processes that they need, for as long as the block runs."""
+def opened(home: Home, settings: Settings, clock: Clock, *, supervised: bool = False) -> Iterator[Services]:
+    """The services of a home, with the processes that they need, for as long as the block runs.
+
+    ``supervised``: a key daemon that dies is started again.
+    """
     with ExitStack() as stack:
-        token = stack.enter_context(services_token(home, settings))
+        token = stack.enter_context(services_token(home, settings, supervised=supervised))
         registry = settings.registry.url or stack.enter_context(RegistryProcess.start()).url
         services = assemble(home, settings, clock, token, registry)
         stack.callback(services.close)

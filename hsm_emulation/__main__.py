@@ -27,7 +27,10 @@ def main() -> int:
     parser.add_argument("directory", type=Path, help="directory of an initialised token")
     parser.add_argument("--child", action="store_true", help="end when standard input ends")
     options = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    logging.basicConfig(
+        level=logging.WARNING if options.child else logging.INFO,
+        format="%(asctime)s %(name)s %(levelname)s %(message)s",
+    )
     os.umask(0o077)
     hardening = harden()
     try:

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, func, insert, or_, select, update
 
-from foundation.db.engine import compare_and_set
+from foundation.db.engine import StaleWrite, compare_and_set
 from foundation.db.once import insert_once
 from foundation.log_proof import EntryKind, Opening
 from foundation.merkle import EMPTY_ROOT, TILE_WIDTH, TileReader
@@ -78,13 +78,19 @@ def is_waiting(connection: Connection) -> bool:
 
 
 def place(connection: Connection, entries: Sequence[LogEntry], first: int) -> None:
-    """Give waiting entries the positions from ``first`` on. The position's uniqueness is the database's to keep."""
+    """Give waiting entries the positions from ``first`` on. Raises StaleWrite where one of them waits no more.
+
+    That no two have the same position is the database's to keep.
+    """
     statement = (
         update(log_entries)
         .where(log_entries.c.entry == bindparam("which"), log_entries.c.position.is_(None))
         .values(position=bindparam("there"))
     )
     connection.execute(statement, [{"which": one.entry, "there": first + at} for at, one in enumerate(entries)])
+    placed = select(func.count()).select_from(log_entries).where(log_entries.c.position >= first)
+    if connection.execute(placed).scalar_one() != len(entries):
+        raise StaleWrite
 
 
 def put_tiles(connection: Connection, tiles: Mapping[tuple[int, int], bytes]) -> None:

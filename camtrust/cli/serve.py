@@ -31,7 +31,7 @@ def create(context: Context) -> typer.Typer:
         logging.basicConfig(level=logging.INFO, format="%(message)s")
         home = context.home()
         settings = load_settings(config or home.settings_file)
-        with home.locked(), opened(home, settings, context.clock) as services:
+        with home.locked(), opened(home, settings, context.clock, supervised=True) as services:
             web = application(services)
             for part in ("key store", "notifications", *(("base registry",) if settings.registry.url is None else ())):
                 context.terminal.note(f"EMULATED: {part}. Nothing made here is more than a specimen.")
