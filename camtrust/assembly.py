@@ -46,6 +46,8 @@ from hsm_emulation.client import HsmClient
 from identity.service import IdentityService
 from issuing_ca.asgi import OcspEndpoint, TimestampEndpoint
 from issuing_ca.config import IssuingCaSettings
+from issuing_ca.log import IssuanceLog, log_origin
+from issuing_ca.log_api import create_log_router
 from issuing_ca.service import CertificateAuthority
 from signing.config import MIB, SigningConfig
 from signing.custody import Custody
@@ -73,6 +75,7 @@ class Services:
     signing: SigningService
     ekyc: EkycService
     outbox: Outbox
+    log: IssuanceLog
 
     def close(self) -> None:
         self.database.close()
@@ -97,6 +100,7 @@ def assemble(home: Home, settings: Settings, clock: Clock, token: HsmClient, reg
         trail, vault = AuditTrail(clock), Vault(token)
         identity_service = IdentityService(database, clock, trail, token, settings.public_url)
         policy = default_policy()
+        log = IssuanceLog(database, token, clock, randomness, log_origin(settings.public_url))
         ca = CertificateAuthority(
             database,
             token,
@@ -104,6 +108,7 @@ def assemble(home: Home, settings: Settings, clock: Clock, token: HsmClient, reg
             randomness,
             trail,
             _ca_settings(settings, {name: level.policy_oid for name, level in policy.levels.items()}),
+            log=log,
         )
         if not settings.specimen:
             _refuse_examples(ca)
@@ -154,6 +159,7 @@ def assemble(home: Home, settings: Settings, clock: Clock, token: HsmClient, reg
         signing_service,
         ekyc_service,
         outbox,
+        log,
     )
 
 
@@ -181,6 +187,7 @@ def application(services: Services) -> FastAPI:
             identity.api.create_router(services.identity, guard),
             issuing_ca.api.create_router(ca, guard),
             issuing_ca.api.create_public_router(ca),
+            create_log_router(services.log),
             ekyc.api.create_router(services.ekyc, guard),
             signing.api.create_router(services.signing, guard),
             trust_door.create_router(services.home, services.clock, settings.upload_mebibytes * MIB),

@@ -39,12 +39,12 @@ def _entry(key: str) -> Mapping[str, Any]:
     return entry
 
 
-def text(key: str, language: Language, **params: object) -> str:
+def text(key: str, language: Language, /, **params: object) -> str:
     """The sentence of ``key`` in ``language``. Raises KeyError for a key that no catalogue has (a defect of ours)."""
     return str(_entry(key)[language.value]).format(**params)
 
 
-def hint(key: str, language: Language, **params: object) -> str:
+def hint(key: str, language: Language, /, **params: object) -> str:
     """What to do next, or an empty string where the catalogue has no hint."""
     return str(_entry(key).get(f"hint_{language.value}", "")).format(**params)
 

@@ -87,7 +87,13 @@ class Templates:
         try:
             template = compile_template(profile, issuer)
         except TemplateRefused as error:
-            _log.error("no template for %s under %s, the builder serves: %s", profile.name, authority.name, error)
+            _log.error(
+                "no template for %s under %s, the builder serves: %s (%r)",
+                profile.name,
+                authority.name,
+                error,
+                error.__cause__,
+            )
         if len(self._templates) >= _MOST:
             self._templates.clear()
         self._templates[place] = template

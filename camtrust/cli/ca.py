@@ -9,7 +9,6 @@ import typer
 
 from camtrust.cli.context import Context
 from camtrust.cli.services import ACTOR, services_of
-from foundation.errors import NotImplementedYet
 
 Name = Annotated[str, typer.Argument(help="issuing, tsa or root-ocsp")]
 OutputFile = Annotated[Path | None, typer.Option("-o", "--output", help="write here; must not exist")]
@@ -147,8 +146,15 @@ def create(context: Context) -> typer.Typer:
 
     @app.command()
     def log() -> None:
-        """The public issuance log (not built yet)."""
-        raise NotImplementedYet
+        """Rebuild the public issuance log from its entries, check it against its checkpoint, and show both."""
+        with services_of(context) as services:
+            services.log.integrate()
+            checkpoint = services.log.checkpoint().decode()
+            entries = services.log.verify()
+            key = str(services.log.verifier_key())
+        value = {"entries": entries, "verifier_key": key, "checkpoint": checkpoint}
+        lines = [f"{entries} entries, rebuilt and as signed", f"Key to pin: {key}", "", *checkpoint.splitlines()]
+        context.terminal.result(value, lines)
 
     return app
 

@@ -93,6 +93,10 @@ def _orphans(services: Services) -> tuple[bool, str]:
     return True, "no orphaned serial numbers, every key switched as its certificate says"
 
 
+def _log(services: Services) -> tuple[bool, str]:
+    return True, f"{services.log.verify()} entries, rebuilt and as signed"
+
+
 def _bundle(services: Services) -> tuple[bool, str]:
     from signing.verify.bundle import Bundle, read_bundle, read_pin
 
@@ -115,5 +119,6 @@ _CHECKS: dict[str, Check] = {
     "key store": _token,
     "authorities": _authorities,
     "certificates": _orphans,
+    "issuance log": _log,
     "trust bundle": _bundle,
 }

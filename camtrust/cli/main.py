@@ -38,7 +38,7 @@ COMMANDS = {
     "doctor": Command("camtrust.cli.doctor", "Check clock, database, key store, trust bundle and certificates."),
     "hsm": Command("camtrust.cli.hsm", "The emulated HSM: init, serve, inventory."),
     "root": Command("camtrust.cli.root", "Root ceremonies: check, rehearse, perform, verify."),
-    "ca": Command("camtrust.cli.ca", "The issuing CA: init, install, profile, issue, revoke, crl, audit."),
+    "ca": Command("camtrust.cli.ca", "The issuing CA: init, install, profile, issue, revoke, crl, log, audit."),
     "ekyc": Command("camtrust.cli.ekyc", "Enrolments: list, show, decide."),
     "actors": Command("camtrust.cli.actors", "Officers, API clients and operators: register, list, disable."),
     "sign": Command("camtrust.cli.sign", "Sign documents with a credential of the home."),

@@ -59,7 +59,7 @@ call "$ORIGIN$REVIEW" -H "$(officer POST "$REVIEW" "$WORK/review.json")" -H "$JS
 
 # 6. PIN and authenticator; the token makes the seed and shows it once.
 SEED=$(call "$MINE/factors" -H "$ME" -H "$JSON" -d '{"pin": "402915"}' | field provisioning_uri)
-code() { "$PYTHON" -c 'import pyotp, sys, time; print(pyotp.parse_uri(sys.argv[1]).at(time.time(), int(sys.argv[2])))' "$SEED" "$1"; }
+code() { "$PYTHON" -c 'import pyotp, sys, time; print(pyotp.parse_uri(sys.argv[1]).at(time.time(), counter_offset=int(sys.argv[2])))' "$SEED" "$1"; }
 call "$MINE/factors/confirmation" -H "$ME" -H "$JSON" -d "{\"code\": \"$(code 0)\"}" | field state
 
 # 7. The key is made in the token and certified.

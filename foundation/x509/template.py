@@ -28,7 +28,7 @@ from foundation.x509.certificate import (
     key_identifier_of,
     throwaway_sign,
 )
-from foundation.x509.errors import TemplateRefused
+from foundation.x509.errors import TemplateRefused, X509Error
 from foundation.x509.profile import Profile
 from foundation.x509.template_specimens import specimens
 
@@ -134,16 +134,17 @@ class Template:
 def compile_template(profile: Profile, issuer: Issuer) -> Template:
     """A template of this profile under this issuer, proved equal to the builder.
 
-    TemplateRefused where it is not, or where the profile allows no specimen; ProfileMismatch where the issuer does not
-    fit the profile (its key's algorithm, a missing address).
+    TemplateRefused where it is not, and where it cannot be proved: the issuer does not fit the profile (its key's
+    algorithm, a missing address), or no specimen does.
     """
-    inputs = tuple(issuer.input(profile, *specimen) for specimen in specimens(profile))
-    if not inputs:
-        raise TemplateRefused(profile=profile.name, reason="there is no specimen to prove it with")
-    template = _cut(inputs[0], issuer)
-    for given in inputs:
-        if template.tbs(given) != built(given):
-            raise TemplateRefused(profile=profile.name, reason="its octets are not those of the builder")
+    try:
+        inputs = tuple(issuer.input(profile, *specimen) for specimen in specimens(profile))
+        template = _cut(inputs[0], issuer)
+        proved = all(template.tbs(given) == built(given) for given in inputs)
+    except (X509Error, ValueError) as error:
+        raise TemplateRefused(profile=profile.name, reason="no specimen of it can be made") from error
+    if not proved:
+        raise TemplateRefused(profile=profile.name, reason="its octets are not those of the builder")
     return template
 
 

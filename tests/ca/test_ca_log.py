@@ -9,7 +9,7 @@ import threading
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select
 
 from foundation.db.engine import StaleWrite
 from foundation.keys.errors import TokenUnavailable
@@ -19,12 +19,12 @@ from foundation.merkle import EMPTY_ROOT
 from foundation.signed_note import Checkpoint, read_note
 from issuing_ca import log_store
 from issuing_ca.citizens import person_identifier
-from issuing_ca.errors import LogBroken, LogEntryUnknown, LogTileUnknown
+from issuing_ca.errors import LogEntryUnknown, LogTileUnknown
 from issuing_ca.log import KEY_LABEL, IssuanceLog, log_origin
 from issuing_ca.model import CertificateState, Reason
-from issuing_ca.tables import log_entries, log_head, log_tiles
+from issuing_ca.tables import log_entries
 from tests.ca.ca_world import World, down, up
-from tests.ca.log_monitor import LogMisbehaves, Monitor
+from tests.ca.log_monitor import Monitor
 from tests.ca.log_world import ORIGIN, LogWorld, log_served, with_log
 
 
@@ -32,12 +32,6 @@ from tests.ca.log_world import ORIGIN, LogWorld, log_served, with_log
 def logged(world: World) -> LogWorld:
     """Runs twice: on SQLite and on PostgreSQL."""
     return with_log(world)
-
-
-@pytest.fixture
-def small_logged(small_world: World) -> LogWorld:
-    """On SQLite alone, for what no database has a say in."""
-    return with_log(small_world)
 
 
 def fingerprint(certificate: x509.Certificate) -> bytes:
@@ -92,101 +86,6 @@ def test_a_stranger_follows_the_log(logged: LogWorld) -> None:
         assert entries[proof.index] == proof.opening.commitment
         assert monitor.fetched > 20
     assert log.verify() == 558
-
-
-@pytest.mark.parametrize("table", ["entries", "tiles"])
-def test_a_changed_entry_is_noticed(logged: LogWorld, table: str) -> None:
-    """Change one published octet of an entry, or of a tile, in the database: the monitor notices it, and so do we."""
-    log = logged.log
-    logged.record(300)
-    with log_served(log) as address:
-        monitor = Monitor(address, str(log.verifier_key()))
-        monitor.watch()
-        with logged.world.database.unit_of_work() as connection:
-            if table == "entries":
-                connection.execute(update(log_entries).where(log_entries.c.position == 17).values(entry=os.urandom(32)))
-            else:
-                connection.execute(
-                    update(log_tiles)
-                    .where(log_tiles.c.level == 0, log_tiles.c.number == 0)
-                    .values(hashes=os.urandom(8192))
-                )
-        with pytest.raises(LogMisbehaves):
-            monitor.watch()
-    with pytest.raises(LogBroken):
-        log.verify()
-
-
-def test_a_removed_entry_is_noticed(logged: LogWorld) -> None:
-    """Delete an entry: the monitor gets a bundle that does not fit its tile."""
-    log = logged.log
-    logged.record(20)
-    with log_served(log) as address:
-        monitor = Monitor(address, str(log.verifier_key()))
-        monitor.watch()
-        with logged.world.database.unit_of_work() as connection:
-            connection.execute(delete(log_entries).where(log_entries.c.position == 5))
-        with pytest.raises(LogMisbehaves, match="do not hash to their tile"):
-            monitor.watch()
-    with pytest.raises(LogBroken):
-        log.verify()
-
-
-def test_a_rewritten_log_is_noticed(logged: LogWorld) -> None:
-    """Even the operator, with the log's own key, cannot write another history: the next checkpoint verifies, and does
-    not fit what the monitor saw. A shorter one, from an older backup, does not either."""
-    log = logged.log
-    logged.record(20)
-    with log_served(log) as address:
-        monitor = Monitor(address, str(log.verifier_key()))
-        seen = monitor.watch()
-        for again in (25, 10):
-            with logged.world.database.unit_of_work() as connection:
-                for table in (log_entries, log_tiles, log_head):
-                    connection.execute(delete(table))
-            logged.record(again)
-            assert log.integrate() == again == log.verify()
-            with pytest.raises(LogMisbehaves, match=r"has changed|become shorter"):
-                monitor.watch()
-        assert monitor.entries == seen
-
-
-def test_a_broken_log_signs_nothing_more(logged: LogWorld) -> None:
-    """Where the stored tree is not the one that was signed, neither appending nor signing goes on."""
-    log = logged.log
-    logged.record(5)
-    checkpoint = log.checkpoint()
-    with logged.world.database.unit_of_work() as connection:
-        hashes = connection.execute(select(log_tiles.c.hashes)).scalar_one()
-        connection.execute(update(log_tiles).values(hashes=os.urandom(32) + hashes[32:]))
-    logged.record(1)
-    with pytest.raises(LogBroken):
-        log.integrate()
-    with pytest.raises(LogBroken):
-        log.checkpoint()
-    assert positions(logged) in ([None, 0, 1, 2, 3, 4], [0, 1, 2, 3, 4, None])
-    with logged.world.database.unit_of_work() as connection:
-        connection.execute(update(log_tiles).values(hashes=hashes[:64]))
-    with pytest.raises(LogBroken):
-        log.integrate()
-    with logged.world.database.unit_of_work() as connection:
-        connection.execute(update(log_tiles).values(hashes=hashes))
-    assert log.integrate() == 6
-    assert log.checkpoint() != checkpoint
-
-
-def test_a_tree_and_its_head_changed_together_are_not_signed(logged: LogWorld) -> None:
-    """Whoever changes tiles and head alike still cannot make us sign: the last checkpoint tells another root."""
-    log = logged.log
-    logged.record(5)
-    log.integrate()
-    with logged.world.database.unit_of_work() as connection:
-        for table in (log_entries, log_tiles):
-            connection.execute(delete(table))
-        connection.execute(update(log_head).values(size=0, root=EMPTY_ROOT))
-    logged.record(7)
-    with pytest.raises(LogBroken):
-        log.integrate()
 
 
 def test_concurrent_issues_make_a_contiguous_log(logged: LogWorld) -> None:
@@ -278,6 +177,16 @@ def test_a_crash_while_sequencing_leaves_nothing(logged: LogWorld, monkeypatch: 
             assert log_store.head(connection).checkpoint == before
             assert len(log_store.waiting(connection, 10)) == 3
     assert logged.again().integrate() == 6 == logged.log.verify()
+
+
+def test_no_position_is_left_empty(logged: LogWorld) -> None:
+    """An entry that goes away between reading and placing makes the whole batch fail; no position stays without one."""
+    logged.record(3)
+    with logged.world.database.unit_of_work() as connection:
+        entries = log_store.waiting(connection, 10)
+        connection.execute(delete(log_entries).where(log_entries.c.entry == entries[1].entry))
+        with pytest.raises(StaleWrite):
+            log_store.place(connection, entries, 0)
 
 
 def test_a_crash_before_signing_is_made_good(logged: LogWorld) -> None:

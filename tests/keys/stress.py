@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -84,10 +85,13 @@ def fork(store: Pkcs11KeyStore) -> None:
             for info in keys:
                 sign(store, info)
 
+    generation = store._connection.module.generation
+
     def in_child() -> None:
         with ThreadPoolExecutor(2) as pool:
             for one in [pool.submit(use_everything, store, keys, 1) for _ in range(2)]:
                 one.result()
+        assert store._connection.module.generation == generation + 1, "the child used what the parent initialised"
 
     with ThreadPoolExecutor(8) as pool:
         signing = [pool.submit(sign_on) for _ in range(8)]
@@ -99,6 +103,27 @@ def fork(store: Pkcs11KeyStore) -> None:
         for one in signing:
             one.result()
     assert ended == [0, 0, 0, 0], ended
+
+
+def wait(store: Pkcs11KeyStore) -> None:
+    """A fork while another thread is in the module waits until it is out: a lock held there stays held in the child."""
+    entered, inside = threading.Event(), [True]
+
+    def call() -> None:
+        with store._connection.module.gate.shared():
+            entered.set()
+            time.sleep(0.5)
+            inside[0] = False
+
+    def in_child() -> None:
+        assert not inside[0], "forked while a thread was in the module"
+
+    with ThreadPoolExecutor(1) as pool:
+        calling = pool.submit(call)
+        entered.wait()
+        child = forked(in_child)
+        calling.result()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def forked(work: Callable[[], None]) -> int:
@@ -129,6 +154,8 @@ def main(act: str, address: str, key_id: str = "") -> None:
             threads(store)
         elif act == "fork":
             fork(store)
+        elif act == "wait":
+            wait(store)
         elif act in ("enable", "disable"):
             store.set_enabled(key_id, act == "enable")
         elif act == "destroy":

@@ -214,6 +214,15 @@ def test_a_template_that_differs_is_refused(slot: str, monkeypatch: pytest.Monke
         compile_template(profile, issuer_of(KeyAlgorithm.EC_P256, False))
 
 
+def test_a_template_that_cannot_be_proved_is_refused() -> None:
+    """An issuer whose key or addresses do not fit the profile: no specimen can be made, and so there is no template."""
+    profile = PROFILES["issuing_ca/officer"]
+    with pytest.raises(TemplateRefused):
+        compile_template(profile, issuer_of(KeyAlgorithm.ED25519, False))
+    with pytest.raises(TemplateRefused):
+        compile_template(profile, replace(issuer_of(KeyAlgorithm.EC_P256, False), urls=Urls()))
+
+
 def test_a_template_serves_its_own_profile_and_issuer_alone() -> None:
     """Another issuer's name, key, addresses or identifier, or another profile: TemplateRefused, no certificate."""
     made = compiled("issuing_ca/officer", KeyAlgorithm.EC_P256, False)

@@ -188,7 +188,7 @@ class Connection:
                     return self._idle.pop()
                 if self._open < SESSIONS:
                     try:
-                        session = TokenSession(self._token().open(rw=True), self._epoch)
+                        session = TokenSession(self._anchor.token.open(rw=True), self._epoch)
                     except ckr.SessionCount:
                         if not self._open:
                             raise
@@ -213,7 +213,7 @@ class Connection:
                 self._generation = self.module.generation
             if self._anchor is not None:
                 return
-            token = self._token()
+            token = find_token(self.module, self._uri)
             try:
                 self._anchor = token.open(rw=True, user_pin=self._pin)
             except ckr.UserAlreadyLoggedIn:
@@ -224,9 +224,6 @@ class Connection:
                 self._refused = type(translated(error))
                 raise
             self._proved = True
-
-    def _token(self) -> Any:
-        return find_token(self.module, self._uri)
 
     def _give_back(self, session: TokenSession) -> None:
         with self._changed:
@@ -265,7 +262,10 @@ class Connection:
 
 
 def find_token(module: Module, uri: Pkcs11Uri) -> Any:
-    """The one initialised token that the address means. Raises TokenNotFound for none, or for more than one."""
+    """The one initialised token that the address means. Raises TokenNotFound for none, or for more than one.
+
+    Under the machine's lock: SoftHSM fails with CKR_GENERAL_ERROR when it tells of a token while a login writes it.
+    """
     found = [token for token in module.tokens() if uri.fits(token) and token.flags & TokenFlag.TOKEN_INITIALIZED]
     if len(found) != 1:
         raise TokenNotFound
@@ -281,7 +281,7 @@ def connect(uri: Pkcs11Uri, pin: str) -> Connection:
     with modules.loading:
         module.ready()
         try:
-            with module.gate.shared():
+            with module.alone_on_this_machine(), module.gate.shared():
                 token = find_token(module, uri)
         except ckr.PKCS11Error as error:
             raise translated(error) from error

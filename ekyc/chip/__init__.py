@@ -1,0 +1,21 @@
+"""Chips of electronic travel documents (ICAO 9303-10/11/12): what their files prove, and what they do not.
+
+:func:`authenticate` judges files, :func:`prove_possession` adds the chip's answer to a challenge. Pure: no clock, no
+store, no network.
+"""
+
+from ekyc.chip.active import Challenge, prove_possession
+from ekyc.chip.authenticate import authenticate
+from ekyc.chip.verdict import CLAUSES, ChipOutcome, ChipVerdict, Rule, Standing, Step
+
+__all__ = [
+    "CLAUSES",
+    "Challenge",
+    "ChipOutcome",
+    "ChipVerdict",
+    "Rule",
+    "Standing",
+    "Step",
+    "authenticate",
+    "prove_possession",
+]

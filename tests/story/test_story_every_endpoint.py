@@ -1,0 +1,153 @@
+"""The assembled application lets in nobody but whom each endpoint names, and nobody reaches what is another's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from fastapi.routing import APIRoute, iter_route_contexts
+
+from camtrust.documents import make_specimen_documents
+from camtrust.web.absent import ABSENT
+from foundation.http.actor import ActorKind
+from tests.story.installation import Applicant, Installation, new_key
+from tests.web.endpoint_walk import endpoints, walk
+
+# Open to everybody, each on purpose. An endpoint that is not here is refused by the test: decide, then write it down.
+PUBLIC = {
+    "GET /": "the portal",
+    "GET /docs": "documentation of the API",
+    "GET /problems/{code}": "what a problem document's type leads to",
+    "GET /healthz": "liveness; says nothing but that it lives",
+    "GET /readyz": "readiness; codes alone",
+    "GET /metrics": "counts by method, route and status",
+    "GET /ekyc/v1/terms": "what a person will be asked to accept",
+    "POST /ekyc/v1/enrolments": "the start of an enrolment, where nobody has a session yet",
+    "POST /identity/v1/sessions": "logging in, with both factors",
+    "GET /crl/{issuer}.crl": "RFC 5280 §4.2.1.13",
+    "GET /aia/{issuer}.cer": "RFC 5280 §4.2.2.1",
+    "GET /trust/bundle": "the signed trust bundle",
+    "POST /verify/v1/documents": "verification; keeps nothing",
+}
+# Open, and not made of endpoints: whole paths below which one application answers.
+PUBLIC_MOUNTS = {"/ocsp", "/tsa", "/static", "/static/fonts", "/openapi.json"}
+
+
+def test_every_endpoint_refuses_everybody_else(assembled: Installation) -> None:
+    """401 to nobody and 403 to each kind of actor that an endpoint does not name, or names only with a role."""
+    staff = {kind: assembled.staff(kind) for kind in ActorKind if kind is not ActorKind.PERSON}
+
+    def credential(kind: ActorKind, method: str, path: str, body: bytes) -> str:
+        if kind is ActorKind.PERSON:
+            return f"Bearer {assembled.services.identity.open('person-of-the-walk')}"
+        return staff[kind].authorization(method, path, body)
+
+    found = walk(assembled.app, credential)
+    assert found.guarded >= 30
+    assert found.refusals >= found.guarded * 3
+    assert assembled.services.trail.verify(assembled.services.database) > found.guarded
+
+
+def test_what_is_public_was_decided(assembled: Installation) -> None:
+    """Every endpoint that anybody may call stands in the list above, and nothing stands there that is not served."""
+    found = {
+        f"{endpoint.method} {endpoint.path}"
+        for endpoint in endpoints(assembled.app)
+        if endpoint.allowed is None and endpoint.path not in ABSENT
+    }
+    assert found == set(PUBLIC)
+    mounts = {
+        str(context.path).rstrip("/")
+        for context in iter_route_contexts(assembled.app.routes)
+        if not isinstance(context.original_route, APIRoute)
+    }
+    assert mounts == PUBLIC_MOUNTS
+    for path in ABSENT:
+        answer = assembled.http.get(path.replace("{path:path}", "x"))
+        assert (answer.status_code, answer.json()["code"]) == (501, "foundation.not_implemented"), path
+
+
+def test_what_is_another_s_is_as_absent_as_what_never_was(assembled: Installation) -> None:
+    """Each endpoint on a person's enrolment, document or credential answers another person 404, whatever they send;
+    and the answer is the one for an id that never was. Nothing of the owner's has changed afterwards."""
+    owner, other = (assembled.applicant().until("certificate") for _ in range(2))
+    pdf = _pdf(assembled)
+    document = owner.uploaded("SPECIMEN letter.pdf", pdf)
+    enrolment, before = owner.enrolment["id"], owner.get(owner.base)
+    bodies = {
+        "/consent": owner.acceptance(),
+        "/contact": {"channel": "sms", "address": "012345678"},
+        "/contact/verification": {"code": "123456"},
+        "/document": owner.card(),
+        "/document/proposal": {"lines": list(owner.person.card())},
+        "/factors": {"pin": "739218465017"},
+        "/factors/confirmation": {"code": "123456"},
+    }
+    called = 0
+    for endpoint in endpoints(assembled.app):
+        if "person" not in (endpoint.allowed or {}) or "{" not in endpoint.path:
+            continue
+        if endpoint.path.endswith("/images"):
+            continue  # not built: 501 to everybody
+        body = bodies.get(endpoint.path.partition("{enrolment_id}")[2], {} if endpoint.method == "POST" else None)
+        answers = []
+        for ids in ((enrolment, document), ("ENR-" + "A" * 16, "0" * 32)):
+            path = endpoint.path.replace("{enrolment_id}", ids[0]).replace("{document_id}", ids[1])
+            assert "{" not in path, f"{endpoint.path}: tell this test whose that is"
+            answers.append(other.ask(endpoint.method, path, body))
+        assert {answer.status_code for answer in answers} == {404}, f"{endpoint.method} {endpoint.path}"
+        assert _told(answers[0]) == _told(answers[1]), f"{endpoint.method} {endpoint.path}"
+        called += 1
+    assert called >= 14
+
+    mine = other.uploaded("SPECIMEN form.pdf", pdf)
+    theirs = other.ask(
+        "POST", "/sign/v1/authorisations", other.authorisation(mine, totp="000000") | {"credential": owner.credential}
+    )
+    assert (theirs.status_code, theirs.json()["code"]) == (404, "signing.credential_not_found")
+    outcome = other.ask("POST", "/sign/v1/authorisations", other.authorisation(document, totp="000000")).json()[
+        "documents"
+    ][0]
+    assert (outcome["signed"], outcome["problem"]["code"]) == (False, "signing.document_not_found")
+    assert document not in str(other.get("/sign/v1/documents"))
+    assert [one["id"] for one in other.get("/sign/v1/credentials")] == [other.credential]
+    assert other.get("/ekyc/v1/enrolments/me")["id"] == other.enrolment["id"]
+
+    assert owner.get(owner.base) == before
+    assert len(owner.sign(document)) == 1
+
+
+def test_the_answer_to_a_key_belongs_to_whoever_asked(assembled: Installation) -> None:
+    """Another person with the same Idempotency-Key, path and body gets an answer of their own: a refusal."""
+    owner, other = assembled.applicant().until("match"), assembled.applicant()
+    owner.review()
+    key = new_key()
+    first = owner.ask("POST", f"{owner.base}/factors", {"pin": owner.pin}, **{"Idempotency-Key": key})
+    assert first.status_code == 201
+    again = owner.ask("POST", f"{owner.base}/factors", {"pin": owner.pin}, **{"Idempotency-Key": key})
+    assert (again.json(), again.headers["Idempotency-Replayed"]) == (first.json(), "true")
+    stranger = other.ask("POST", f"{owner.base}/factors", {"pin": owner.pin}, **{"Idempotency-Key": key})
+    assert stranger.status_code == 404
+    assert "provisioning_uri" not in stranger.text
+
+
+@pytest.mark.parametrize("ending", ["log_out", "log_out_everywhere"])
+def test_a_session_that_ended_opens_nothing(assembled: Installation, ending: str) -> None:
+    """After logging out the token is good for no endpoint any more."""
+    person: Applicant = assembled.applicant()
+    path = "/identity/v1/sessions" + ("/current" if ending == "log_out" else "")
+    assert person.ask("DELETE", path).status_code == 204
+    answer = person.ask("GET", person.base)
+    assert (answer.status_code, answer.json()["code"]) == (401, "foundation.unauthenticated")
+
+
+def _told(answer: Any) -> tuple[int, str, str, str]:
+    problem = answer.json()
+    return answer.status_code, problem["code"], problem["detail"], problem["hint"]
+
+
+def _pdf(assembled: Installation) -> bytes:
+    folder = assembled.home.folder("made")
+    if not any(folder.iterdir()):
+        make_specimen_documents(folder, assembled.services.clock.now().replace(microsecond=0))
+    return min(folder.glob("*.pdf"), key=lambda file: file.stat().st_size).read_bytes()

@@ -1,0 +1,359 @@
+"""Processes that are killed in the middle: told with code and hint, written down, and nothing lost.
+
+The key daemon is killed under services that go on running; `camtrust serve` is killed as a whole and started again on
+the same home. Both with SIGKILL: nobody gets to tidy up.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from camtrust.documents import make_specimen_documents
+from camtrust.home import Home
+from camtrust.keys import SERVICES, open_token
+from camtrust.server import opened
+from ekyc.outbox import Outbox
+from ekyc.registry_simulation.persons import series
+from ekyc.review import ROLE as REVIEW_ROLE
+from foundation.clock import SystemClock
+from foundation.db.audit import AuditTrail
+from foundation.db.engine import open_database
+from foundation.http.actor import ActorKind
+from foundation.vault import Vault
+from hsm_emulation.process import KeyDaemon
+from tests.story.installation import (
+    Applicant,
+    Installation,
+    Staff,
+    audit_rows,
+    code_of,
+    found_authorities,
+    make_home,
+    register,
+    settings_for,
+)
+
+COMMAND = [sys.executable, "-P", "-c", "from camtrust.cli.main import main; main()"]
+PATIENCE = 30.0
+
+
+def wait_until(holds: Callable[[], bool], what: str) -> None:
+    """Look again and again, for a bounded time."""
+    end = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < end, f"waited {PATIENCE:.0f} s in vain: {what}"
+        time.sleep(0.02)
+
+
+def ended(pid: int) -> bool:
+    """Whether a process is gone, or dead and only not yet reaped by whoever has to."""
+    return _stat(pid)[:1] in ([], ["Z"], ["X"])
+
+
+def children(pid: int) -> list[int]:
+    """The processes that this one started."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and (stat := _stat(int(entry.name))) and int(stat[1]) == pid:
+            found.append(int(entry.name))
+    return found
+
+
+def _stat(pid: int) -> list[str]:
+    """State, parent and more, as in proc(5); empty for a process that is not there."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return text.rpartition(")")[2].split()
+
+
+@pytest.fixture(scope="module")
+def letter(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A PDF that can be signed."""
+    folder = tmp_path_factory.mktemp("letter")
+    make_specimen_documents(folder, SystemClock().now().replace(microsecond=0))
+    return min(folder.glob("*.pdf"), key=lambda file: file.stat().st_size).read_bytes()
+
+
+# --- the key daemon -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def revive() -> Iterator[Callable[[Installation], None]]:
+    """Starts a new daemon on an installation's token and logs the services in."""
+    with ExitStack() as daemons:
+
+        def start(installation: Installation) -> None:
+            directory = installation.home.path / SERVICES
+            daemons.enter_context(KeyDaemon.start(directory))
+            installation.services.token.login((directory / "user.pin").read_text(encoding="ascii").strip())
+
+        yield start
+
+
+def kill_daemon(installation: Installation) -> None:
+    """SIGKILL to the key daemon of the services, by its id; comes back when it is gone."""
+    pid = installation.services.token.status()["pid"]
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: ended(pid), "the killed daemon is gone")
+
+
+def unavailable(installation: Installation, answer: httpx2.Response, by: str) -> None:
+    """A 503 that names the token, says what to do, and is in the trail."""
+    problem = answer.json()
+    assert (answer.status_code, problem["code"]) == (503, "foundation.token_unavailable"), answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert len(problem["hint"]) >= 10
+    recorded = installation.refusal(problem["trace_id"])
+    assert (recorded["code"], recorded["status"], recorded["actor"]) == (problem["code"], 503, by)
+
+
+def test_the_key_daemon_is_killed_while_somebody_enrols(
+    breakable: Installation, revive: Callable[[Installation], None], letter: bytes
+) -> None:
+    """Killed before each step that needs it: 503 each time, the enrolment stands where it stood, and with a new
+    daemon the same step works; at its end the person signs."""
+    installation = breakable
+    person = installation.applicant().until("consent")
+    by = f"person:{person.person_id}"
+
+    kill_daemon(installation)
+    unavailable(installation, person.ask("POST", f"{person.base}/contact", _sms(person)), by)
+    assert installation.http.get("/readyz").json()["checks"]["key_store"] == "foundation.token_unavailable"
+    assert installation.http.get("/healthz").status_code == 200
+    assert person.state() == "CONSENTED"
+    revive(installation)
+    person.send_code()
+    person.verify_code()
+
+    kill_daemon(installation)
+    unavailable(installation, person.ask("POST", f"{person.base}/document", person.card()), by)
+    assert person.state() == "CONTACT_VERIFIED"
+    revive(installation)
+    person.until("review")
+
+    kill_daemon(installation)
+    unavailable(installation, person.ask("POST", f"{person.base}/factors", {"pin": person.pin}), by)
+    assert person.state() == "APPROVED"
+    revive(installation)
+    person.factors()
+    kill_daemon(installation)
+    code = person.next_code()
+    unavailable(installation, person.ask("POST", f"{person.base}/factors/confirmation", {"code": code}), by)
+    revive(installation)
+    assert person.post(f"{person.base}/factors/confirmation", {"code": code})["state"] == "FACTOR_BOUND"
+
+    kill_daemon(installation)
+    unavailable(installation, person.ask("POST", f"{person.base}/certificate"), by)
+    assert person.state() == "FACTOR_BOUND"
+    revive(installation)
+    assert person.certificate()["state"] == "ACTIVATED"
+    assert person.sign(person.uploaded("SPECIMEN letter.pdf", letter))
+    installation.services.trail.verify(installation.services.database)
+
+
+def test_the_key_daemon_is_killed_before_signing(
+    breakable: Installation, revive: Callable[[Installation], None], letter: bytes
+) -> None:
+    """Killed before the upload and before the authorisation: 503, nothing signed, the document stays; with a new
+    daemon the same document is signed with the same code. Logging in meanwhile is a 503, never a wrong PIN."""
+    installation = breakable
+    person = installation.applicant().until("certificate")
+    by = f"person:{person.person_id}"
+
+    kill_daemon(installation)
+    unavailable(installation, person.send_pdf("SPECIMEN letter.pdf", letter), by)
+    login = {"person_id": person.person_id, "pin": person.pin, "totp": "000000"}
+    unavailable(installation, person.http.post("/identity/v1/sessions", json=login), "anonymous")
+    revive(installation)
+    assert person.get("/sign/v1/documents")["documents"] == []
+    document = person.uploaded("SPECIMEN letter.pdf", letter)
+
+    body = person.authorisation(document)
+    kill_daemon(installation)
+    unavailable(installation, person.ask("POST", "/sign/v1/authorisations", body), by)
+    unavailable(installation, person.ask("GET", f"/sign/v1/documents/{document}"), by)
+    revive(installation)
+    assert person.get(f"/sign/v1/documents/{document}")["state"] == "uploaded"
+    assert person.post("/sign/v1/authorisations", body)["documents"][0]["signed"]
+    assert person.download(f"/sign/v1/documents/{document}/signed").startswith(letter)
+
+    kill_daemon(installation)
+    unavailable(installation, person.ask("GET", f"/sign/v1/documents/{document}/signed"), by)
+    revive(installation)
+    assert person.download(f"/sign/v1/documents/{document}/signed").startswith(letter)
+    installation.services.trail.verify(installation.services.database)
+
+
+def _sms(person: Applicant) -> dict[str, str]:
+    return {"channel": "sms", "address": person.phone_number}
+
+
+# --- the server ---------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Server:
+    """`camtrust serve` on a home: started, killed, started again."""
+
+    home: Home
+    port: int
+    log: Path
+    process: subprocess.Popen[bytes] | None = None
+    started: list[int] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*COMMAND, "serve", "--home", str(self.home.path), "--port", str(self.port)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        wait_until(self._answers, f"`camtrust serve` answers:\n{self.log.read_text(encoding='utf-8')[-2000:]}")
+        self.started += [self.process.pid, *children(self.process.pid)]
+
+    def kill(self) -> None:
+        """SIGKILL to the server alone, by its id. Its children must end by themselves."""
+        assert self.process is not None
+        family = children(self.process.pid)
+        assert len(family) == 2, "the key daemon and the registry"
+        self.process.kill()
+        self.process.wait(PATIENCE)
+        wait_until(lambda: all(map(ended, family)), "the children of the killed server have ended")
+
+    def stop(self) -> int:
+        """End it in good order; gives its exit code."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(PATIENCE)
+
+    def _answers(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, f"it ended with {self.process.returncode}"
+        try:
+            return httpx2.get(f"{self.url}/readyz", timeout=5, trust_env=False).status_code == 200
+        except httpx2.TransportError:
+            return False
+
+
+@pytest.fixture
+def server() -> Iterator[tuple[Server, Callable[[httpx2.Client], Staff]]]:
+    """A home with authorities and a review officer, and its server (not started yet)."""
+    folder = Path(tempfile.mkdtemp(prefix="camtrust-story-", dir="/tmp"))
+    home = make_home(folder / "home")
+    with opened(home, settings_for(None), SystemClock()) as services:
+        found_authorities(services)
+        with httpx2.Client() as nobody:
+            origin = services.settings.public_url
+            known = register(services.identity, nobody, origin, ActorKind.OFFICER, REVIEW_ROLE)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    one = Server(home, port, folder / "serve.log")
+    try:
+        yield one, lambda http: known.on(http)
+    finally:
+        if one.process is not None and one.process.poll() is None:
+            one.process.kill()
+            one.process.wait(PATIENCE)
+        wait_until(lambda: all(map(ended, one.started)), "no process is left behind")
+        shutil.rmtree(folder)
+
+
+def test_the_server_is_killed_in_mid_enrolment(
+    server: tuple[Server, Callable[[httpx2.Client], Staff]], letter: bytes
+) -> None:
+    """Killed after consent, after the code was sent, after the registry's answer, and between the factors and the
+    certificate. Each time its children end, it starts again on the same home, and the same session goes on; at the end
+    the enrolment is ACTIVATED, the person signs, the audit chain holds, and no process is left."""
+    running, staff = server
+    running.start()
+    with httpx2.Client(base_url=running.url, timeout=60, trust_env=False) as http:
+        person = Applicant(http, staff(http), lambda who: _code(running.home, who), series(7), "012900007")
+        states = []
+        for last in ("consent", "send_code", "match", "confirm", "certificate"):
+            person.until(last)
+            states.append(person.state())
+            assert len(audit(running.home)) > len(states)
+            running.kill()
+            with pytest.raises(httpx2.TransportError):
+                http.get("/healthz")
+            running.start()
+            assert person.state() == states[-1]
+        assert states == ["CONSENTED", "CONSENTED", "REGISTRY_MATCHED", "FACTOR_BOUND", "ACTIVATED"]
+        assert person.sign(person.uploaded("SPECIMEN letter.pdf", letter))
+        assert len(person.get("/sign/v1/credentials")) == 1
+
+    checked = _camtrust("ca", "audit", "--json", "--home", str(running.home.path))
+    assert checked["events"] == len(audit(running.home))
+    assert checked["orphans"] == checked["waiting"] == []
+    assert running.stop() == 0
+    assert all(map(ended, running.started))
+    log = running.log.read_text(encoding="utf-8")
+    assert log.count("http.answered") > 20
+    for secret in (person.pin, person.otp, person.phone_number[1:], *person.card()["lines"], person.session):
+        assert secret not in log
+
+
+def test_a_server_is_started_again_at_once(server: tuple[Server, Callable[[httpx2.Client], Staff]]) -> None:
+    """A supervisor restarts without waiting: the new server has a key daemon of its own, and works."""
+    running, _ = server
+    running.start()
+    assert running.process is not None
+    running.process.kill()
+    running.process.wait(PATIENCE)
+    running.start()
+    assert len(children(running.process.pid)) == 2
+    answer = httpx2.get(f"{running.url}/readyz", timeout=30, trust_env=False)
+    assert answer.json()["checks"]["key_store"] == "ok"
+    assert running.stop() == 0
+
+
+def audit(home: Home) -> list[dict[str, Any]]:
+    """The audit rows of a home on SQLite, read beside whoever serves it."""
+    database = open_database(f"sqlite:///{home.path / 'camtrust.sqlite'}")
+    try:
+        return audit_rows(database)
+    finally:
+        database.close()
+
+
+def _code(home: Home, person_id: str) -> str:
+    """A person's newest one-time code: the outbox is opened with the token of the services that run."""
+    database = open_database(f"sqlite:///{home.path / 'camtrust.sqlite'}")
+    try:
+        with open_token(home, SERVICES) as token:
+            outbox = Outbox(database, Vault(token), AuditTrail(SystemClock()), SystemClock())
+            return code_of(outbox, person_id)
+    finally:
+        database.close()
+
+
+def _camtrust(*arguments: str) -> dict[str, Any]:
+    done = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    document: dict[str, Any] = json.loads(done.stdout)
+    return document
