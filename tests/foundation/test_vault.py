@@ -2,21 +2,43 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from foundation.errors import CamTrustError
 from foundation.keys.errors import OwnerDestroyed, WrappedKeyInvalid
 from foundation.vault import SealBroken, Vault
-from tests.web.keys_in_memory import MemoryPersonKeys
+from hsm_emulation.client import HsmClient
 
 PERSON, PURPOSE, DATA = "person-1", "evidence", "ឈ្មោះ SPECIMEN".encode()
 
 
+_tests = count()
+
+
+class PersonsOfOneTest:
+    """The persons of one test in the shared token: what it destroys is nobody else's."""
+
+    def __init__(self, token: HsmClient) -> None:
+        self._token = token
+        self._prefix = f"vault-test-{next(_tests)}-"
+
+    def new_data_key(self, owner: str, purpose: str) -> tuple[bytes, bytes]:
+        return self._token.new_data_key(self._prefix + owner, purpose)
+
+    def open_data_key(self, owner: str, purpose: str, wrapped: bytes) -> bytes:
+        return self._token.open_data_key(self._prefix + owner, purpose, wrapped)
+
+    def destroy_owner(self, owner: str) -> None:
+        self._token.destroy_owner(self._prefix + owner)
+
+
 @pytest.fixture
-def vault() -> Vault:
-    return Vault(MemoryPersonKeys())
+def vault(token: HsmClient) -> Vault:
+    return Vault(PersonsOfOneTest(token))
 
 
 def test_what_is_sealed_opens_again(vault: Vault) -> None:
@@ -56,11 +78,11 @@ def test_destroying_a_person_destroys_what_was_sealed(vault: Vault) -> None:
     assert vault.open("person-2", PURPOSE, other) == DATA
 
 
-@settings(max_examples=200)
-@given(st.data())
-def test_any_changed_or_cut_byte_is_told(data: st.DataObject) -> None:
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_changed_or_cut_byte_is_told(token: HsmClient, data: st.DataObject) -> None:
     """Whatever byte of a sealed value is changed, or wherever it is cut, opening it fails."""
-    vault = Vault(MemoryPersonKeys())
+    vault = Vault(PersonsOfOneTest(token))
     sealed = bytearray(vault.seal(PERSON, PURPOSE, DATA))
     position = data.draw(st.integers(0, len(sealed) - 1))
     if data.draw(st.booleans()):
