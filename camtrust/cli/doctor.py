@@ -88,8 +88,10 @@ def _authorities(services: Services) -> tuple[bool, str]:
 
 def _orphans(services: Services) -> tuple[bool, str]:
     orphans, waiting = services.ca.orphans(), services.ca.reconcile()
-    if orphans or waiting:
-        return False, f"{len(orphans)} serial numbers without certificate, {len(waiting)} keys wait for their switch"
+    refused = services.ca.issuance.templates.refused
+    if orphans or waiting or refused:
+        counted = f"{len(orphans)} serial numbers without certificate, {len(waiting)} keys wait for their switch"
+        return False, f"{counted}, templates refused: {', '.join(sorted(refused)) or 'none'}"
     return True, "no orphaned serial numbers, every key switched as its certificate says"
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A person enrols, signs a PDF and has it judged, with curl alone (docs/api.md tells what happens).
+# A person enrols, signs a PDF and has it judged, with curl (docs/api.md tells what happens).
 #
 #   docs/examples/tour.sh HOME DOCUMENT.pdf SIGNED.pdf [ORIGIN]
 #

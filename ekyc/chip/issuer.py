@@ -78,7 +78,10 @@ class Status(StrEnum):
 
 
 def status_of(signer: ChipCertificate, search: Search, crls: Sequence[bytes], at: datetime) -> Status:
-    """Look at every CRL of the signer's authority, by any of its keys. A revocation counts however old the CRL is."""
+    """Look at every CRL of the signer's authority, by any of its keys. A revocation counts however old the CRL is.
+
+    More CRLs than are looked at: what was not looked at might revoke, so the best answer is UNKNOWN.
+    """
     current = False
     for data in crls[:MAX_CRLS]:
         try:
@@ -90,7 +93,7 @@ def status_of(signer: ChipCertificate, search: Search, crls: Sequence[bytes], at
         if crl.get_revoked_certificate_by_serial_number(int.from_bytes(signer.serial, "big", signed=True)) is not None:
             return Status.REVOKED
         current = current or (crl.next_update_utc is not None and at <= crl.next_update_utc)
-    return Status.GOOD if current else Status.UNKNOWN
+    return Status.GOOD if current and len(crls) <= MAX_CRLS else Status.UNKNOWN
 
 
 def _read_anchor(data: bytes) -> ChipCertificate | None:

@@ -8,12 +8,12 @@ One alias is left: ``rsaEncryption`` and ``sha256WithRSAEncryption`` name the sa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from ekyc.chip.certificates import ChipCertificate, DistinguishedName, read_certificate, read_name, read_time
-from ekyc.chip.der import INTEGER, OCTET_STRING, OID, SEQUENCE, SET, Fields, Malformed, check_bounds, single
+from ekyc.chip.der import INTEGER, OCTET_STRING, OID, SEQUENCE, SET, Fields, Malformed, Tlv, check_bounds, single
 from ekyc.chip.signatures import (
     HASHES,
     AlgorithmUnsupported,
@@ -116,21 +116,25 @@ def read_sod(data: bytes) -> SecurityFile:
         raise BeyondProfile("CRLs")
     signers = Fields(fields.next(SET).content).all(limit=16)
     fields.end()
-    if len(signers) != 1 or certificates is None:
-        raise SignersWrong(f"{len(signers)} signers")
-    found = Fields(certificates.content).all(limit=16)
-    if len(found) != 1 or found[0].tag != SEQUENCE:
-        raise SignersWrong(f"{len(found)} certificates")
+    sole = _sole(signers, "signers")
+    certificate = _sole([] if certificates is None else Fields(certificates.content).all(limit=16), "certificates")
     lds = _security_object(content)
-    signer = _signer(signers[0].content if signers[0].tag == SEQUENCE else b"")
+    signer = _signer(sole.content)
     if signer.hash_name not in digests or not digests <= {signer.hash_name, lds.hash_name}:
         raise BeyondProfile("digest algorithms")
-    return SecurityFile(content, lds, found[0].raw, signer)
+    return SecurityFile(content, lds, certificate.raw, signer)
 
 
 def document_signer(sod: SecurityFile) -> ChipCertificate:
     """The document signer's certificate. Raises Malformed, AlgorithmUnsupported."""
     return read_certificate(sod.certificate)
+
+
+def _sole(elements: Sequence[Tlv], what: str) -> Tlv:
+    """Where there is a choice, whoever chooses otherwise sees another signature."""
+    if len(elements) != 1 or elements[0].tag != SEQUENCE:
+        raise SignersWrong(f"{len(elements)} {what}")
+    return elements[0]
 
 
 def _content(encapsulated: bytes) -> bytes:

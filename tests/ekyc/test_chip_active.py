@@ -1,4 +1,4 @@
-"""Active authentication: the chip signs a challenge; copies, replays and keys that cannot be computed with do not count."""
+"""Active authentication: the chip signs a challenge; copies, replays and unsupported keys do not count."""
 
 from __future__ import annotations
 
@@ -9,21 +9,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from ekyc.chip import Challenge, ChipOutcome, ChipVerdict, Rule, Standing, authenticate, prove_possession
 from foundation.x509 import der
-from tests.ekyc.chip_specimen import (
-    NOW,
-    Chip,
-    PrivateKey,
-    answer,
-    authority,
-    chip,
-    dg14,
-    dg15,
-    document_signer,
-    ec_key,
-    explicit_info,
-    rsa_key,
-    sod,
-)
+from tests.ekyc.chip_parties import NOW, PrivateKey, authority, document_signer, ec_key, explicit_info, rsa_key
+from tests.ekyc.chip_specimen import Chip, answer, chip, dg14, dg15, sod
 
 KEY = ec_key(ec.SECP256R1, "aa")
 CHALLENGE = Challenge(bytes(range(8)), NOW + timedelta(minutes=2))
@@ -124,7 +111,7 @@ def test_without_key_or_hash_the_cap_stays(groups: dict[int, bytes], standing: S
 
 def test_a_forged_curve_in_the_chips_key_fails() -> None:
     """Its generator is its own public point: everybody knows the private key."""
-    from tests.ekyc.chip_specimen import curve_of, point_of
+    from tests.ekyc.chip_parties import curve_of, point_of
 
     info = explicit_info(curve_of(KEY), point_of(KEY), generator=point_of(KEY))
     one = _groups({14: dg14(), 15: der.tlv(0x6F, info)})

@@ -12,30 +12,26 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from ekyc.chip import CLAUSES, ChipOutcome, ChipVerdict, Rule, Standing, authenticate
+from ekyc.chip.curves import CURVES
 from foundation.catalogue import Language, text
 from foundation.x509 import der
-from tests.ekyc.chip_specimen import (
-    DIGITAL_SIGNATURE,
+from tests.ekyc.chip_parties import (
     ISSUED,
     NOW,
     YEAR,
-    Chip,
     Method,
     Party,
-    Sealing,
     authority,
-    chip,
     crl,
     curve_of,
-    dg1,
     document_signer,
     ec_key,
     explicit_info,
     extension,
     point_of,
     rsa_key,
-    sod,
 )
+from tests.ekyc.chip_specimen import Chip, Sealing, chip, dg1
 
 
 def judge(one: Chip) -> ChipVerdict:
@@ -109,7 +105,7 @@ def test_an_rsa_authority_passes(method: Method) -> None:
     ],
 )
 def test_what_the_profile_allows_passes(how: Sealing) -> None:
-    """Without signed attributes, LDS version 1, signer by key identifier, another hash, a signing time, unread groups."""
+    """Without signed attributes, LDS version 1, by key identifier, another hash, a signing time, unread groups."""
     assert judge(chip(how=how)).outcome is ChipOutcome.AUTHENTIC
 
 
@@ -211,7 +207,7 @@ def test_without_a_current_crl_it_is_weak(kind: str) -> None:
 def test_what_is_not_supported_says_so() -> None:
     """brainpoolP224r1, unsigned attributes and an unknown issuing state: UNSUPPORTED with the reason."""
     issuer, key = authority(), ec_key(ec.SECP256R1, "dsc")
-    absent = next(one for one in _curves() if one.name == "brainpoolP224r1")
+    absent = next(one for one in CURVES if one.name == "brainpoolP224r1")
     point = b"\x04" + bytes(2 * absent.octets)
     cases = {
         Rule.CURVE: chip(document_signer(issuer, key, info=explicit_info(absent, point)), issuer),
@@ -312,12 +308,6 @@ def test_the_german_specimen(test_data: Path) -> None:
     assert authenticate(files, [], [], NOW).outcome is ChipOutcome.UNSUPPORTED
 
 
-def _curves():  # type: ignore[no-untyped-def]
-    from ekyc.chip.curves import CURVES
-
-    return CURVES
-
-
 def _partial(issuer: Party) -> bytes:
     """A CRL with a critical issuingDistributionPoint: end entities alone."""
     point = extension("2.5.29.28", der.sequence([der.tlv(0x81, b"\xff")]), critical=True)
@@ -343,10 +333,8 @@ def test_the_partial_crl_of_these_tests_fails_for_its_scope_alone(monkeypatch: p
     assert judge(replace(chip(), crls=[_partial(authority())])).passed
 
 
-def test_the_profile_of_these_tests_is_minimal() -> None:
+def test_a_signer_without_key_usage_does_not_count() -> None:
     """Without its one key usage a document signer does not count."""
     issuer = authority()
-    assert DIGITAL_SIGNATURE
     verdict = judge(chip(document_signer(issuer, extensions=()), issuer))
     assert standing(verdict, Rule.DSC_PROFILE) is Standing.FAILED
-    assert sod

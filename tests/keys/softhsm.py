@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +36,10 @@ class SoftHsm:
         (folder / "softhsm2.conf").write_text(
             f"directories.tokendir = {folder}/tokens\nobjectstore.backend = file\nlog.level = ERROR\n"
         )
-        return cls(folder, installed("**/softhsm/libsofthsm2.so", "softhsm2"))
+        # A copy, because the lock of the PKCS#11 adapter is on the module's file: runs do not wait for each other.
+        module = folder / "libsofthsm2.so"
+        shutil.copyfile(installed("**/softhsm/libsofthsm2.so", "softhsm2"), module)
+        return cls(folder, module)
 
     @property
     def environment(self) -> Mapping[str, str]:

@@ -6,6 +6,7 @@ python -m tests.keys.stress ACT ADDRESS [KEY-ID]
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -21,6 +22,7 @@ from foundation.keys.port import KeyAlgorithm, KeyInfo, KeyUse, Mechanism
 from tests.keys.softhsm import PIN
 
 MESSAGE = b"SPECIMEN message"
+LONGEST = 200  # seconds, for each process
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -131,6 +133,7 @@ def forked(work: Callable[[], None]) -> int:
     child = os.fork()
     if child:
         return child
+    signal.alarm(LONGEST)  # a child that hangs holds the lock that all others wait for
     try:
         work()
     except BaseException as error:
@@ -147,6 +150,7 @@ def shared_keys(store: Pkcs11KeyStore) -> list[KeyInfo]:
 
 
 def main(act: str, address: str, key_id: str = "") -> None:
+    signal.alarm(LONGEST)
     if act == "impatient":
         module._PATIENCE = 0.2
     with open_pkcs11(address, PIN) as store:

@@ -80,8 +80,8 @@ def logged() -> Iterator[Lines]:
 class Phone:
     """An authenticator: shows one code after another, each from a later step than the last, and waits for none.
 
-    The token takes the step before, the present one and the next, so three codes are good at any moment: the first
-    that is shown is the earliest (unless it is about to go out of date).
+    The token takes the step before, the present one and the next. The first code is that of the present step and the
+    second that of the next, so each stays good for half a minute at least, and a third has to wait.
     """
 
     def __init__(self, provisioning_uri: str) -> None:
@@ -90,11 +90,10 @@ class Phone:
         self._last = 0
 
     def code(self) -> str:
-        """The code of the next step. AssertionError where the token would not take it yet: show fewer codes."""
-        now = time.time()
-        first = int(now) // _STEP - (1 if now % _STEP < _STEP - 10 else 0)
-        self._last = max(first, self._last + 1)
-        assert self._last <= int(time.time()) // _STEP + 1, "the test shows more codes than there are steps"
+        """The next code. AssertionError where the token would not take it yet: show fewer codes."""
+        present = int(time.time()) // _STEP
+        self._last = max(present, self._last + 1)
+        assert self._last <= present + 1, "the test shows more codes than there are steps"
         return str(self._totp.generate_otp(self._last))
 
 
@@ -163,8 +162,8 @@ class Applicant(Citizen):
         self._code_of = code_of
         self.enrolment = self.start("IAL2")
         self.base, self.person_id = f"/ekyc/v1/enrolments/{self.enrolment['id']}", str(self.enrolment["person_id"])
-        self.pin, self.otp, self.phone = PIN, "", None  # type: Phone | None
-        self.credential = ""
+        self.phone: Phone | None = None
+        self.pin, self.otp, self.credential = PIN, "", ""
         self._done = 0
 
     @property
@@ -172,12 +171,10 @@ class Applicant(Citizen):
         assert self._session is not None
         return self._session
 
-    def ask(
-        self, method: str, path: str, body: Any = None, *, http: httpx2.Client | None = None, **headers: str
-    ) -> Any:
+    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> httpx2.Response:
         """One request with this person's session; the answer as it is, a refusal too."""
         arguments: dict[str, Any] = {} if body is None else {"json": body}
-        return (http or self.http).request(method, path, headers=self._headers() | headers, **arguments)
+        return self.http.request(method, path, headers=self._headers() | headers, **arguments)
 
     def state(self) -> str:
         return str(self.get(self.base)["state"])
@@ -250,10 +247,10 @@ class Applicant(Citizen):
             changes["totp"] = self.next_code()
         return {"credential": self.credential, "documents": list(documents), "pin": self.pin} | changes
 
-    def send_pdf(self, name: str, data: bytes, *, http: httpx2.Client | None = None, **fields: str) -> httpx2.Response:
+    def send_pdf(self, name: str, data: bytes, **fields: str) -> httpx2.Response:
         """Upload a document; the answer as it is, a refusal too."""
         form = {"file": (name, data, "application/pdf")}
-        return (http or self.http).post("/sign/v1/documents", files=form, data=fields, headers=self._headers())
+        return self.http.post("/sign/v1/documents", files=form, data=fields, headers=self._headers())
 
     def uploaded(self, name: str, data: bytes, **fields: str) -> str:
         answer = self.send_pdf(name, data, **fields)

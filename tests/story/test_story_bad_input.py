@@ -54,7 +54,7 @@ def refused(
     ``secrets``: what was sent and must be nowhere. ``actor``: whom the trail must name.
     """
     rows, lines = len(assembled.audit()), len(assembled.logs.kept)
-    documents = {}
+    documents: dict[str, dict[str, Any]] = {}
     for language in ("en", "km"):
         given = ask(language)
         answer = given if isinstance(given, Answer) else Answer(given.status_code, dict(given.headers), given.content)

@@ -26,6 +26,8 @@ PUBLIC = {
     "POST /identity/v1/sessions": "logging in, with both factors",
     "GET /crl/{issuer}.crl": "RFC 5280 §4.2.1.13",
     "GET /aia/{issuer}.cer": "RFC 5280 §4.2.2.1",
+    "GET /log/checkpoint": "the issuance log: a signed tree head, without names",
+    "GET /log/tile/{path:path}": "the issuance log: hashes",
     "GET /trust/bundle": "the signed trust bundle",
     "POST /verify/v1/documents": "verification; keeps nothing",
 }

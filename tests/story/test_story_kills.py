@@ -94,13 +94,11 @@ def letter(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 @pytest.fixture(scope="module")
 def revive() -> Iterator[Callable[[Installation], None]]:
-    """Starts a new daemon on an installation's token and logs the services in."""
+    """Starts a new daemon on an installation's token. The services log in to it by themselves."""
     with ExitStack() as daemons:
 
         def start(installation: Installation) -> None:
-            directory = installation.home.path / SERVICES
-            daemons.enter_context(KeyDaemon.start(directory))
-            installation.services.token.login((directory / "user.pin").read_text(encoding="ascii").strip())
+            daemons.enter_context(KeyDaemon.start(installation.home.path / SERVICES))
 
         yield start
 
@@ -241,6 +239,18 @@ class Server:
         self.process.wait(PATIENCE)
         wait_until(lambda: all(map(ended, family)), "the children of the killed server have ended")
 
+    def kill_daemon(self) -> None:
+        """SIGKILL to its key daemon, by its id; comes back when it has another one and is ready."""
+        assert self.process is not None
+        before = set(children(self.process.pid))
+        [daemon] = [one for one in before if b"hsm_emulation" in Path(f"/proc/{one}/cmdline").read_bytes()]
+        os.kill(daemon, signal.SIGKILL)
+        wait_until(lambda: ended(daemon), "the killed daemon is gone")
+        wait_until(self._answers, "the services have a key daemon again")
+        after = set(children(self.process.pid)) - before
+        assert len(after) == 1
+        self.started += after
+
     def stop(self) -> int:
         """Ctrl-C; gives its exit code."""
         assert self.process is not None
@@ -280,12 +290,13 @@ def server() -> Iterator[tuple[Server, Callable[[httpx2.Client], Staff]]]:
         shutil.rmtree(folder)
 
 
-def test_the_server_is_killed_in_mid_enrolment(
+def test_the_server_and_its_key_daemon_are_killed(
     server: tuple[Server, Callable[[httpx2.Client], Staff]], letter: bytes
 ) -> None:
     """Killed after consent, after the code was sent, after the registry's answer, and between the factors and the
-    certificate. Each time its children end, it starts again on the same home, and the same session goes on; at the end
-    the enrolment is ACTIVATED, the person signs, the audit chain holds, and no process is left."""
+    certificate. Each time its children end, it starts again on the same home, and the same session goes on. Then its
+    key daemon alone is killed: it gets a new one. At the end the enrolment is ACTIVATED, the document is signed, the
+    audit chain holds, and no process is left."""
     running, staff = server
     running.start()
     with httpx2.Client(base_url=running.url, timeout=60, trust_env=False) as http:
@@ -301,7 +312,9 @@ def test_the_server_is_killed_in_mid_enrolment(
             assert person.state() == states[-1]
         assert states == ["CONSENTED", "CONSENTED", "REGISTRY_MATCHED", "FACTOR_BOUND"]
         assert person.certificate()["state"] == person.state() == "ACTIVATED"
-        assert person.sign(person.uploaded("SPECIMEN letter.pdf", letter))
+        document = person.uploaded("SPECIMEN letter.pdf", letter)
+        running.kill_daemon()
+        assert person.sign(document)
         assert len(person.get("/sign/v1/credentials")) == 1
 
     checked = _camtrust("ca", "audit", "--json", "--home", str(running.home.path))

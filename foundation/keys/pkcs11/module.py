@@ -189,6 +189,7 @@ class Module:
                     break
                 except BlockingIOError:
                     if time.monotonic() > until:
+                        _log.error("another process keeps the lock on %s for more than %d s", self.path, _PATIENCE)
                         raise TokenUnavailable from None
                     time.sleep(0.005)
             self._locks[thread] = descriptor
