@@ -189,6 +189,7 @@ def application(services: Services) -> FastAPI:
             issuing_ca.api.create_public_router(ca),
             create_log_router(services.log),
             ekyc.api.create_router(services.ekyc, guard),
+            ekyc.api.create_outbox_router(services.outbox, guard),
             signing.api.create_router(services.signing, guard),
             trust_door.create_router(services.home, services.clock, settings.upload_mebibytes * MIB),
         ],

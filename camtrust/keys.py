@@ -22,6 +22,7 @@ from foundation.keys.errors import KeyStoreError, TokenInUse
 from hsm_emulation.client import HsmClient
 from hsm_emulation.process import KeyDaemon, initialise, socket_path
 from hsm_emulation.sealing import Cost, Costs
+from hsm_emulation.store import FILE as TOKEN_FILE
 
 _log = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ _REHEARSAL = Costs(operator=Cost(8192, 1), person=Cost(8192, 1))  # a token that
 def make_token(home: Home, name: str) -> bool:
     """Initialise a token of the home with PINs made at random, unless it is there; tells whether it was made."""
     directory = home.path / name
-    if (directory / "user.pin").exists():
+    if (directory / TOKEN_FILE).exists():
         return False
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     initialise(directory, so_pin=home.pin(f"{name}/so.pin"), user_pin=home.pin(f"{name}/user.pin"))
@@ -58,22 +59,28 @@ def open_token(
         raise KeysUnsupported(uri=settings.uri.partition("?")[0])  # the query may hold a PIN (RFC 7512 §2.4)
     directory = home.path / name
     with ExitStack() as stack:
+        daemon: KeyDaemon | None
         try:
             daemon = KeyDaemon.start(directory)
         except TokenInUse:
-            path = socket_path(directory)
-        else:
-            path = daemon.socket_path
-            stack.enter_context(_Supervisor(directory, daemon) if supervised else daemon)
+            daemon = None  # somebody else's: it may end with them
+        path = daemon.socket_path if daemon else socket_path(directory)
+        if supervised:
+            stack.enter_context(_Supervisor(directory, daemon))
+        elif daemon is not None:
+            stack.enter_context(daemon)
         client = stack.enter_context(HsmClient(path, pin=lambda: _pin(directory, settings)))
         client.login(_pin(directory, settings))
         yield client
 
 
 class _Supervisor:
-    """Starts the daemon again when it is gone, until the end of the block. What it had committed is still there."""
+    """Starts the daemon again when it is gone, until the end of the block. What it had committed is still there.
 
-    def __init__(self, directory: Path, daemon: KeyDaemon) -> None:
+    ``daemon`` is None while another process's daemon serves the token; when that one ends, ours takes its place.
+    """
+
+    def __init__(self, directory: Path, daemon: KeyDaemon | None) -> None:
         self._directory = directory
         self._daemon = daemon
         self._ending = threading.Event()
@@ -85,17 +92,22 @@ class _Supervisor:
     def __exit__(self, *_: object) -> None:
         self._ending.set()
         self._thread.join()
-        self._daemon.stop()
+        if self._daemon is not None:
+            self._daemon.stop()
 
     def _watch(self) -> None:
         wait = _LOOK
         while not self._ending.wait(wait):
-            if self._daemon.alive:
+            if self._daemon is not None and self._daemon.alive:
                 wait = _LOOK
                 continue
+            if self._daemon is not None:
+                self._daemon.stop()  # it is gone; its pipes are still ours
             try:
                 self._daemon = KeyDaemon.start(self._directory)
                 _log.warning("the key daemon was gone and runs again as process %d", self._daemon.pid)
+            except TokenInUse:
+                self._daemon, wait = None, _LOOK
             except KeyStoreError as error:
                 wait = min(wait * 2, _LONGEST_WAIT)
                 _log.error("the key daemon does not come back: %s", error.code)

@@ -34,22 +34,29 @@ class DatabaseSettings(Section):
 class KeySettings(Section):
     """Where the private keys are."""
 
-    uri: Annotated[str, Field(description="'emulated:' or an RFC 7512 'pkcs11:…' URI")] = "emulated:"
+    uri: Annotated[
+        str,
+        Field(description="'emulated:'; an RFC 7512 'pkcs11:…' URI is refused until persons' keys can stand beside it"),
+    ] = "emulated:"
     pin_file: Annotated[
-        Path | None, Field(description="file with the services' PIN; default: HOME/hsm/pin (embedded only)")
+        Path | None, Field(description="file with the services' PIN; default: HOME/hsm/user.pin (embedded only)")
     ] = None
 
 
 class BlobSettings(Section):
     """Where documents and published files are."""
 
-    url: Annotated[str | None, Field(description="a folder or 's3://bucket/prefix'; default: HOME/blobs")] = None
+    url: Annotated[
+        str | None, Field(description="a folder ('s3://…' is refused until it is built); default: HOME/blobs")
+    ] = None
 
 
 class NotifySettings(Section):
     """How people are told things."""
 
-    smtp: Annotated[str | None, Field(description="'smtp://host:port'; default: the outbox of the home")] = None
+    smtp: Annotated[
+        str | None, Field(description="'smtp://…' is refused until it is built; default: the outbox of the home")
+    ] = None
 
 
 class RegistrySettings(Section):

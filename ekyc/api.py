@@ -12,6 +12,8 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Response
 
 from ekyc.contact import Channel
 from ekyc.model import Enrolment
+from ekyc.outbox import ROLE as OUTBOX_ROLE
+from ekyc.outbox import Outbox
 from ekyc.review import ROLE as REVIEW_ROLE
 from ekyc.service import EkycService
 from ekyc.terms import Acceptance
@@ -27,6 +29,7 @@ from ekyc.views import (
     DocumentInput,
     EnrolmentView,
     LinesInput,
+    MessageView,
     PinInput,
     ProposalView,
     QueueView,
@@ -38,6 +41,7 @@ from ekyc.views import (
     certificate_view,
     decision_view,
     enrolment_view,
+    message_view,
     queue_view,
     terms_view,
 )
@@ -61,6 +65,23 @@ def if_version(if_match: Annotated[str | None, Header(max_length=20)] = None) ->
 
 
 IfVersion = Annotated[int | None, Depends(if_version)]
+
+
+def create_outbox_router(outbox: Outbox, guard: Guard) -> APIRouter:
+    """What the embedded outbox keeps instead of sending it, for operators. Reading is written into the audit trail."""
+    router = APIRouter(prefix="/ekyc/v1", tags=["eKYC"])
+    operator = guard.operator(OUTBOX_ROLE)
+
+    @router.get("/outbox")
+    def messages(
+        actor: Annotated[Actor, Depends(operator)],
+        person_id: Annotated[str | None, Query(max_length=64)] = None,
+        limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    ) -> list[MessageView]:
+        """The newest messages (of one person), newest first: nothing leaves the embedded default."""
+        return [message_view(message) for message in outbox.read(actor, person_id, limit)]
+
+    return router
 
 
 def create_router(service: EkycService, guard: Guard) -> APIRouter:

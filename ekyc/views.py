@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from ekyc.model import Enrolment
+from ekyc.outbox import Message
 from ekyc.ports import IssuedCertificate
 from ekyc.review import Case, Method, Page, Verdict
 from ekyc.terms import Terms
@@ -211,6 +212,23 @@ class CaseView(BaseModel):
     enrolment: EnrolmentView
     evidence: list[EvidenceView]
     evidence_digest: str
+
+
+class MessageView(BaseModel):
+    """A notice as the person would have received it."""
+
+    person_id: str
+    channel: str
+    address: str
+    text: str
+    at: datetime
+
+
+def message_view(message: Message) -> MessageView:
+    """The view of a message that the outbox kept."""
+    return MessageView(
+        person_id=message.person_id, channel=message.channel, address=message.address, text=message.text, at=message.at
+    )
 
 
 def said(code: str) -> Said:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Annotated
 
 import typer
 
 from camtrust.cli.context import Context
 from camtrust.keys import ROOT, SERVICES, TRUST_LIST, make_token, open_token
+from camtrust.settings import load_settings
 from foundation.errors import NotImplementedYet
+from hsm_emulation.client import HsmClient
 
 _TOKENS = {"services": SERVICES, "root": ROOT, "trust": TRUST_LIST}
 TokenOption = Annotated[str, typer.Option("--token", help="services, root or trust")]
@@ -37,7 +40,7 @@ def create(context: Context) -> typer.Typer:
         """Run the key daemon in the foreground until it is interrupted, and log in."""
         import threading
 
-        with open_token(context.home(), _directory(token)) as client:
+        with _opened(context, token) as client:
             status = client.status()
             context.terminal.note(
                 f"Key daemon {status['pid']} serves token {status['serial']} (emulated). Ctrl-C ends it."
@@ -47,7 +50,7 @@ def create(context: Context) -> typer.Typer:
     @app.command()
     def inventory(token: TokenOption = "services") -> None:  # noqa: S107
         """Count keys by use and algorithm; check the token's own audit chain."""
-        with open_token(context.home(), _directory(token)) as client:
+        with _opened(context, token) as client:
             found = client.inventory()
             found["audit_rows_verified"] = client.verify_audit()
         lines = [f"Token {found['serial']} (emulated), {found['owners']} persons, {found['factors']} with factors"]
@@ -69,6 +72,12 @@ def create(context: Context) -> typer.Typer:
     absent("attest", "Give a signed statement about a key.")
     absent("probe", "Report on any PKCS#11 module.")
     return app
+
+
+def _opened(context: Context, token: str) -> AbstractContextManager[HsmClient]:
+    """A token of the home; the services' own as the settings name it."""
+    home, directory = context.home(), _directory(token)
+    return open_token(home, directory, load_settings(home.settings_file).keys if directory == SERVICES else None)
 
 
 def _directory(token: str) -> str:

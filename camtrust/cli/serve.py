@@ -27,10 +27,14 @@ def create(context: Context) -> typer.Typer:
         from camtrust.assembly import application
         from camtrust.server import opened, serve
         from camtrust.settings import load_settings
+        from camtrust.upkeep import kept_up
 
         logging.basicConfig(level=logging.INFO, format="%(message)s")
+        logging.getLogger("alembic").setLevel(logging.WARNING)
         home = context.home()
         settings = load_settings(config or home.settings_file)
+        if port and "public_url" not in settings.model_fields_set:
+            settings = settings.model_copy(update={"public_url": f"http://127.0.0.1:{port}"})
         with home.locked(), opened(home, settings, context.clock, supervised=True) as services:
             web = application(services)
             for part in ("key store", "notifications", *(("base registry",) if settings.registry.url is None else ())):
@@ -38,6 +42,7 @@ def create(context: Context) -> typer.Typer:
             context.terminal.note(
                 f"CamTrust serves {home.path} at http://127.0.0.1:{port}/ (API: /docs). Ctrl-C ends it."
             )
-            serve(web, port)
+            with kept_up(services):
+                serve(web, port)
 
     return app

@@ -17,6 +17,9 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from foundation.errors import CamTrustError, Kind
 
+# What SQLite reports as "operational" and is a defect of ours or of the schema.
+_DEFECTS = ("no such table", "no such column", "syntax error", "has no column")
+
 
 class StaleWrite(CamTrustError):
     """A compare-and-set met a row that is no longer as it was read."""
@@ -89,6 +92,8 @@ def _told() -> Iterator[None]:
     try:
         yield
     except OperationalError as error:
+        if any(defect in str(error.orig).lower() for defect in _DEFECTS):
+            raise  # waiting does not cure it: the schema is not the one this build knows
         raise DatabaseUnavailable from error
     except DBAPIError as error:
         if error.connection_invalidated:

@@ -119,7 +119,7 @@ class TokenAlreadyInitialised(KeyStoreError):
 class NotLoggedIn(KeyStoreError):
     ckr = "CKR_USER_NOT_LOGGED_IN"
     code = "foundation.token_not_logged_in"
-    kind = Kind.FORBIDDEN
+    kind = Kind.UNAVAILABLE
 
 
 class TokenUnavailable(KeyStoreError):

@@ -1,0 +1,65 @@
+"""What has to be done while the services run and nobody asks for it: once a minute, each part by itself.
+
+Every part can be repeated and is safe beside another process that does the same; what fails is told in the log and
+tried again a minute later.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+from camtrust.assembly import Services
+from foundation.errors import CamTrustError
+
+_log = logging.getLogger(__name__)
+
+_EVERY = 60.0  # seconds
+
+
+def tasks(services: Services) -> Mapping[str, Callable[[], object]]:
+    """The parts, by name."""
+    ca = services.ca
+    return {
+        "keys switched as their certificates say": ca.reconcile,
+        "enrolments that ran out": services.ekyc.enrolment.sweep,
+        "issuance log": services.log.integrate,
+        "CRL of the issuing CA": lambda: ca.current_crl("issuing"),
+        "CRL of the timestamping CA": lambda: ca.current_crl("tsa"),
+    }
+
+
+def run_once(services: Services) -> tuple[str, ...]:
+    """Do every part once; gives the names of those that failed."""
+    failed = []
+    for name, task in tasks(services).items():
+        try:
+            task()
+        except CamTrustError as error:
+            failed.append(name)
+            _log.error("upkeep: %s: %s", name, error.code)
+        except Exception as error:  # a defect in one part must not end the others; its text may quote data
+            failed.append(name)
+            _log.error("upkeep: %s: %s", name, type(error).__qualname__)
+    return tuple(failed)
+
+
+@contextmanager
+def kept_up(services: Services) -> Iterator[None]:
+    """Do it every minute, in a thread, for as long as the block runs."""
+    ending = threading.Event()
+
+    def repeat() -> None:
+        while not ending.is_set():
+            run_once(services)
+            ending.wait(_EVERY)
+
+    thread = threading.Thread(target=repeat, name="upkeep", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ending.set()
+        thread.join(30)

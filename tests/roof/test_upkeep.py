@@ -1,0 +1,82 @@
+"""Upkeep: every part runs, a part that fails does not end the others, and the key daemon is replaced."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from camtrust.home import Home
+from camtrust.keys import SERVICES, make_token, open_token
+from camtrust.upkeep import run_once, tasks
+from foundation.errors import InternalError
+from hsm_emulation.process import KeyDaemon
+from tests.story.installation import installed
+
+
+def test_every_part_is_done_and_one_failure_is_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On an installation nothing fails; when one part does, it is named and the others are still done."""
+    with installed(tmp_path / "home", None) as site:
+        assert run_once(site.services) == ()
+        done: list[str] = []
+
+        def fails() -> None:
+            raise InternalError
+
+        monkeypatch.setattr(site.services.ca, "reconcile", fails)
+        monkeypatch.setattr(site.services.log, "integrate", lambda: done.append("log"))
+        assert run_once(site.services) == ("keys switched as their certificates say",)
+        assert done == ["log"]
+        assert len(tasks(site.services)) == 5
+
+
+def wait_until(holds: object, tries: int = 200) -> None:
+    """Look every 0.1 s, at most ``tries`` times."""
+    pause = Event()
+    for _ in range(tries):
+        if holds():  # type: ignore[operator]
+            return
+        pause.wait(0.1)
+    raise AssertionError("it did not come to that")
+
+
+def answers(client: object) -> bool:
+    """Whether a call that needs the login is answered."""
+    from foundation.keys.errors import KeyStoreError
+
+    try:
+        client.find(label="none")  # type: ignore[attr-defined]
+    except KeyStoreError:
+        return False
+    return True
+
+
+def test_a_killed_key_daemon_is_replaced(tmp_path: Path) -> None:
+    """Supervised: after kill -9 the same client works again, logged in by itself."""
+    home = Home.make(tmp_path / "home")
+    make_token(home, SERVICES)
+    with open_token(home, SERVICES, supervised=True) as client:
+        os.kill(client.status()["pid"], signal.SIGKILL)
+        wait_until(lambda: answers(client))
+
+
+def test_a_borrowed_daemon_that_ends_is_replaced(tmp_path: Path) -> None:
+    """A daemon that belonged to another command ends with it; the services then run one of their own."""
+    home = Home.make(tmp_path / "home")
+    make_token(home, SERVICES)
+    other = KeyDaemon.start(home.path / SERVICES)
+    with open_token(home, SERVICES, supervised=True) as client:
+        other.stop()
+        wait_until(lambda: answers(client))
+
+
+def test_making_a_token_again_touches_nothing(tmp_path: Path) -> None:
+    """Where the PIN was moved away, `hsm init` neither makes a new one nor a new token."""
+    home = Home.make(tmp_path / "home")
+    assert make_token(home, SERVICES)
+    (home.path / SERVICES / "user.pin").rename(tmp_path / "kept.pin")
+    assert not make_token(home, SERVICES)
+    assert not (home.path / SERVICES / "user.pin").exists()
