@@ -79,11 +79,25 @@ _ETSI: Mapping[SubIndication, SubIndication | None] = {
 }
 
 
+class About(StrEnum):
+    """Whose part of a signature is spoken of, where the same can be said of more than one."""
+
+    SIGNER = "signer"
+    UNIT = "timestamping unit"
+    TIMESTAMP = "timestamp"
+
+    @property
+    def key(self) -> str:
+        """The sentence that puts it before another one."""
+        return f"signing.verify_about_{self.name.lower()}"
+
+
 @dataclass(frozen=True)
 class Reason:
     """One thing that was found. ``indication`` TOTAL_PASSED: it speaks for the signature, or only informs.
 
-    ``key`` names the sentence (``signing.verify_…`` or ``signing.bundle_…``); ``params`` fill it.
+    ``key`` names the sentence (``signing.verify_…`` or ``signing.bundle_…``); ``params`` fill it. ``about``: whose it
+    is, said before the sentence.
     """
 
     rule: str
@@ -92,9 +106,11 @@ class Reason:
     indication: Indication = Indication.TOTAL_PASSED
     sub_indication: SubIndication | None = None
     params: Mapping[str, str] = field(default_factory=dict)
+    about: About | None = None
 
     def message(self, language: Language) -> str:
-        return text(self.key, language, **self.params)
+        sentence = text(self.key, language, **self.params)
+        return text(self.about.key, language, sentence=sentence) if self.about else sentence
 
     def hint(self, language: Language) -> str:
         return hint(self.key, language, **self.params)
@@ -134,6 +150,25 @@ def worst(reasons: Iterable[Reason]) -> tuple[Indication, SubIndication | None]:
         if _SEVERITY[reason.indication] > _SEVERITY[indication]:
             indication, sub = reason.indication, reason.sub_indication
     return indication, sub
+
+
+def about(part: About, reasons: Iterable[Reason]) -> tuple[Reason, ...]:
+    """The reasons, each saying that it is about this part."""
+    return tuple(replace(reason, about=part) for reason in reasons)
+
+
+def distinct(reasons: Iterable[Reason]) -> tuple[Reason, ...]:
+    """The reasons in their order, each said once: of those that say the same of the same, the first of the worst."""
+    kept: list[Reason] = []
+    for reason in reasons:
+        said = (reason.rule, reason.key, reason.params, reason.about)
+        same = next((one for one in kept if (one.rule, one.key, one.params, one.about) == said), None)
+        if same is not None and _SEVERITY[reason.indication] <= _SEVERITY[same.indication]:
+            continue
+        if same is not None:
+            kept.remove(same)
+        kept.append(reason)
+    return tuple(kept)
 
 
 class SignatureKind(StrEnum):
@@ -206,7 +241,8 @@ class SignatureVerdict:
         return worst(self.reasons)[1]
 
     def with_reasons(self, reasons: Sequence[Reason]) -> SignatureVerdict:
-        return replace(self, reasons=(*self.reasons, *reasons))
+        """With these behind those that stand, each said once."""
+        return replace(self, reasons=distinct((*self.reasons, *reasons)))
 
     def json(self) -> dict[str, Any]:
         """The object of the contract, with more beside it."""

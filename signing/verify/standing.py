@@ -23,10 +23,12 @@ from foundation.x509.revocation import Recency, Standing, Status, examine, statu
 from foundation.x509.status_evidence import Evidence, Statement, extension_of
 from signing.verify.bundle import SOURCE
 from signing.verify.model import (
+    About,
     Reason,
     ReliedOn,
     SignerIdentity,
     SubIndication,
+    about,
     failed,
     indeterminate,
     noted,
@@ -78,7 +80,7 @@ def judge_signer(case: Case, signer: x509.Certificate, used_at: datetime, proven
     """X1-X4 for a signer. ``used_at`` is the proven time of signing, or the time of verification where none is."""
     path = find_path(signer, _pool(case), case.trust.anchors, used_at, case.policy.signer_path_rules)
     if isinstance(path, NoPath):
-        return _no_path(case, path, proven)
+        return _no_path(case, path, proven, About.SIGNER)
     recency = Recency(
         used_at,
         after_use=proven and case.policy.status_after_signing,
@@ -87,7 +89,7 @@ def judge_signer(case: Case, signer: x509.Certificate, used_at: datetime, proven
     )
     usage = _signer_usage(signer)
     status = _statuses(case, path, used_at, recency, proven)
-    return _summed(case, path, (*usage, *status.reasons), status, "signer")
+    return _summed(case, path, usage, status, About.SIGNER)
 
 
 def judge_unit(case: Case, unit: x509.Certificate, stamped_at: datetime, control: datetime) -> Judgement:
@@ -100,10 +102,10 @@ def judge_unit(case: Case, unit: x509.Certificate, stamped_at: datetime, control
         return Judgement((reason,))
     path = find_path(unit, _pool(case), case.trust.anchors, control, PathRules(case.policy.algorithms))
     if isinstance(path, NoPath):
-        return _no_path(case, path, proven=False)
+        return _no_path(case, path, proven=False, part=About.UNIT)
     recency = Recency(stamped_at, after_use=False, vouched_source=SOURCE, vouched_at=case.trust.vouched_at)
     status = _statuses(case, path, control, recency, proven=True, stamped_at=stamped_at)
-    return _summed(case, path, status.reasons, status, "timestamping unit")
+    return _summed(case, path, (), status, About.UNIT)
 
 
 def _pool(case: Case) -> tuple[x509.Certificate, ...]:
@@ -213,8 +215,9 @@ def _weigh(
 
 
 def _summed(
-    case: Case, path: CertificatePath, reasons: tuple[Reason, ...], status: _Statuses, purpose: str
+    case: Case, path: CertificatePath, usage: tuple[Reason, ...], status: _Statuses, part: About
 ) -> Judgement:
+    # what is said of the bundle or of an anchor is said of every part that rests on it, and so of none by name
     uses_bundle = path.anchor.source == SOURCE or any(one.source == SOURCE for _, one in status.relied)
     bundle_reasons = case.trust.reasons if uses_bundle else ()
     notes: tuple[Reason, ...] = ()
@@ -224,8 +227,8 @@ def _summed(
     inside = {one.fingerprint(hashes.SHA256()) for one in case.certificates}
     embedded = status.embedded and all(one.fingerprint(hashes.SHA256()) in inside for one in path.certificates[:-1])
     return Judgement(
-        (*bundle_reasons, *reasons, *notes),
-        _relied_on(path, status, purpose, inside),
+        (*bundle_reasons, *usage, *about(part, status.reasons), *notes),
+        _relied_on(path, status, part.value, inside),
         embedded,
         any(is_specimen(_policies(one)) for one in path.certificates),
     )
@@ -261,7 +264,7 @@ def _relied_on(path: CertificatePath, status: _Statuses, purpose: str, inside: s
     return tuple(found)
 
 
-def _no_path(case: Case, path: NoPath, proven: bool) -> Judgement:
+def _no_path(case: Case, path: NoPath, proven: bool, part: About) -> Judgement:
     """X1 in the words of EN 319 102-1 §5.2.6.4, §5.5.4."""
     # a certificate of the right name whose key did not make the signature is not the issuer: none was found
     foreign = (PathRule.SIGNATURE, PathRule.NO_ISSUER, PathRule.LIMIT)
@@ -271,7 +274,7 @@ def _no_path(case: Case, path: NoPath, proven: bool) -> Judgement:
         reason = failed(
             failure.rule.value, "EN 319 102-1 §5.5.4", "verify_not_yet_valid", SubIndication.NOT_YET_VALID, **params
         )
-        return Judgement((*case.trust.reasons, reason))
+        return Judgement((*case.trust.reasons, *about(part, (reason,))))
     if path.only(PathRule.EXPIRED, PathRule.NOT_YET_VALID):
         sub, key = SubIndication.OUT_OF_BOUNDS_NO_POE, "verify_out_of_bounds"
     elif failure.rule in foreign:
@@ -280,7 +283,8 @@ def _no_path(case: Case, path: NoPath, proven: bool) -> Judgement:
         sub, key = SubIndication.CRYPTO_CONSTRAINTS_FAILURE, "verify_bad_chain"
     else:
         sub, key = SubIndication.CHAIN_CONSTRAINTS_FAILURE, "verify_bad_chain"
-    return Judgement((*case.trust.reasons, indeterminate(failure.rule.value, failure.clause, key, sub, **params)))
+    reason = indeterminate(failure.rule.value, failure.clause, key, sub, **params)
+    return Judgement((*case.trust.reasons, *about(part, (reason,))))
 
 
 def _signer_usage(signer: x509.Certificate) -> tuple[Reason, ...]:

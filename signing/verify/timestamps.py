@@ -1,6 +1,6 @@
 """RFC 3161 timestamp tokens: is this one well made, about these octets, by a unit that may make them?
 
-    T1  a CMS signature over TSTInfo, correct by `signing.verify.cms` (SHA-1 certificate ids count here)  TST-CMS
+    T1  a CMS signature over TSTInfo, correct by `signing.verify.cms` (SHA-1 certificate ids count here)  CMS-…
     T2  TSTInfo version 1, no critical extension                                     RFC 3161 §2.4.2     TST-FORM
     T3  the imprint is the digest of what was timestamped, by an algorithm that counts                   TST-IMPRINT
     T4  the unit's certificate: extendedKeyUsage critical, id-kp-timeStamping alone  RFC 3161 §2.3       TST-PURPOSE
@@ -21,7 +21,7 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from signing.verify.cms import DIGESTS, TST_INFO, CmsMalformed, check_message, read_message
-from signing.verify.model import Indication, Reason, SubIndication, failed, indeterminate
+from signing.verify.model import About, Indication, Reason, SubIndication, about, failed, indeterminate
 from signing.verify.policy import Policy
 
 
@@ -55,7 +55,7 @@ def check_token(
             raise CmsMalformed("TST-FORM")
         info = _read_info(message.content)
     except CmsMalformed as error:
-        return TimestampProblem((_malformed(error.rule),))
+        return TimestampProblem(about(About.TIMESTAMP, (_malformed(error.rule),)))
     content = message.content
     check = check_message(
         message, lambda name: hashlib.new(name, content).digest(), TST_INFO, policy, sha1_certificate_id=True
@@ -79,7 +79,7 @@ def check_token(
             indeterminate("TST-PURPOSE", "RFC 3161 §2.3", "verify_tsa_purpose", SubIndication.CHAIN_CONSTRAINTS_FAILURE)
         )
     if check.signer is None or any(one.indication is not Indication.TOTAL_PASSED for one in reasons):
-        return TimestampProblem(tuple(reasons), check.signer, info.time)
+        return TimestampProblem(about(About.TIMESTAMP, reasons), check.signer, info.time)
     return Timestamp(
         info.time, check.signer, info.policy, message.certificates, hashlib.sha256(_token(octets)).hexdigest()
     )

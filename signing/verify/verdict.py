@@ -282,7 +282,9 @@ def _time(case: Case, message: SignedMessage, known_at: datetime, archived: bool
     if archived:
         times.append(known_at)
     proved_at = min(times, default=None)
-    if proved_at is None:
+    if proved_at is None and message.timestamp_tokens:
+        reasons.append(noted("TST-UNUSED", "EN 319 102-1 §5.5", "verify_timestamp_unused"))
+    elif proved_at is None:
         reasons.append(noted("TST-NONE", "EN 319 102-1 §5.3", "verify_no_timestamp"))
     else:
         reasons.append(noted("TST-PROOF", "EN 319 102-1 §5.5", "verify_timestamp", when=_shown(proved_at)))
@@ -297,6 +299,7 @@ def _softened(reason: Reason, policy: Policy) -> Reason:
         return replace(
             reason,
             key="signing.verify_timestamp_failed",
+            about=None,
             indication=Indication.INDETERMINATE,
             sub_indication=SubIndication.NO_POE,
         )

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ekyc.contact import Channel
-from ekyc.errors import EvidenceChanged, OtpUsed, OtpWrong, ResendThrottled, WrongState
+from ekyc.errors import EvidenceChanged, OtpThrottled, OtpUsed, OtpWrong, ResendThrottled, WrongState
 from ekyc.evidence import EvidenceKind, verify_chain
 from ekyc.model import State
 from ekyc.registry_simulation.persons import series
@@ -27,7 +27,7 @@ def at_once(step: Callable[[int], Any], count: int = MANY) -> list[Any]:
     def one(number: int) -> Any:
         try:
             return step(number)
-        except (StaleWrite, WrongState, EvidenceChanged, OtpUsed, OtpWrong, ResendThrottled) as refused:
+        except (StaleWrite, WrongState, EvidenceChanged, OtpThrottled, OtpUsed, OtpWrong, ResendThrottled) as refused:
             return refused
 
     with ThreadPoolExecutor(count) as threads:
