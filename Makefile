@@ -12,7 +12,6 @@ DEMO_HOME ?= demo-home
 PORT ?= 8440
 JOBS ?= 2
 SOAK_MINUTES ?= 10
-CEREMONY ?= $(DEMO_HOME)/root/ceremony.toml
 ARGS ?=
 
 VENV := .venv

@@ -6,7 +6,12 @@ CamTrustError
 ├── HomeMissing          a command that needs a home, and there is none
 ├── KeysUnsupported      a key store address that this build cannot open
 ├── ExampleOidRefused    production start-up with example policy OIDs
-└── DocumentsMissing     DEMO_PDFS names no folder with documents
+├── DocumentsMissing     DEMO_PDFS names no folder with documents
+├── ClientCannotSeal     not an active client with the role that sealing asks for
+├── OrganisationIdentifierInvalid
+├── SealOnHold           the certificate of the client's seal is suspended
+├── SealNamedOtherwise   the client has a good seal that names another organisation
+└── SealWithdrawn        the credential over a good certificate was withdrawn
 """
 
 from __future__ import annotations
@@ -86,3 +91,32 @@ class OutputExists(CamTrustError):
 class CredentialNotHere(CamTrustError):
     code = "camtrust.credential_not_here"
     kind = Kind.NOT_FOUND
+
+
+class ClientCannotSeal(CamTrustError):
+    """``actor`` is an id, ``role`` the role that is asked for."""
+
+    code = "camtrust.client_cannot_seal"
+    kind = Kind.FORBIDDEN
+
+
+class OrganisationIdentifierInvalid(CamTrustError):
+    """EN 319 412-1 §5.1.4; ``country`` is the country that it must name."""
+
+    code = "camtrust.organisation_identifier_invalid"
+    kind = Kind.INVALID
+
+
+class SealOnHold(CamTrustError):
+    code = "camtrust.seal_on_hold"
+    kind = Kind.CONFLICT
+
+
+class SealNamedOtherwise(CamTrustError):
+    code = "camtrust.seal_named_otherwise"
+    kind = Kind.CONFLICT
+
+
+class SealWithdrawn(CamTrustError):
+    code = "camtrust.seal_withdrawn"
+    kind = Kind.CONFLICT

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from typing import Annotated
 
 import typer
 
 from camtrust.cli.context import Context
+from camtrust.cli.services import ACTOR, services_of
 from identity.cli import create as create_group
 from identity.service import IdentityService
 
@@ -27,5 +29,31 @@ def create(context: Context) -> typer.Typer:
     @app.callback()
     def group(command: typer.Context) -> None:
         command.call_on_close(stack.close)
+
+    @app.command("seal-credential")
+    def seal_credential(
+        client: Annotated[str, typer.Argument(metavar="CLIENT_ID", help="an API client with the role sign-seal")],
+        organisation: Annotated[str, typer.Option(help="the organisation's verified name")],
+        organisation_identifier: Annotated[str, typer.Option(help="EN 319 412-1 §5.1.4, as GO:KH-000041")],
+        common_name: Annotated[str, typer.Option(help="the name by which the organisation is known")],
+    ) -> None:
+        """Let a client seal for its organisation: key in the token, certificate, signing credential.
+
+        Asked again with the same names, it gives the same credential. After a revocation it makes a new one.
+        """
+        from camtrust.organisations import make_seal_credential
+
+        with services_of(context) as services:
+            made = make_seal_credential(services, ACTOR, client, organisation, organisation_identifier, common_name)
+        value = {
+            "credential": made.credential_id,
+            "client": made.client,
+            "certificate": made.serial,
+            "subject": dict(made.subject),
+        }
+        subject = ", ".join(f"{name}={text}" for name, text in made.subject)
+        context.terminal.result(
+            value, [f"{client} seals as {subject} (certificate {made.serial}).", f"Credential: {made.credential_id}"]
+        )
 
     return app

@@ -40,7 +40,7 @@ COMMANDS = {
     "root": Command("camtrust.cli.root", "Root ceremonies: check, rehearse, perform, verify."),
     "ca": Command("camtrust.cli.ca", "The issuing CA: init, install, profile, issue, revoke, crl, log, audit."),
     "ekyc": Command("camtrust.cli.ekyc", "Enrolments: list, show, decide."),
-    "actors": Command("camtrust.cli.actors", "Officers, API clients and operators: register, list, disable."),
+    "actors": Command("camtrust.cli.actors", "Officers, clients, operators: register, list, disable, seal-credential."),
     "sign": Command("camtrust.cli.sign", "Sign documents with a credential of the home."),
     "extend": Command("camtrust.cli.extend", "Raise a signature's level."),
     "verify": Command("camtrust.cli.verify", "Verify documents offline against a pinned trust bundle."),

@@ -24,7 +24,11 @@ _PLACEHOLDER = re.compile(r"\{[a-z_]+\}")
 
 
 def create_router(specimen: bool, emulated: Sequence[str], crl_paths: Sequence[str]) -> APIRouter:
-    """``/``, ``/docs`` and ``/problems/{code}``. ``emulated`` names parts as in this package's catalogue."""
+    """``/``, ``/docs`` and ``/problems/{code}``.
+
+    ``emulated`` names parts as in this package's catalogue. Every page names them: the portal with a sentence each,
+    the others in a line at the top.
+    """
     router = APIRouter(include_in_schema=False, dependencies=[Depends(public)])
 
     @router.get("/")
@@ -42,7 +46,8 @@ def create_router(specimen: bool, emulated: Sequence[str], crl_paths: Sequence[s
     @router.get("/docs")
     def docs(request: Request) -> Response:
         language = _language(request)
-        return _answer(_page("docs.html", language, banner=_banner(language, specimen)), language)
+        banner = _banner(language, specimen) + _emulated_line(language, emulated)
+        return _answer(_page("docs.html", language, banner=banner), language)
 
     @router.get("/problems/{code}")
     def problem(code: str, request: Request) -> Response:
@@ -53,7 +58,7 @@ def create_router(specimen: bool, emulated: Sequence[str], crl_paths: Sequence[s
         body = _page(
             "problem.html",
             language,
-            banner=_banner(language, specimen),
+            banner=_banner(language, specimen) + _emulated_line(language, emulated),
             code=escape(code),
             sentence_km=_sentence(entry, "km"),
             sentence_en=_sentence(entry, "en"),
@@ -85,12 +90,24 @@ def _banner(language: Language, specimen: bool) -> str:
     return f'<p class="specimen" role="note"><strong>SPECIMEN</strong> {text}</p>'
 
 
+def _named(prefix: str, language: Language, emulated: Sequence[str]) -> list[str]:
+    texts = catalogue(_TEXTS)
+    return [escape(str(texts.get(f"{prefix}_{part}", {}).get(language.value, part))) for part in emulated]
+
+
+def _emulated_line(language: Language, emulated: Sequence[str]) -> str:
+    if not emulated:
+        return ""
+    heading = escape(str(catalogue(_TEXTS)["emulated"][language.value]))
+    names = " · ".join(_named("part", language, emulated))
+    return f'<p class="emulated" role="note"><strong>{heading}</strong> {names}</p>'
+
+
 def _emulated(language: Language, emulated: Sequence[str]) -> str:
     if not emulated:
         return ""
     texts = catalogue(_TEXTS)
-    named = [str(texts.get(f"emulated_{part}", {}).get(language.value, part)) for part in emulated]
-    items = "".join(f"<li>{escape(name)}</li>" for name in named)
+    items = "".join(f"<li>{sentence}</li>" for sentence in _named("emulated", language, emulated))
     heading = escape(str(texts["emulated"][language.value]))
     return f'<section aria-labelledby="emulated"><h2 id="emulated">{heading}</h2><ul>{items}</ul></section>'
 

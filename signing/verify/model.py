@@ -159,16 +159,13 @@ def about(part: About, reasons: Iterable[Reason]) -> tuple[Reason, ...]:
 
 def distinct(reasons: Iterable[Reason]) -> tuple[Reason, ...]:
     """The reasons in their order, each said once: of those that say the same of the same, the first of the worst."""
-    kept: list[Reason] = []
+    kept: dict[tuple[object, ...], Reason] = {}
     for reason in reasons:
-        said = (reason.rule, reason.key, reason.params, reason.about)
-        same = next((one for one in kept if (one.rule, one.key, one.params, one.about) == said), None)
-        if same is not None and _SEVERITY[reason.indication] <= _SEVERITY[same.indication]:
-            continue
-        if same is not None:
-            kept.remove(same)
-        kept.append(reason)
-    return tuple(kept)
+        said = (reason.rule, reason.key, tuple(sorted(reason.params.items())), reason.about)
+        if said not in kept or _SEVERITY[kept[said].indication] < _SEVERITY[reason.indication]:
+            kept.pop(said, None)
+            kept[said] = reason
+    return tuple(kept.values())
 
 
 class SignatureKind(StrEnum):

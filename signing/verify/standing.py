@@ -214,9 +214,7 @@ def _weigh(
     )
 
 
-def _summed(
-    case: Case, path: CertificatePath, usage: tuple[Reason, ...], status: _Statuses, part: About
-) -> Judgement:
+def _summed(case: Case, path: CertificatePath, usage: tuple[Reason, ...], status: _Statuses, part: About) -> Judgement:
     # what is said of the bundle or of an anchor is said of every part that rests on it, and so of none by name
     uses_bundle = path.anchor.source == SOURCE or any(one.source == SOURCE for _, one in status.relied)
     bundle_reasons = case.trust.reasons if uses_bundle else ()

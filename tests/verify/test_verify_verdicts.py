@@ -190,6 +190,7 @@ def test_without_timestamp(world: World, plain: bytes) -> None:
     assert verdict.signatures[0].level == "B-B"
     assert verdict.signatures[0].proved_at is None
     assert "TST-NONE" in rules(verdict)
+    assert "TST-UNUSED" not in rules(verdict)
 
 
 def test_expired_certificate(world: World, plain: bytes, trust: Trust) -> None:

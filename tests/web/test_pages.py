@@ -111,10 +111,34 @@ def test_the_portal_says_what_is_not_real(world: World) -> None:
     assert "emulated" not in real.get("/").text
 
 
-def test_what_is_put_into_a_page_is_escaped(world: World) -> None:
+@pytest.mark.parametrize("path", ["/", "/docs", "/problems/foundation.forbidden"])
+def test_every_page_names_the_emulated_parts(world: World, path: str) -> None:
+    """Each part is named in the language of the page, under the same policy; nothing is said where none is emulated."""
+    parts = {
+        "key_store": ("hardware security module", "HSM"),
+        "registry": ("base registry", "បញ្ជីអត្តសញ្ញាណគោល"),
+        "notifications": ("notifications", "សារជូនដំណឹង"),
+    }
+    client = world.client(emulated=tuple(parts))
+    for place, (language, heading) in enumerate((("en", "Emulated parts"), ("km", "ផ្នែកក្លែងធ្វើ"))):
+        answer = client.get(path, headers={"Accept-Language": language})
+        assert heading in answer.text
+        for names in parts.values():
+            assert names[place].lower() in answer.text.lower()
+        assert read(answer.text).inline == []
+        assert "unsafe" not in answer.headers["content-security-policy"]
+        some = world.client(emulated=("registry",)).get(path, headers={"Accept-Language": language}).text
+        assert parts["registry"][place] in some
+        assert parts["notifications"][place] not in some.lower()
+        assert heading not in world.client().get(path, headers={"Accept-Language": language}).text
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/problems/foundation.forbidden"])
+def test_what_is_put_into_a_page_is_escaped(world: World, path: str) -> None:
     """Values of the settings cannot become markup."""
-    text = world.client(emulated=("<script>x</script>",), crl_paths=('/"><script>x</script>',)).get("/").text
+    text = world.client(emulated=("<script>x</script>",), crl_paths=('/"><script>x</script>',)).get(path).text
     assert "<script>" not in text
+    assert "&lt;script&gt;" in text
 
 
 @pytest.mark.parametrize("path", ABSENT)

@@ -1,0 +1,149 @@
+"""Seals of organisations: what lets an agency's API client seal through the service.
+
+An organisation's key lives in the services' token, where its owner is the client that seals with it; the certificate
+names the organisation. Whoever calls this has verified that the client is that organisation's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from cryptography import x509
+
+from camtrust.assembly import Services
+from camtrust.errors import (
+    ClientCannotSeal,
+    OrganisationIdentifierInvalid,
+    SealNamedOtherwise,
+    SealOnHold,
+    SealWithdrawn,
+)
+from foundation.http.actor import ActorKind
+from foundation.keys.handles import public_key
+from foundation.keys.port import KeyAlgorithm, KeyInfo, KeyUse
+from foundation.x509.names import name_pairs, subject_name
+from identity.model import ActorStatus
+from issuing_ca.issuance import ORGANISATION_SEAL
+from issuing_ca.model import CertificateRecord, CertificateRequest, CertificateState
+from issuing_ca.service import CertificateAuthority
+from signing.model import CredentialStatus
+
+ROLE = "sign-seal"
+"""What `POST /sign/v1/seals` asks of a client."""
+
+_AUTHORITY = "issuing"
+_PAGE = 200
+_IDENTIFIER = r"(?:NTR|VAT|LEI|[A-Z]{2}:)%s-[A-Za-z0-9][A-Za-z0-9./-]{0,63}"
+
+
+@dataclass(frozen=True)
+class SealCredential:
+    """What a client seals with; ``subject`` is what its certificate says, ``serial`` hexadecimal."""
+
+    credential_id: str
+    client: str
+    serial: str
+    subject: tuple[tuple[str, str], ...]
+
+
+def make_seal_credential(
+    services: Services, by: str, client: str, organisation: str, identifier: str, common_name: str
+) -> SealCredential:
+    """Key, certificate and signing credential for a client that seals. Asked again, gives the same credential.
+
+    ``identifier``: organizationIdentifier (EN 319 412-1 §5.1.4), as ``GO:KH-000041``; ``by``: who does this, for the
+    audit trail. The mark of a specimen installation is put before names that do not say it. After a revocation the
+    client gets a new key; a certificate that has run out is followed by one over the same key.
+    Raises ActorUnknown, ClientCannotSeal, OrganisationIdentifierInvalid, NameInvalid, SealOnHold, SealNamedOtherwise,
+    SealWithdrawn, and what making keys and issuing raise.
+    """
+    _check_client(services, client)
+    ca, signing = services.ca, services.signing
+    if not re.fullmatch(_IDENTIFIER % ca.settings.country, identifier):
+        raise OrganisationIdentifierInvalid(country=ca.settings.country)
+    wanted = subject_name(
+        (
+            ("C", ca.settings.country),
+            ("O", _marked(organisation, ca.settings.mark)),
+            ("organizationIdentifier", identifier),
+            ("CN", _marked(common_name, ca.settings.mark)),
+        )
+    )
+    records = tuple(_records(ca, client))
+    key = _key(services, client, records)
+    current = _current(services, key, records)
+    if current is None:
+        request = CertificateRequest(
+            authority=_AUTHORITY,
+            profile=ORGANISATION_SEAL,
+            subject=name_pairs(wanted),
+            public_key=public_key(key),
+            owner=client,
+            requested_by=by,
+            key_id=key.key_id,
+        )
+        certificate = ca.issue(ca.prepare(request).token).certificate
+    else:
+        certificate = current
+        if name_pairs(certificate.subject) != name_pairs(wanted):
+            raise SealNamedOtherwise(serial=_serial(certificate))
+    above = ca.authorities.get(_AUTHORITY)
+    chain = (above.certificate, *above.chain, above.root)
+    credential = signing.register_credential(by, client, key.key_id, certificate, chain)
+    if credential.status is not CredentialStatus.ACTIVE:
+        raise SealWithdrawn(serial=_serial(certificate))
+    return SealCredential(credential.credential_id, client, _serial(certificate), name_pairs(certificate.subject))
+
+
+def _check_client(services: Services, client: str) -> None:
+    actor = services.identity.actor(client)
+    if actor.kind is not ActorKind.CLIENT or actor.status is not ActorStatus.ACTIVE or ROLE not in actor.roles:
+        raise ClientCannotSeal(actor=client, role=ROLE)
+
+
+def _marked(name: str, mark: str | None) -> str:
+    return f"{mark} {name}" if mark and mark not in name else name
+
+
+def _records(ca: CertificateAuthority, client: str) -> Iterator[CertificateRecord]:
+    """The records of the client's seals. It may have other certificates; those are not looked at."""
+    after: str | None = None
+    while page := ca.certificates(after=after, limit=_PAGE, owner=client):
+        yield from (record for record in page if record.profile == ORGANISATION_SEAL)
+        after = page[-1].serial
+
+
+def _key(services: Services, client: str, records: tuple[CertificateRecord, ...]) -> KeyInfo:
+    """The client's key, made where it has none that may be used. A key that is on hold has no successor."""
+    keys = services.token.find(use=KeyUse.ORGANISATION_SEAL, owner=client)
+    of_keys = [record for record in records if record.key_id in {key.key_id for key in keys}]
+    for record in of_keys:
+        if record.state is CertificateState.HELD:
+            raise SealOnHold(serial=record.serial)
+    # The token may not have been told yet of a revocation, so the records count too.
+    revoked = {record.key_id for record in of_keys if record.state is CertificateState.REVOKED}
+    usable = [key for key in keys if key.enabled and key.key_id not in revoked]
+    if usable:
+        return usable[-1]
+    label = f"organisation-seal/{client}" + (f"/{len(keys) + 1}" if keys else "")
+    return services.token.generate(label, KeyAlgorithm.EC_P256, KeyUse.ORGANISATION_SEAL, client)
+
+
+def _current(services: Services, key: KeyInfo, records: tuple[CertificateRecord, ...]) -> x509.Certificate | None:
+    """The certificate over this key that is good now, the one that lasts longest; None where there is none."""
+    now = services.clock.now()
+    good = [
+        record
+        for record in records
+        if record.key_id == key.key_id and record.state is CertificateState.ISSUED and record.not_after > now
+    ]
+    newest = max(good, key=lambda record: record.not_after, default=None)
+    if newest is None or newest.certificate is None:
+        return None
+    return x509.load_der_x509_certificate(newest.certificate)
+
+
+def _serial(certificate: x509.Certificate) -> str:
+    return f"{certificate.serial_number:x}"
