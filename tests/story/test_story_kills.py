@@ -269,16 +269,16 @@ class Server:
 @pytest.fixture
 def server() -> Iterator[tuple[Server, Callable[[httpx2.Client], Staff]]]:
     """A home with authorities and a review officer, and its server (not started yet)."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
     folder = Path(tempfile.mkdtemp(prefix="camtrust-story-", dir="/tmp"))
     home = make_home(folder / "home")
     with opened(home, settings_for(None), SystemClock()) as services:
         found_authorities(services)
         with httpx2.Client() as nobody:
-            origin = services.settings.public_url
+            origin = f"http://127.0.0.1:{port}"  # what `serve --port` takes for its own
             known = register(services.identity, nobody, origin, ActorKind.OFFICER, REVIEW_ROLE)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     one = Server(home, port, folder / "serve.log")
     try:
         yield one, lambda http: known.on(http)
