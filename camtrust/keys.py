@@ -14,15 +14,18 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from camtrust.errors import KeysUnsupported
 from camtrust.home import Home
-from camtrust.settings import KeySettings, Settings
 from foundation.keys.errors import KeyStoreError, TokenInUse
 from hsm_emulation.client import HsmClient
 from hsm_emulation.process import KeyDaemon, initialise, socket_path
 from hsm_emulation.sealing import Cost, Costs
 from hsm_emulation.store import FILE as TOKEN_FILE
+
+if TYPE_CHECKING:  # the offline root is installed without what settings are read with
+    from camtrust.settings import KeySettings, Settings
 
 _log = logging.getLogger(__name__)
 

@@ -9,7 +9,6 @@ import typer
 
 from camtrust.cli.context import Context
 from camtrust.keys import ROOT, SERVICES, TRUST_LIST, make_token, open_token
-from camtrust.settings import load_settings
 from foundation.errors import NotImplementedYet
 from hsm_emulation.client import HsmClient
 
@@ -77,7 +76,11 @@ def create(context: Context) -> typer.Typer:
 def _opened(context: Context, token: str) -> AbstractContextManager[HsmClient]:
     """A token of the home; the services' own as the settings name it."""
     home, directory = context.home(), _directory(token)
-    return open_token(home, directory, load_settings(home.settings_file).keys if directory == SERVICES else None)
+    if directory != SERVICES:
+        return open_token(home, directory)  # offline tokens have no settings, nor what settings are read with
+    from camtrust.settings import load_settings
+
+    return open_token(home, directory, load_settings(home.settings_file).keys)
 
 
 def _directory(token: str) -> str:
