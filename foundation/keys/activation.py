@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -34,10 +34,32 @@ class Method(StrEnum):
     PASSKEY = "passkey"
 
 
+@dataclass(frozen=True)
+class PinTotp:
+    """A proof by signing PIN and one-time code. It says nothing about what it is for: whoever takes it decides."""
+
+    pin: str = field(repr=False)
+    totp: str = field(repr=False)
+
+    method = Method.PIN_TOTP
+
+
+@dataclass(frozen=True)
+class PasskeyAssertion:
+    """A proof by passkey: the JSON of the PublicKeyCredential that ``navigator.credentials.get()`` gave."""
+
+    response: str = field(repr=False)
+
+    method = Method.PASSKEY
+
+
+Proof = PinTotp | PasskeyAssertion
+
+
 def digests_root(digests: Sequence[bytes]) -> bytes:
     """The Merkle root over digests in their order; of one digest, its leaf's hash."""
-    tiles = merkle.appended(lambda level, index: b"", 0, [merkle.leaf_hash(digest) for digest in digests])
-    return merkle.root(lambda level, index: tiles[level, index], len(digests))
+    tiles = merkle.appended(lambda *_: b"", 0, [merkle.leaf_hash(digest) for digest in digests])
+    return merkle.root(lambda *at: tiles[at], len(digests))
 
 
 @dataclass(frozen=True)
