@@ -46,6 +46,10 @@ class NewRequest(Strict):
     owner: Annotated[
         str | None, Field(pattern=r"^[A-Za-z0-9:._-]{1,100}$", description="opaque id of whom it names")
     ] = None
+    dns_names: Annotated[
+        list[Annotated[str, Field(max_length=253)]],
+        Field(max_length=100, description="names whose control the officer verified"),
+    ] = []
     not_after: AwareDatetime | None = None
 
 
@@ -154,7 +158,9 @@ def create_router(service: CertificateAuthority, guard: Guard) -> APIRouter:
         owner = body.owner or f"subject:{hashlib.sha256(subject_name(subject).public_bytes()).hexdigest()}"
         if body.owner is not None and body.owner.startswith(("authority:", "subject:")):
             raise RequestRefused(field="owner")  # names that the service gives itself
-        issued = service.issue_for_request(body.profile, body.csr.encode(), subject, owner, str(actor), body.not_after)
+        issued = service.issue_for_request(
+            body.profile, body.csr.encode(), subject, owner, str(actor), body.not_after, dns_names=body.dns_names
+        )
         return _issued(issued)
 
     @router.post("/requests/{request_id}/approvals")

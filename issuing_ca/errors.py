@@ -9,6 +9,7 @@ CamTrustError
 ├── ProfileUnknown          no profile of this name
 ├── ProfileRefused          a profile that this door does not give, or that this authority does not sign
 ├── RequestRefused          a request that cannot become a certificate; `field` says where
+├── DnsNameRefused          not a host name that a certificate can carry
 ├── KeyRefused              a public key that must not be certified; `rule` says which check
 ├── KeyInUse                a public key that is certified for somebody else
 ├── KeyNotTheirs            a key in the token that belongs to another owner
@@ -68,6 +69,11 @@ class ProfileRefused(CamTrustError):
 
 class RequestRefused(CamTrustError):
     code = "issuing_ca.request_refused"
+    kind = Kind.INVALID
+
+
+class DnsNameRefused(CamTrustError):
+    code = "issuing_ca.dns_name_refused"
     kind = Kind.INVALID
 
 

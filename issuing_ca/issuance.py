@@ -30,6 +30,7 @@ from issuing_ca import store
 from issuing_ca.authorities import Authorities
 from issuing_ca.citizens import citizen_subject
 from issuing_ca.config import IssuingCaSettings
+from issuing_ca.dns_names import dns_names
 from issuing_ca.errors import (
     IssuanceMismatch,
     IssuanceTokenInvalid,
@@ -56,11 +57,22 @@ from issuing_ca.model import (
 from issuing_ca.templates import Templates
 
 CITIZEN_SIGN, ORGANISATION_SEAL, OFFICER = "citizen-sign", "organisation-seal", "officer"
+CITIZEN_AUTH, ORGANISATION_AUTH, TLS_SERVER = "citizen-auth", "organisation-auth", "tls-server"
+CAMDX = frozenset({"camdx-sign", "camdx-sign-ec", "camdx-auth", "camdx-auth-ec"})
 TSA_UNIT, OCSP_RESPONDER = "tsa", "ocsp-responder"
 
 # Which authority signs which profile, and which use a key of our token must have been made for.
 _PROFILES = {
-    AuthorityKind.ISSUING: {CITIZEN_SIGN, ORGANISATION_SEAL, OFFICER, OCSP_RESPONDER},
+    AuthorityKind.ISSUING: {
+        CITIZEN_SIGN,
+        CITIZEN_AUTH,
+        ORGANISATION_SEAL,
+        ORGANISATION_AUTH,
+        OFFICER,
+        TLS_SERVER,
+        *CAMDX,
+        OCSP_RESPONDER,
+    },
     AuthorityKind.TSA: {TSA_UNIT, OCSP_RESPONDER},
     AuthorityKind.ROOT_OCSP: set[str](),
 }
@@ -233,8 +245,9 @@ class Issuance:
         not_before = self._now()
         not_after = self._not_after(request, profile, authority, not_before)
         serial, subject = serial_number(self._randomness), subject_name(request.subject)
+        alternative_names = tuple(x509.DNSName(name) for name in dns_names(request.dns_names))
         given, linted = self.templates.draft(
-            authority, profile, subject, request.public_key, serial, not_before, not_after
+            authority, profile, subject, request.public_key, serial, not_before, not_after, alternative_names
         )
         require_clean(linted, profile, authority.certificate)
         tbs = linted.tbs_certificate_bytes

@@ -101,7 +101,8 @@ class CertificateRequest:
 
     ``owner``: opaque id of whom the certificate names; ``key_id``: the key in our token, if it is there;
     ``not_after_limit``: until when the evidence carries; ``evidence``: hex SHA-256 of the approval it rests on;
-    ``policies``: policy OIDs in place of the profile's own (the assurance level decides them).
+    ``policies``: policy OIDs in place of the profile's own (the assurance level decides them);
+    ``dns_names``: names whose control was proved, for the subjectAltName.
     """
 
     authority: str
@@ -114,6 +115,7 @@ class CertificateRequest:
     not_after_limit: datetime | None = None
     evidence: str | None = None
     policies: tuple[str, ...] = ()
+    dns_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

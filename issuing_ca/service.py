@@ -23,7 +23,7 @@ from issuing_ca import store
 from issuing_ca.authorities import Authorities
 from issuing_ca.config import IssuingCaSettings
 from issuing_ca.errors import AuthorityUnknown, ProfileRefused
-from issuing_ca.issuance import OFFICER, ORGANISATION_SEAL, Issuance
+from issuing_ca.issuance import CAMDX, OFFICER, ORGANISATION_AUTH, ORGANISATION_SEAL, TLS_SERVER, Issuance
 from issuing_ca.log import IssuanceLog
 from issuing_ca.model import (
     ROOT,
@@ -47,7 +47,8 @@ from issuing_ca.units import Units
 
 _log = logging.getLogger(__name__)
 
-BY_REQUEST = frozenset({ORGANISATION_SEAL, OFFICER})  # profiles that an officer may ask for with a CSR
+# Profiles that an officer may ask for with a CSR.
+BY_REQUEST = frozenset({ORGANISATION_SEAL, ORGANISATION_AUTH, OFFICER, TLS_SERVER, *CAMDX})
 
 
 def packaged_profiles() -> Mapping[str, Profile]:
@@ -129,6 +130,7 @@ class CertificateAuthority:
         requested_by: str,
         not_after_limit: datetime | None = None,
         authority: str = "issuing",
+        dns_names: Sequence[str] = (),
     ) -> IssuedCertificate:
         """A certificate for an organisation, an officer or an API client that holds its own key.
 
@@ -148,6 +150,7 @@ class CertificateAuthority:
                 owner=owner,
                 requested_by=requested_by,
                 not_after_limit=not_after_limit,
+                dns_names=tuple(dns_names),
             )
         )
 

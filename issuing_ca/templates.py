@@ -65,13 +65,14 @@ class Templates:
         serial: int,
         not_before: datetime,
         not_after: datetime,
+        alternative_names: tuple[x509.GeneralName, ...] = (),
     ) -> tuple[CertificateInput, x509.Certificate]:
         """The input, and the certificate under a signature that is none, to be linted; its TBS is what gets signed.
 
         Raises ProfileMismatch.
         """
         issuer = self._issuer(authority)
-        given = issuer.input(profile, subject, public_key, serial, not_before, not_after)
+        given = issuer.input(profile, subject, public_key, serial, not_before, not_after, alternative_names)
         template = self._template(authority, profile, issuer)
         if template is None:
             return given, throwaway_sign(certificate_builder(given), issuer.public_key)

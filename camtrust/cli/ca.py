@@ -72,17 +72,24 @@ def create(context: Context) -> typer.Typer:
 
     @app.command()
     def issue(
-        profile_name: Annotated[str, typer.Option("--profile", help="organisation-seal or officer")],
+        profile_name: Annotated[
+            str, typer.Option("--profile", help="one that `ca profile` lists and officers may ask for")
+        ],
         csr: Annotated[Path, typer.Argument(help="the request: gives the key, never the name", exists=True)],
         subject: Annotated[str, typer.Option(help='the verified name, as "C=KH, O=SPECIMEN …, CN=SPECIMEN …"')],
         owner: Annotated[str, typer.Option(help="opaque id of whom it names")],
+        dns_name: Annotated[
+            list[str] | None, typer.Option(help="a host name that was verified; may be repeated")
+        ] = None,
         output: OutputFile = None,
     ) -> None:
         """Issue a certificate to an organisation, officer or API client that holds its own key."""
         from cryptography.hazmat.primitives.serialization import Encoding
 
         with services_of(context) as services:
-            issued = services.ca.issue_for_request(profile_name, csr.read_bytes(), _subject(subject), owner, ACTOR)
+            issued = services.ca.issue_for_request(
+                profile_name, csr.read_bytes(), _subject(subject), owner, ACTOR, dns_names=dns_name or ()
+            )
         pem = issued.certificate.public_bytes(Encoding.PEM)
         _deliver(context, {"serial": issued.serial, "certificate": pem.decode()}, pem, output)
 

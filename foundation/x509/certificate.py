@@ -6,6 +6,7 @@ Extensions come from the profile alone (`foundation.x509.profile`), in one fixed
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -24,6 +25,8 @@ from foundation.x509.algorithms import key_algorithm, signature_hash, throwaway_
 from foundation.x509.errors import ProfileMismatch
 from foundation.x509.names import name_pairs
 from foundation.x509.profile import KeyUsageRule, PoliciesRule, Profile, QcStatementsRule
+
+_NAME_KINDS: dict[str, type[x509.GeneralName]] = {"dns": x509.DNSName, "email": x509.RFC822Name}
 
 
 @dataclass(frozen=True)
@@ -166,6 +169,15 @@ def check_input(given: CertificateInput) -> None:
     presence = profile.subject_alternative_name.presence if profile.subject_alternative_name else "absent"
     if bool(given.san) != (presence == "required") and presence != "optional":
         raise ProfileMismatch(profile=profile.name, reason=f"a subject alternative name is {presence}")
+    if not alternative_names_allowed(profile, given.san):
+        raise ProfileMismatch(profile=profile.name, reason="an alternative name of a kind that it does not have")
+
+
+def alternative_names_allowed(profile: Profile, names: Iterable[x509.GeneralName]) -> bool:
+    """Whether every alternative name is of a kind that the profile has, and none stands twice."""
+    given, rule = tuple(names), profile.subject_alternative_name
+    kinds = tuple(_NAME_KINDS[kind] for kind in rule.kinds) if rule is not None and rule.kinds else (x509.GeneralName,)
+    return all(isinstance(name, kinds) for name in given) and len(set(given)) == len(given)
 
 
 def _check_subject(profile: Profile, subject: x509.Name) -> None:

@@ -8,7 +8,7 @@ from cryptography import x509
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtensionOID
 
 from foundation.x509 import oids
-from foundation.x509.certificate import key_identifier, qc_statements
+from foundation.x509.certificate import alternative_names_allowed, key_identifier, qc_statements
 from foundation.x509.finding import Finding, finding
 from foundation.x509.profile import Profile
 
@@ -103,6 +103,8 @@ def _lint_content(certificate: x509.Certificate, profile: Profile, value: x509.E
         case x509.SubjectAlternativeName():
             if len(tuple(value)) == 0:
                 yield finding("X509-SAN", "it is empty")
+            elif not alternative_names_allowed(profile, value):
+                yield finding("X509-SAN", "a name stands twice, or is of a kind that the profile does not have")
         case x509.UnrecognizedExtension():
             yield from _lint_qc(profile, value)
         case _:

@@ -4,7 +4,8 @@ A profile file is TOML: one table per profile, whose sub-tables each name the ``
 parsed once, strictly (unknown keys refused, no default that adds anything to a certificate), into a frozen `Profile`.
 The builder takes everything from it, and the lint holds every certificate against it.
 
-    [NAME]                             title, cps (section of the CP/CPS), specimen
+    [NAME]                             title, cps (section of the CP/CPS), specimen; ``extends`` another profile,
+                                       ``without`` some of its tables; ``abstract``: to be extended, never issued
     [NAME.subject]                     order, optional, fixed
     [NAME.key]                         algorithms of the subject's key (foundation.keys.port.KeyAlgorithm)
     [NAME.signature]                   algorithms of the issuer's key
@@ -13,7 +14,7 @@ The builder takes everything from it, and the lint holds every certificate again
     [NAME.key_usage]                   bits (RFC 5280 names); always critical
     [NAME.extended_key_usage]          usages, critical
     [NAME.policies]                    oids, cps_uri
-    [NAME.subject_alternative_name]    presence
+    [NAME.subject_alternative_name]    presence, kinds ("dns", "email"; left out: any)
     [NAME.authority_information_access] ocsp, issuer: whether each address stands in it
     [NAME.crl_distribution_points]     present when the table is
     [NAME.ocsp_nocheck]                present when the table is
@@ -50,6 +51,7 @@ KeyUsageBit = Literal[
     "cRLSign",
 ]
 EXTENDED_KEY_USAGES = {
+    "serverAuth": "1.3.6.1.5.5.7.3.1",
     "clientAuth": "1.3.6.1.5.5.7.3.2",
     "emailProtection": "1.3.6.1.5.5.7.3.4",
     "timeStamping": "1.3.6.1.5.5.7.3.8",
@@ -148,6 +150,7 @@ class PoliciesRule(Rule):
 
 class AlternativeNameRule(Rule):
     presence: Literal["required", "optional"]
+    kinds: Annotated[tuple[Literal["dns", "email"], ...], Field(strict=False)] = ()
 
 
 class InformationAccessRule(Rule):
@@ -243,12 +246,32 @@ def load_profiles(text: str) -> Mapping[str, Profile]:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ProfileInvalid(profile="?", where="file", reason=str(error)) from None
-    profiles = {}
     for name, table in tables.items():
         if not isinstance(table, dict) or "name" in table:
             raise ProfileInvalid(profile=name, where=name, reason="one table per profile, named by its heading")
-        profiles[name] = parse_profile({"name": name, **table})
-    return profiles
+    return {
+        name: parse_profile({"name": name, **_inherited(tables, name, ())})
+        for name, table in tables.items()
+        if table.get("abstract") is not True
+    }
+
+
+def _inherited(tables: Mapping[str, dict[str, Any]], name: str, heirs: tuple[str, ...]) -> dict[str, Any]:
+    """The tables of a profile, its ancestors' among them. An own table replaces the inherited one as a whole, so that
+    no rule is ever half of one clause and half of another."""
+    own = dict(tables[name])
+    parent, dropped = own.pop("extends", None), own.pop("without", [])
+    own.pop("abstract", None)
+    if parent is None:
+        if dropped:
+            raise ProfileInvalid(profile=name, where="without", reason="it extends nothing")
+        return own
+    if not isinstance(parent, str) or parent not in tables or parent in (*heirs, name):
+        raise ProfileInvalid(profile=name, where="extends", reason="no such profile, or one that extends this one")
+    inherited = _inherited(tables, parent, (*heirs, name))
+    if not isinstance(dropped, list) or not set(dropped) <= set(inherited):
+        raise ProfileInvalid(profile=name, where="without", reason="not a table of what it extends")
+    return {key: value for key, value in inherited.items() if key not in dropped} | own
 
 
 def last_second(not_before: datetime, days: int) -> datetime:

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKey
 
 from foundation.keys.port import KeyAlgorithm
 from foundation.x509.algorithms import throwaway_key
+from foundation.x509.certificate import alternative_names_allowed
 from foundation.x509.names import MAX_LENGTHS, subject_name
 from foundation.x509.profile import Profile, last_second
 
@@ -87,5 +88,6 @@ def _alternative_names(profile: Profile, number: int) -> tuple[x509.GeneralName,
     rule = profile.subject_alternative_name
     if rule is None or (rule.presence == "optional" and number % 2):
         return ()
-    names = (x509.DNSName("specimen.example"), x509.RFC822Name("specimen@specimen.example"), x509.DNSName("a" * 200))
+    every = (x509.DNSName("specimen.example"), x509.RFC822Name("specimen@specimen.example"), x509.DNSName("a" * 200))
+    names = tuple(name for name in every if alternative_names_allowed(profile, (name,)))
     return names[: 1 + number % len(names)]

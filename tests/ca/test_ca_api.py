@@ -20,6 +20,7 @@ from foundation.x509.csr import read_csr
 from foundation.x509.errors import CsrInvalid
 from issuing_ca.api import create_public_router, create_router
 from issuing_ca.model import CertificateState
+from issuing_ca.service import BY_REQUEST
 from tests.ca.ca_world import World
 from tests.programs import run
 
@@ -115,7 +116,7 @@ def test_pages_follow_each_other(world: World, client: TestClient) -> None:
     mine = client.get(f"/ca/v1/certificates?owner={person.person_id}&state=issued", headers=as_actor("officer")).json()
     assert len(mine["certificates"]) == 1
     profiles = client.get("/ca/v1/profiles", headers=as_actor("officer")).json()
-    assert {one["name"] for one in profiles if one["by_request"]} == {"officer", "organisation-seal"}
+    assert {one["name"] for one in profiles if one["by_request"]} == BY_REQUEST
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from foundation.clock import SetClock
 from foundation.db.engine import Database
-from foundation.keys.port import KeyStore
+from foundation.keys.port import KeyAlgorithm, KeyStore
 from foundation.x509.profile import PoliciesRule
 from issuing_ca.config import IssuingCaSettings
 from issuing_ca.model import CertificateRequest, Reason
@@ -27,6 +27,29 @@ SEAL = (
     ("CN", "SPECIMEN Ministry seal"),
 )
 OFFICER = (("C", "KH"), ("O", "SPECIMEN CamTrust"), ("CN", "SPECIMEN Officer 1"))
+CITIZEN = (
+    ("C", "KH"),
+    ("surname", "SPECIMEN SOK"),
+    ("givenName", "SPECIMEN DARA"),
+    ("CN", "SPECIMEN SOK SPECIMEN DARA"),
+    ("serialNumber", "CT:KH-0123456789ABCDEF"),
+)
+SERVER_NAME = "ministry.example.org"
+SERVER = (("C", "KH"), ("O", "SPECIMEN Ministry"), ("CN", SERVER_NAME))
+MEMBER = (
+    ("C", "KH"),
+    ("O", "SPECIMEN Member"),
+    ("businessCategory", "GOV"),
+    ("serialNumber", "0000041"),
+    ("CN", "SPECIMEN Member"),
+)
+MEMBER_SERVER = (("C", "KH"), ("O", "SPECIMEN Member"), ("serialNumber", "0000041"), ("CN", SERVER_NAME))
+ETSI = (
+    ("citizen-sign", "NATURAL"),
+    ("citizen-auth", "NATURAL"),
+    ("organisation-seal", "LEGAL"),
+    ("organisation-auth", "LEGAL"),
+)
 
 
 def verdicts(world: World) -> Mapping[str, frozenset[str]]:
@@ -34,9 +57,12 @@ def verdicts(world: World) -> Mapping[str, frozenset[str]]:
     citizen, revoked = world.citizen(), world.citizen()
     world.ca.revoke(revoked.serial, Reason.KEY_COMPROMISE, OPERATOR)
 
-    def by_request(profile: str, subject: tuple[tuple[str, str], ...]) -> bytes:
-        key = ec.generate_private_key(ec.SECP256R1()).public_key()
-        request = CertificateRequest("issuing", profile, subject, key, f"owner-{profile}", OPERATOR)
+    def by_request(profile: str, subject: tuple[tuple[str, str], ...], *names: str) -> bytes:
+        rsa_only = KeyAlgorithm.EC_P256 not in world.ca.profiles[profile].key.algorithms
+        new = rsa.generate_private_key(65537, 2048) if rsa_only else ec.generate_private_key(ec.SECP256R1())
+        request = CertificateRequest(
+            "issuing", profile, subject, new.public_key(), f"owner-{profile}", OPERATOR, dns_names=names
+        )
         return world.ca.issue_now(request).certificate.public_bytes(Encoding.PEM)
 
     responder = world.ca.units.ocsp_responder(world.ca.authorities.get("issuing"))
@@ -44,13 +70,20 @@ def verdicts(world: World) -> Mapping[str, frozenset[str]]:
         "citizen-sign": citizen.certificate.public_bytes(Encoding.PEM),
         "organisation-seal": by_request("organisation-seal", SEAL),
         "officer": by_request("officer", OFFICER),
+        "organisation-auth": by_request("organisation-auth", SEAL),
+        "citizen-auth": by_request("citizen-auth", CITIZEN),
+        "tls-server": by_request("tls-server", SERVER, SERVER_NAME, f"www.{SERVER_NAME}"),
+        "camdx-sign": by_request("camdx-sign", MEMBER),
+        "camdx-sign-ec": by_request("camdx-sign-ec", MEMBER),
+        "camdx-auth": by_request("camdx-auth", MEMBER_SERVER, SERVER_NAME),
+        "camdx-auth-ec": by_request("camdx-auth-ec", MEMBER_SERVER, SERVER_NAME),
         "tsa": world.ca.timestamps.certificate().public_bytes(Encoding.PEM),
         "ocsp-responder": responder.certificate.public_bytes(Encoding.PEM),
     }
     jobs: list[tuple[str, str, Path, tuple[str, ...]]] = []
     for name, pem in certificates.items():
         jobs.append((name, "pkix_cert", world.write(f"{name}.pem", pem), ()))
-    for name, kind in (("citizen-sign", "NATURAL"), ("organisation-seal", "LEGAL")):
+    for name, kind in ETSI:
         file = world.folder / f"{name}.pem"
         jobs.append((f"etsi {name}", "etsi_cert", file, ("-t", f"NCP-{kind}-PERSON-CERTIFICATE")))
     crl = world.write("issuing.crl", world.ca.current_crl("issuing"))

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from foundation.keys.port import KeyAlgorithm
 from foundation.x509 import der, template
 from foundation.x509.algorithms import algorithm_identifier, key_algorithm, sign, throwaway_key
-from foundation.x509.certificate import CertificateInput, Urls, sign_certificate
+from foundation.x509.certificate import CertificateInput, Urls, alternative_names_allowed, sign_certificate
 from foundation.x509.errors import AlgorithmInvalid, ProfileMismatch, TemplateRefused
 from foundation.x509.lint import lint_certificate
 from foundation.x509.names import subject_name
@@ -125,7 +125,8 @@ def cases(draw: st.DrawFn) -> tuple[Template, CertificateInput]:
     size = draw(st.integers(64, 159))
     serial = draw(st.integers(1 << size - 1, (1 << size) - 1))
     rule = profile.subject_alternative_name
-    san = tuple(draw(_SAN)) if rule else ()
+    drawn = dict.fromkeys(draw(_SAN)) if rule else {}
+    san = tuple(name for name in drawn if alternative_names_allowed(profile, (name,)))
     if rule and rule.presence == "required" and not san:
         san = (x509.DNSName("specimen.example"),)
     key = public_key(draw(st.sampled_from(profile.key.algorithms)))

@@ -11,6 +11,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from foundation.x509.algorithms import key_algorithm, throwaway_key
 from foundation.x509.certificate import CertificateInput, Urls, certificate_builder, extensions
 from foundation.x509.names import subject_name
 from foundation.x509.profile import Profile, last_second, load_profiles, parse_profile
@@ -49,17 +50,22 @@ def subject_of(profile: Profile) -> x509.Name:
 
 def given_for(profile: Profile, **values: Any) -> CertificateInput:
     """A fitting input for a profile; ``values`` replaces parts of it."""
-    key = SUBJECT_KEY if "ec-p256" in profile.key.algorithms else ISSUER_KEY
+    wanted = next(
+        (key for key in (SUBJECT_KEY, ISSUER_KEY) if key_algorithm(key.public_key()) in profile.key.algorithms), None
+    )
+    public_key = wanted.public_key() if wanted else throwaway_key(profile.key.algorithms[0]).public_key()
+    rule = profile.subject_alternative_name
     given = CertificateInput(
         profile=profile,
         subject=subject_of(profile),
-        public_key=key.public_key(),
+        public_key=public_key,
         serial=SERIAL,
         not_before=BEGIN,
         not_after=last_second(BEGIN, 30),
         issuer_name=ISSUER_NAME,
         issuer_public_key=ISSUER_KEY.public_key(),
         urls=URLS,
+        san=(x509.DNSName("specimen.example"),) if rule and rule.presence == "required" else (),
     )
     return replace(given, **values)
 
