@@ -20,6 +20,7 @@ from typing import Any
 
 from foundation.clock import parse_rfc3339
 from foundation.keys.errors import DataInvalid, KeyStoreError, NotLoggedIn, TokenUnavailable
+from foundation.keys.policy import KeyPolicy
 from foundation.keys.port import Activation, KeyAlgorithm, KeyInfo, KeyUse, Mechanism, TotpEnrolment
 from hsm_emulation.protocol import (
     LONGEST_FRAME,
@@ -128,8 +129,16 @@ class HsmClient:
 
     # -- KeyStore
 
-    def generate(self, label: str, algorithm: KeyAlgorithm, use: KeyUse, owner: str | None = None) -> KeyInfo:
-        return key_from(self._call("generate", label=label, algorithm=algorithm, use=use, owner=owner))
+    def generate(
+        self,
+        label: str,
+        algorithm: KeyAlgorithm,
+        use: KeyUse,
+        owner: str | None = None,
+        policy: KeyPolicy | None = None,
+    ) -> KeyInfo:
+        written = None if policy is None else policy.data()
+        return key_from(self._call("generate", label=label, algorithm=algorithm, use=use, owner=owner, policy=written))
 
     def find(
         self, *, label: str | None = None, use: KeyUse | None = None, owner: str | None = None

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from foundation.clock import rfc3339
 from foundation.keys.errors import DataInvalid, KeyStoreError, MechanismInvalid, NotLoggedIn
+from foundation.keys.policy import KeyPolicy
 from foundation.keys.port import KeyAlgorithm, KeyUse, Mechanism
 from hsm_emulation.protocol import error_value, key_value
 from hsm_emulation.sessions import Role, Session
@@ -119,7 +120,13 @@ def _activate(token: Token, session: Session, key_id: str, **args: Any) -> dict[
 OPERATIONS: Mapping[str, Operation] = {
     "generate": Operation(
         _USER,
-        {"label": _label, "algorithm": _algorithm, "use": _use, "owner": _or_none(_opaque_id)},
+        {
+            "label": _label,
+            "algorithm": _algorithm,
+            "use": _use,
+            "owner": _or_none(_opaque_id),
+            "policy": _or_none(KeyPolicy.parse),
+        },
         lambda token, session, **args: key_value(token.generate(session, **args)),
         "label",
     ),

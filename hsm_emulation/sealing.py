@@ -20,7 +20,7 @@ from foundation.canonical import canonical_json
 from foundation.keys.errors import WrappedKeyInvalid
 from foundation.randomness import Randomness
 
-FORMAT = "camtrust-hsm-1"
+FORMAT = "camtrust-hsm-2"
 KEY_LENGTH = 32
 SALT_LENGTH = 16
 _NONCE = 12

@@ -16,7 +16,13 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
-from foundation.keys.errors import TokenAlreadyInitialised, TokenNotInitialised, TokenUnavailable
+from foundation.keys.errors import (
+    TokenAlreadyInitialised,
+    TokenFormatUnsupported,
+    TokenNotInitialised,
+    TokenUnavailable,
+)
+from hsm_emulation.sealing import FORMAT
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
@@ -33,10 +39,11 @@ CREATE TABLE operators (
 CREATE TABLE keys (
   sequence INTEGER PRIMARY KEY AUTOINCREMENT, key_id TEXT NOT NULL UNIQUE, label TEXT NOT NULL UNIQUE,
   algorithm TEXT NOT NULL, use TEXT NOT NULL, owner TEXT, public_key BLOB NOT NULL,
-  enabled INTEGER NOT NULL, sealed BLOB NOT NULL
+  policy TEXT NOT NULL, enabled INTEGER NOT NULL, sealed BLOB NOT NULL
 ) STRICT;
 CREATE INDEX keys_owner ON keys (owner);
 CREATE INDEX keys_use ON keys (use);
+CREATE TABLE policies (hash TEXT PRIMARY KEY, canonical BLOB NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE owners (
   owner TEXT PRIMARY KEY, sealed BLOB, factors INTEGER NOT NULL DEFAULT 0, destroyed TEXT
 ) STRICT, WITHOUT ROWID;
@@ -97,7 +104,11 @@ class Store:
         self._local = threading.local()
         self._queue: SimpleQueue[tuple[Work[Any], Future[Any]] | None] = SimpleQueue()
         self._closed = False
-        self._connect().close()  # a file that is no token is told now, not at the first write
+        connection = self._connect()  # a file that is no token is told now, not at the first write
+        written = connection.execute("SELECT value FROM meta WHERE name = 'format'").fetchone()
+        connection.close()
+        if written is None or written[0] != FORMAT.encode():
+            raise TokenFormatUnsupported
         self._writer = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._writer.start()
 

@@ -22,13 +22,15 @@ from foundation.keys.errors import (
     WrappedKeyInvalid,
 )
 from foundation.keys.mechanisms import authorised_digest
+from foundation.keys.policy import KeyPolicy, policy_for
 from foundation.keys.port import KeyAlgorithm, KeyInfo, KeyUse, Mechanism
 from foundation.randomness import Randomness, SystemRandomness
+from hsm_emulation import policies
 from hsm_emulation.activations import Activations
 from hsm_emulation.audit import AuditLog, Entry
 from hsm_emulation.keys import LoadedKey, check_request, make
 from hsm_emulation.persons import Persons
-from hsm_emulation.sealing import KEY_LENGTH, Cost, Costs, seal, unseal
+from hsm_emulation.sealing import FORMAT, KEY_LENGTH, Cost, Costs, seal, unseal
 from hsm_emulation.sessions import Role, Session, Sessions, check_operator_pin, wrap_master_key
 from hsm_emulation.store import Store, create
 
@@ -57,7 +59,11 @@ def initialise(
     master = source.bytes(KEY_LENGTH)
 
     def fill(connection: sqlite3.Connection) -> None:
-        values = {"serial": source.bytes(8).hex().encode(), "costs": json.dumps(asdict(chosen)).encode()}
+        values = {
+            "format": FORMAT.encode(),
+            "serial": source.bytes(8).hex().encode(),
+            "costs": json.dumps(asdict(chosen)).encode(),
+        }
         connection.executemany("INSERT INTO meta (name, value) VALUES (?, ?)", values.items())
         for role, pin in ((Role.SO, so_pin), (Role.USER, user_pin)):
             wrap_master_key(connection, role, pin, master, chosen.operator, source)
@@ -88,31 +94,39 @@ class Token:
         self._forget_keys()
 
     def generate(
-        self, session: Session, label: str, algorithm: KeyAlgorithm, use: KeyUse, owner: str | None
+        self,
+        session: Session,
+        label: str,
+        algorithm: KeyAlgorithm,
+        use: KeyUse,
+        owner: str | None,
+        policy: KeyPolicy | None,
     ) -> KeyInfo:
         """Make a key pair, sealed under the master key, or under the owner's key.
 
         LabelExists; DataInvalid when a key that needs activation has no owner, or one that certifies has one;
-        OwnerDestroyed.
+        OwnerDestroyed; PolicyInvalid.
         """
         if (use.needs_activation and owner is None) or (use.certifies and owner is not None):
             raise DataInvalid
         if self.store.read().execute("SELECT 1 FROM keys WHERE label = ?", (label,)).fetchone():
             raise LabelExists
+        chosen = policy_for(use, policy)
         key_id = self._randomness.bytes(16).hex()
-        details = {"algorithm": algorithm.value, "use": use.value, "owner": owner}
+        details = {"algorithm": algorithm.value, "use": use.value, "owner": owner, "policy": chosen.hash}
         self._intent(session, "generate", key_id, details)
         private, public = make(algorithm)
-        info = KeyInfo(key_id, label, algorithm, use, public, owner, True)
+        info = KeyInfo(key_id, label, algorithm, use, public, owner, True, chosen.hash)
 
         def work(connection: sqlite3.Connection) -> None:
             wrapping = self.persons.key_in(connection, owner) if owner else self.sessions.master_key()
+            policies.keep(connection, chosen)
             try:
                 connection.execute(
-                    "INSERT INTO keys (key_id, label, algorithm, use, owner, public_key, enabled, sealed)"
-                    " VALUES (?, ?, ?, ?, ?, ?, 1, ?)",
+                    "INSERT INTO keys (key_id, label, algorithm, use, owner, public_key, policy, enabled, sealed)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?)",
                     (
-                        *(key_id, label, algorithm.value, use.value, owner, public),
+                        *(key_id, label, algorithm.value, use.value, owner, public, chosen.hash),
                         seal(wrapping, private, _bound_to(info), self._randomness),
                     ),
                 )
@@ -292,7 +306,10 @@ def _info(row: sqlite3.Row) -> KeyInfo:
         algorithm, use = KeyAlgorithm(row["algorithm"]), KeyUse(row["use"])
     except ValueError:
         raise WrappedKeyInvalid from None  # an edited row
-    return KeyInfo(row["key_id"], row["label"], algorithm, use, row["public_key"], row["owner"], bool(row["enabled"]))
+    return KeyInfo(
+        *(row["key_id"], row["label"], algorithm, use, row["public_key"], row["owner"], bool(row["enabled"])),
+        row["policy"],
+    )
 
 
 def _fields(info: KeyInfo) -> dict[str, Any]:
@@ -310,4 +327,5 @@ def _bound_to(info: KeyInfo) -> dict[str, Any]:
         "use": info.use.value,
         "public_key": hashlib.sha256(info.public_key).hexdigest(),
         "enabled": info.enabled,
+        "policy": info.policy,
     }

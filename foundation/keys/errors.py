@@ -6,9 +6,12 @@ KeyStoreError
 ├── KeyDisabled               CKR_KEY_FUNCTION_NOT_PERMITTED
 ├── MechanismInvalid          CKR_MECHANISM_INVALID         not for this key, or not known
 ├── DataInvalid               CKR_DATA_INVALID              wrong length or kind of input
+├── PolicyInvalid             CKR_ATTRIBUTE_VALUE_INVALID   a key policy that is none, or allows more than its use
+├── PolicyUnsupported         CKR_TEMPLATE_INCONSISTENT     this token does not enforce policies
 ├── SignatureInvalid          CKR_SIGNATURE_INVALID         a signature that was made does not verify
 ├── TokenPinIncorrect         CKR_PIN_INCORRECT             an operator's PIN
 ├── TokenPinLocked            CKR_PIN_LOCKED
+├── TokenFormatUnsupported    CKR_TOKEN_NOT_RECOGNIZED      made by another version
 ├── TokenNotInitialised       CKR_TOKEN_NOT_RECOGNIZED
 ├── TokenAlreadyInitialised   CKR_SESSION_EXISTS
 ├── NotLoggedIn               CKR_USER_NOT_LOGGED_IN
@@ -69,6 +72,18 @@ class DataInvalid(KeyStoreError):
     kind = Kind.INVALID
 
 
+class PolicyInvalid(KeyStoreError):
+    ckr = "CKR_ATTRIBUTE_VALUE_INVALID"
+    code = "foundation.key_policy_invalid"
+    kind = Kind.INVALID
+
+
+class PolicyUnsupported(KeyStoreError):
+    ckr = "CKR_TEMPLATE_INCONSISTENT"
+    code = "foundation.key_policy_unsupported"
+    kind = Kind.FORBIDDEN
+
+
 class SignatureInvalid(KeyStoreError):
     ckr = "CKR_SIGNATURE_INVALID"
     code = "foundation.signature_invalid"
@@ -102,6 +117,12 @@ class TokenInUse(KeyStoreError):
     ckr = "CKR_CANT_LOCK"
     code = "foundation.token_in_use"
     kind = Kind.CONFLICT
+
+
+class TokenFormatUnsupported(KeyStoreError):
+    ckr = "CKR_TOKEN_NOT_RECOGNIZED"
+    code = "foundation.token_format_unsupported"
+    kind = Kind.UNAVAILABLE
 
 
 class TokenNotInitialised(KeyStoreError):

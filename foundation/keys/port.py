@@ -14,7 +14,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from foundation.keys.policy import KeyPolicy
 
 
 class KeyAlgorithm(StrEnum):
@@ -83,7 +86,10 @@ class KeyUse(StrEnum):
 
 @dataclass(frozen=True)
 class KeyInfo:
-    """A key as the outside knows it. ``public_key`` is a DER SubjectPublicKeyInfo; ``owner`` an opaque person id."""
+    """A key as the outside knows it.
+
+    ``public_key`` is a DER SubjectPublicKeyInfo; ``owner`` an opaque person id; ``policy`` the hash of its KeyPolicy.
+    """
 
     key_id: str
     label: str
@@ -92,13 +98,25 @@ class KeyInfo:
     public_key: bytes
     owner: str | None
     enabled: bool
+    policy: str
 
 
 class KeyStore(Protocol):
     """Keys behind handles. Every failure is a `foundation.keys.errors` class."""
 
-    def generate(self, label: str, algorithm: KeyAlgorithm, use: KeyUse, owner: str | None = None) -> KeyInfo:
-        """Make a key pair inside. The label must not exist. A key that needs activation must have an owner."""
+    def generate(
+        self,
+        label: str,
+        algorithm: KeyAlgorithm,
+        use: KeyUse,
+        owner: str | None = None,
+        policy: KeyPolicy | None = None,
+    ) -> KeyInfo:
+        """Make a key pair inside. The label must not exist. A key that needs activation must have an owner.
+
+        ``policy``: what it may sign (None: what keys of this use may, `foundation.keys.policy.DEFAULTS`). PolicyInvalid
+        for one that allows more than the use does; PolicyUnsupported where the token cannot enforce it.
+        """
         ...
 
     def find(

@@ -20,6 +20,7 @@ from foundation.clock import SetClock
 from foundation.db import audit as audit_trail
 from foundation.db.engine import Database
 from foundation.keys.errors import TokenUnavailable
+from foundation.keys.policy import KeyPolicy
 from foundation.keys.port import KeyAlgorithm, KeyInfo, KeyStore, KeyUse, Mechanism
 from foundation.randomness import SystemRandomness
 from foundation.x509.names import subject_name
@@ -57,9 +58,16 @@ class KeysOfOneTest:
         self._prefix = prefix
         self.before: Callable[[str], None] = up
 
-    def generate(self, label: str, algorithm: KeyAlgorithm, use: KeyUse, owner: str | None = None) -> KeyInfo:
+    def generate(
+        self,
+        label: str,
+        algorithm: KeyAlgorithm,
+        use: KeyUse,
+        owner: str | None = None,
+        policy: KeyPolicy | None = None,
+    ) -> KeyInfo:
         self.before("generate")
-        return self._token.generate(self._prefix + label, algorithm, use, owner)
+        return self._token.generate(self._prefix + label, algorithm, use, owner, policy)
 
     def find(
         self, *, label: str | None = None, use: KeyUse | None = None, owner: str | None = None

@@ -27,6 +27,7 @@ from foundation.clock import SetClock
 from foundation.db.engine import open_database
 from foundation.errors import CamTrustError
 from foundation.keys.errors import FactorsEnrolled, FactorsNotEnrolled, PinIncorrect
+from foundation.keys.policy import KeyPolicy, policy_for
 from foundation.keys.port import KeyAlgorithm, KeyInfo, KeyUse, TotpEnrolment
 from tests.ekyc.story import OFFICER, PHONE, PIN, World
 from tests.web.keys_in_memory import MemoryPersonKeys
@@ -193,10 +194,18 @@ class MemoryToken(MemoryPersonKeys):
             raise PinIncorrect
         self.pins[owner] = True
 
-    def generate(self, label: str, algorithm: KeyAlgorithm, use: KeyUse, owner: str | None = None) -> KeyInfo:
+    def generate(
+        self,
+        label: str,
+        algorithm: KeyAlgorithm,
+        use: KeyUse,
+        owner: str | None = None,
+        policy: KeyPolicy | None = None,
+    ) -> KeyInfo:
         public = ec.generate_private_key(ec.SECP256R1()).public_key()
         der = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        self.keys[label] = KeyInfo(f"key-{len(self.keys)}", label, algorithm, use, der, owner, enabled=True)
+        key_policy = policy_for(use, policy).hash
+        self.keys[label] = KeyInfo(f"key-{len(self.keys)}", label, algorithm, use, der, owner, True, key_policy)
         return self.keys[label]
 
     def find(

@@ -16,6 +16,7 @@ from foundation.keys.errors import (
     NotLoggedIn,
     SignatureInvalid,
     TokenAlreadyInitialised,
+    TokenFormatUnsupported,
     TokenPinIncorrect,
     TokenPinInvalid,
     TokenPinLocked,
@@ -25,10 +26,11 @@ from foundation.keys.handles import public_key
 from foundation.keys.mechanisms import verify_signature
 from foundation.keys.port import KeyAlgorithm, KeyInfo, KeyUse, Mechanism
 from hsm_emulation.client import HsmClient
+from hsm_emulation.daemon import Daemon
 from hsm_emulation.keys import LoadedKey
 from hsm_emulation.lockout import FREE_TRIES, LONGEST_WAIT, wait_after
 from hsm_emulation.process import initialise
-from hsm_emulation.sealing import Cost
+from hsm_emulation.sealing import FORMAT, Cost
 from tests.hsm.conftest import CHEAP, SO_PIN, USER_PIN, Person, Served
 
 SIGN = Mechanism.ECDSA_SHA256
@@ -48,6 +50,16 @@ def test_a_token_is_never_overwritten(served: Served) -> None:
         initialise(served.directory, "another-so", "another-user", costs=CHEAP)
     served.restart()
     assert served.client.get(key.key_id) == key
+
+
+def test_a_token_of_another_format_is_refused(served: Served) -> None:
+    """What another version made is not opened, and not changed."""
+    served.stop()
+    served.edit("UPDATE meta SET value = ? WHERE name = 'format'", b"camtrust-hsm-1")
+    with pytest.raises(TokenFormatUnsupported):
+        Daemon(served.directory, served.clock)
+    served.edit("UPDATE meta SET value = ? WHERE name = 'format'", FORMAT.encode())
+    served.start()
 
 
 def test_the_files_are_the_owners_alone(served: Served) -> None:
@@ -187,6 +199,7 @@ def test_no_private_key_or_pin_is_on_the_disk(served: Served, monkeypatch: pytes
         "UPDATE keys SET sealed = substr(sealed, 1, length(sealed) - 1) WHERE label = 'one'",
         "UPDATE keys SET sealed = x'' WHERE label = 'one'",
         "UPDATE keys SET label = 'renamed' WHERE label = 'one'",
+        "UPDATE keys SET policy = (SELECT policy FROM keys WHERE label = 'other') WHERE label = 'one'",
     ],
 )
 @pytest.mark.parametrize("cached", [True, False])
@@ -194,6 +207,7 @@ def test_an_edited_row_does_not_sign(served: Served, edit: str, cached: bool) ->
     """Any field of a key's row changed in the store: it does not sign, whether or not it was in the cache."""
     key = make(served, "one", KeyUse.ISSUING_CA)
     make(served, "two", KeyUse.ISSUING_CA)
+    make(served, "other", KeyUse.AUDIT)
     if cached:
         served.client.sign(key.key_id, SIGN, b"x")
     assert served.edit(edit) == 1

@@ -28,6 +28,7 @@ from foundation.keys.errors import (
 )
 from foundation.keys.handles import public_key
 from foundation.keys.mechanisms import FAMILIES, SCHEMES, verify_signature
+from foundation.keys.policy import DEFAULTS
 from foundation.keys.port import KeyAlgorithm, KeyStore, KeyUse, Mechanism
 
 MESSAGE = b"SPECIMEN message"
@@ -167,6 +168,7 @@ class KeyStoreContract:
         """What is known of a key outside is its handle and its public half."""
         info = store.generate(fresh("public"), KeyAlgorithm.EC_P256, KeyUse.AUDIT)
         assert set(info.__dataclass_fields__) == {
-            *("key_id", "label", "algorithm", "use", "public_key", "owner", "enabled"),
+            *("key_id", "label", "algorithm", "use", "public_key", "owner", "enabled", "policy"),
         }
+        assert info.policy == DEFAULTS[info.use].hash
         assert len(info.public_key) == 91  # SubjectPublicKeyInfo of P-256, RFC 5480

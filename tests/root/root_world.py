@@ -6,6 +6,7 @@ The memory store stands in where a rule is tested; `test_root_with_token.py` run
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from foundation.clock import SetClock
 from foundation.keys.errors import KeyHandleInvalid, LabelExists
+from foundation.keys.policy import KeyPolicy, policy_for
 from foundation.keys.port import KeyAlgorithm, KeyInfo, KeyStore, KeyUse, Mechanism
 from foundation.x509.csr import build_csr
 from foundation.x509.names import subject_name
@@ -41,12 +43,21 @@ class MemoryKeyStore:
         self.signed: list[bytes] = []
         self.broken: Exception | None = None
 
-    def generate(self, label: str, algorithm: KeyAlgorithm, use: KeyUse, owner: str | None = None) -> KeyInfo:
+    def generate(
+        self,
+        label: str,
+        algorithm: KeyAlgorithm,
+        use: KeyUse,
+        owner: str | None = None,
+        policy: KeyPolicy | None = None,
+    ) -> KeyInfo:
         if self.find(label=label):
             raise LabelExists
         key = ec.generate_private_key(_CURVES[algorithm])
         public = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        info = KeyInfo(f"key-{next(self._numbers)}", label, algorithm, use, public, owner, True)
+        info = KeyInfo(
+            f"key-{next(self._numbers)}", label, algorithm, use, public, owner, True, policy_for(use, policy).hash
+        )
         self._keys[info.key_id] = (info, key)
         return info
 
@@ -77,8 +88,7 @@ class MemoryKeyStore:
 
     def set_enabled(self, key_id: str, enabled: bool) -> None:
         info, key = self._keys[key_id]
-        changed = KeyInfo(info.key_id, info.label, info.algorithm, info.use, info.public_key, info.owner, enabled)
-        self._keys[key_id] = (changed, key)
+        self._keys[key_id] = (replace(info, enabled=enabled), key)
 
     def destroy(self, key_id: str) -> None:
         del self._keys[key_id]

@@ -28,13 +28,13 @@ from foundation.keys.port import KeyAlgorithm, KeyInfo, KeyUse
 
 KEY = "CamTrust key"
 ENABLED = "CamTrust enabled"
-_FORMAT = 1
-_FIELDS = {"format", "key_id", "label", "algorithm", "use", "owner", "public_key", "made"}
+_FORMAT = 2
+_FIELDS = {"format", "key_id", "label", "algorithm", "use", "owner", "public_key", "made", "policy"}
 
 
 @dataclass(frozen=True)
 class Record:
-    """A key as it was made. ``made``: RFC 3339; ``public_key``: DER SubjectPublicKeyInfo."""
+    """A key as it was made. ``made``: RFC 3339; ``public_key``: DER SubjectPublicKeyInfo; ``policy``: its hash."""
 
     key_id: str
     label: str
@@ -43,9 +43,12 @@ class Record:
     owner: str | None
     public_key: bytes
     made: str
+    policy: str
 
     def info(self, enabled: bool) -> KeyInfo:
-        return KeyInfo(self.key_id, self.label, self.algorithm, self.use, self.public_key, self.owner, enabled)
+        return KeyInfo(
+            self.key_id, self.label, self.algorithm, self.use, self.public_key, self.owner, enabled, self.policy
+        )
 
 
 def written(record: Record) -> bytes:
@@ -60,6 +63,7 @@ def written(record: Record) -> bytes:
             "owner": record.owner,
             "public_key": base64.b64encode(record.public_key).decode(),
             "made": record.made,
+            "policy": record.policy,
         }
     )
 
@@ -78,6 +82,7 @@ def read(data: bytes) -> Record:
             owner=None if value["owner"] is None else _text(value["owner"]),
             public_key=base64.b64decode(value["public_key"], validate=True),
             made=_text(value["made"]),
+            policy=_text(value["policy"]),
         )
     except (ValueError, TypeError, binascii.Error):
         raise KeyHandleInvalid from None

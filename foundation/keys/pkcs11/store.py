@@ -20,6 +20,7 @@ from foundation.keys.errors import (
     KeyHandleInvalid,
     LabelExists,
     MechanismInvalid,
+    PolicyUnsupported,
 )
 from foundation.keys.handles import public_key
 from foundation.keys.mechanisms import FAMILIES, SCHEMES, Family, hash_for, verify_signature
@@ -29,6 +30,7 @@ from foundation.keys.pkcs11.records import Record
 from foundation.keys.pkcs11.sessions import Connection, TokenSession
 from foundation.keys.pkcs11.signing import Capabilities
 from foundation.keys.pkcs11.uri import parse_uri
+from foundation.keys.policy import DEFAULTS, KeyPolicy
 from foundation.keys.port import KeyAlgorithm, KeyInfo, KeyUse, Mechanism
 from foundation.randomness import Randomness, SystemRandomness
 
@@ -92,18 +94,28 @@ class Pkcs11KeyStore:
         """What this token can do, and what it cannot."""
         return self._capabilities
 
-    def generate(self, label: str, algorithm: KeyAlgorithm, use: KeyUse, owner: str | None = None) -> KeyInfo:
+    def generate(
+        self,
+        label: str,
+        algorithm: KeyAlgorithm,
+        use: KeyUse,
+        owner: str | None = None,
+        policy: KeyPolicy | None = None,
+    ) -> KeyInfo:
         """Make a key pair inside.
 
         Raises LabelExists; MechanismInvalid for an algorithm that the token lacks; DataInvalid for a label or owner
         that cannot be one, for a key that needs activation and has no owner, and for one that certifies and has one;
-        ActivationUnsupported; KeyUnprotected when the token made a key that could leave it (it is destroyed again).
+        ActivationUnsupported; PolicyUnsupported for any policy but the default, which is recorded and not enforced;
+        KeyUnprotected when the token made a key that could leave it (it is destroyed again).
         """
         _check_names(label, owner)
         if (use.needs_activation and owner is None) or (use.certifies and owner is not None):
             raise DataInvalid
         if use.needs_activation:
             raise ActivationUnsupported
+        if policy is not None:
+            raise PolicyUnsupported
         if algorithm not in self._capabilities.algorithms:
             raise MechanismInvalid
 
@@ -212,6 +224,7 @@ class Pkcs11KeyStore:
                 *(key_id, label, algorithm, use, owner),
                 signing.public_key_of(public, algorithm),
                 rfc3339(self._clock.now()),
+                DEFAULTS[use].hash,
             )
             info = record.info(True)
             self._try(private, info)
