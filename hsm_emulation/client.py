@@ -160,6 +160,13 @@ class HsmClient:
         )
         return signature
 
+    def sign_many(
+        self, key_id: str, mechanism: Mechanism, inputs: Sequence[bytes], *, activation: bytes | None = None
+    ) -> list[bytes]:
+        args: dict[str, Any] = {"key_id": key_id, "mechanism": mechanism, "activation": activation}
+        signatures: list[bytes] = self._call("sign_many", inputs=list(inputs), audience=self._audience, **args)
+        return signatures
+
     def set_enabled(self, key_id: str, enabled: bool) -> None:
         self._call("set_enabled", key_id=key_id, enabled=enabled)
 

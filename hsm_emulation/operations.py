@@ -17,6 +17,7 @@ from foundation.keys.policy import KeyPolicy
 from foundation.keys.port import KeyAlgorithm, KeyUse, Mechanism
 from hsm_emulation.protocol import error_value, key_value
 from hsm_emulation.sessions import Role, Session
+from hsm_emulation.staged import Staged
 from hsm_emulation.token import PAGE, Token
 
 _log = logging.getLogger("camtrust.hsm")
@@ -99,7 +100,9 @@ _USER, _SO, _BOTH = frozenset({Role.USER}), frozenset({Role.SO}), frozenset(Role
 
 @dataclass(frozen=True)
 class Operation:
-    """``fields``: argument name to its check. ``run`` gets them by name. ``subject``: what a refusal is about."""
+    """``fields``: argument name to its check. ``run`` gets them by name, and gives the answer or a Staged that will.
+    ``subject``: what a refusal is about.
+    """
 
     roles: frozenset[Role]
     fields: Mapping[str, Check]
@@ -115,6 +118,10 @@ def _find(token: Token, _: Session, **args: Any) -> dict[str, Any]:
 def _activate(token: Token, session: Session, key_id: str, **args: Any) -> dict[str, Any]:
     activation = token.activations.activate(session, token.get(key_id), **args)
     return {"token": activation.token, "expires": rfc3339(activation.expires)}
+
+
+def _first(staged: Staged[list[bytes]]) -> Staged[bytes]:
+    return Staged(staged.work, lambda: staged.finish()[0], staged.weight)
 
 
 OPERATIONS: Mapping[str, Operation] = {
@@ -142,6 +149,18 @@ OPERATIONS: Mapping[str, Operation] = {
             "key_id": _opaque_id,
             "mechanism": _mechanism,
             "data": _octets,
+            "activation": _or_none(_octets),
+            "audience": _or_none(_label),
+        },
+        lambda token, session, data, **args: _first(token.sign(session, inputs=[data], **args)),
+        "key_id",
+    ),
+    "sign_many": Operation(
+        _USER,
+        {
+            "key_id": _opaque_id,
+            "mechanism": _mechanism,
+            "inputs": _list_of_octets,
             "activation": _or_none(_octets),
             "audience": _or_none(_label),
         },
@@ -274,7 +293,8 @@ class Conversation:
         _names(args, set(operation.fields))
         checked = {field: check(args[field]) for field, check in operation.fields.items()}
         try:
-            return operation.run(self._token, session, **checked)
+            result = operation.run(self._token, session, **checked)
+            return self._token.store.carry_out(result) if isinstance(result, Staged) else result
         except KeyStoreError as error:
             if operation.subject is not None:
                 self._record_refusal(session, name, str(checked[operation.subject]), error.code)

@@ -11,6 +11,7 @@ from foundation.randomness import Randomness
 from hsm_emulation.audit import AuditLog
 from hsm_emulation.sealing import KEY_LENGTH, seal, unseal
 from hsm_emulation.sessions import Session, Sessions
+from hsm_emulation.shared import changed
 from hsm_emulation.store import Store
 
 _DATA_KEY = b"CTK1"
@@ -96,6 +97,7 @@ class Persons:
                 " DO UPDATE SET sealed = NULL, destroyed = excluded.destroyed WHERE owners.destroyed IS NULL",
                 (owner, rfc3339(self._clock.now())),
             )
+            changed(connection)
             self._audit.append(connection, session.actor, "destroy-owner", owner, "done", {"keys": keys})
             return keys
 

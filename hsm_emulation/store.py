@@ -23,6 +23,8 @@ from foundation.keys.errors import (
     TokenUnavailable,
 )
 from hsm_emulation.sealing import FORMAT
+from hsm_emulation.shared import Shared, StoreConnection
+from hsm_emulation.staged import Staged
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
@@ -97,7 +99,9 @@ def create(directory: Path, fill: Work[None]) -> None:
 class Store:
     """An open store. ``close`` waits for what was submitted."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, shared: Shared | None = None) -> None:
+        """``shared``: the memory of the daemon's processes, made before they were forked."""
+        self.shared = shared or Shared()
         self._path = directory / FILE
         if not self._path.exists():
             raise TokenNotInitialised
@@ -112,8 +116,8 @@ class Store:
         self._writer = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._writer.start()
 
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, isolation_level=None, timeout=30)
+    def _connect(self) -> StoreConnection:
+        connection = sqlite3.connect(self._path, isolation_level=None, timeout=30, factory=StoreConnection)
         try:
             for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
                 connection.execute(f"PRAGMA {pragma}")
@@ -143,6 +147,11 @@ class Store:
     def write(self, work: Work[T]) -> T:
         """Run ``work`` in a transaction; come back when it is on the disk. What it raises undoes it and comes back."""
         return self.submit(work).result()
+
+    def carry_out(self, staged: Staged[T]) -> T:
+        """The work and then the finish of one operation."""
+        self.write(staged.work)
+        return staged.finish()
 
     def submit(self, work: Work[T]) -> Future[T]:
         """Like :meth:`write`, without waiting."""
@@ -185,6 +194,9 @@ class Store:
                     else:
                         batch.append(item)
                 _commit(connection, batch)
+                if connection.changed:
+                    connection.changed = False
+                    self.shared.bump()
         finally:
             connection.close()
 

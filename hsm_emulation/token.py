@@ -2,40 +2,36 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sqlite3
-import threading
-from collections import OrderedDict
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from foundation.clock import Clock
 from foundation.keys.errors import (
-    ActivationRequired,
     DataInvalid,
-    KeyDisabled,
     KeyHandleInvalid,
     LabelExists,
     TokenPinInvalid,
-    WrappedKeyInvalid,
 )
-from foundation.keys.mechanisms import authorised_digest
 from foundation.keys.policy import KeyPolicy, policy_for
 from foundation.keys.port import KeyAlgorithm, KeyInfo, KeyUse, Mechanism
 from foundation.randomness import Randomness, SystemRandomness
 from hsm_emulation import policies
 from hsm_emulation.activations import Activations
 from hsm_emulation.audit import AuditLog, Entry
-from hsm_emulation.keys import LoadedKey, check_request, make
+from hsm_emulation.keys import make
 from hsm_emulation.persons import Persons
 from hsm_emulation.sealing import FORMAT, KEY_LENGTH, Cost, Costs, seal, unseal
 from hsm_emulation.sessions import Role, Session, Sessions, check_operator_pin, wrap_master_key
+from hsm_emulation.shared import changed
+from hsm_emulation.signing import Signing, bound_to, key_of, stored_key
+from hsm_emulation.staged import Staged
 from hsm_emulation.store import Store, create
 
 PAGE = 500
-_LOADED_KEYS = 1024
 
 
 def initialise(
@@ -82,16 +78,15 @@ class Token:
         meta = {row["name"]: row["value"] for row in store.read().execute("SELECT name, value FROM meta")}
         self.serial: str = meta["serial"].decode()
         costs = {name: Cost(**cost) for name, cost in json.loads(meta["costs"]).items()}
-        self.sessions = Sessions(store, self.audit, clock, self._randomness, costs["operator"], self._forget_keys)
+        self.sessions = Sessions(store, self.audit, clock, self._randomness, costs["operator"], self._when_locked)
         self.persons = Persons(store, self.sessions, self.audit, clock, self._randomness)
         self.activations = Activations(store, self.persons, self.audit, clock, self._randomness, costs["person"])
-        self._loaded: OrderedDict[str, tuple[bytes, dict[str, Any], LoadedKey]] = OrderedDict()
-        self._loaded_lock = threading.Lock()
+        self.signing = Signing(store, self.sessions, self.persons, self.activations, self.audit)
 
     def close(self) -> None:
         """Write what is waiting and forget every key."""
         self.store.close()
-        self._forget_keys()
+        self.signing.forget_all()
 
     def generate(
         self,
@@ -127,7 +122,7 @@ class Token:
                     " VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?)",
                     (
                         *(key_id, label, algorithm.value, use.value, owner, public, chosen.hash),
-                        seal(wrapping, private, _bound_to(info), self._randomness),
+                        seal(wrapping, private, bound_to(info), self._randomness),
                     ),
                 )
             except sqlite3.IntegrityError:
@@ -146,88 +141,63 @@ class Token:
         clauses = " AND ".join(["sequence > ?", *(f"{name} = ?" for name in given)])
         query = f"SELECT * FROM keys WHERE {clauses} ORDER BY sequence LIMIT ?"  # noqa: S608 (our three names)
         rows = self.store.read().execute(query, (after, *given.values(), PAGE)).fetchall()
-        return [_info(row) for row in rows], rows[-1]["sequence"] if len(rows) == PAGE else None
+        return [key_of(row) for row in rows], rows[-1]["sequence"] if len(rows) == PAGE else None
 
     def get(self, key_id: str) -> KeyInfo:
         """One key; KeyHandleInvalid."""
-        return _info(_row(self.store.read(), key_id))
+        return key_of(stored_key(self.store.read(), key_id))
 
     def sign(
         self,
         session: Session,
         key_id: str,
         mechanism: Mechanism,
-        data: bytes,
+        inputs: Sequence[bytes],
         activation: bytes | None,
         audience: str | None,
-    ) -> bytes:
-        """Sign and verify. The intent, and the use of the activation, are on disk before the key is used.
-
-        The result's audit row is in the next commit; an answer does not wait for it, and if it cannot be written,
-        the next intent cannot either.
-        """
-        row = _row(self.store.read(), key_id)
-        info = _info(row)
-        key = self._load(row, info)
-        if not info.enabled:
-            raise KeyDisabled
-        check_request(info.algorithm, info.use, mechanism, data)
-        if info.use.needs_activation and activation is None:
-            raise ActivationRequired
-        details = {"mechanism": mechanism.value, "input": hashlib.sha256(data).hexdigest()}
-
-        def intend(connection: sqlite3.Connection) -> None:
-            if _row(connection, key_id)["sealed"] != row["sealed"]:
-                raise KeyDisabled  # disabled, enabled or destroyed since it was read
-            if activation is not None:
-                digest = authorised_digest(mechanism, data)
-                self.activations.consume(connection, activation, info, digest, audience)
-            self.audit.append(connection, session.actor, "sign", key_id, "intent", details)
-
-        self.store.write(intend)
-        signature = key.sign(mechanism, data)
-        self.store.submit(lambda connection: self.audit.append(connection, session.actor, "sign", key_id, "done"))
-        return signature
+    ) -> Staged[list[bytes]]:
+        """Sign each input, all or none (:mod:`hsm_emulation.signing`)."""
+        return self.signing.sign(session, key_id, mechanism, inputs, activation, audience)
 
     def set_enabled(self, session: Session, key_id: str, enabled: bool) -> None:
         """Disable or enable. The state is under the key's seal: a row edited back does not sign."""
 
         def work(connection: sqlite3.Connection) -> None:
-            row = _row(connection, key_id)
-            before = _info(row)
+            row = stored_key(connection, key_id)
+            before = key_of(row)
             if before.enabled == enabled:
                 return
-            wrapping = self._wrapping_key(connection, before.owner)
-            after = KeyInfo(**{**_fields(before), "enabled": enabled})
+            wrapping = self.signing.wrapping_key(connection, before.owner)
+            after = replace(before, enabled=enabled)
             sealed = seal(
-                wrapping, unseal(wrapping, row["sealed"], _bound_to(before)), _bound_to(after), self._randomness
+                wrapping, unseal(wrapping, row["sealed"], bound_to(before)), bound_to(after), self._randomness
             )
             connection.execute(
                 "UPDATE keys SET enabled = ?, sealed = ? WHERE key_id = ?", (int(enabled), sealed, key_id)
             )
+            changed(connection)
             self.audit.append(connection, session.actor, "enable" if enabled else "disable", key_id, "done")
 
         self.store.write(work)
 
     def destroy(self, session: Session, key_id: str) -> None:
         """Destroy a key for good, and the activations for it."""
-        _row(self.store.read(), key_id)
+        stored_key(self.store.read(), key_id)
         self._intent(session, "destroy", key_id)
 
         def work(connection: sqlite3.Connection) -> None:
             connection.execute("DELETE FROM activations WHERE key_id = ?", (key_id,))
             if connection.execute("DELETE FROM keys WHERE key_id = ?", (key_id,)).rowcount != 1:
                 raise KeyHandleInvalid
+            changed(connection)
             self.audit.append(connection, session.actor, "destroy", key_id, "done")
 
         self.store.write(work)
-        self._forget(key_id)
         self.store.scrub()
 
     def destroy_owner(self, session: Session, owner: str) -> None:
         """Destroy a person's key and everything under it."""
-        for key_id in self.persons.destroy(session, owner):
-            self._forget(key_id)
+        self.persons.destroy(session, owner)
 
     def inventory(self) -> dict[str, Any]:
         """How much of what is in the token; ids and secrets are not in it."""
@@ -256,76 +226,10 @@ class Token:
         """Check the daemon's audit chain; AuditBroken."""
         return self.audit.verify(self.store.read())
 
-    def _load(self, row: sqlite3.Row, info: KeyInfo) -> LoadedKey:
-        """The key of a row, kept while the row is exactly the one it was loaded from."""
-        bound = _bound_to(info)
-        wrapping = self._wrapping_key(self.store.read(), info.owner)
-        with self._loaded_lock:
-            known = self._loaded.get(info.key_id)
-            if known and known[0] == row["sealed"] and known[1] == bound:
-                self._loaded.move_to_end(info.key_id)
-                return known[2]
-        key = LoadedKey(unseal(wrapping, row["sealed"], bound), info.public_key)
-        with self._loaded_lock:
-            self._loaded[info.key_id] = (row["sealed"], bound, key)
-            if len(self._loaded) > _LOADED_KEYS:
-                self._loaded.popitem(last=False)
-        return key
-
-    def _wrapping_key(self, connection: sqlite3.Connection, owner: str | None) -> bytes:
-        if owner is None:
-            return self.sessions.master_key()
-        key = self.persons.existing_key(owner, connection)
-        if key is None:
-            raise WrappedKeyInvalid  # an edited row: the owner it names has no key
-        return key
-
-    def _forget(self, key_id: str) -> None:
-        with self._loaded_lock:
-            self._loaded.pop(key_id, None)
-
-    def _forget_keys(self) -> None:
-        with self._loaded_lock:
-            self._loaded.clear()
+    def _when_locked(self) -> None:
+        self.signing.forget_all()
 
     def _intent(self, session: Session, action: str, subject: str, details: dict[str, Any] | None = None) -> None:
         self.store.write(
             lambda connection: self.audit.append(connection, session.actor, action, subject, "intent", details)
         )
-
-
-def _row(connection: sqlite3.Connection, key_id: str) -> sqlite3.Row:
-    row: sqlite3.Row | None = connection.execute("SELECT * FROM keys WHERE key_id = ?", (key_id,)).fetchone()
-    if row is None:
-        raise KeyHandleInvalid
-    return row
-
-
-def _info(row: sqlite3.Row) -> KeyInfo:
-    try:
-        algorithm, use = KeyAlgorithm(row["algorithm"]), KeyUse(row["use"])
-    except ValueError:
-        raise WrappedKeyInvalid from None  # an edited row
-    return KeyInfo(
-        *(row["key_id"], row["label"], algorithm, use, row["public_key"], row["owner"], bool(row["enabled"])),
-        row["policy"],
-    )
-
-
-def _fields(info: KeyInfo) -> dict[str, Any]:
-    return {name: getattr(info, name) for name in KeyInfo.__dataclass_fields__}
-
-
-def _bound_to(info: KeyInfo) -> dict[str, Any]:
-    """The associated data of a sealed key: everything that is fixed about it, and whether it is enabled."""
-    return {
-        "what": "signing-key",
-        "key_id": info.key_id,
-        "label": info.label,
-        "owner": info.owner,
-        "algorithm": info.algorithm.value,
-        "use": info.use.value,
-        "public_key": hashlib.sha256(info.public_key).hexdigest(),
-        "enabled": info.enabled,
-        "policy": info.policy,
-    }

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from foundation.keys.policy import KeyPolicy
 
+MOST_INPUTS = 1000  # signed by one call of sign_many
+
 
 class KeyAlgorithm(StrEnum):
     """Key pairs that a token can make."""
@@ -131,6 +133,12 @@ class KeyStore(Protocol):
 
     def sign(self, key_id: str, mechanism: Mechanism, data: bytes, *, activation: bytes | None = None) -> bytes:
         """Sign ``data`` (whole message or digest, as the mechanism says); the token verifies before it answers."""
+        ...
+
+    def sign_many(
+        self, key_id: str, mechanism: Mechanism, inputs: Sequence[bytes], *, activation: bytes | None = None
+    ) -> list[bytes]:
+        """Sign 1 to MOST_INPUTS inputs with one key by one mechanism: a signature for each, in order, or none."""
         ...
 
     def set_enabled(self, key_id: str, enabled: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -82,6 +82,12 @@ class KeysOfOneTest:
     def sign(self, key_id: str, mechanism: Mechanism, data: bytes, *, activation: bytes | None = None) -> bytes:
         self.before("sign")
         return self._token.sign(key_id, mechanism, data, activation=activation)
+
+    def sign_many(
+        self, key_id: str, mechanism: Mechanism, inputs: Sequence[bytes], *, activation: bytes | None = None
+    ) -> list[bytes]:
+        self.before("sign")
+        return self._token.sign_many(key_id, mechanism, inputs, activation=activation)
 
     def set_enabled(self, key_id: str, enabled: bool) -> None:
         self.before("set_enabled")

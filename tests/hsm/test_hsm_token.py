@@ -154,7 +154,7 @@ def test_logging_out_ends_a_session_everywhere_and_the_last_one_locks(served: Se
     second.close()
     with pytest.raises(NotLoggedIn):
         served.daemon.token.sessions.master_key()
-    assert not served.daemon.token._loaded
+    assert not served.daemon.token.signing._loaded
     other.close()
 
 
@@ -255,7 +255,7 @@ def test_no_operation_gives_a_private_key(served: Served, person: Person) -> Non
     from hsm_emulation.operations import OPERATIONS
 
     assert set(OPERATIONS) == {
-        *("generate", "find", "get", "sign", "set_enabled", "destroy"),
+        *("generate", "find", "get", "sign", "sign_many", "set_enabled", "destroy"),
         *("enrol", "confirm", "check", "activate", "new_data_key", "open_data_key", "destroy_owner"),
         *("set_user_pin", "inventory", "audit_entries", "verify_audit"),
     }  # a new operation is looked at here before it is let in

@@ -29,7 +29,7 @@ from foundation.keys.errors import (
 from foundation.keys.handles import public_key
 from foundation.keys.mechanisms import FAMILIES, SCHEMES, verify_signature
 from foundation.keys.policy import DEFAULTS
-from foundation.keys.port import KeyAlgorithm, KeyStore, KeyUse, Mechanism
+from foundation.keys.port import MOST_INPUTS, KeyAlgorithm, KeyStore, KeyUse, Mechanism
 
 MESSAGE = b"SPECIMEN message"
 
@@ -163,6 +163,24 @@ class KeyStoreContract:
 
         with ThreadPoolExecutor(4) as threads:
             assert len(list(threads.map(sign, range(400)))) == 400
+
+    def test_many_are_signed_at_once_in_their_order(self, store: KeyStore) -> None:
+        """Each of many inputs gets its own signature, in order; as many as there may be, too."""
+        info = store.generate(fresh("many"), KeyAlgorithm.EC_P256, KeyUse.AUDIT)
+        inputs = [number.to_bytes(4, "big") for number in range(50)]
+        signatures = store.sign_many(info.key_id, Mechanism.ECDSA_SHA256, inputs)
+        for data, signature in zip(inputs, signatures, strict=True):
+            verify_signature(public_key(info), Mechanism.ECDSA_SHA256, signature, data)
+        assert len(store.sign_many(info.key_id, Mechanism.ECDSA, [bytes(32)] * MOST_INPUTS)) == MOST_INPUTS
+
+    def test_of_many_all_are_signed_or_none(self, store: KeyStore) -> None:
+        """One input that cannot be signed, none at all, or one too many: refused."""
+        info = store.generate(fresh("none"), KeyAlgorithm.EC_P256, KeyUse.AUDIT)
+        for inputs in ([bytes(32), bytes(31)], [], [bytes(32)] * (MOST_INPUTS + 1)):
+            with pytest.raises(DataInvalid):
+                store.sign_many(info.key_id, Mechanism.ECDSA, inputs)
+        with pytest.raises(KeyHandleInvalid):
+            store.sign_many("00" * 16, Mechanism.ECDSA, [bytes(32)])
 
     def test_no_answer_holds_a_private_key(self, store: KeyStore) -> None:
         """What is known of a key outside is its handle and its public half."""

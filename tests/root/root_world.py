@@ -6,6 +6,7 @@ The memory store stands in where a rule is tested; `test_root_with_token.py` run
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -85,6 +86,11 @@ class MemoryKeyStore:
             return key.sign(data, ec.ECDSA(Prehashed(_BY_LENGTH[len(data)])))
         assert info.use.certifies
         return key.sign(data, ec.ECDSA(_WHOLE[mechanism]))
+
+    def sign_many(
+        self, key_id: str, mechanism: Mechanism, inputs: Sequence[bytes], *, activation: bytes | None = None
+    ) -> list[bytes]:
+        return [self.sign(key_id, mechanism, data, activation=activation) for data in inputs]
 
     def set_enabled(self, key_id: str, enabled: bool) -> None:
         info, key = self._keys[key_id]

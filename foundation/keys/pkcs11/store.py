@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
@@ -31,7 +32,7 @@ from foundation.keys.pkcs11.sessions import Connection, TokenSession
 from foundation.keys.pkcs11.signing import Capabilities
 from foundation.keys.pkcs11.uri import parse_uri
 from foundation.keys.policy import DEFAULTS, KeyPolicy
-from foundation.keys.port import KeyAlgorithm, KeyInfo, KeyUse, Mechanism
+from foundation.keys.port import MOST_INPUTS, KeyAlgorithm, KeyInfo, KeyUse, Mechanism
 from foundation.randomness import Randomness, SystemRandomness
 
 _log = logging.getLogger("camtrust.pkcs11")
@@ -167,22 +168,31 @@ class Pkcs11KeyStore:
         Raises KeyHandleInvalid, KeyDisabled, MechanismInvalid (another family; a digest for a key that certifies; what
         the token lacks), DataInvalid, ActivationUnsupported, SignatureInvalid.
         """
+        return self.sign_many(key_id, mechanism, [data], activation=activation)[0]
 
+    def sign_many(
+        self, key_id: str, mechanism: Mechanism, inputs: Sequence[bytes], *, activation: bytes | None = None
+    ) -> list[bytes]:
+        """The same for each input, in one session of the token; DataInvalid for none or more than MOST_INPUTS."""
         if activation is not None:
             raise ActivationUnsupported  # whoever sends one believes that it is checked
+        if not 1 <= len(inputs) <= MOST_INPUTS:
+            raise DataInvalid
 
-        def work(session: TokenSession) -> tuple[CertificateIssuerPublicKeyTypes, bytes]:
+        def work(session: TokenSession) -> tuple[CertificateIssuerPublicKeyTypes, list[bytes]]:
             found: _Found | None = session.known.get(key_id)
             if found is None or not _is_enabled(session, found):
                 found = self._look_up(session, key_id)  # which tells a key that is disabled from one that is gone
             if found.marker is None:
                 raise KeyDisabled
-            _permit(found.record, mechanism, data)
-            return found.public, signing.sign(found.private, mechanism, data, self._capabilities)
+            for data in inputs:
+                _permit(found.record, mechanism, data)
+            return found.public, [signing.sign(found.private, mechanism, data, self._capabilities) for data in inputs]
 
-        public, signature = self._connection.run(work)
-        verify_signature(public, mechanism, signature, data)
-        return signature
+        public, signatures = self._connection.run(work)
+        for data, signature in zip(inputs, signatures, strict=True):
+            verify_signature(public, mechanism, signature, data)
+        return signatures
 
     def set_enabled(self, key_id: str, enabled: bool) -> None:
         """Disable a key whose certificate is suspended or revoked, or enable it again; at once for every process."""
