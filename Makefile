@@ -39,11 +39,13 @@ help:
 	@echo "make test        set up (system packages too, when root), then run every test"
 	@echo "make check       format, lint, types, import contracts"
 	@echo "make bench       rates of issuing, and of signing and verifying, beside the raw cost"
-	@echo "make soak        the demo again and again for SOAK_MINUTES=$(SOAK_MINUTES)"
+	@echo "make soak        both key stores under stress, then the demo again and again for SOAK_MINUTES=$(SOAK_MINUTES)"
 	@echo "make rehearsal   a root ceremony, rehearsed where there is no network"
 	@echo "make serve       all services on 127.0.0.1:$(PORT), with the home of the demo"
 	@echo "make lock        write requirements/*.lock anew from pyproject.toml (needs a network)"
 	@echo "make clean       remove $(VENV)/, demo-home/, caches and build products"
+
+, := ,
 
 # $(call say,text): what is being done.
 say = @printf '\n== %s\n' "$(1)"
@@ -114,7 +116,9 @@ bench: $(DEV)
 	@$(RUN) -m bench.sign_verify
 	@echo "make bench: done. Compare with docs/measurements.md."
 
-soak: $(RUNTIME)
+soak: $(DEV) packages
+	$(call say,Both key stores under threads$(,) forks and 100 cold starts)
+	@CAMTRUST_SOAK=1 $(RUN) -m pytest -q --timeout 900 tests/keys/test_stress.py
 	$(call say,The demo again and again for $(SOAK_MINUTES) minutes)
 	@end=$$((SECONDS + $(SOAK_MINUTES) * 60)); n=0; \
 	while ((SECONDS < end)); do n=$$((n + 1)); begin=$$SECONDS; \

@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Any
 
 from foundation.clock import parse_rfc3339
+from foundation.keys.capabilities import Capabilities, Feature
 from foundation.keys.errors import DataInvalid, KeyStoreError, NotLoggedIn, TokenUnavailable
 from foundation.keys.policy import KeyPolicy
 from foundation.keys.port import Activation, KeyAlgorithm, KeyInfo, KeyUse, Mechanism, TotpEnrolment
@@ -35,6 +36,14 @@ from hsm_emulation.protocol import (
 
 _IDLE_CONNECTIONS = 16
 _PAGE = 500
+
+CAPABILITIES = Capabilities(
+    algorithms=frozenset(KeyAlgorithm),
+    mechanisms=frozenset(Mechanism),
+    features=frozenset(Feature),
+    emulated=True,
+)
+"""The emulated HSM declares no gap."""
 
 
 class _Lost(Exception):
@@ -128,6 +137,10 @@ class HsmClient:
         self.close()
 
     # -- KeyStore
+
+    def capabilities(self) -> Capabilities:
+        """Every algorithm, mechanism and feature there is; and that there is no hardware."""
+        return CAPABILITIES
 
     def generate(
         self,

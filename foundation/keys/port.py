@@ -17,6 +17,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from foundation.keys.capabilities import Capabilities
     from foundation.keys.policy import KeyPolicy
 
 MOST_INPUTS = 1000  # signed by one call of sign_many
@@ -105,6 +106,10 @@ class KeyInfo:
 
 class KeyStore(Protocol):
     """Keys behind handles. Every failure is a `foundation.keys.errors` class."""
+
+    def capabilities(self) -> Capabilities:
+        """What it declares that it can do: that works, and what is not declared is refused."""
+        ...
 
     def generate(
         self,

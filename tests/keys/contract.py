@@ -1,24 +1,25 @@
-"""What every key store must do, written once. An implementation's tests subclass this and give a ``store`` fixture:
+"""What every key store must do, written once. An implementation's tests subclass this and give two fixtures:
 
     class TestMyStore(KeyStoreContract):
         @pytest.fixture
         def store(self) -> KeyStore: ...
+        @pytest.fixture
+        def past(self) -> Past: ...          # the token, past the key store's own checks
 
-``algorithms`` names the key pairs it can make: a store that lacks one declares it there, in sight.
+The core is identical for all. What differs, a store declares (``capabilities()``): what it declares must work, and what
+it does not declare must be refused by its PKCS#11 name (`tests/keys/extensions.py`).
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import ClassVar
 
 import pytest
 
+from foundation.keys.capabilities import Feature
 from foundation.keys.errors import (
-    ActivationRequired,
     DataInvalid,
     KeyDisabled,
     KeyHandleInvalid,
@@ -30,31 +31,49 @@ from foundation.keys.handles import public_key
 from foundation.keys.mechanisms import FAMILIES, SCHEMES, verify_signature
 from foundation.keys.policy import DEFAULTS
 from foundation.keys.port import MOST_INPUTS, KeyAlgorithm, KeyStore, KeyUse, Mechanism
+from tests.keys.extensions import Past, check_extension, fresh
 
 MESSAGE = b"SPECIMEN message"
-
-
-def fresh(name: str) -> str:
-    """A label or owner that no other test uses."""
-    return f"{name}-{os.urandom(6).hex()}"
 
 
 class KeyStoreContract:
     """The core: identical for every implementation."""
 
-    algorithms: ClassVar[Sequence[KeyAlgorithm]] = tuple(KeyAlgorithm)
+    @pytest.mark.parametrize("feature", list(Feature))
+    def test_extensions(self, store: KeyStore, past: Past, feature: Feature) -> None:
+        """What is declared is shown to work; what is not declared is refused by name."""
+        assert check_extension(feature, store, past) > 0
 
-    def test_every_algorithm_signs_by_every_mechanism_of_its_family(self, store: KeyStore) -> None:
-        """A document key of each algorithm signs by each of its mechanisms, and the signature verifies outside."""
-        for algorithm in self.algorithms:
-            info = store.generate(fresh("all"), algorithm, KeyUse.AUDIT)
-            for mechanism, scheme in SCHEMES.items():
-                if scheme.family in FAMILIES[algorithm]:
-                    data = hashlib.sha384(MESSAGE).digest() if scheme.takes_digest else MESSAGE
-                    signature = store.sign(info.key_id, mechanism, data)
-                    verify_signature(public_key(info), mechanism, signature, data)
-                    with pytest.raises(SignatureInvalid):
-                        verify_signature(public_key(info), mechanism, signature, bytes([data[0] ^ 1]) + data[1:])
+    @pytest.mark.parametrize("algorithm", list(KeyAlgorithm))
+    def test_each_algorithm_signs_as_declared(self, store: KeyStore, algorithm: KeyAlgorithm) -> None:
+        """A declared algorithm signs by each declared mechanism of its family, and the signature verifies outside; a
+        mechanism or algorithm that is not declared is refused, and leaves nothing behind.
+        """
+        can, label = store.capabilities(), fresh("all")
+        if algorithm not in can.algorithms:
+            with pytest.raises(MechanismInvalid):
+                store.generate(label, algorithm, KeyUse.AUDIT)
+            assert store.find(label=label) == ()
+            return
+        info, signed = store.generate(label, algorithm, KeyUse.AUDIT), 0
+        for mechanism, scheme in SCHEMES.items():
+            if scheme.family not in FAMILIES[algorithm]:
+                continue
+            data = hashlib.sha384(MESSAGE).digest() if scheme.takes_digest else MESSAGE
+            if mechanism not in can.mechanisms:
+                with pytest.raises(MechanismInvalid):
+                    store.sign(info.key_id, mechanism, data)
+                continue
+            signature = store.sign(info.key_id, mechanism, data)
+            verify_signature(public_key(info), mechanism, signature, data)
+            with pytest.raises(SignatureInvalid):
+                verify_signature(public_key(info), mechanism, signature, bytes([data[0] ^ 1]) + data[1:])
+            signed += 1
+        assert signed
+
+    def test_both_halves_of_the_core_are_there(self, store: KeyStore) -> None:
+        """Every store has the algorithms that the services' keys are made of: P-256, P-384, P-521, RSA, Ed25519."""
+        assert store.capabilities().algorithms >= {one for one in KeyAlgorithm if not one.startswith("ml-dsa")}
 
     def test_a_mechanism_of_another_family_is_refused(self, store: KeyStore) -> None:
         """An EC key does not sign by RSA, Ed25519 or ML-DSA mechanisms."""
@@ -105,26 +124,31 @@ class KeyStoreContract:
     def test_finding_matches_every_argument(self, store: KeyStore) -> None:
         """Keys are found by label, use and owner together, oldest first, and by their id."""
         owner = fresh("owner")
-        first = store.generate(fresh("find"), KeyAlgorithm.EC_P256, KeyUse.CITIZEN_SIGN, owner)
+        first = store.generate(fresh("find"), KeyAlgorithm.EC_P256, KeyUse.REGISTRATION_AUTHORITY, owner)
         second = store.generate(fresh("find"), KeyAlgorithm.EC_P384, KeyUse.ORGANISATION_SEAL, owner)
         assert store.find(owner=owner) == (first, second)
-        assert store.find(owner=owner, use=KeyUse.CITIZEN_SIGN) == (first,)
+        assert store.find(owner=owner, use=KeyUse.REGISTRATION_AUTHORITY) == (first,)
         assert store.find(owner=owner, label=second.label) == (second,)
         assert store.find(label=fresh("nothing")) == ()
         assert store.get(second.key_id) == second
         assert second.owner == owner
         assert second.enabled
 
-    def test_a_citizens_key_belongs_to_somebody(self, store: KeyStore) -> None:
-        """A key that needs activation cannot be made without an owner."""
+    @pytest.mark.parametrize(
+        ("label", "use", "owner"),
+        [
+            ("", KeyUse.AUDIT, None),
+            ("x" * 201, KeyUse.AUDIT, None),
+            ("two\nlines", KeyUse.AUDIT, None),
+            ("owner with a space", KeyUse.AUDIT, "SPECIMEN person"),
+            ("owner that is empty", KeyUse.AUDIT, ""),
+            ("a CA belongs to nobody", KeyUse.ISSUING_CA, "specimen"),
+        ],
+    )
+    def test_labels_and_owners_are_checked(self, store: KeyStore, label: str, use: KeyUse, owner: str | None) -> None:
+        """A label or an owner that cannot be one, or an owner of a key that certifies: refused."""
         with pytest.raises(DataInvalid):
-            store.generate(fresh("nobody"), KeyAlgorithm.EC_P256, KeyUse.CITIZEN_SIGN)
-
-    def test_a_citizens_key_needs_activation(self, store: KeyStore) -> None:
-        """Without activation data a citizen's key signs nothing (EN 419 241, sole control)."""
-        info = store.generate(fresh("citizen"), KeyAlgorithm.EC_P256, KeyUse.CITIZEN_SIGN, fresh("owner"))
-        with pytest.raises(ActivationRequired):
-            store.sign(info.key_id, Mechanism.ECDSA, bytes(32))
+            store.generate(label, KeyAlgorithm.EC_P256, use, owner)
 
     def test_a_disabled_key_does_not_sign(self, store: KeyStore) -> None:
         """Disabled (certificate suspended): refused. Enabled again: signs."""

@@ -1,6 +1,8 @@
 """A process that uses a token, for tests that need more than one: started by :func:`start`, it prints ``done``.
 
 python -m tests.keys.stress ACT ADDRESS [KEY-ID]
+
+ADDRESS is a PKCS#11 URI, or ``emulated:`` and the socket of a key daemon.
 """
 
 from __future__ import annotations
@@ -11,14 +13,16 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 from foundation.keys.errors import KeyHandleInvalid
 from foundation.keys.pkcs11 import module, open_pkcs11
 from foundation.keys.pkcs11.store import Pkcs11KeyStore
-from foundation.keys.port import KeyAlgorithm, KeyInfo, KeyUse, Mechanism
+from foundation.keys.port import KeyAlgorithm, KeyInfo, KeyStore, KeyUse, Mechanism
+from hsm_emulation.client import HsmClient
 from tests.keys.softhsm import PIN
 
 MESSAGE = b"SPECIMEN message"
@@ -38,12 +42,30 @@ def start(act: str, address: str, environment: Mapping[str, str], *more: str) ->
     )
 
 
+@contextmanager
+def opened(address: str) -> Iterator[KeyStore]:
+    """A key store that is logged in, of either backend."""
+    scheme, _, place = address.partition(":")
+    if scheme == "pkcs11":
+        with open_pkcs11(address, PIN) as module_store:
+            yield module_store
+        return
+    with HsmClient(place) as client:
+        client.login(PIN)
+        yield client
+
+
+def initialised_here(store: KeyStore) -> object:
+    """What differs in a process that opened the token for itself: the module's generation, the pool of connections."""
+    return store._connection.module.generation if isinstance(store, Pkcs11KeyStore) else store._own_pool().pid
+
+
 def fresh(name: str) -> str:
     """A label that no other process uses. (The contract's own would bring pytest into every process.)"""
     return f"{name}-{os.urandom(6).hex()}"
 
 
-def sign(store: Pkcs11KeyStore, info: KeyInfo, times: int = 1) -> None:
+def sign(store: KeyStore, info: KeyInfo, times: int = 1) -> None:
     """Sign; the store verifies each signature."""
     rsa = info.algorithm is KeyAlgorithm.RSA_2048
     mechanism = Mechanism.SHA256_RSA_PKCS if rsa else Mechanism.ECDSA_SHA256
@@ -51,7 +73,7 @@ def sign(store: Pkcs11KeyStore, info: KeyInfo, times: int = 1) -> None:
         store.sign(info.key_id, mechanism, MESSAGE + bytes([number % 256]))
 
 
-def use_everything(store: Pkcs11KeyStore, keys: list[KeyInfo], rounds: int) -> None:
+def use_everything(store: KeyStore, keys: list[KeyInfo], rounds: int) -> None:
     """What one thread does: sign with shared keys, make one of its own, look, disable, destroy."""
     for _ in range(rounds):
         for info in keys:
@@ -70,7 +92,7 @@ def use_everything(store: Pkcs11KeyStore, keys: list[KeyInfo], rounds: int) -> N
         raise AssertionError("a destroyed key signed")
 
 
-def threads(store: Pkcs11KeyStore) -> None:
+def threads(store: KeyStore) -> None:
     """Eight threads on one token."""
     keys = shared_keys(store)
     with ThreadPoolExecutor(8) as pool:
@@ -78,7 +100,7 @@ def threads(store: Pkcs11KeyStore) -> None:
             one.result()
 
 
-def fork(store: Pkcs11KeyStore) -> None:
+def fork(store: KeyStore) -> None:
     """Four forked processes, while eight threads of the parent sign; each child signs with threads of its own."""
     keys, stop = shared_keys(store), threading.Event()
 
@@ -87,13 +109,13 @@ def fork(store: Pkcs11KeyStore) -> None:
             for info in keys:
                 sign(store, info)
 
-    generation = store._connection.module.generation
+    of_parent = initialised_here(store)
 
     def in_child() -> None:
         with ThreadPoolExecutor(2) as pool:
             for one in [pool.submit(use_everything, store, keys, 1) for _ in range(2)]:
                 one.result()
-        assert store._connection.module.generation == generation + 1, "the child used what the parent initialised"
+        assert initialised_here(store) != of_parent, "the child used what the parent initialised"
 
     with ThreadPoolExecutor(8) as pool:
         signing = [pool.submit(sign_on) for _ in range(8)]
@@ -142,7 +164,7 @@ def forked(work: Callable[[], None]) -> int:
     os._exit(0)
 
 
-def shared_keys(store: Pkcs11KeyStore) -> list[KeyInfo]:
+def shared_keys(store: KeyStore) -> list[KeyInfo]:
     return [
         store.generate(fresh("shared"), algorithm, KeyUse.AUDIT)
         for algorithm in (KeyAlgorithm.EC_P256, KeyAlgorithm.RSA_2048)
@@ -153,7 +175,7 @@ def main(act: str, address: str, key_id: str = "") -> None:
     signal.alarm(LONGEST)
     if act == "impatient":
         module._PATIENCE = 0.2
-    with open_pkcs11(address, PIN) as store:
+    with opened(address) as store:
         if act == "threads":
             threads(store)
         elif act == "fork":
@@ -162,6 +184,8 @@ def main(act: str, address: str, key_id: str = "") -> None:
             wait(store)
         elif act in ("enable", "disable"):
             store.set_enabled(key_id, act == "enable")
+        elif act == "sign":
+            sign(store, store.get(key_id))
         elif act == "destroy":
             store.destroy(key_id)
         elif act == "cold":

@@ -4,6 +4,7 @@ uri.py       which token: RFC 7512, strictly
 module.py    the module in this process: locking, cold start, fork
 sessions.py  sessions that are logged in and stay open; found again after a loss
 records.py   what PKCS#11 has no attribute for: use, owner, enabled
+refusals.py  what such a token has no function for
 signing.py   our mechanisms in the module's words
 store.py     the key store
 

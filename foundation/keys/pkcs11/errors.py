@@ -6,6 +6,7 @@ KeyStoreError
 ├── ModuleInvalid           the module cannot be loaded, or not be used by several threads
 ├── TokenNotFound           no initialised token fits the address, or more than one
 ├── ActivationUnsupported   a key whose owner must approve each signature: a plain token cannot check that
+├── PersonKeysUnsupported   data keys of persons: a plain token does not keep them
 └── KeyUnprotected          the token made a key that is not as it was asked to be (extractable, not sensitive)
 """
 
@@ -44,6 +45,12 @@ class TokenNotFound(KeyStoreError):
 class ActivationUnsupported(KeyStoreError):
     ckr = "CKR_FUNCTION_NOT_SUPPORTED"
     code = "foundation.activation_unsupported"
+    kind = Kind.FORBIDDEN
+
+
+class PersonKeysUnsupported(KeyStoreError):
+    ckr = "CKR_FUNCTION_NOT_SUPPORTED"
+    code = "foundation.person_keys_unsupported"
     kind = Kind.FORBIDDEN
 
 

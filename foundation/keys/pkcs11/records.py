@@ -6,7 +6,7 @@
 
 Both are labelled with the key's id (CKA_ID in hexadecimal). How far they can be trusted: the token keeps them from
 everybody who does not log in as its user. Whoever does can change them, and can sign with the keys by other programs
-too. So use, owner and enabled are enforced by this adapter and not by the token (``Capabilities.policy_inside``).
+too. So use, owner and enabled are enforced by this adapter and not by the token (no ``Feature.POLICY_INSIDE``).
 The public key in a record is proved by every signature, which is verified under it: a record that is put beside
 another key gives no signature.
 """

@@ -17,6 +17,7 @@ from pkcs11.exceptions import PKCS11Error
 from pkcs11.mechanisms import MGF, KeyType
 from pkcs11.mechanisms import Mechanism as Ckm
 
+from foundation.keys.capabilities import Capabilities
 from foundation.keys.errors import DataInvalid, MechanismInvalid
 from foundation.keys.mechanisms import FAMILIES, SCHEMES, Family, hash_for
 from foundation.keys.port import KeyAlgorithm, Mechanism
@@ -77,30 +78,6 @@ _PSS: Mapping[str, tuple[Ckm, MGF, int]] = {
 def _own(mechanism: Mechanism) -> Ckm:
     """The mechanism of the same name; PKCS#11's names are ours."""
     return Ckm[mechanism.value.removeprefix("CKM_")]
-
-
-@dataclass(frozen=True)
-class Capabilities:
-    """What a token can do and what it cannot, as a value: who builds on a key store asks here and not by trying.
-
-    ``hashed_outside``: mechanisms that name a hash and that the module lacks; the adapter hashes and sends the digest.
-    ``activations``: the token checks an owner's approval; ``person_keys``: it keeps data keys of persons;
-    ``policy_inside``: use, owner and enabled are enforced by the token. A plain PKCS#11 token does none of the three.
-    ``emulated``: there is no hardware.
-    """
-
-    algorithms: frozenset[KeyAlgorithm]
-    mechanisms: frozenset[Mechanism]
-    hashed_outside: frozenset[Mechanism]
-    activations: bool = False
-    person_keys: bool = False
-    policy_inside: bool = False
-    emulated: bool = False
-
-    @property
-    def sees_message(self) -> bool:
-        """Whether the token sees the whole message wherever the mechanism takes one."""
-        return not self.hashed_outside
 
 
 def capabilities_of(token: Any) -> Capabilities:

@@ -15,6 +15,7 @@ from pkcs11 import exceptions as ckr
 from pkcs11.constants import Attribute, ObjectClass
 
 from foundation.clock import Clock, SystemClock, rfc3339
+from foundation.keys.capabilities import Capabilities
 from foundation.keys.errors import (
     DataInvalid,
     KeyDisabled,
@@ -28,8 +29,8 @@ from foundation.keys.mechanisms import FAMILIES, SCHEMES, Family, hash_for, veri
 from foundation.keys.pkcs11 import records, sessions, signing
 from foundation.keys.pkcs11.errors import ActivationUnsupported, KeyUnprotected
 from foundation.keys.pkcs11.records import Record
+from foundation.keys.pkcs11.refusals import WithoutPersons
 from foundation.keys.pkcs11.sessions import Connection, TokenSession
-from foundation.keys.pkcs11.signing import Capabilities
 from foundation.keys.pkcs11.uri import parse_uri
 from foundation.keys.policy import DEFAULTS, KeyPolicy
 from foundation.keys.port import MOST_INPUTS, KeyAlgorithm, KeyInfo, KeyUse, Mechanism
@@ -56,7 +57,7 @@ class _Found:
     marker: Any = None  # the object that says that the key is enabled, where it was seen
 
 
-class Pkcs11KeyStore:
+class Pkcs11KeyStore(WithoutPersons):
     """`foundation.keys.port.KeyStore` over any PKCS#11 module. Threads and forked processes share it.
 
     Private keys are made in the token: sensitive, never extractable, signing only; each is tried once before it is
