@@ -22,7 +22,7 @@ from foundation.clock import parse_rfc3339
 from foundation.keys.capabilities import Capabilities, Feature
 from foundation.keys.errors import DataInvalid, KeyStoreError, NotLoggedIn, TokenUnavailable
 from foundation.keys.policy import KeyPolicy
-from foundation.keys.port import Activation, KeyAlgorithm, KeyInfo, KeyUse, Mechanism, TotpEnrolment
+from foundation.keys.port import Activation, KeyAlgorithm, KeyInfo, KeyUse, Mechanism, TotpEnrolment, WrappedKey
 from hsm_emulation.protocol import (
     LONGEST_FRAME,
     FrameInvalid,
@@ -86,7 +86,7 @@ class _Pool:
 
 
 class HsmClient:
-    """Implements KeyStore, Factors and PersonKeys (`foundation.keys.port`).
+    """Implements KeyStore, WrappedKeys, Factors and PersonKeys (`foundation.keys.port`).
 
     ``pin``: where to get the user's PIN when the daemon was restarted and knows our session no more; without it the
     caller hears NotLoggedIn. ``audience``: if given, only activations for this audience are redeemed.
@@ -185,6 +185,44 @@ class HsmClient:
 
     def destroy(self, key_id: str) -> None:
         self._call("destroy", key_id=key_id)
+
+    # -- WrappedKeys
+
+    def generate_wrapped(
+        self, owner: str, algorithm: KeyAlgorithm, use: KeyUse, policy: KeyPolicy | None = None
+    ) -> WrappedKey:
+        written = None if policy is None else policy.data()
+        value = self._call("generate_wrapped", owner=owner, algorithm=algorithm, use=use, policy=written)
+        return WrappedKey(key_from(value["info"]), value["wrapped"])
+
+    def sign_wrapped(
+        self, wrapped: bytes, mechanism: Mechanism, inputs: Sequence[bytes], *, activation: bytes | None = None
+    ) -> list[bytes]:
+        signatures: list[bytes] = self._call(
+            "sign_wrapped",
+            wrapped=wrapped,
+            mechanism=mechanism,
+            inputs=list(inputs),
+            activation=activation,
+            audience=self._audience,
+        )
+        return signatures
+
+    def rewrap(self, wrapped: bytes) -> bytes:
+        again: bytes = self._call("rewrap", wrapped=wrapped)
+        return again
+
+    def wrapped_keys(self, owner: str) -> tuple[KeyInfo, ...]:
+        return tuple(key_from(value) for value in self._call("wrapped_keys", reads=True, owner=owner))
+
+    def set_wrapped_enabled(self, owner: str, key_id: str, enabled: bool) -> None:
+        self._call("set_wrapped_enabled", owner=owner, key_id=key_id, enabled=enabled)
+
+    def destroy_wrapped(self, owner: str, key_id: str) -> None:
+        self._call("destroy_wrapped", owner=owner, key_id=key_id)
+
+    def renew_person(self, owner: str) -> None:
+        self._call("renew_person", owner=owner)
 
     # -- Factors
 

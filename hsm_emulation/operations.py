@@ -5,6 +5,7 @@ There is no operation that gives a private key, changes a key's use or owner, or
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -115,6 +116,11 @@ def _find(token: Token, _: Session, **args: Any) -> dict[str, Any]:
     return {"keys": [key_value(info) for info in keys], "after": following}
 
 
+def _generate_wrapped(token: Token, session: Session, **args: Any) -> dict[str, Any]:
+    made = token.wrapped.generate(session, **args)
+    return {"info": key_value(made.info), "wrapped": made.wrapped}
+
+
 def _activate(token: Token, session: Session, key_id: str, **args: Any) -> dict[str, Any]:
     activation = token.activations.activate(session, token.get(key_id), **args)
     return {"token": activation.token, "expires": rfc3339(activation.expires)}
@@ -178,6 +184,53 @@ OPERATIONS: Mapping[str, Operation] = {
         {"key_id": _opaque_id},
         lambda token, session, key_id: token.destroy(session, key_id),
         "key_id",
+    ),
+    "generate_wrapped": Operation(
+        _USER,
+        {"owner": _opaque_id, "algorithm": _algorithm, "use": _use, "policy": _or_none(KeyPolicy.parse)},
+        _generate_wrapped,
+        "owner",
+    ),
+    "sign_wrapped": Operation(
+        _USER,
+        {
+            "wrapped": _octets,
+            "mechanism": _mechanism,
+            "inputs": _list_of_octets,
+            "activation": _or_none(_octets),
+            "audience": _or_none(_label),
+        },
+        lambda token, session, **args: token.wrapped.sign(session, **args),
+        "wrapped",
+    ),
+    "rewrap": Operation(
+        _USER,
+        {"wrapped": _octets},
+        lambda token, session, wrapped: token.wrapped.rewrap(session, wrapped),
+        "wrapped",
+    ),
+    "wrapped_keys": Operation(
+        _BOTH,
+        {"owner": _opaque_id},
+        lambda token, _, owner: [key_value(info) for info in token.wrapped.of_owner(owner)],
+    ),
+    "set_wrapped_enabled": Operation(
+        _USER,
+        {"owner": _opaque_id, "key_id": _opaque_id, "enabled": _flag},
+        lambda token, session, **args: token.wrapped.set_enabled(session, **args),
+        "key_id",
+    ),
+    "destroy_wrapped": Operation(
+        _USER,
+        {"owner": _opaque_id, "key_id": _opaque_id},
+        lambda token, session, **args: token.wrapped.destroy(session, **args),
+        "key_id",
+    ),
+    "renew_person": Operation(
+        _USER,
+        {"owner": _opaque_id},
+        lambda token, session, owner: token.wrapped.renew(session, owner),
+        "owner",
     ),
     "enrol": Operation(
         _USER,
@@ -297,7 +350,7 @@ class Conversation:
             return self._token.store.carry_out(result) if isinstance(result, Staged) else result
         except KeyStoreError as error:
             if operation.subject is not None:
-                self._record_refusal(session, name, str(checked[operation.subject]), error.code)
+                self._record_refusal(session, name, _subject(checked[operation.subject]), error.code)
             raise
 
     def _take(self, session: Session) -> None:
@@ -313,6 +366,11 @@ class Conversation:
     def _record_refusal(self, session: Session, name: str, subject: str, code: str) -> None:
         audit = self._token.audit
         self._token.store.write(lambda connection: audit.append(connection, session.actor, name, subject, code))
+
+
+def _subject(value: object) -> str:
+    """What a refusal is about, as the audit log names it: an id, or the hash of a wrapped key."""
+    return hashlib.sha256(value).hexdigest() if isinstance(value, bytes) else str(value)
 
 
 def _names(args: dict[str, Any], expected: set[str]) -> None:

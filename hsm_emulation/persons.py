@@ -1,4 +1,4 @@
-"""Persons (owners): a random key each, made when it is first needed, destroyed for good with everything under it."""
+"""Persons (owners): one sealed record each, made when first needed, destroyed for good with everything under it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from foundation.clock import Clock, rfc3339
 from foundation.keys.errors import OwnerDestroyed, WrappedKeyInvalid
 from foundation.randomness import Randomness
 from hsm_emulation.audit import AuditLog
+from hsm_emulation.master_keys import MasterKeys
+from hsm_emulation.person_record import PersonRecord
 from hsm_emulation.sealing import KEY_LENGTH, seal, unseal
-from hsm_emulation.sessions import Session, Sessions
+from hsm_emulation.sessions import Session
 from hsm_emulation.shared import changed
 from hsm_emulation.store import Store
 
@@ -18,36 +20,51 @@ _DATA_KEY = b"CTK1"
 
 
 class Persons:
-    """Person keys and the data keys wrapped under them (`foundation.keys.port.PersonKeys`)."""
+    """Persons' records, and the data keys wrapped under their keys (`foundation.keys.port.PersonKeys`)."""
 
-    def __init__(self, store: Store, sessions: Sessions, audit: AuditLog, clock: Clock, randomness: Randomness) -> None:
-        self._store, self._sessions, self._audit = store, sessions, audit
+    def __init__(
+        self, store: Store, masters: MasterKeys, audit: AuditLog, clock: Clock, randomness: Randomness
+    ) -> None:
+        self._store, self._masters, self._audit = store, masters, audit
         self._clock, self._randomness = clock, randomness
+
+    def record(self, owner: str, connection: sqlite3.Connection | None = None) -> PersonRecord | None:
+        """The owner's record, None where there never was one. OwnerDestroyed; WrappedKeyInvalid for an edited row."""
+        connection = connection or self._store.read()
+        row = _row(connection, owner)
+        return self._open(connection, owner, row) if row else None
+
+    def record_in(self, connection: sqlite3.Connection, owner: str) -> PersonRecord:
+        """The owner's record, made when there is none, in a writing transaction. Raises what :meth:`record` does."""
+        found = self.record(owner, connection)
+        if found is not None:
+            return found
+        made = PersonRecord(self._randomness.bytes(KEY_LENGTH), {1: self._randomness.bytes(KEY_LENGTH)})
+        connection.execute(
+            "INSERT INTO owners (owner, master, sealed) VALUES (?, ?, ?)",
+            (owner, *self._seal(connection, owner, made, False)),
+        )
+        return made
+
+    def save(self, connection: sqlite3.Connection, owner: str, record: PersonRecord) -> None:
+        """Write a changed record, under the newest master key, in the transaction in which it was read."""
+        row = _row(connection, owner)
+        if row is None or row["destroyed"] is not None:
+            raise OwnerDestroyed
+        self._update(connection, owner, record, bool(row["factors"]))
 
     def key(self, owner: str) -> bytes:
         """The owner's key, made when there is none. OwnerDestroyed; WrappedKeyInvalid for an edited row."""
-        row = _row(self._store.read(), owner)
-        return self._open(owner, row) if row else self._store.write(lambda connection: self.key_in(connection, owner))
+        return self.existing_key(owner) or self._store.write(lambda connection: self.key_in(connection, owner))
 
     def key_in(self, connection: sqlite3.Connection, owner: str) -> bytes:
         """The same inside a writing transaction."""
-        row = _row(connection, owner)
-        if row:
-            return self._open(owner, row)
-        key = self._randomness.bytes(KEY_LENGTH)
-        sealed = seal(self._sessions.master_key(), key, _bound_to(owner, False), self._randomness)
-        connection.execute("INSERT INTO owners (owner, sealed) VALUES (?, ?)", (owner, sealed))
-        return key
+        return self.record_in(connection, owner).key
 
     def existing_key(self, owner: str, connection: sqlite3.Connection | None = None) -> bytes | None:
         """The owner's key, or None where there never was one. OwnerDestroyed; WrappedKeyInvalid for an edited row."""
-        row = _row(connection or self._store.read(), owner)
-        return self._open(owner, row) if row else None
-
-    def _open(self, owner: str, row: sqlite3.Row) -> bytes:
-        if row["destroyed"] is not None or row["sealed"] is None:
-            raise OwnerDestroyed
-        return unseal(self._sessions.master_key(), row["sealed"], _bound_to(owner, bool(row["factors"])))
+        record = self.record(owner, connection)
+        return record.key if record else None
 
     def has_factors(self, owner: str) -> bool:
         """Whether this owner's factors were ever confirmed. Meant for after :meth:`key`, which checks the seal."""
@@ -55,13 +72,15 @@ class Persons:
         return row is not None and bool(row["factors"])
 
     def mark_factors(self, connection: sqlite3.Connection, owner: str, key: bytes) -> None:
-        """Note, under the seal of the person's key, that factors are confirmed.
+        """Note, under the record's seal, that factors are confirmed; ``key`` is the owner's, as the caller read it.
 
         Whoever deletes the row of the factors, to enrol others for the same keys, is then refused; and if the note is
-        edited too, the person's key does not open.
+        edited too, the record does not open.
         """
-        sealed = seal(self._sessions.master_key(), key, _bound_to(owner, True), self._randomness)
-        connection.execute("UPDATE owners SET sealed = ?, factors = 1 WHERE owner = ?", (sealed, owner))
+        record = self.record(owner, connection)
+        if record is None or record.key != key:
+            raise OwnerDestroyed
+        self._update(connection, owner, record, True)
 
     def new_data_key(self, owner: str, purpose: str) -> tuple[bytes, bytes]:
         """A fresh data key, and it wrapped under the owner's key, bound to owner and purpose."""
@@ -75,8 +94,15 @@ class Persons:
             raise WrappedKeyInvalid
         return unseal(key, wrapped[len(_DATA_KEY) :], _data_key_of(owner, purpose))
 
+    def rewrap(self, connection: sqlite3.Connection, owner: str) -> None:
+        """Seal the owner's record under the newest master key, unless it is so already or is destroyed."""
+        row = _row(connection, owner)
+        if row is None or row["sealed"] is None or row["master"] == self._masters.current(connection):
+            return
+        self._update(connection, owner, self._open(connection, owner, row), bool(row["factors"]))
+
     def destroy(self, session: Session, owner: str) -> list[str]:
-        """Destroy the owner's key, keys, factors and activations, and leave a tombstone. Gives the ids of the keys.
+        """Destroy the owner's record, keys, factors and activations, and leave a tombstone. Gives the ids of the keys.
 
         An owner who is unknown gets the tombstone too; one who is destroyed stays so (nothing happens).
         """
@@ -88,12 +114,14 @@ class Persons:
         )
 
         def work(connection: sqlite3.Connection) -> list[str]:
-            found = connection.execute("SELECT key_id FROM keys WHERE owner = ? ORDER BY sequence", (owner,))
-            keys = [one["key_id"] for one in found]
-            for table in ("keys", "factors", "activations"):
-                connection.execute(f"DELETE FROM {table} WHERE owner = ?", (owner,))  # noqa: S608 (our three names)
+            keys: list[str] = []
+            for table in ("keys", "wrapped_keys"):
+                found = connection.execute(f"SELECT key_id FROM {table} WHERE owner = ? ORDER BY key_id", (owner,))  # noqa: S608 (our two names)
+                keys += [one["key_id"] for one in found]
+            for table in ("keys", "wrapped_keys", "factors", "activations"):
+                connection.execute(f"DELETE FROM {table} WHERE owner = ?", (owner,))  # noqa: S608 (our four names)
             connection.execute(
-                "INSERT INTO owners (owner, sealed, destroyed) VALUES (?, NULL, ?) ON CONFLICT (owner)"
+                "INSERT INTO owners (owner, master, sealed, destroyed) VALUES (?, 0, NULL, ?) ON CONFLICT (owner)"
                 " DO UPDATE SET sealed = NULL, destroyed = excluded.destroyed WHERE owners.destroyed IS NULL",
                 (owner, rfc3339(self._clock.now())),
             )
@@ -105,6 +133,25 @@ class Persons:
         self._store.scrub()
         return keys
 
+    def _open(self, connection: sqlite3.Connection, owner: str, row: sqlite3.Row) -> PersonRecord:
+        if row["destroyed"] is not None or row["sealed"] is None:
+            raise OwnerDestroyed
+        master = self._masters.key(connection, row["master"])
+        return PersonRecord.decode(unseal(master, row["sealed"], _bound_to(owner, bool(row["factors"]))))
+
+    def _seal(
+        self, connection: sqlite3.Connection, owner: str, record: PersonRecord, factors: bool
+    ) -> tuple[int, bytes]:
+        version = self._masters.current(connection)
+        master = self._masters.key(connection, version)
+        return version, seal(master, record.encode(), _bound_to(owner, factors), self._randomness)
+
+    def _update(self, connection: sqlite3.Connection, owner: str, record: PersonRecord, factors: bool) -> None:
+        connection.execute(
+            "UPDATE owners SET master = ?, sealed = ?, factors = ? WHERE owner = ?",
+            (*self._seal(connection, owner, record, factors), int(factors), owner),
+        )
+
 
 def _row(connection: sqlite3.Connection, owner: str) -> sqlite3.Row | None:
     row: sqlite3.Row | None = connection.execute("SELECT * FROM owners WHERE owner = ?", (owner,)).fetchone()
@@ -112,7 +159,7 @@ def _row(connection: sqlite3.Connection, owner: str) -> sqlite3.Row | None:
 
 
 def _bound_to(owner: str, factors: bool) -> dict[str, Any]:
-    return {"what": "person-key", "owner": owner, "factors": factors}
+    return {"what": "person", "owner": owner, "factors": factors}
 
 
 def _data_key_of(owner: str, purpose: str) -> dict[str, Any]:

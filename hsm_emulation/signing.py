@@ -77,7 +77,7 @@ class Signing:
             check_request(info.algorithm, info.use, mechanism, data)
         if info.use.needs_activation and activation is None:
             raise ActivationRequired
-        details = _details(mechanism, inputs)
+        details = describe(mechanism, inputs)
 
         def work(connection: sqlite3.Connection) -> None:
             nonlocal known
@@ -138,7 +138,7 @@ class Signing:
         return known
 
 
-def _details(mechanism: Mechanism, inputs: Sequence[bytes]) -> dict[str, Any]:
+def describe(mechanism: Mechanism, inputs: Sequence[bytes]) -> dict[str, Any]:
     """What an audit row says of the inputs: the SHA-256 of one, or of the SHA-256 of each, in their order."""
     digests = [hashlib.sha256(data) for data in inputs]
     if len(digests) == 1:

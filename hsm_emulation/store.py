@@ -46,9 +46,12 @@ CREATE TABLE keys (
 CREATE INDEX keys_owner ON keys (owner);
 CREATE INDEX keys_use ON keys (use);
 CREATE TABLE policies (hash TEXT PRIMARY KEY, canonical BLOB NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE master_keys (version INTEGER PRIMARY KEY, sealed BLOB NOT NULL) STRICT;
 CREATE TABLE owners (
-  owner TEXT PRIMARY KEY, sealed BLOB, factors INTEGER NOT NULL DEFAULT 0, destroyed TEXT
+  owner TEXT PRIMARY KEY, master INTEGER NOT NULL, sealed BLOB, factors INTEGER NOT NULL DEFAULT 0, destroyed TEXT
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE wrapped_keys (key_id TEXT PRIMARY KEY, owner TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE INDEX wrapped_keys_owner ON wrapped_keys (owner);
 CREATE TABLE factors (owner TEXT PRIMARY KEY, sealed BLOB NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE activations (
   token_hash BLOB PRIMARY KEY, key_id TEXT NOT NULL, owner TEXT NOT NULL, audience TEXT NOT NULL,

@@ -23,6 +23,7 @@ from hsm_emulation import policies
 from hsm_emulation.activations import Activations
 from hsm_emulation.audit import AuditLog, Entry
 from hsm_emulation.keys import make
+from hsm_emulation.master_keys import MasterKeys, add_master_key
 from hsm_emulation.persons import Persons
 from hsm_emulation.sealing import FORMAT, KEY_LENGTH, Cost, Costs, seal, unseal
 from hsm_emulation.sessions import Role, Session, Sessions, check_operator_pin, wrap_master_key
@@ -30,6 +31,7 @@ from hsm_emulation.shared import changed
 from hsm_emulation.signing import Signing, bound_to, key_of, stored_key
 from hsm_emulation.staged import Staged
 from hsm_emulation.store import Store, create
+from hsm_emulation.wrapped import WrappedKeys
 
 PAGE = 500
 
@@ -63,6 +65,7 @@ def initialise(
         connection.executemany("INSERT INTO meta (name, value) VALUES (?, ?)", values.items())
         for role, pin in ((Role.SO, so_pin), (Role.USER, user_pin)):
             wrap_master_key(connection, role, pin, master, chosen.operator, source)
+        add_master_key(connection, master, 1, source)
         AuditLog(clock).append(connection, Role.SO.value, "initialise", "token", "done")
 
     create(directory, fill)
@@ -79,14 +82,17 @@ class Token:
         self.serial: str = meta["serial"].decode()
         costs = {name: Cost(**cost) for name, cost in json.loads(meta["costs"]).items()}
         self.sessions = Sessions(store, self.audit, clock, self._randomness, costs["operator"], self._when_locked)
-        self.persons = Persons(store, self.sessions, self.audit, clock, self._randomness)
+        self.masters = MasterKeys(self.sessions.master_key)
+        self.persons = Persons(store, self.masters, self.audit, clock, self._randomness)
         self.activations = Activations(store, self.persons, self.audit, clock, self._randomness, costs["person"])
         self.signing = Signing(store, self.sessions, self.persons, self.activations, self.audit)
+        self.wrapped = WrappedKeys(store, self.persons, self.activations, self.audit, self._randomness)
 
     def close(self) -> None:
         """Write what is waiting and forget every key."""
         self.store.close()
         self.signing.forget_all()
+        self.masters.forget()
 
     def generate(
         self,
@@ -144,7 +150,9 @@ class Token:
         return [key_of(row) for row in rows], rows[-1]["sequence"] if len(rows) == PAGE else None
 
     def get(self, key_id: str) -> KeyInfo:
-        """One key; KeyHandleInvalid."""
+        """One key, a person's wrapped one too; KeyHandleInvalid."""
+        if self.wrapped.owner_of(key_id) is not None:
+            return self.wrapped.get(key_id)
         return key_of(stored_key(self.store.read(), key_id))
 
     def sign(
@@ -160,7 +168,11 @@ class Token:
         return self.signing.sign(session, key_id, mechanism, inputs, activation, audience)
 
     def set_enabled(self, session: Session, key_id: str, enabled: bool) -> None:
-        """Disable or enable. The state is under the key's seal: a row edited back does not sign."""
+        """Disable or enable, a person's wrapped key too. The state is under a seal: a row edited back does not sign."""
+        owner = self.wrapped.owner_of(key_id)
+        if owner is not None:
+            self.wrapped.set_enabled(session, owner, key_id, enabled)
+            return
 
         def work(connection: sqlite3.Connection) -> None:
             row = stored_key(connection, key_id)
@@ -181,7 +193,11 @@ class Token:
         self.store.write(work)
 
     def destroy(self, session: Session, key_id: str) -> None:
-        """Destroy a key for good, and the activations for it."""
+        """Destroy a key for good, a person's wrapped one too, and the activations for it."""
+        owner = self.wrapped.owner_of(key_id)
+        if owner is not None:
+            self.wrapped.destroy(session, owner, key_id)
+            return
         stored_key(self.store.read(), key_id)
         self._intent(session, "destroy", key_id)
 
@@ -208,6 +224,7 @@ class Token:
             for name, query in {
                 "owners": "SELECT COUNT(*) FROM owners WHERE destroyed IS NULL",
                 "owners_destroyed": "SELECT COUNT(*) FROM owners WHERE destroyed IS NOT NULL",
+                "wrapped_keys": "SELECT COUNT(*) FROM wrapped_keys",
                 "factors": "SELECT COUNT(*) FROM factors",
                 "audit_rows": "SELECT COUNT(*) FROM audit",
             }.items()

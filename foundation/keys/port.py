@@ -170,6 +170,57 @@ class Activation:
     expires: datetime
 
 
+@dataclass(frozen=True)
+class WrappedKey:
+    """A person's key whose private half the caller keeps, sealed: ``wrapped`` opens inside the token alone."""
+
+    info: KeyInfo
+    wrapped: bytes
+
+
+class WrappedKeys(Protocol):
+    """Persons' keys by the million: kept by the services, sealed under a key of the person that never leaves the token.
+
+    Which wrapping is good and whether the key may be used stands in the token alone: a wrapping that was swapped,
+    edited, or taken from an old copy does not sign (WrappedKeyInvalid), nor does one of a destroyed key
+    (KeyHandleInvalid) or person (OwnerDestroyed).
+    """
+
+    def generate_wrapped(
+        self, owner: str, algorithm: KeyAlgorithm, use: KeyUse, policy: KeyPolicy | None = None
+    ) -> WrappedKey:
+        """Make a key pair for a person. ``KeyInfo.label`` is the key's id. DataInvalid for a use that certifies."""
+        ...
+
+    def sign_wrapped(
+        self, wrapped: bytes, mechanism: Mechanism, inputs: Sequence[bytes], *, activation: bytes | None = None
+    ) -> list[bytes]:
+        """Sign 1 to 1000 inputs, all or none, in order; otherwise like `KeyStore.sign`."""
+        ...
+
+    def rewrap(self, wrapped: bytes) -> bytes:
+        """The same key under the person's newest wrapping key, to be kept instead; the same octets when nothing is to
+        be done. The old wrapping is good until the new one is used for the first time, and never after.
+        """
+        ...
+
+    def wrapped_keys(self, owner: str) -> tuple[KeyInfo, ...]:
+        """The live wrapped keys of a person."""
+        ...
+
+    def set_wrapped_enabled(self, owner: str, key_id: str, enabled: bool) -> None:
+        """Disable a key whose certificate is suspended or revoked, or enable it again. KeyHandleInvalid."""
+        ...
+
+    def destroy_wrapped(self, owner: str, key_id: str) -> None:
+        """Destroy a key for good, wherever its wrappings are kept. KeyHandleInvalid."""
+        ...
+
+    def renew_person(self, owner: str) -> None:
+        """Give a person a new wrapping key; their keys move to it with :meth:`rewrap`."""
+        ...
+
+
 class Factors(Protocol):
     """A person's second factors. Secrets, steps and lock-out live in the token and are checked there."""
 
