@@ -14,8 +14,10 @@ from typing import Any
 from foundation.canonical import canonical_json, digest
 from foundation.clock import Clock, rfc3339
 from foundation.keys.errors import AuditBroken
+from hsm_emulation.shared import StoreConnection
 
 GENESIS = bytes(32)
+_LAST = "SELECT sequence, hash FROM audit ORDER BY sequence DESC LIMIT 1"
 
 
 @dataclass(frozen=True)
@@ -51,14 +53,15 @@ class AuditLog:
         details: Mapping[str, Any] | None = None,
     ) -> None:
         """Write one row in the caller's transaction."""
-        last = connection.execute("SELECT sequence, hash FROM audit ORDER BY sequence DESC LIMIT 1").fetchone()
+        tail = connection.tail if isinstance(connection, StoreConnection) else None
+        last = tail or connection.execute(_LAST).fetchone()
         sequence, previous = (last[0] + 1, last[1]) if last else (1, GENESIS)
         row = (sequence, rfc3339(self._clock.now()), actor, action, subject, outcome)
         written = canonical_json(dict(details or {})).decode()
-        connection.execute(
-            "INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (*row, written, _hash(previous, *row, written)),
-        )
+        following = _hash(previous, *row, written)
+        connection.execute("INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*row, written, following))
+        if isinstance(connection, StoreConnection):
+            connection.tail = (sequence, following)
 
     @staticmethod
     def entries(connection: sqlite3.Connection, after: int, limit: int) -> list[Entry]:

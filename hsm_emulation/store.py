@@ -1,20 +1,22 @@
-"""The token's own store: one SQLite file. Reads are a connection per thread; all writes go through one thread.
+"""The token's own store: one SQLite file, which several processes read and write at once.
 
-The writing thread takes what is waiting, runs it in one transaction (a savepoint each) and commits once: an answer is
-given when its write is on the disk (WAL, synchronous=FULL), and many answers share one fsync.
+A transaction takes what is waiting, runs each piece in a savepoint of its own and commits once. Writers queue at a lock
+in the kernel. The lock is let go before the disk is waited for: whoever then waits shares one fdatasync of the
+write-ahead log with all who committed before it began. Nothing is answered before what it rests on is on the disk;
+when the disk fails once, nothing is answered any more.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 import threading
-from collections.abc import Callable
-from concurrent.futures import Future
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from queue import Empty, SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from foundation.keys.errors import (
     TokenAlreadyInitialised,
@@ -23,14 +25,17 @@ from foundation.keys.errors import (
     TokenUnavailable,
 )
 from hsm_emulation.sealing import FORMAT
-from hsm_emulation.shared import Shared, StoreConnection
+from hsm_emulation.shared import ProcessLock, Shared, StoreConnection
 from hsm_emulation.staged import Staged
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
 
 FILE = "token.sqlite"
-_BATCH = 256
+_WRITE_LOCK, _SYNC_LOCK = "write.lock", "sync.lock"
+_CHECKPOINT = 2000  # pages of the write-ahead log
+
+_log = logging.getLogger("camtrust.hsm")
 
 SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
@@ -99,8 +104,22 @@ def create(directory: Path, fill: Work[None]) -> None:
         os.close(folder)
 
 
+@dataclass(frozen=True)
+class Outcome(Generic[T]):
+    """What became of one piece of a transaction."""
+
+    value: T | None = None
+    error: BaseException | None = None
+
+    def result(self) -> T:
+        """The value that the work gave; raises what it raised."""
+        if self.error is not None:
+            raise self.error
+        return self.value  # type: ignore[return-value]
+
+
 class Store:
-    """An open store. ``close`` waits for what was submitted."""
+    """An open store. A process opens its own, after the fork. ``close`` writes what was submitted."""
 
     def __init__(self, directory: Path, shared: Shared | None = None) -> None:
         """``shared``: the memory of the daemon's processes, made before they were forked."""
@@ -109,18 +128,23 @@ class Store:
         if not self._path.exists():
             raise TokenNotInitialised
         self._local = threading.local()
-        self._queue: SimpleQueue[tuple[Work[Any], Future[Any]] | None] = SimpleQueue()
-        self._closed = False
-        connection = self._connect()  # a file that is no token is told now, not at the first write
-        written = connection.execute("SELECT value FROM meta WHERE name = 'format'").fetchone()
-        connection.close()
+        self._waiting: list[Work[Any]] = []
+        self._writer = self._connect()  # a file that is no token is told now, not at the first write
+        written = self._writer.execute("SELECT value FROM meta WHERE name = 'format'").fetchone()
         if written is None or written[0] != FORMAT.encode():
+            self._writer.close()
             raise TokenFormatUnsupported
-        self._writer = threading.Thread(target=self._run, name="store-writer", daemon=True)
-        self._writer.start()
+        # Commits do not wait for the disk themselves (NORMAL); _keep does, once for many of them.
+        self._writer.execute("PRAGMA synchronous=NORMAL")
+        self._writer.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT}")
+        self._log_file = os.open(f"{self._path}-wal", os.O_RDWR | os.O_CLOEXEC)
+        self._write_lock, self._sync_lock = ProcessLock(directory / _WRITE_LOCK), ProcessLock(directory / _SYNC_LOCK)
+        self._closed = False
 
     def _connect(self) -> StoreConnection:
-        connection = sqlite3.connect(self._path, isolation_level=None, timeout=30, factory=StoreConnection)
+        connection = sqlite3.connect(
+            self._path, isolation_level=None, timeout=30, factory=StoreConnection, check_same_thread=False
+        )
         try:
             for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
                 connection.execute(f"PRAGMA {pragma}")
@@ -147,84 +171,130 @@ class Store:
             self._local.connection = None
             connection.close()
 
+    @property
+    def exclusive(self) -> ProcessLock:
+        """The lock of writers, for what else must be done by one process at a time. Not while holding it already."""
+        return self._write_lock
+
     def write(self, work: Work[T]) -> T:
         """Run ``work`` in a transaction; come back when it is on the disk. What it raises undoes it and comes back."""
-        return self.submit(work).result()
+        [outcome] = self.transact([work])
+        value: T = outcome.result()
+        return value
 
     def carry_out(self, staged: Staged[T]) -> T:
         """The work and then the finish of one operation."""
         self.write(staged.work)
         return staged.finish()
 
-    def submit(self, work: Work[T]) -> Future[T]:
-        """Like :meth:`write`, without waiting."""
-        future: Future[T] = Future()
+    def submit(self, work: Work[Any]) -> None:
+        """Have ``work`` done in the next transaction, or at the latest by :meth:`flush`."""
         if self._closed:
             raise TokenUnavailable
-        self._queue.put((work, future))
-        return future
+        self._waiting.append(work)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether something is submitted and not yet written."""
+        return bool(self._waiting)
+
+    def flush(self) -> None:
+        """Write what was submitted."""
+        if self._waiting:
+            self.transact([])
+
+    def transact(self, works: Sequence[Work[Any]]) -> list[Outcome[Any]]:
+        """Run all works in one transaction, a savepoint each; come back when it is on the disk.
+
+        An outcome each, in order. When it cannot be committed or kept, the outcome of every one is TokenUnavailable.
+        """
+        if self._closed or self.shared.broken:
+            return _failed(works, None)
+        waiting: list[Work[Any]] = []
+        try:
+            with self._write_lock:
+                waiting, self._waiting = self._waiting, waiting
+                outcomes = self._transaction([*waiting, *works])
+                commit = self.shared.committed
+        except Exception as error:  # a full disk, say: nothing of it happened, and everybody is told so
+            self._waiting[:0] = waiting
+            return _failed(works, error)
+        try:
+            self._keep(commit)
+        except OSError as error:  # what the disk has now is unknown, and a second try would not tell (fsync(2))
+            self.shared.break_off()
+            _log.critical("the token's disk failed; nothing is done any more: %s", type(error).__name__)
+            return _failed(works, error)
+        return outcomes[len(waiting) :]
 
     def scrub(self) -> None:
         """Empty the write-ahead log, so that what was deleted is in no file (deleted pages are overwritten already)."""
-        with suppress(sqlite3.OperationalError):  # a reader is inside; the next checkpoint does it
-            connection = self._connect()
-            try:
-                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            finally:
-                connection.close()
+        with self._write_lock, suppress(sqlite3.OperationalError):  # a reader is inside: a later checkpoint does it
+            self._writer.execute("PRAGMA busy_timeout=1000")
+            self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def close(self) -> None:
         """Write what is waiting, then stop."""
         if not self._closed:
+            self.flush()
             self._closed = True
-            self._queue.put(None)
-            self._writer.join()
+            with self._write_lock:
+                self._writer.close()
+            os.close(self._log_file)
+            self._write_lock.close()
+            self._sync_lock.close()
         self.release()
 
-    def _run(self) -> None:
-        connection = self._connect()
-        try:
-            while (first := self._queue.get()) is not None:
-                batch, more = [first], True
-                while more and len(batch) < _BATCH:
-                    try:
-                        item = self._queue.get_nowait()
-                    except Empty:
-                        break
-                    if item is None:
-                        self._queue.put(None)
-                        more = False
-                    else:
-                        batch.append(item)
-                _commit(connection, batch)
-                if connection.changed:
-                    connection.changed = False
-                    self.shared.bump()
-        finally:
-            connection.close()
-
-
-def _commit(connection: sqlite3.Connection, batch: list[tuple[Work[Any], Future[Any]]]) -> None:
-    results: list[tuple[Future[Any], Any, BaseException | None]] = []
-    try:
+    def _transaction(self, works: Sequence[Work[Any]]) -> list[Outcome[Any]]:
+        """With the write lock held."""
+        connection, shared = self._writer, self.shared
+        if shared.dirty:  # a writer died here: its commit may be in the store without having been noted
+            shared.tail = None
+            shared.bump()
+        shared.dirty = True
+        connection.changed, connection.tail = False, shared.tail
         connection.execute("BEGIN IMMEDIATE")
-        for work, future in batch:
-            connection.execute("SAVEPOINT one")
-            try:
-                results.append((future, work(connection), None))
-            except Exception as error:
-                connection.execute("ROLLBACK TO one")
-                results.append((future, None, error))
-            connection.execute("RELEASE one")
-        connection.execute("COMMIT")
-    except Exception as error:  # a full disk, say: nothing of the batch happened, and everybody is told so
-        with suppress(sqlite3.Error):
-            connection.execute("ROLLBACK")
-        failure = TokenUnavailable()
-        failure.__cause__ = error
-        results = [(future, None, failure) for _, future in batch]
-    for future, value, problem in results:
-        if problem is None:
-            future.set_result(value)
-        else:
-            future.set_exception(problem)
+        try:
+            outcomes = [_run(connection, work) for work in works]
+            connection.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+            shared.tail = None
+            raise
+        shared.committed += 1
+        shared.tail = connection.tail
+        if connection.changed:
+            shared.bump()
+        shared.dirty = False
+        return outcomes
+
+    def _keep(self, commit: int) -> None:
+        """Come back when this commit is on the disk."""
+        shared = self.shared
+        if shared.synced >= commit:
+            return
+        with self._sync_lock:
+            if shared.synced < commit:
+                upto = shared.committed
+                os.fdatasync(self._log_file)
+                shared.synced = upto
+
+
+def _run(connection: StoreConnection, work: Work[Any]) -> Outcome[Any]:
+    tail = connection.tail
+    connection.execute("SAVEPOINT one")
+    try:
+        outcome = Outcome(work(connection))
+    except Exception as error:
+        connection.execute("ROLLBACK TO one")
+        connection.tail = tail
+        outcome = Outcome(error=error)
+    connection.execute("RELEASE one")
+    return outcome
+
+
+def _failed(works: Sequence[Work[Any]], cause: BaseException | None) -> list[Outcome[Any]]:
+    failure = TokenUnavailable()
+    failure.__cause__ = cause
+    return [Outcome(error=failure) for _ in works]
