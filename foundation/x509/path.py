@@ -6,7 +6,7 @@
         P2.2 validity at the time asked   §6.1.3 (a)(2)     PATH-EXPIRED, PATH-NOT-YET-VALID
         P2.3 name chaining                §6.1.3 (a)(4)     by construction of P1
         P2.4 name constraints             §6.1.3 (b)(c)     PATH-NAME-CONSTRAINTS
-        P2.5 policies                     §6.1.3 (d)-(f)    PATH-POLICY, PATH-POLICY-MAPPING
+        P2.5 policies (`policy_graph`)    §6.1.3 (d)-(f)    PATH-POLICY, PATH-POLICY-MAPPING
         P2.6 version, CA, path length     §6.1.4 (k)-(m)    PATH-NOT-CA, PATH-LENGTH
         P2.7 keyCertSign                  §6.1.4 (n)        PATH-KEY-USAGE
         P2.8 critical extensions          §6.1.4 (o)        PATH-CRITICAL, PATH-DUPLICATE, PATH-EXTENSION
@@ -18,17 +18,19 @@ own basicConstraints, key usage and name constraints bind (RFC 5937 §3.2), whic
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.x509.oid import ExtensionOID as Oid
 
 from foundation.x509.name_constraints import ConstraintUnsupported, NameConstraintState
 from foundation.x509.name_matching import issuer_key, subject_key
 from foundation.x509.path_search import PathSearch, TrustAnchor
+from foundation.x509.policy_graph import ANY_POLICY, PolicyConstraints, PolicyInputs, PolicyState
 from foundation.x509.signature_check import AlgorithmRules, Outcome
 
 
@@ -70,7 +72,6 @@ CLAUSES: Mapping[PathRule, str] = {
     PathRule.EXTENSION: "RFC 5280 §4.2",
 }
 
-ANY_POLICY = "2.5.29.32.0"
 _UNDERSTOOD = {
     Oid.BASIC_CONSTRAINTS,
     Oid.KEY_USAGE,
@@ -88,12 +89,24 @@ _UNDERSTOOD = {
 
 @dataclass(frozen=True)
 class PathRules:
-    """What is asked of a path. ``required_policies`` None: any. Counts bound the work, whatever lies in the pool."""
+    """What is asked of a path. Counts bound the work, whatever lies in the pool.
+
+    ``required_policies``: the path must be valid for one of them (None: any, or none at all). The three flags are the
+    initial values of §6.1.1 (e)-(g).
+    """
 
     algorithms: AlgorithmRules = field(default_factory=AlgorithmRules)
     required_policies: frozenset[str] | None = None
+    explicit_policy: bool = False
+    inhibit_policy_mapping: bool = False
+    inhibit_any_policy: bool = False
     max_depth: int = 8  # certificates in a path, target and anchor included
     max_checks: int = 300  # signatures checked, over all paths
+
+    @property
+    def policy_inputs(self) -> PolicyInputs:
+        explicit = self.explicit_policy or self.required_policies is not None
+        return PolicyInputs(self.required_policies, explicit, self.inhibit_policy_mapping, self.inhibit_any_policy)
 
 
 @dataclass(frozen=True)
@@ -141,20 +154,30 @@ def find_path(
     ``pool`` holds intermediates of any origin in any order: it is searched, never trusted. A target that is an anchor
     itself is a path of one.
     """
-    rules = rules or PathRules()
+    return next(valid_paths(target, pool, anchors, at, rules or PathRules()))
+
+
+def valid_paths(
+    target: x509.Certificate,
+    pool: Sequence[x509.Certificate],
+    anchors: Sequence[TrustAnchor],
+    at: datetime,
+    rules: PathRules,
+) -> Iterator[CertificatePath | NoPath]:
+    """Every valid path within the bounds, one after the other, and at the end why there is no other. Raises nothing."""
     nearest: tuple[PathFailure, ...] | None = None
     search = PathSearch(pool, anchors, rules.max_depth, rules.max_checks, rules.algorithms)
     for certificates, anchor in search.candidates(target):
         result = validate_path(certificates, anchor, at, rules, search.link)
         if isinstance(result, CertificatePath):
-            return result
-        if nearest is None or len(result.failures) < len(nearest):
+            yield result
+        elif nearest is None or len(result.failures) < len(nearest):
             nearest = result.failures
     if nearest is None:
         where, outcome = search.dead_end or (target, None)
         rule = PathRule.LIMIT if search.exhausted else _DEAD_ENDS[outcome]
         nearest = (PathFailure(rule, where, 0),)
-    return NoPath(nearest)
+    yield NoPath(nearest)
 
 
 _DEAD_ENDS = {
@@ -163,39 +186,6 @@ _DEAD_ENDS = {
     Outcome.WRONG: PathRule.SIGNATURE,
     Outcome.REFUSED: PathRule.ALGORITHM,
 }
-
-
-@dataclass
-class _Policies:
-    """§6.1.2 (d)-(f) without the tree: no mapping is supported, so the valid policies of each depth are a set."""
-
-    required: frozenset[str] | None
-    length: int
-    valid: frozenset[str] | None = None  # None: any policy
-    explicit: int = 0
-    inhibit_any: int = 0
-
-    def __post_init__(self) -> None:
-        self.explicit = self.length + 1 if self.required is None else 0
-        self.inhibit_any = self.length + 1
-
-    def take(self, stated: frozenset[str] | None, any_counts: bool) -> None:
-        """§6.1.3 (d), (e)."""
-        if stated is None:
-            self.valid = frozenset()
-        elif ANY_POLICY not in stated or not any_counts:
-            named = stated - {ANY_POLICY}
-            self.valid = named if self.valid is None else self.valid & named
-        # anyPolicy: what was valid stays so
-
-    def satisfied(self) -> bool:
-        """§6.1.3 (f), §6.1.5 (g)."""
-        if self.explicit > 0 and self.required is None:
-            return True
-        if self.valid is None:
-            return True
-        wanted = self.valid if self.required is None or ANY_POLICY in self.required else self.valid & self.required
-        return bool(wanted)
 
 
 Link = Callable[[x509.Certificate, x509.Certificate], Outcome]
@@ -210,7 +200,7 @@ def validate_path(
     """
     failures: list[PathFailure] = []
     names = NameConstraintState()
-    policies = _Policies(rules.required_policies, len(certificates) - 1)
+    policies = PolicyState(rules.policy_inputs, len(certificates) - 1)
     room: int | None = None  # how many CA certificates, self-issued ones aside, may still follow
     for depth in range(len(certificates) - 1, -1, -1):
         certificate = certificates[depth]
@@ -235,33 +225,32 @@ def validate_path(
         if not is_anchor:
             if not (self_issued and depth > 0) and not _names_allowed(names, certificate):  # P2.4
                 fail(PathRule.NAME_CONSTRAINTS)
-            policies.take(extensions.policies, policies.inhibit_any > 0 or (self_issued and depth > 0))  # P2.5
-        if extensions.has_mappings:
+            policies.take(extensions.policies, self_issued and depth > 0)  # P2.5
+            if policies.failed():
+                fail(PathRule.POLICY)
+                return NoPath(tuple(failures))
+        if extensions.mappings is None or (extensions.mappings and is_anchor):  # §6.1.4 (a); RFC 5937 knows none
             fail(PathRule.POLICY_MAPPING)
         for rule in extensions.unknown_critical:  # P2.8
             fail(rule)
         if depth == 0:
-            policies.explicit = max(0, policies.explicit - 1)  # §6.1.5 (a)
-            if extensions.require_explicit == 0:  # §6.1.5 (b)
-                policies.explicit = 0
+            policies.finish(extensions.said.require_explicit)  # §6.1.5 (a), (b)
             break
         if not extensions.is_ca:  # P2.6
             fail(PathRule.NOT_CA)
-        if not is_anchor and not self_issued:
-            if room is not None:
-                room -= 1
-                if room < 0:
-                    fail(PathRule.LENGTH)
-            policies.explicit = max(0, policies.explicit - 1)
-            policies.inhibit_any = max(0, policies.inhibit_any - 1)
+        if not is_anchor and not self_issued and room is not None:
+            room -= 1
+            if room < 0:
+                fail(PathRule.LENGTH)
+        if is_anchor:
+            policies.constrain(extensions.said)
+        else:
+            policies.map(extensions.mappings or {})
+            policies.descend(self_issued, extensions.said)
         if extensions.path_length is not None:
             room = extensions.path_length if room is None else min(room, extensions.path_length)
         if not extensions.may_sign_certificates:  # P2.7
             fail(PathRule.KEY_USAGE)
-        if extensions.require_explicit is not None:
-            policies.explicit = min(policies.explicit, extensions.require_explicit)
-        if extensions.inhibit_any is not None:
-            policies.inhibit_any = min(policies.inhibit_any, extensions.inhibit_any)
         if extensions.names is not None:
             try:
                 names = names.narrowed(extensions.names)
@@ -271,8 +260,7 @@ def validate_path(
         failures.append(PathFailure(PathRule.POLICY, certificates[0], 0))
     if failures:
         return NoPath(tuple(failures))
-    valid = frozenset({ANY_POLICY}) if policies.valid is None else policies.valid
-    return CertificatePath(tuple(certificates), anchor, valid)
+    return CertificatePath(tuple(certificates), anchor, policies.valid_for())
 
 
 def _names_allowed(names: NameConstraintState, certificate: x509.Certificate) -> bool:
@@ -290,10 +278,9 @@ class _Extensions:
     path_length: int | None = None
     may_sign_certificates: bool = True
     policies: frozenset[str] | None = None
-    require_explicit: int | None = None
-    inhibit_any: int | None = None
+    said: PolicyConstraints = field(default_factory=PolicyConstraints)
+    mappings: Mapping[str, frozenset[str]] | None = field(default_factory=dict)  # None: one of them is not allowed
     names: x509.NameConstraints | None = None
-    has_mappings: bool = False
     unknown_critical: tuple[PathRule, ...] = ()
 
 
@@ -306,10 +293,10 @@ def _extensions(certificate: x509.Certificate) -> _Extensions | PathRule:
         return PathRule.EXTENSION
     values: dict[str, object] = {}
     unknown: list[PathRule] = []
-    has_mappings = False
+    mappings: Mapping[str, frozenset[str]] | None = {}
     for one in found:
         if one.oid == Oid.POLICY_MAPPINGS:
-            has_mappings = True
+            mappings = _mappings(one.value)
         elif one.critical and one.oid not in _UNDERSTOOD:
             unknown.append(PathRule.CRITICAL)
         values[one.oid.dotted_string] = one.value
@@ -328,11 +315,32 @@ def _extensions(certificate: x509.Certificate) -> _Extensions | PathRule:
             if isinstance(policies, x509.CertificatePolicies)
             else None
         ),
-        require_explicit=(
-            constraints.require_explicit_policy if isinstance(constraints, x509.PolicyConstraints) else None
+        said=PolicyConstraints(
+            require_explicit=constraints.require_explicit_policy
+            if isinstance(constraints, x509.PolicyConstraints)
+            else None,
+            inhibit_mapping=constraints.inhibit_policy_mapping
+            if isinstance(constraints, x509.PolicyConstraints)
+            else None,
+            inhibit_any=inhibit.skip_certs if isinstance(inhibit, x509.InhibitAnyPolicy) else None,
         ),
-        inhibit_any=inhibit.skip_certs if isinstance(inhibit, x509.InhibitAnyPolicy) else None,
+        mappings=mappings,
         names=names if isinstance(names, x509.NameConstraints) else None,
-        has_mappings=has_mappings,
         unknown_critical=tuple(unknown),
     )
+
+
+def _mappings(value: x509.ExtensionType) -> Mapping[str, frozenset[str]] | None:
+    """issuerDomainPolicy to subjectDomainPolicies; None where anyPolicy is mapped (§6.1.4 (a)) or DER is not."""
+    if not isinstance(value, x509.UnrecognizedExtension):
+        return None
+    found: dict[str, set[str]] = {}
+    try:
+        for one in asn1_x509.PolicyMappings.load(value.value, strict=True):
+            issuer, subject = one["issuer_domain_policy"].dotted, one["subject_domain_policy"].dotted
+            if ANY_POLICY in (issuer, subject):
+                return None
+            found.setdefault(issuer, set()).add(subject)
+    except (ValueError, TypeError, RecursionError):
+        return None
+    return {issuer: frozenset(subjects) for issuer, subjects in found.items()}

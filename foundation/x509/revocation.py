@@ -3,8 +3,7 @@
 Evidence comes from anywhere, the document under suspicion included. It counts only when its own signature verifies
 under a key that is authorised for exactly this certificate:
 
-    R1  CRL: the issuer's name, the issuer's key, cRLSign             REV-CRL-ISSUER, REV-CRL-SIGNATURE, REV-CRL-USAGE
-    R2  CRL: full and in scope; delta, indirect, partial or unknown critical extensions do not count   REV-CRL-SCOPE
+    R1, R2  CRLs: `crl_check`       REV-CRL-SCOPE, REV-CRL-SIGNATURE, REV-CRL-USAGE, REV-CRL-DELTA
     R3  OCSP: a successful response with a CertID of this certificate and issuer                       REV-OCSP-CERTID
     R4  OCSP: signed by the issuer, or by a delegate that the issuer's key certified directly, with
         id-kp-OCSPSigning, valid when it was produced                 REV-OCSP-RESPONDER, REV-OCSP-SIGNATURE
@@ -26,6 +25,7 @@ from cryptography import x509
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
+from foundation.x509.crl_check import CrlSigners, examine_crls
 from foundation.x509.name_matching import names_match
 from foundation.x509.signature_check import AlgorithmRules, Outcome, check_named
 from foundation.x509.status_evidence import Evidence, EvidenceKind, Rejected, Statement, extension_of, key_octets
@@ -69,14 +69,15 @@ def examine(
     evidence: Iterable[Evidence],
     now: datetime,
     algorithms: AlgorithmRules,
+    signers: CrlSigners | None = None,
 ) -> Findings:
     """R1-R6: the statements about ``certificate`` by whoever may make them. ``now`` bounds thisUpdate (R6).
 
-    ``issuer`` is the certificate above it in a path that was validated. Raises nothing.
+    ``issuer`` is the certificate above it in a path that was validated. ``signers``: who else may sign CRLs; without
+    it only the issuer's own key counts. Raises nothing.
     """
     pool = tuple(evidence)
-    statements: list[Statement] = []
-    rejected: list[Rejected] = []
+    statements, rejected = examine_crls(certificate, issuer, pool, now, algorithms, signers)
     for one in pool:
         try:
             found = _examine_one(certificate, issuer, one, pool, now, algorithms)
@@ -139,92 +140,9 @@ def _examine_one(
     algorithms: AlgorithmRules,
 ) -> Statement | str | None:
     """A statement, the rule that is broken, or None: about something else."""
-    if one.crl is not None:
-        return _examine_crl(certificate, issuer, one, one.crl, now, algorithms)
     if one.response is not None:
         return _examine_ocsp(certificate, issuer, one, one.response, pool, now, algorithms)
     return None
-
-
-def _examine_crl(
-    certificate: x509.Certificate,
-    issuer: x509.Certificate,
-    one: Evidence,
-    crl: x509.CertificateRevocationList,
-    now: datetime,
-    algorithms: AlgorithmRules,
-) -> Statement | str | None:
-    if not names_match(crl.issuer, certificate.issuer):  # R1
-        return None
-    if not names_match(crl.issuer, issuer.subject):
-        return "REV-CRL-ISSUER"
-    usage = extension_of(issuer, x509.KeyUsage)
-    if usage is not None and not usage.crl_sign:
-        return "REV-CRL-USAGE"
-    outcome = check_named(
-        issuer.public_key(),
-        crl.signature_algorithm_oid.dotted_string,
-        crl.signature_hash_algorithm,
-        crl.signature_algorithm_parameters,
-        crl.signature,
-        crl.tbs_certlist_bytes,
-        algorithms,
-    )
-    if outcome is not Outcome.VALID:
-        return "REV-CRL-SIGNATURE"
-    if not _crl_in_scope(certificate, crl):  # R2
-        return "REV-CRL-SCOPE"
-    this_update, next_update = crl.last_update_utc, crl.next_update_utc
-    if next_update is None or next_update < this_update or this_update > now:  # R6; §5.1.2.5 asks for nextUpdate
-        return "REV-TIME"
-    entry = crl.get_revoked_certificate_by_serial_number(certificate.serial_number)
-    if entry is None:
-        return Statement(one.kind, one.source, one.sha256, this_update, next_update)
-    reason, revoked_at = None, entry.revocation_date_utc
-    for extension in entry.extensions:
-        if isinstance(extension.value, x509.CRLReason):
-            reason = extension.value.reason
-        elif isinstance(extension.value, x509.InvalidityDate):
-            # §5.3.2: the key may have been in other hands from then on; the earlier date counts
-            revoked_at = min(revoked_at, extension.value.invalidity_date_utc)
-    return Statement(one.kind, one.source, one.sha256, this_update, next_update, revoked_at, reason)
-
-
-_CRL_EXTENSIONS = {
-    ExtensionOID.AUTHORITY_KEY_IDENTIFIER,
-    ExtensionOID.CRL_NUMBER,
-    ExtensionOID.ISSUING_DISTRIBUTION_POINT,
-}
-
-
-def _crl_in_scope(certificate: x509.Certificate, crl: x509.CertificateRevocationList) -> bool:
-    """R2: RFC 5280 §6.3.3 (b), for what we understand. Raises ValueError for extensions that cannot be read."""
-    scope: x509.IssuingDistributionPoint | None = None
-    for extension in crl.extensions:
-        if extension.oid == ExtensionOID.DELTA_CRL_INDICATOR:
-            return False
-        if extension.critical and extension.oid not in _CRL_EXTENSIONS:
-            return False
-        if isinstance(extension.value, x509.IssuingDistributionPoint):
-            scope = extension.value
-    if scope is None:
-        return True
-    if (
-        scope.indirect_crl
-        or scope.only_some_reasons is not None
-        or scope.only_contains_attribute_certs
-        or scope.relative_name is not None
-    ):
-        return False
-    basic = extension_of(certificate, x509.BasicConstraints)
-    is_ca = basic is not None and basic.ca
-    if (scope.only_contains_ca_certs and not is_ca) or (scope.only_contains_user_certs and is_ca):
-        return False
-    if scope.full_name is None:
-        return True
-    points = extension_of(certificate, x509.CRLDistributionPoints) or ()
-    named = [name for point in points if point.crl_issuer is None for name in point.full_name or ()]
-    return any(name in named for name in scope.full_name)
 
 
 def _examine_ocsp(

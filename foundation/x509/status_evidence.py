@@ -33,7 +33,10 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Statement:
-    """What evidence that counts says about one certificate. ``revoked_at`` None: not revoked."""
+    """What evidence that counts says about one certificate. ``revoked_at`` None: not revoked.
+
+    ``also``: digests of further evidence that it takes to say so (the complete CRL under a delta, lists by reason).
+    """
 
     kind: EvidenceKind
     source: str
@@ -42,6 +45,7 @@ class Statement:
     next_update: datetime | None
     revoked_at: datetime | None = None
     reason: x509.ReasonFlags | None = None
+    also: tuple[str, ...] = ()
 
     @property
     def on_hold(self) -> bool:

@@ -19,6 +19,7 @@ from cryptography.x509.oid import NameOID
 
 from foundation.clock import rfc3339
 from foundation.x509.path import CertificatePath, NoPath, PathRule, PathRules, find_path
+from foundation.x509.path_status import Question, crl_signers
 from foundation.x509.revocation import Recency, Standing, Status, examine, status_of
 from foundation.x509.status_evidence import Evidence, Statement, extension_of
 from signing.verify.bundle import SOURCE
@@ -132,10 +133,12 @@ def _statuses(
     relied: list[tuple[x509.Certificate, Statement]] = []
     embedded = True
     evidence = (*case.evidence, *case.trust.evidence)
+    now, algorithms = case.at + case.policy.clock_skew, case.policy.algorithms
+    signers = crl_signers(path.anchor, Question(_pool(case), evidence, used_at, now, PathRules(algorithms)))
     issuer_revoked: datetime | None = None
     for depth in range(len(path.certificates) - 2, -1, -1):
         certificate, issuer = path.certificates[depth], path.certificates[depth + 1]
-        findings = examine(certificate, issuer, evidence, case.at + case.policy.clock_skew, case.policy.algorithms)
+        findings = examine(certificate, issuer, evidence, now, algorithms, signers)
         if issuer_revoked is not None:
             kept = tuple(one for one in findings.statements if one.this_update < issuer_revoked)
             findings = replace(findings, statements=kept)
@@ -249,16 +252,17 @@ def _relied_on(path: CertificatePath, status: _Statuses, purpose: str, inside: s
         )
     )
     for certificate, statement in status.relied:
-        found.append(
+        found += [
             ReliedOn(
                 statement.kind.value,
                 purpose,
                 subject(certificate),
                 statement.source,
-                statement.sha256,
+                digest_of_evidence,
                 statement.this_update,
             )
-        )
+            for digest_of_evidence in (statement.sha256, *statement.also)
+        ]
     return tuple(found)
 
 

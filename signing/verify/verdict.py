@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -92,11 +93,8 @@ def _verify(
             return FileVerdict(name, "PDF", (), content.objections or (_unsigned("verify_no_signature"),))
         return FileVerdict(name, "PDF", _pdf_signatures(data, content, trust, at, policy), content.objections)
     if data[:1] == b"\x30":
-        try:
-            message = read_message(data)
-        except CmsMalformed:
-            return FileVerdict(name, None, (), (_unsigned("verify_unknown_format"),))
-        return FileVerdict(name, "CMS", (_cms_signature(message, trust, at, policy, detached),))
+        with suppress(CmsMalformed):
+            return FileVerdict(name, "CMS", (_cms_signature(read_message(data), trust, at, policy, detached),))
     if pdf_bytes.claims_any(data):
         return FileVerdict(name, None, (), (unreadable(),))
     return FileVerdict(name, None, (), (_unsigned("verify_unknown_format"),))

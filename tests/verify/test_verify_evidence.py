@@ -66,7 +66,9 @@ def test_forged_good_status_does_not_count(world: World, plain: bytes, bare: Tru
         "a CA of the same name": crl(stranger.issuing, this_update=AFTER),
         "the root for its subordinate's children": crl(world.root, this_update=AFTER),
         "a delta list": crl(world.issuing, this_update=AFTER, extensions=[(x509.DeltaCRLIndicator(1), True)]),
-        "an indirect list": crl(world.issuing, this_update=AFTER, extensions=[(_scope(indirect_crl=True), True)]),
+        "an indirect list of a CA that no distribution point names": crl(
+            world.tsa_ca, this_update=AFTER, extensions=[(_scope(indirect_crl=True), True)]
+        ),
         "some reasons only": crl(
             world.issuing,
             this_update=AFTER,

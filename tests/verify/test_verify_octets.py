@@ -40,6 +40,15 @@ def test_any_changed_octet_that_is_signed_fails(signed_octets: Octets, trust: Tr
     assert verdict.sub_indication in ("HASH_FAILURE", "SIG_CRYPTO_FAILURE", "FORMAT_FAILURE")
 
 
+@pytest.mark.parametrize("position", range(8))
+def test_a_header_that_is_none(signed: bytes, trust: Trust, position: int) -> None:
+    """A signed PDF whose header is changed is no PDF, and still claims a signature, also where it begins like DER."""
+    for octet in (0x30, 0x00, 0x7B):
+        changed = bytearray(signed)
+        changed[position] = octet
+        assert verify_file(bytes(changed), "a.pdf", trust, NOW).indication is Indication.TOTAL_FAILED, octet
+
+
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(share=st.floats(0, 1, exclude_max=True), flip=st.integers(1, 255))
 def test_any_changed_octet_anywhere(signed_octets: Octets, trust: Trust, share: float, flip: int) -> None:

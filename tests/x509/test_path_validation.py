@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
+from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtensionOID, NameOID
 
 from foundation.x509.path import (
     CertificatePath,
@@ -294,19 +295,54 @@ def test_policies(root: Holder) -> None:
         assert isinstance(path(leaf, [middle], [root]), CertificatePath)
 
 
+def _mapping(*pairs: str) -> tuple[x509.ExtensionType, bool]:
+    """policyMappings: issuerDomainPolicy, subjectDomainPolicy, and so on."""
+    entries = [
+        {"issuer_domain_policy": above, "subject_domain_policy": below}
+        for above, below in zip(pairs[::2], pairs[1::2], strict=True)
+    ]
+    octets = asn1_x509.PolicyMappings(entries).dump()
+    return x509.UnrecognizedExtension(ExtensionOID.POLICY_MAPPINGS, octets), False
+
+
 def test_policies_that_a_ca_demands(root: Holder) -> None:
-    """requireExplicitPolicy refuses a path without a common policy; mappings are refused as long as none is known."""
+    """requireExplicitPolicy refuses a path without a common policy; a mapping lets another stand for it."""
     demand = (x509.PolicyConstraints(require_explicit_policy=0, inhibit_policy_mapping=None), True)
     middle = issue("SPECIMEN CA", root, [*ca_extensions(), policies("2.999.1"), demand])
     assert broken(path(issue("SPECIMEN Leaf", middle, LEAF), [middle], [root])) == {PathRule.POLICY}
     assert isinstance(
         path(issue("SPECIMEN Leaf", middle, [*LEAF, policies("2.999.1")]), [middle], [root]), CertificatePath
     )
-    mapping = x509.UnrecognizedExtension(
-        x509.ObjectIdentifier("2.5.29.33"), bytes.fromhex("300e300c0604883703010604883703 02".replace(" ", ""))
-    )
-    mapped = issue("SPECIMEN CA", root, [*ca_extensions(), policies("2.999.1"), (mapping, False)])
-    assert broken(path(issue("SPECIMEN Leaf", mapped, LEAF), [mapped], [root])) == {PathRule.POLICY_MAPPING}
+    mapped = issue("SPECIMEN CA", root, [*ca_extensions(), policies("2.999.1"), demand, _mapping("2.999.1", "2.999.2")])
+    other = issue("SPECIMEN Leaf", mapped, [*LEAF, policies("2.999.2")])
+    assert path(other, [mapped], [root]).policies == {"2.999.1"}
+    assert broken(path(issue("SPECIMEN Leaf", mapped, [*LEAF, policies("2.999.1")]), [mapped], [root])) == {
+        PathRule.POLICY
+    }
+    refused = PathRules(inhibit_policy_mapping=True)
+    assert broken(path(other, [mapped], [root], refused)) == {PathRule.POLICY}
+
+
+def test_any_policy_is_never_mapped(root: Holder) -> None:
+    """RFC 5280 §6.1.4 (a): a mapping from or to anyPolicy, and one that cannot be read, break the path."""
+    any_policy = "2.5.29.32.0"
+    unreadable = (x509.UnrecognizedExtension(ExtensionOID.POLICY_MAPPINGS, b"\x30\x03\x02\x01\x01"), False)
+    for mapping in (_mapping(any_policy, "2.999.2"), _mapping("2.999.1", any_policy), unreadable):
+        middle = issue("SPECIMEN CA", root, [*ca_extensions(), policies("2.999.1"), mapping])
+        leaf = issue("SPECIMEN Leaf", middle, [*LEAF, policies("2.999.1")])
+        assert broken(path(leaf, [middle], [root])) == {PathRule.POLICY_MAPPING}
+
+
+def test_hostile_mappings_do_not_grow(root: Holder) -> None:
+    """RFC 9618 §3: mappings of everything to everything, level upon level, end at once."""
+    everything = [f"2.999.{number}" for number in range(40)]
+    mappings = _mapping(*[one for above in everything for below in everything for one in (above, below)])
+    chain = [root]
+    for number in range(6):
+        chain.append(issue(f"SPECIMEN CA {number}", chain[-1], [*ca_extensions(), policies(*everything), mappings]))
+    leaf = issue("SPECIMEN Leaf", chain[-1], [*LEAF, policies(*everything)])
+    found = path(leaf, chain[1:], [root], PathRules(required_policies=frozenset({everything[0]}), max_depth=12))
+    assert isinstance(found, CertificatePath)
 
 
 def test_weak_keys(root: Holder) -> None:

@@ -100,7 +100,7 @@ def test_lists_that_do_not_count(subject: Holder, ca: Holder) -> None:
     future = crl(ca, this_update=NOW + timedelta(hours=1))
     assert rejected(subject, ca, read(EvidenceKind.CRL, future)) == {"REV-TIME"}
     delta = crl(ca, extensions=[(x509.DeltaCRLIndicator(1), True)])
-    assert rejected(subject, ca, read(EvidenceKind.CRL, delta)) == {"REV-CRL-SCOPE"}
+    assert rejected(subject, ca, read(EvidenceKind.CRL, delta)) == {"REV-CRL-DELTA"}  # without a list below it
     silent = issue("SPECIMEN CA", None, [(x509.BasicConstraints(True, None), True), (usage("key_cert_sign"), True)])
     child = issue("SPECIMEN Subject", silent, SIGNER_EXTENSIONS)
     assert rejected(child, silent, read(EvidenceKind.CRL, crl(silent))) == {"REV-CRL-USAGE"}
