@@ -1,233 +1,251 @@
-"""Authorisation next to the key (EN 419 241): factors are enrolled and checked here, and here a signature is permitted.
+"""Authorisation next to the key (EN 419 241): what its owner approved is signed, exactly that, each digest once.
 
-An activation is 32 random octets, of which only the SHA-256 is stored, sealed under the person's key together with the
-key id, the exact digests, audience and expiry. Each digest is used up by a compare-and-set that is on the disk before
-the signature is made. Tries of one person are one at a time, so that guesses cannot overtake the counter.
+prepare   the digests are laid down under a nonce; the answer must prove `foundation.keys.activation.ActivationData`
+approve   the proof is checked, the nonce used up, and an activation of 32 random octets given out
+consume   digests are used up, all that are asked for or none, on the disk before the signature is made
+
+Of an activation only the SHA-256 is stored. Its row is sealed under the person's key with key id, digests, audience,
+expiry, method, and which digests are used: a row that was edited permits nothing.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import sqlite3
-import threading
-import zlib
-from base64 import b32encode
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from datetime import timedelta
-from math import ceil
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from foundation.clock import Clock
-from foundation.keys.errors import (
-    ActivationInvalid,
-    CodeUsed,
-    DataInvalid,
-    FactorsEnrolled,
-    FactorsNotEnrolled,
-    KeyDisabled,
-    PinIncorrect,
-    PinLocked,
-    WrappedKeyInvalid,
+from foundation.keys.activation import (
+    MOST_DIGESTS,
+    ActivationData,
+    Method,
+    PinTotp,
+    Proof,
+    digests_root,
 )
-from foundation.keys.port import Activation, KeyInfo, TotpEnrolment
+from foundation.keys.errors import ActivationInvalid, DataInvalid, FactorsNotEnrolled, KeyDisabled, WrappedKeyInvalid
+from foundation.keys.factors import ApprovalRequest
+from foundation.keys.port import Activation, KeyInfo
 from foundation.randomness import Randomness
 from hsm_emulation.audit import AuditLog
-from hsm_emulation.factors import Code, Record, check_pin, judge_code, judge_pin, new_record
+from hsm_emulation.passkeys import assertion_options
 from hsm_emulation.persons import Persons
-from hsm_emulation.sealing import KEY_LENGTH, SALT_LENGTH, Cost, seal, unseal
+from hsm_emulation.proofs import Proofs
+from hsm_emulation.requests import Requests
+from hsm_emulation.sealing import KEY_LENGTH, seal, unseal
 from hsm_emulation.sessions import Session
 from hsm_emulation.store import Store
 
-LIFETIME = timedelta(minutes=5)
-MOST_DIGESTS = 1000
 _KEPT_AFTER_EXPIRY = 3600
-_SEED_LENGTH = 20
+_ACT = "sign"
 
 
 class Activations:
-    """Persons' factors and what they permit (`foundation.keys.port.Factors`)."""
+    """What persons approve to be signed."""
 
     def __init__(
-        self, store: Store, persons: Persons, audit: AuditLog, clock: Clock, randomness: Randomness, cost: Cost
+        self,
+        store: Store,
+        persons: Persons,
+        proofs: Proofs,
+        requests: Requests,
+        audit: AuditLog,
+        clock: Clock,
+        randomness: Randomness,
     ) -> None:
-        self._store, self._persons, self._audit = store, persons, audit
-        self._clock, self._randomness, self._cost = clock, randomness, cost
-        self._one_at_a_time = [threading.Lock() for _ in range(64)]
+        self._store, self._persons, self._proofs, self._requests = store, persons, proofs, requests
+        self._audit, self._clock, self._randomness = audit, clock, randomness
 
-    def _lock(self, owner: str) -> threading.Lock:
-        return self._one_at_a_time[zlib.crc32(owner.encode()) % len(self._one_at_a_time)]
+    def prepare(
+        self, session: Session, info: KeyInfo, digests: Sequence[bytes], audience: str, method: Method
+    ) -> ApprovalRequest:
+        """Ask the owner of a key to approve these digests. DataInvalid, KeyDisabled, FactorsNotEnrolled."""
+        owner = _check(info, digests)
+        record = self._proofs.record(owner)
+        if record is None or method not in record.methods:
+            raise FactorsNotEnrolled
+        nonce, expires = self._requests.new()
+        data = _data(info, owner, digests, audience, nonce, expires, method)
+        options = assertion_options(record.passkeys, data.challenge()) if method is Method.PASSKEY else None
+        content = {
+            "act": _ACT,
+            "key_id": info.key_id,
+            "audience": audience,
+            "method": method.value,
+            "digests": [digest.hex() for digest in digests],
+        }
 
-    def enrol(self, session: Session, owner: str, pin: str) -> TotpEnrolment:
-        """Set the PIN and make a seed, pending until :meth:`confirm`. FactorsEnrolled, PinInvalid, OwnerDestroyed."""
-        check_pin(pin)
-        with self._lock(owner):
-            key = self._persons.key(owner)
-            if self._persons.has_factors(owner):
-                raise FactorsEnrolled
-            self._intent(session, "enrol", owner)
-            seed = b32encode(self._randomness.bytes(_SEED_LENGTH)).decode()
-            record = new_record(pin, self._randomness.bytes(SALT_LENGTH), seed, self._cost, key)
+        def work(connection: sqlite3.Connection) -> None:
+            self._requests.put(connection, owner, nonce, expires, content)
+            self._audit.append(connection, session.actor, "prepare", info.key_id, "done", _told(data))
 
-            def work(connection: sqlite3.Connection) -> None:
-                self._persons.key_in(connection, owner)  # OwnerDestroyed, if that happened in between
-                connection.execute(
-                    "INSERT OR REPLACE INTO factors (owner, sealed) VALUES (?, ?)",
-                    (owner, self._seal(owner, key, record)),
-                )
-                self._audit.append(connection, session.actor, "enrol", owner, "done")
+        self._store.write(work)
+        return ApprovalRequest(nonce, data.canonical(), expires, options)
 
-            self._store.write(work)
-        return TotpEnrolment(record.provisioning_uri(owner))
+    def key_of(self, nonce: bytes) -> str:
+        """The id of the key that a prepared approval is for; ActivationInvalid."""
+        return str(self._requests.find(self._store.read(), nonce, _ACT).content["key_id"])
 
-    def confirm(self, session: Session, owner: str, totp: str) -> None:
-        """Prove that the authenticator holds the seed. PinIncorrect, PinLocked, FactorsNotEnrolled, FactorsEnrolled."""
+    def approve(self, session: Session, info: KeyInfo, nonce: bytes, proof: Proof) -> Activation:
+        """Check the owner's proof over what was prepared for this key, and permit each digest once.
 
-        def done(connection: sqlite3.Connection) -> None:
-            self._audit.append(connection, session.actor, "confirm", owner, "done")
-
-        with self._lock(owner):
-            self._judge(owner, None, totp, done)
-
-    def check(self, session: Session, owner: str, pin: str, totp: str) -> None:
-        """Check both factors. PinIncorrect, PinLocked, CodeUsed, FactorsNotEnrolled."""
-
-        def done(connection: sqlite3.Connection) -> None:
-            self._audit.append(connection, session.actor, "check", owner, "done")
-
-        with self._lock(owner):
-            self._judge(owner, pin, totp, done)
+        ActivationInvalid for a nonce that is unknown, used, over, of another key, or prepared for another method.
+        """
+        waiting = self._requests.find(self._store.read(), nonce, _ACT)
+        content = waiting.content
+        if content["method"] != proof.method.value or content["key_id"] != info.key_id or waiting.owner != info.owner:
+            raise ActivationInvalid
+        digests = [bytes.fromhex(digest) for digest in content["digests"]]
+        data = _data(info, waiting.owner, digests, content["audience"], nonce, waiting.expires, proof.method)
+        return self._permit(session, info, digests, data, proof, prepared=True)
 
     def activate(
         self, session: Session, info: KeyInfo, digests: Sequence[bytes], pin: str, totp: str, audience: str
     ) -> Activation:
-        """Check the factors of the key's owner and permit each of ``digests`` once, for five minutes."""
-        owner = info.owner
-        if owner is None or not 1 <= len(digests) <= MOST_DIGESTS:
-            raise DataInvalid
-        if any(len(digest) not in (32, 48, 64) for digest in digests):
-            raise DataInvalid
-        if not info.enabled:
-            raise KeyDisabled
-        token = self._randomness.bytes(KEY_LENGTH)
-        token_hash = hashlib.sha256(token).digest()
-        count = {"digests": len(digests), "audience": audience}
-        with self._lock(owner):
-            self._intent(session, "activate", info.key_id, count)
-            key = self._persons.key(owner)
-            expires = (self._clock.now() + LIFETIME).replace(microsecond=0)
-            seconds = int(expires.timestamp())
-            bound = _bound_to(token_hash, info.key_id, owner, audience, seconds, digests)
-            sealed = seal(key, b"", bound, self._randomness)
+        """Prepare and approve in one, with PIN and one-time code."""
+        owner = _check(info, digests)
+        nonce, expires = self._requests.new()
+        data = _data(info, owner, digests, audience, nonce, expires, Method.PIN_TOTP)
+        return self._permit(session, info, digests, data, PinTotp(pin, totp), prepared=False)
 
-            def permit(connection: sqlite3.Connection) -> None:
-                long_ago = int(self._clock.now().timestamp()) - _KEPT_AFTER_EXPIRY
-                connection.execute("DELETE FROM activations WHERE expires < ?", (long_ago,))
-                connection.execute(
-                    "INSERT INTO activations (token_hash, key_id, owner, audience, expires, sealed)"
-                    " VALUES (?, ?, ?, ?, ?, ?)",
-                    (token_hash, info.key_id, owner, audience, seconds, sealed),
-                )
-                connection.executemany(
-                    "INSERT INTO activation_digests (token_hash, position, digest) VALUES (?, ?, ?)",
-                    [(token_hash, position, digest) for position, digest in enumerate(digests)],
-                )
-                self._audit.append(connection, session.actor, "activate", info.key_id, "done", count)
+    def _permit(
+        self,
+        session: Session,
+        info: KeyInfo,
+        digests: Sequence[bytes],
+        data: ActivationData,
+        proof: Proof,
+        *,
+        prepared: bool,
+    ) -> Activation:
+        _check(info, digests)
+        key = self._persons.existing_key(data.owner)
+        if key is None:
+            raise FactorsNotEnrolled
+        token, told = self._randomness.bytes(KEY_LENGTH), _told(data)
+        token_hash, seconds = hashlib.sha256(token).digest(), int(data.expires.timestamp())
+        named, used = json.dumps([digest.hex() for digest in digests]), bytes((len(digests) + 7) // 8)
+        row = (token_hash, info.key_id, data.owner, data.audience, seconds, data.method.value)
+        sealed = seal(key, b"", _bound_to(*row, named, used), self._randomness)
+        self._store.write(
+            lambda connection: self._audit.append(connection, session.actor, "activate", info.key_id, "intent", told)
+        )
 
-            self._judge(owner, pin, totp, permit)
-        return Activation(token, expires)
+        def permit(connection: sqlite3.Connection) -> None:
+            if prepared:
+                self._requests.take(connection, data.nonce)
+            long_ago = int(self._clock.now().timestamp()) - _KEPT_AFTER_EXPIRY
+            connection.execute("DELETE FROM activations WHERE expires < ?", (long_ago,))
+            connection.execute(
+                "INSERT INTO activations (token_hash, key_id, owner, audience, expires, method, used, sealed)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (*row, used, sealed),
+            )
+            connection.execute(
+                "INSERT INTO activation_digests (token_hash, digests) VALUES (?, ?)", (token_hash, named)
+            )
+            self._audit.append(connection, session.actor, "activate", info.key_id, "done", told)
+
+        self._proofs.prove(data.owner, proof, data.challenge(), permit)
+        return Activation(token, data.expires)
 
     def consume(
-        self, connection: sqlite3.Connection, token: bytes, info: KeyInfo, digest: bytes, audience: str | None
+        self,
+        connection: sqlite3.Connection,
+        token: bytes,
+        info: KeyInfo,
+        digests: Sequence[bytes],
+        audience: str | None,
     ) -> None:
-        """Use up the permission for ``digest``, in the caller's transaction; the caller signs after it is committed.
+        """Use up the permission for each of ``digests`` (as often as it stands there), in the caller's transaction;
+        the caller signs after it is committed. All or none.
 
         ActivationInvalid when the token is unknown, expired, of another key or audience, or does not (or no longer)
-        name this digest, and when a stored field was edited.
+        name one of them, and when a stored field was edited.
         """
         token_hash = hashlib.sha256(token).digest()
-        row = connection.execute("SELECT * FROM activations WHERE token_hash = ?", (token_hash,)).fetchone()
-        if row is None or info.owner is None or row["key_id"] != info.key_id:
+        row = connection.execute(
+            "SELECT * FROM activations JOIN activation_digests USING (token_hash) WHERE token_hash = ?", (token_hash,)
+        ).fetchone()
+        if row is None or info.owner is None or row["key_id"] != info.key_id or not digests:
             raise ActivationInvalid
         if row["expires"] <= self._clock.now().timestamp() or audience not in (None, row["audience"]):
             raise ActivationInvalid
-        named = connection.execute(
-            "SELECT digest FROM activation_digests WHERE token_hash = ? ORDER BY position", (token_hash,)
-        )
-        bound = _bound_to(
-            token_hash, info.key_id, info.owner, row["audience"], row["expires"], [one["digest"] for one in named]
-        )
         key = self._persons.existing_key(info.owner, connection)
         if key is None:
             raise ActivationInvalid
+        fields = (token_hash, info.key_id, info.owner, row["audience"], row["expires"], row["method"], row["digests"])
         try:
-            unseal(key, row["sealed"], bound)
+            unseal(key, row["sealed"], _bound_to(*fields, row["used"]))
         except WrappedKeyInvalid:
             raise ActivationInvalid from None
-        used = connection.execute(
-            "UPDATE activation_digests SET used = 1 WHERE token_hash = ?1 AND used = 0 AND position ="
-            " (SELECT MIN(position) FROM activation_digests WHERE token_hash = ?1 AND used = 0 AND digest = ?2)",
-            (token_hash, digest),
+        used = _with_used(row["used"], json.loads(row["digests"]), digests)
+        sealed = seal(key, b"", _bound_to(*fields, used), self._randomness)
+        changed = connection.execute(
+            "UPDATE activations SET used = ?, sealed = ? WHERE token_hash = ? AND sealed = ?",
+            (used, sealed, token_hash, row["sealed"]),
         )
-        if used.rowcount != 1:
+        if changed.rowcount != 1:
             raise ActivationInvalid
 
-    def _judge(self, owner: str, pin: str | None, totp: str, granted: Callable[[sqlite3.Connection], None]) -> None:
-        """Judge one try and store what follows before saying anything; ``granted`` runs in the same transaction.
 
-        ``pin`` None: confirming. A replayed code is told as such whatever the PIN is, and is not a try: it says
-        nothing about the PIN. Otherwise PIN and code are both always computed, and one error stands for both.
-        """
-        key = self._persons.existing_key(owner)
-        known = self._record(self._store.read(), owner, key) if key else None
-        if key is None or known is None or (pin is not None and not known[0].confirmed):
-            raise FactorsNotEnrolled
-        record, stored = known
-        if pin is None and record.confirmed:
-            raise FactorsEnrolled
-        now = self._clock.now()
-        if record.locked_until > now.timestamp():
-            raise PinLocked(retry_after=ceil(record.locked_until - now.timestamp()))
-        verdict, step = judge_code(record, totp, now)
-        if verdict is Code.USED:
-            raise CodeUsed
-        right = pin is None or judge_pin(record, pin, self._cost, key)
-        right = right and verdict is Code.FRESH
-        after = replace(record.succeeded(step), confirmed=True) if right else record.failed(now.timestamp())
-        sealed = self._seal(owner, key, after)
+def _check(info: KeyInfo, digests: Sequence[bytes]) -> str:
+    """The owner of a key that can be activated for these; DataInvalid, KeyDisabled."""
+    if info.owner is None or not 1 <= len(digests) <= MOST_DIGESTS:
+        raise DataInvalid
+    if any(len(digest) not in (32, 48, 64) for digest in digests):
+        raise DataInvalid
+    if not info.enabled:
+        raise KeyDisabled
+    return info.owner
 
-        def work(connection: sqlite3.Connection) -> None:
-            changed = connection.execute(
-                "UPDATE factors SET sealed = ? WHERE owner = ? AND sealed = ?", (sealed, owner, stored)
-            )
-            if changed.rowcount != 1:
-                raise FactorsNotEnrolled  # destroyed in between
-            if right and pin is None:
-                self._persons.mark_factors(connection, owner, key)
-            if right:
-                granted(connection)
 
-        self._store.write(work)
-        if not right:
-            raise PinIncorrect
+def _with_used(used: bytes, named: Sequence[str], digests: Sequence[bytes]) -> bytes:
+    """The bitmap after the first free place of each digest is taken; ActivationInvalid where there is none."""
+    free: dict[str, list[int]] = defaultdict(list)
+    for position in range(len(named) - 1, -1, -1):
+        if not used[position >> 3] >> (position & 7) & 1:
+            free[named[position]].append(position)
+    after = bytearray(used)
+    for digest in digests:
+        places = free.get(digest.hex())
+        if not places:
+            raise ActivationInvalid
+        position = places.pop()
+        after[position >> 3] |= 1 << (position & 7)
+    return bytes(after)
 
-    def _record(self, connection: sqlite3.Connection, owner: str, key: bytes) -> tuple[Record, bytes] | None:
-        row = connection.execute("SELECT sealed FROM factors WHERE owner = ?", (owner,)).fetchone()
-        if row is None:
-            return None
-        return Record.decode(unseal(key, row["sealed"], {"what": "factors", "owner": owner})), row["sealed"]
 
-    def _seal(self, owner: str, key: bytes, record: Record) -> bytes:
-        return seal(key, record.encode(), {"what": "factors", "owner": owner}, self._randomness)
+def _data(
+    info: KeyInfo,
+    owner: str,
+    digests: Sequence[bytes],
+    audience: str,
+    nonce: bytes,
+    expires: datetime,
+    method: Method,
+) -> ActivationData:
+    root, count = digests_root(digests), len(digests)
+    return ActivationData(info.key_id, owner, root, count, audience, nonce, expires.astimezone(UTC), method)
 
-    def _intent(self, session: Session, action: str, subject: str, details: dict[str, Any] | None = None) -> None:
-        self._store.write(
-            lambda connection: self._audit.append(connection, session.actor, action, subject, "intent", details)
-        )
+
+def _told(data: ActivationData) -> dict[str, Any]:
+    """What the audit log says of it: enough to find the approved data again, and nothing of the documents."""
+    return {
+        "digests": data.count,
+        "root": data.root.hex(),
+        "audience": data.audience,
+        "method": data.method.value,
+        "challenge": data.challenge().hex(),
+    }
 
 
 def _bound_to(
-    token_hash: bytes, key_id: str, owner: str, audience: str, expires: int, digests: Sequence[bytes]
+    token_hash: bytes, key_id: str, owner: str, audience: str, expires: int, method: str, named: str, used: bytes
 ) -> dict[str, Any]:
     return {
         "what": "activation",
@@ -236,5 +254,9 @@ def _bound_to(
         "owner": owner,
         "audience": audience,
         "expires": expires,
-        "digests": [digest.hex() for digest in digests],
+        "method": method,
+        "digests": hashlib.sha256(named.encode()).hexdigest(),
+        "used": used.hex(),
     }
+
+

@@ -1,7 +1,7 @@
 """A person's second factors: what a PIN may be, what is kept of it, and whether a try was right. Pure.
 
-One sealed record per owner holds PIN verifier, TOTP seed, last step used and wrong tries: whoever edits a field breaks
-the seal. TOTP is RFC 6238 with 30 s steps, 6 digits, SHA-1 (what authenticator apps speak); a step is used once (§5.2).
+One sealed record per owner holds PIN verifier, TOTP seed, last step used, wrong tries and passkeys: whoever edits a
+field breaks the seal. TOTP is RFC 6238 with 30 s steps, 6 digits, SHA-1 (what authenticator apps speak); a step is used once (§5.2).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from hmac import compare_digest
 import pyotp
 
 from foundation.canonical import canonical_json
+from foundation.keys.activation import Method
 from foundation.keys.errors import PinInvalid
 from hsm_emulation.lockout import wait_after
 from hsm_emulation.sealing import Cost, derive
@@ -45,23 +46,47 @@ def check_pin(pin: str) -> None:
 
 
 @dataclass(frozen=True)
-class Record:
-    """What is kept of one person's factors; times in seconds since 1970, ``last_step`` in TOTP steps."""
+class Passkey:
+    """A passkey as it was registered. ``public_key`` is COSE (RFC 9052 §7), hex as is the id; ``sign_count`` the last
+    that was seen. ``rp_id`` and ``origins`` are those that the token had then: later ones do not widen them."""
 
-    pin_salt: str
-    pin_hash: str
-    seed: str
+    credential_id: str
+    public_key: str
+    sign_count: int
+    rp_id: str
+    origins: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is kept of one person's factors; times in seconds since 1970, ``last_step`` in TOTP steps.
+
+    ``confirmed`` is of PIN and TOTP together; a person with passkeys alone has neither.
+    """
+
+    pin_salt: str = ""
+    pin_hash: str = ""
+    seed: str = ""
     confirmed: bool = False
     failures: int = 0
     locked_until: int = 0
     last_step: int = -1
+    passkeys: tuple[Passkey, ...] = ()
+
+    @property
+    def methods(self) -> frozenset[Method]:
+        """How this person can prove themselves."""
+        both = [Method.PIN_TOTP] if self.confirmed else []
+        return frozenset([*both, *([Method.PASSKEY] if self.passkeys else [])])
 
     def encode(self) -> bytes:
         return canonical_json(asdict(self))
 
     @staticmethod
     def decode(data: bytes) -> Record:
-        return Record(**json.loads(data))
+        values = json.loads(data)
+        passkeys = values.pop("passkeys", ())
+        return Record(**values, passkeys=tuple(Passkey(**{**one, "origins": tuple(one["origins"])}) for one in passkeys))
 
     def failed(self, now: float) -> Record:
         """After one more wrong try."""
@@ -86,9 +111,14 @@ class Code(Enum):
     WRONG = "wrong"
 
 
-def new_record(pin: str, salt: bytes, seed: str, cost: Cost, pepper: bytes) -> Record:
-    """A record that is still to be confirmed. ``pepper`` is the person's key: without it no PIN can be searched for."""
-    return Record(salt.hex(), derive(pin, salt, cost, pepper).hex(), seed)
+def with_pin(record: Record, pin: str, salt: bytes, cost: Cost, pepper: bytes) -> Record:
+    """The record with this PIN. ``pepper`` is the person's key: without it no PIN can be searched for."""
+    return replace(record, pin_salt=salt.hex(), pin_hash=derive(pin, salt, cost, pepper).hex())
+
+
+def with_seed(record: Record, seed: str) -> Record:
+    """The record with this TOTP seed (base32), of which no code was used yet."""
+    return replace(record, seed=seed, last_step=-1)
 
 
 def judge_code(record: Record, code: str, now: datetime) -> tuple[Code, int]:
@@ -106,7 +136,16 @@ def judge_code(record: Record, code: str, now: datetime) -> tuple[Code, int]:
     return verdict, found
 
 
-def judge_pin(record: Record, pin: str, cost: Cost, pepper: bytes) -> bool:
-    """Whether the PIN is the one that was enrolled."""
-    made = derive(pin, bytes.fromhex(record.pin_salt), cost, pepper)
-    return compare_digest(made, bytes.fromhex(record.pin_hash))
+class PinGuess:
+    """One entered PIN. Argon2id is paid once however often the record changes while the guess is settled."""
+
+    def __init__(self, pin: str) -> None:
+        self._pin = pin
+        self._made: dict[tuple[str, bytes], bytes] = {}
+
+    def fits(self, record: Record, cost: Cost, pepper: bytes) -> bool:
+        """Whether the PIN is the one that was enrolled."""
+        place = (record.pin_salt, pepper)
+        if place not in self._made:
+            self._made[place] = derive(self._pin, bytes.fromhex(record.pin_salt), cost, pepper)
+        return compare_digest(self._made[place], bytes.fromhex(record.pin_hash))

@@ -4,7 +4,7 @@ The token gives the nonce and keeps the data; a proof is over exactly it. A pass
 challenge, so whoever has the assertion, the public key and the digests can check later what was approved:
 
     {"act": "sign", "audience": ..., "count": N, "expires": RFC 3339, "format": "camtrust-activation-1",
-     "key_id": ..., "method": "pin+totp" | "passkey", "nonce": hex, "owner": ..., "root": hex}
+     "key_id": ..., "method": "pin-totp" | "passkey", "nonce": hex, "owner": ..., "root": hex}
 
 ``root`` is the Merkle root (RFC 6962 §2.1) over the digests in their order, so that one of them can be shown to have
 been approved without the others. Changing a factor is approved in the same way (:class:`ChangeData`).
@@ -30,7 +30,7 @@ MOST_DIGESTS = 1000
 class Method(StrEnum):
     """How a person proves themselves. Only a passkey shows on the person's own device that it is for this data."""
 
-    PIN_TOTP = "pin+totp"
+    PIN_TOTP = "pin-totp"
     PASSKEY = "passkey"
 
 

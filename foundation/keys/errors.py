@@ -22,6 +22,11 @@ KeyStoreError
 ├── CodeUsed                  CKR_PIN_EXPIRED               this one-time code was used before
 ├── FactorsNotEnrolled        CKR_USER_PIN_NOT_INITIALIZED
 ├── FactorsEnrolled           CKR_USER_ALREADY_LOGGED_IN    factors are set; changing them is another act
+├── LastFactor                CKR_ACTION_PROHIBITED         a person's only factor is not taken away
+├── PasskeyInvalid            CKR_PIN_INCORRECT             a passkey's answer is not to this question, or not theirs
+├── PasskeyCloned             CKR_PIN_INCORRECT             its signature counter went back: two devices have it
+├── PasskeysUnavailable       CKR_FUNCTION_NOT_SUPPORTED    the token has no relying party
+├── MethodRefused             CKR_USER_TYPE_INVALID         the key asks for another factor
 ├── ActivationRequired        CKR_USER_NOT_LOGGED_IN        a person's key asked to sign without activation
 ├── ActivationInvalid         CKR_PIN_EXPIRED               used, expired, or for other digests or another key
 ├── OwnerDestroyed            CKR_KEY_HANDLE_INVALID        the person's key was destroyed
@@ -183,6 +188,36 @@ class FactorsEnrolled(KeyStoreError):
     ckr = "CKR_USER_ALREADY_LOGGED_IN"
     code = "foundation.factors_enrolled"
     kind = Kind.CONFLICT
+
+
+class LastFactor(KeyStoreError):
+    ckr = "CKR_ACTION_PROHIBITED"
+    code = "foundation.last_factor"
+    kind = Kind.CONFLICT
+
+
+class PasskeyInvalid(KeyStoreError):
+    ckr = "CKR_PIN_INCORRECT"
+    code = "foundation.passkey_invalid"
+    kind = Kind.FORBIDDEN
+
+
+class PasskeyCloned(KeyStoreError):
+    ckr = "CKR_PIN_INCORRECT"
+    code = "foundation.passkey_cloned"
+    kind = Kind.FORBIDDEN
+
+
+class PasskeysUnavailable(KeyStoreError):
+    ckr = "CKR_FUNCTION_NOT_SUPPORTED"
+    code = "foundation.passkeys_unavailable"
+    kind = Kind.UNAVAILABLE
+
+
+class MethodRefused(KeyStoreError):
+    ckr = "CKR_USER_TYPE_INVALID"
+    code = "foundation.method_refused"
+    kind = Kind.FORBIDDEN
 
 
 class ActivationRequired(KeyStoreError):

@@ -1,0 +1,111 @@
+"""A person's factors seen from the services: passkeys, approvals over a challenge, and changes of factors.
+
+PIN and one-time code alone are `foundation.keys.port.Factors`. Everything here is checked inside the token; what the
+services carry is a question of the token's and the answer of the person's device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from foundation.keys.activation import Method, Proof
+from foundation.keys.port import Activation, Factors
+
+
+@dataclass(frozen=True)
+class ApprovalRequest:
+    """What the token waits to have approved, once, until ``expires``.
+
+    ``nonce`` names it; ``data`` is the canonical form (`foundation.keys.activation`); ``options`` is the JSON for
+    ``navigator.credentials.get()``, whose challenge is the SHA-256 of ``data``; None for PIN and one-time code.
+    """
+
+    nonce: bytes
+    data: bytes
+    expires: datetime
+    options: str | None
+
+
+class ChangeKind(StrEnum):
+    """What can be changed."""
+
+    PIN = "pin"
+    TOTP = "totp"
+    PIN_AND_TOTP = "pin-and-totp"
+    ADD_PASSKEY = "add-passkey"
+    REMOVE_PASSKEY = "remove-passkey"
+
+
+@dataclass(frozen=True)
+class FactorChange:
+    """A change as it is asked for. ``pin``: the new one. ``passkey``: the JSON that ``navigator.credentials.create()``
+    gave (to add), or the credential id in hex (to remove)."""
+
+    kind: ChangeKind
+    pin: str | None = field(default=None, repr=False)
+    passkey: str | None = None
+
+
+@dataclass(frozen=True)
+class ChangeRequest:
+    """A change that waits for approval; ``provisioning_uri`` for the authenticator app when the seed is new."""
+
+    approval: ApprovalRequest
+    provisioning_uri: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class RegisteredPasskey:
+    """A passkey as the outside knows it: its credential id in hex."""
+
+    credential_id: str
+
+
+@dataclass(frozen=True)
+class FactorsOf:
+    """What a person has: methods, and passkeys. Nothing secret."""
+
+    methods: frozenset[Method]
+    passkeys: tuple[RegisteredPasskey, ...]
+
+
+class PersonFactors(Factors, Protocol):
+    """Passkeys beside PIN and one-time code. Every failure is a `foundation.keys.errors` class."""
+
+    def factors_of(self, owner: str) -> FactorsOf:
+        """What the person has; nothing where nothing was enrolled."""
+        ...
+
+    def begin_passkey(self, owner: str) -> str:
+        """JSON for ``navigator.credentials.create()``; PasskeysUnavailable."""
+        ...
+
+    def finish_passkey(self, owner: str, response: str) -> None:
+        """Register the person's first factor. FactorsEnrolled: a further one is a change. PasskeyInvalid."""
+        ...
+
+    def prepare_activation(
+        self, key_id: str, digests: Sequence[bytes], audience: str, method: Method
+    ) -> ApprovalRequest:
+        """Ask the key's owner to permit exactly these digests to be signed, once each."""
+        ...
+
+    def approve(self, nonce: bytes, proof: Proof) -> Activation:
+        """The owner's proof over what was prepared; good once. ActivationInvalid, PasskeyInvalid, PinIncorrect, …"""
+        ...
+
+    def prepare_change(self, owner: str, change: FactorChange, method: Method) -> ChangeRequest:
+        """Ask the person to approve a change by ``method``, a factor that they have. LastFactor, PinInvalid, …"""
+        ...
+
+    def approve_change(self, nonce: bytes, proof: Proof, totp: str | None = None) -> None:
+        """Make the change. ``totp``: a code of the new seed, where there is one."""
+        ...
+
+    def lose_factors(self, owner: str) -> tuple[str, ...]:
+        """All factors are lost: destroy them and every key of the person's (their ids); they can enrol anew."""
+        ...
