@@ -27,10 +27,18 @@ from foundation.keys.activation import (
     Proof,
     digests_root,
 )
-from foundation.keys.errors import ActivationInvalid, DataInvalid, FactorsNotEnrolled, KeyDisabled, WrappedKeyInvalid
+from foundation.keys.errors import (
+    ActivationInvalid,
+    DataInvalid,
+    FactorsNotEnrolled,
+    KeyDisabled,
+    MethodRefused,
+    WrappedKeyInvalid,
+)
 from foundation.keys.factors import ApprovalRequest
 from foundation.keys.port import Activation, KeyInfo
 from foundation.randomness import Randomness
+from hsm_emulation import policies
 from hsm_emulation.audit import AuditLog
 from hsm_emulation.passkeys import assertion_options
 from hsm_emulation.persons import Persons
@@ -64,7 +72,7 @@ class Activations:
         self, session: Session, info: KeyInfo, digests: Sequence[bytes], audience: str, method: Method
     ) -> ApprovalRequest:
         """Ask the owner of a key to approve these digests. DataInvalid, KeyDisabled, FactorsNotEnrolled."""
-        owner = _check(info, digests)
+        owner = self._check(info, digests, method)
         record = self._proofs.record(owner)
         if record is None or method not in record.methods:
             raise FactorsNotEnrolled
@@ -107,7 +115,7 @@ class Activations:
         self, session: Session, info: KeyInfo, digests: Sequence[bytes], pin: str, totp: str, audience: str
     ) -> Activation:
         """Prepare and approve in one, with PIN and one-time code."""
-        owner = _check(info, digests)
+        owner = self._check(info, digests, Method.PIN_TOTP)
         nonce, expires = self._requests.new()
         data = _data(info, owner, digests, audience, nonce, expires, Method.PIN_TOTP)
         return self._permit(session, info, digests, data, PinTotp(pin, totp), prepared=False)
@@ -122,7 +130,7 @@ class Activations:
         *,
         prepared: bool,
     ) -> Activation:
-        _check(info, digests)
+        self._check(info, digests, proof.method)
         key = self._persons.existing_key(data.owner)
         if key is None:
             raise FactorsNotEnrolled
@@ -192,16 +200,18 @@ class Activations:
         if changed.rowcount != 1:
             raise ActivationInvalid
 
-
-def _check(info: KeyInfo, digests: Sequence[bytes]) -> str:
-    """The owner of a key that can be activated for these; DataInvalid, KeyDisabled."""
-    if info.owner is None or not 1 <= len(digests) <= MOST_DIGESTS:
-        raise DataInvalid
-    if any(len(digest) not in (32, 48, 64) for digest in digests):
-        raise DataInvalid
-    if not info.enabled:
-        raise KeyDisabled
-    return info.owner
+    def _check(self, info: KeyInfo, digests: Sequence[bytes], method: Method) -> str:
+        """The owner of a key that can be activated so for these; DataInvalid, KeyDisabled, MethodRefused."""
+        if info.owner is None or not 1 <= len(digests) <= MOST_DIGESTS:
+            raise DataInvalid
+        if any(len(digest) not in (32, 48, 64) for digest in digests):
+            raise DataInvalid
+        if not info.enabled:
+            raise KeyDisabled
+        policy = policies.load(self._store.read(), info.policy)
+        if policy.needs_activation and method not in policy.methods:
+            raise MethodRefused
+        return info.owner
 
 
 def _with_used(used: bytes, named: Sequence[str], digests: Sequence[bytes]) -> bytes:
@@ -258,5 +268,3 @@ def _bound_to(
         "digests": hashlib.sha256(named.encode()).hexdigest(),
         "used": used.hex(),
     }
-
-

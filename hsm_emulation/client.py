@@ -18,11 +18,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from foundation.clock import parse_rfc3339
 from foundation.keys.capabilities import Capabilities, Feature
 from foundation.keys.errors import DataInvalid, KeyStoreError, NotLoggedIn, TokenUnavailable
 from foundation.keys.policy import KeyPolicy
-from foundation.keys.port import Activation, KeyAlgorithm, KeyInfo, KeyUse, Mechanism, TotpEnrolment, WrappedKey
+from foundation.keys.port import KeyAlgorithm, KeyInfo, KeyUse, Mechanism, WrappedKey
+from hsm_emulation.factors_wire import FactorCalls
 from hsm_emulation.protocol import (
     LONGEST_FRAME,
     FrameInvalid,
@@ -85,8 +85,8 @@ class _Pool:
             connection.close()
 
 
-class HsmClient:
-    """Implements KeyStore, WrappedKeys, Factors and PersonKeys (`foundation.keys.port`).
+class HsmClient(FactorCalls):
+    """Implements KeyStore, WrappedKeys, PersonFactors and PersonKeys (`foundation.keys`).
 
     ``pin``: where to get the user's PIN when the daemon was restarted and knows our session no more; without it the
     caller hears NotLoggedIn. ``audience``: if given, only activations for this audience are redeemed.
@@ -223,21 +223,6 @@ class HsmClient:
 
     def renew_person(self, owner: str) -> None:
         self._call("renew_person", owner=owner)
-
-    # -- Factors
-
-    def enrol(self, owner: str, pin: str) -> TotpEnrolment:
-        return TotpEnrolment(self._call("enrol", owner=owner, pin=pin))
-
-    def confirm(self, owner: str, totp: str) -> None:
-        self._call("confirm", owner=owner, totp=totp)
-
-    def check(self, owner: str, pin: str, totp: str) -> None:
-        self._call("check", owner=owner, pin=pin, totp=totp)
-
-    def activate(self, key_id: str, digests: Sequence[bytes], pin: str, totp: str, audience: str) -> Activation:
-        value = self._call("activate", key_id=key_id, digests=list(digests), pin=pin, totp=totp, audience=audience)
-        return Activation(value["token"], parse_rfc3339(value["expires"]))
 
     # -- PersonKeys
 

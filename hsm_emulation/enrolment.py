@@ -13,6 +13,7 @@ from base64 import b32encode
 from dataclasses import asdict, replace
 from typing import Any
 
+from foundation.clock import Clock
 from foundation.keys.activation import ChangeData, Method, PinTotp, Proof
 from foundation.keys.errors import (
     ActivationInvalid,
@@ -32,7 +33,6 @@ from foundation.keys.factors import (
     RegisteredPasskey,
 )
 from foundation.keys.port import TotpEnrolment
-from foundation.clock import Clock
 from foundation.randomness import Randomness
 from hsm_emulation.audit import AuditLog
 from hsm_emulation.factors import Code, Passkey, Record, check_pin, judge_code, with_pin, with_seed
@@ -85,7 +85,7 @@ class FactorEnrolment:
 
         def work(connection: sqlite3.Connection) -> None:
             self._first(connection, owner)
-            self._proofs.write(connection, owner, key, record)
+            self._proofs.write(connection, owner, record)
             self._audit.append(connection, session.actor, "enrol", owner, "done")
 
         self._store.write(work)
@@ -131,7 +131,7 @@ class FactorEnrolment:
         def work(connection: sqlite3.Connection) -> None:
             self._first(connection, owner)
             self._requests.take(connection, challenge)
-            self._proofs.write(connection, owner, key, Record(passkeys=(passkey,)))
+            self._proofs.write(connection, owner, Record(passkeys=(passkey,)))
             self._persons.mark_factors(connection, owner, key)
             self._audit.append(connection, session.actor, "finish-passkey", owner, "done", _named(passkey))
 
@@ -195,17 +195,12 @@ class FactorEnrolment:
 
         What is sealed for the person stays readable: their person key stays.
         """
-        key = self._persons.existing_key(owner)
-        if key is None:
+        if self._persons.record(owner) is None:
             raise FactorsNotEnrolled
         self._note(session, "lose-factors", owner, "intent")
 
         def work(connection: sqlite3.Connection) -> list[str]:
-            found = connection.execute("SELECT key_id FROM keys WHERE owner = ? ORDER BY sequence", (owner,))
-            keys = [one["key_id"] for one in found]
-            for table in ("keys", "factors", "activations", "requests"):
-                connection.execute(f"DELETE FROM {table} WHERE owner = ?", (owner,))  # noqa: S608 (our four names)
-            self._persons.mark_factors(connection, owner, key, there=False)
+            keys = self._persons.lose_factors(connection, owner)
             self._audit.append(connection, session.actor, "lose-factors", owner, "done", {"keys": keys})
             return keys
 
@@ -283,6 +278,8 @@ class FactorEnrolment:
 
     def _edit(self, staged: dict[str, Any], totp: str | None) -> Edit:
         def edit(record: Record) -> Record:
+            if "pin_hash" in staged or "seed" in staged:
+                record = replace(record, failures=0, locked_until=0)
             if "pin_hash" in staged:
                 record = replace(record, pin_salt=staged["pin_salt"], pin_hash=staged["pin_hash"])
             if "seed" in staged:
@@ -292,8 +289,7 @@ class FactorEnrolment:
                     raise PinIncorrect
                 record = replace(record, confirmed=True, last_step=step)
             if "add" in staged:
-                passkey = Passkey(**{**staged["add"], "origins": tuple(staged["add"]["origins"])})
-                record = replace(record, passkeys=(*record.passkeys, passkey))
+                record = replace(record, passkeys=(*record.passkeys, Passkey.of(staged["add"])))
             if "remove" in staged:
                 record = _without(record, staged["remove"])
                 if not record.methods:

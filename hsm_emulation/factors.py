@@ -1,16 +1,19 @@
 """A person's second factors: what a PIN may be, what is kept of it, and whether a try was right. Pure.
 
 One sealed record per owner holds PIN verifier, TOTP seed, last step used, wrong tries and passkeys: whoever edits a
-field breaks the seal. TOTP is RFC 6238 with 30 s steps, 6 digits, SHA-1 (what authenticator apps speak); a step is used once (§5.2).
+field breaks the seal. TOTP is RFC 6238 with 30 s steps, 6 digits, SHA-1 (what authenticator apps speak); a step is
+used once (§5.2).
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from enum import Enum
 from hmac import compare_digest
+from typing import Any
 
 import pyotp
 
@@ -56,6 +59,11 @@ class Passkey:
     rp_id: str
     origins: tuple[str, ...]
 
+    @staticmethod
+    def of(values: Mapping[str, Any]) -> Passkey:
+        """From its fields, as JSON gave them back."""
+        return Passkey(**{**values, "origins": tuple(values["origins"])})
+
 
 @dataclass(frozen=True)
 class Record:
@@ -85,8 +93,8 @@ class Record:
     @staticmethod
     def decode(data: bytes) -> Record:
         values = json.loads(data)
-        passkeys = values.pop("passkeys", ())
-        return Record(**values, passkeys=tuple(Passkey(**{**one, "origins": tuple(one["origins"])}) for one in passkeys))
+        passkeys = tuple(Passkey.of(one) for one in values.pop("passkeys"))
+        return Record(**values, passkeys=passkeys)
 
     def failed(self, now: float) -> Record:
         """After one more wrong try."""

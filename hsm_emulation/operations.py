@@ -12,10 +12,18 @@ from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any, TypeVar
 
-from foundation.clock import rfc3339
+from foundation.keys.activation import Method, Proof
 from foundation.keys.errors import DataInvalid, KeyStoreError, MechanismInvalid, NotLoggedIn
 from foundation.keys.policy import KeyPolicy
 from foundation.keys.port import KeyAlgorithm, KeyUse, Mechanism
+from hsm_emulation.factors_wire import (
+    activation_value,
+    approval_value,
+    change_from,
+    change_request_value,
+    factors_value,
+    proof_from,
+)
 from hsm_emulation.protocol import error_value, key_value
 from hsm_emulation.sessions import Role, Session
 from hsm_emulation.staged import Staged
@@ -66,6 +74,12 @@ def _list_of_octets(value: object) -> list[bytes]:
     return [_octets(one) for one in value]
 
 
+def _list_of_labels(value: object) -> list[str]:
+    if not isinstance(value, list):
+        raise DataInvalid
+    return [_label(one) for one in value]
+
+
 def _flag(value: object) -> bool:
     if not isinstance(value, bool):
         raise DataInvalid
@@ -96,6 +110,8 @@ _algorithm = _one_of(KeyAlgorithm, MechanismInvalid)
 _mechanism = _one_of(Mechanism, MechanismInvalid)
 _use = _one_of(KeyUse, DataInvalid)
 _label = _text(200)
+_response = _text(64 * 1024)
+_method = _one_of(Method, DataInvalid)
 _USER, _SO, _BOTH = frozenset({Role.USER}), frozenset({Role.SO}), frozenset(Role)
 
 
@@ -122,8 +138,20 @@ def _generate_wrapped(token: Token, session: Session, **args: Any) -> dict[str, 
 
 
 def _activate(token: Token, session: Session, key_id: str, **args: Any) -> dict[str, Any]:
-    activation = token.activations.activate(session, token.get(key_id), **args)
-    return {"token": activation.token, "expires": rfc3339(activation.expires)}
+    return activation_value(token.activations.activate(session, token.get(key_id), **args))
+
+
+def _prepare_activation(token: Token, session: Session, key_id: str, **args: Any) -> dict[str, Any]:
+    return approval_value(token.activations.prepare(session, token.get(key_id), **args))
+
+
+def _approve(token: Token, session: Session, nonce: bytes, proof: Proof) -> dict[str, Any]:
+    info = token.get(token.activations.key_of(nonce))
+    return activation_value(token.activations.approve(session, info, nonce, proof))
+
+
+def _prepare_change(token: Token, session: Session, **args: Any) -> dict[str, Any]:
+    return change_request_value(token.factors.prepare_change(session, **args))
 
 
 def _first(staged: Staged[list[bytes]]) -> Staged[bytes]:
@@ -235,19 +263,19 @@ OPERATIONS: Mapping[str, Operation] = {
     "enrol": Operation(
         _USER,
         {"owner": _opaque_id, "pin": _secret},
-        lambda token, session, **args: token.activations.enrol(session, **args).provisioning_uri,
+        lambda token, session, **args: token.factors.enrol(session, **args).provisioning_uri,
         "owner",
     ),
     "confirm": Operation(
         _USER,
         {"owner": _opaque_id, "totp": _secret},
-        lambda token, session, **args: token.activations.confirm(session, **args),
+        lambda token, session, **args: token.factors.confirm(session, **args),
         "owner",
     ),
     "check": Operation(
         _USER,
         {"owner": _opaque_id, "pin": _secret, "totp": _secret},
-        lambda token, session, **args: token.activations.check(session, **args),
+        lambda token, session, **args: token.factors.check(session, **args),
         "owner",
     ),
     "activate": Operation(
@@ -255,6 +283,45 @@ OPERATIONS: Mapping[str, Operation] = {
         {"key_id": _opaque_id, "digests": _list_of_octets, "pin": _secret, "totp": _secret, "audience": _label},
         _activate,
         "key_id",
+    ),
+    "factors_of": Operation(
+        _USER, {"owner": _opaque_id}, lambda token, _, owner: factors_value(token.factors.factors_of(owner))
+    ),
+    "begin_passkey": Operation(
+        _USER,
+        {"owner": _opaque_id},
+        lambda token, session, owner: token.factors.begin_passkey(session, owner),
+        "owner",
+    ),
+    "finish_passkey": Operation(
+        _USER,
+        {"owner": _opaque_id, "response": _response},
+        lambda token, session, **args: token.factors.finish_passkey(session, **args),
+        "owner",
+    ),
+    "prepare_activation": Operation(
+        _USER,
+        {"key_id": _opaque_id, "digests": _list_of_octets, "audience": _label, "method": _method},
+        _prepare_activation,
+        "key_id",
+    ),
+    "approve": Operation(_USER, {"nonce": _octets, "proof": proof_from}, _approve, "nonce"),
+    "prepare_change": Operation(
+        _USER, {"owner": _opaque_id, "change": change_from, "method": _method}, _prepare_change, "owner"
+    ),
+    "approve_change": Operation(
+        _USER,
+        {"nonce": _octets, "proof": proof_from, "totp": _or_none(_secret)},
+        lambda token, session, **args: token.factors.approve_change(session, **args),
+        "nonce",
+    ),
+    "lose_factors": Operation(
+        _USER, {"owner": _opaque_id}, lambda token, session, owner: token.factors.lose(session, owner), "owner"
+    ),
+    "set_relying_party": Operation(
+        _SO,
+        {"rp_id": _label, "origins": _list_of_labels},
+        lambda token, session, **args: token.factors.set_relying_party(session, **args),
     ),
     "new_data_key": Operation(
         _USER,

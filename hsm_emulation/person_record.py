@@ -46,11 +46,15 @@ class WrappedState:
 
 @dataclass(frozen=True)
 class PersonRecord:
-    """``key`` opens the person's factors, activations, data keys; ``wrapping`` (by generation) their signing keys."""
+    """``key`` opens the person's factors, activations, data keys; ``wrapping`` (by generation) their signing keys.
+
+    ``factors`` is the generation of their factors: one more each time that all were lost.
+    """
 
     key: bytes
     wrapping: Mapping[int, bytes]
     keys: Mapping[str, WrappedState] = field(default_factory=dict)
+    factors: int = 1
 
     @property
     def generation(self) -> int:
@@ -72,6 +76,7 @@ class PersonRecord:
                 "key": self.key.hex(),
                 "wrapping": {str(generation): key.hex() for generation, key in self.wrapping.items()},
                 "keys": {key_id: _state_value(state) for key_id, state in self.keys.items()},
+                "factors": self.factors,
             }
         )
 
@@ -83,6 +88,7 @@ class PersonRecord:
             bytes.fromhex(value["key"]),
             {int(generation): bytes.fromhex(key) for generation, key in value["wrapping"].items()},
             {key_id: _state(one) for key_id, one in value["keys"].items()},
+            value["factors"],
         )
 
 

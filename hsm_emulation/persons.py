@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 from typing import Any
 
 from foundation.clock import Clock, rfc3339
@@ -66,9 +67,9 @@ class Persons:
         record = self.record(owner, connection)
         return record.key if record else None
 
-    def has_factors(self, owner: str) -> bool:
+    def has_factors(self, owner: str, connection: sqlite3.Connection | None = None) -> bool:
         """Whether this owner's factors were ever confirmed. Meant for after :meth:`key`, which checks the seal."""
-        row = _row(self._store.read(), owner)
+        row = _row(connection or self._store.read(), owner)
         return row is not None and bool(row["factors"])
 
     def mark_factors(self, connection: sqlite3.Connection, owner: str, key: bytes) -> None:
@@ -81,6 +82,19 @@ class Persons:
         if record is None or record.key != key:
             raise OwnerDestroyed
         self._update(connection, owner, record, True)
+
+    def lose_factors(self, connection: sqlite3.Connection, owner: str) -> list[str]:
+        """Delete the owner's factors, keys, and what waits for them; gives the keys' ids. OwnerDestroyed.
+
+        Their key stays, and what it opens. Their wrapping key does not: no wrapping of theirs is ever opened again;
+        and the generation of their factors moves on, so that those lost are none if somebody puts them back.
+        """
+        record = self.record_in(connection, owner)
+        wrapping = {record.generation + 1: self._randomness.bytes(KEY_LENGTH)}
+        lost = replace(record, wrapping=wrapping, keys={}, factors=record.factors + 1)
+        self._update(connection, owner, lost, False)
+        changed(connection)
+        return _delete_all(connection, owner)
 
     def new_data_key(self, owner: str, purpose: str) -> tuple[bytes, bytes]:
         """A fresh data key, and it wrapped under the owner's key, bound to owner and purpose."""
@@ -114,12 +128,7 @@ class Persons:
         )
 
         def work(connection: sqlite3.Connection) -> list[str]:
-            keys: list[str] = []
-            for table in ("keys", "wrapped_keys"):
-                found = connection.execute(f"SELECT key_id FROM {table} WHERE owner = ? ORDER BY key_id", (owner,))  # noqa: S608 (our two names)
-                keys += [one["key_id"] for one in found]
-            for table in ("keys", "wrapped_keys", "factors", "activations"):
-                connection.execute(f"DELETE FROM {table} WHERE owner = ?", (owner,))  # noqa: S608 (our four names)
+            keys = _delete_all(connection, owner)
             connection.execute(
                 "INSERT INTO owners (owner, master, sealed, destroyed) VALUES (?, 0, NULL, ?) ON CONFLICT (owner)"
                 " DO UPDATE SET sealed = NULL, destroyed = excluded.destroyed WHERE owners.destroyed IS NULL",
@@ -151,6 +160,17 @@ class Persons:
             "UPDATE owners SET master = ?, sealed = ?, factors = ? WHERE owner = ?",
             (*self._seal(connection, owner, record, factors), int(factors), owner),
         )
+
+
+def _delete_all(connection: sqlite3.Connection, owner: str) -> list[str]:
+    """Every row of the owner's but their record; gives the ids of their keys."""
+    keys: list[str] = []
+    for table in ("keys", "wrapped_keys"):
+        found = connection.execute(f"SELECT key_id FROM {table} WHERE owner = ? ORDER BY key_id", (owner,))  # noqa: S608 (our two names)
+        keys += [one["key_id"] for one in found]
+    for table in ("keys", "wrapped_keys", "factors", "activations", "requests"):
+        connection.execute(f"DELETE FROM {table} WHERE owner = ?", (owner,))  # noqa: S608 (our five names)
+    return keys
 
 
 def _row(connection: sqlite3.Connection, owner: str) -> sqlite3.Row | None:

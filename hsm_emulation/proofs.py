@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from math import ceil
+from typing import Any
 
 from foundation.clock import Clock
 from foundation.keys.activation import PinTotp, Proof
@@ -26,6 +27,7 @@ from foundation.keys.errors import (
 from foundation.randomness import Randomness
 from hsm_emulation.factors import Code, PinGuess, Record, judge_code
 from hsm_emulation.passkeys import verify_assertion
+from hsm_emulation.person_record import PersonRecord
 from hsm_emulation.persons import Persons
 from hsm_emulation.sealing import Cost, seal, unseal
 from hsm_emulation.store import Store
@@ -54,11 +56,10 @@ class Proofs:
         known = self._load(owner)
         return known[0] if known else None
 
-    def write(self, connection: sqlite3.Connection, owner: str, key: bytes, record: Record) -> None:
+    def write(self, connection: sqlite3.Connection, owner: str, record: Record) -> None:
         """Put a record where there is none that counts; for enrolment, which has checked that."""
-        connection.execute(
-            "INSERT OR REPLACE INTO factors (owner, sealed) VALUES (?, ?)", (owner, self._seal(owner, key, record))
-        )
+        sealed = self._seal(owner, self._persons.record_in(connection, owner), record)
+        connection.execute("INSERT OR REPLACE INTO factors (owner, sealed) VALUES (?, ?)", (owner, sealed))
 
     def prove(self, owner: str, proof: Proof, challenge: bytes, granted: Granted, edit: Edit | None = None) -> None:
         """Check a proof; ``granted`` runs in the transaction that writes the use of it, ``edit`` changes the record.
@@ -112,9 +113,9 @@ class Proofs:
             known = self._load(owner)
             if known is None:
                 raise FactorsNotEnrolled
-            record, stored, key = known
-            after, refusal = judge(record, key, self._clock.now())
-            sealed = self._seal(owner, key, after)
+            record, stored, person = known
+            after, refusal = judge(record, person.key, self._clock.now())
+            sealed = self._seal(owner, person, after)
 
             def work(
                 connection: sqlite3.Connection,
@@ -136,17 +137,18 @@ class Proofs:
             return
         raise TokenUnavailable(retry_after=1)
 
-    def _load(self, owner: str) -> tuple[Record, bytes, bytes] | None:
+    def _load(self, owner: str) -> tuple[Record, bytes, PersonRecord] | None:
         connection = self._store.read()
-        key = self._persons.existing_key(owner, connection)
-        row = connection.execute("SELECT sealed FROM factors WHERE owner = ?", (owner,)).fetchone() if key else None
-        if key is None or row is None:
+        person = self._persons.record(owner, connection)
+        row = connection.execute("SELECT sealed FROM factors WHERE owner = ?", (owner,)).fetchone()
+        if person is None or row is None:
             return None
-        return Record.decode(unseal(key, row["sealed"], _bound_to(owner))), row["sealed"], key
+        record = Record.decode(unseal(person.key, row["sealed"], _bound_to(owner, person.factors)))
+        return record, row["sealed"], person
 
-    def _seal(self, owner: str, key: bytes, record: Record) -> bytes:
-        return seal(key, record.encode(), _bound_to(owner), self._randomness)
+    def _seal(self, owner: str, person: PersonRecord, record: Record) -> bytes:
+        return seal(person.key, record.encode(), _bound_to(owner, person.factors), self._randomness)
 
 
-def _bound_to(owner: str) -> dict[str, str]:
-    return {"what": "factors", "owner": owner}
+def _bound_to(owner: str, generation: int) -> dict[str, Any]:
+    return {"what": "factors", "owner": owner, "generation": generation}

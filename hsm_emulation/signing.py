@@ -86,9 +86,8 @@ class Signing:
                 if not known.info.enabled:
                     raise KeyDisabled
             if activation is not None:
-                for data in inputs:
-                    digest = authorised_digest(mechanism, data)
-                    self._activations.consume(connection, activation, info, digest, audience)
+                digests = [authorised_digest(mechanism, data) for data in inputs]
+                self._activations.consume(connection, activation, info, digests, audience)
             self._audit.append(connection, session.actor, "sign", key_id, "intent", details)
 
         def finish() -> list[bytes]:

@@ -60,14 +60,18 @@ CREATE INDEX wrapped_keys_owner ON wrapped_keys (owner);
 CREATE TABLE factors (owner TEXT PRIMARY KEY, sealed BLOB NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE activations (
   token_hash BLOB PRIMARY KEY, key_id TEXT NOT NULL, owner TEXT NOT NULL, audience TEXT NOT NULL,
-  expires INTEGER NOT NULL, sealed BLOB NOT NULL
+  expires INTEGER NOT NULL, method TEXT NOT NULL, used BLOB NOT NULL, sealed BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX activations_expires ON activations (expires);
 CREATE INDEX activations_owner ON activations (owner);
 CREATE TABLE activation_digests (
-  token_hash BLOB NOT NULL REFERENCES activations ON DELETE CASCADE, position INTEGER NOT NULL, digest BLOB NOT NULL,
-  used INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (token_hash, position)
-) STRICT, WITHOUT ROWID;
+  token_hash BLOB PRIMARY KEY REFERENCES activations ON DELETE CASCADE, digests TEXT NOT NULL
+) STRICT;
+CREATE TABLE requests (
+  nonce BLOB PRIMARY KEY, owner TEXT NOT NULL, expires INTEGER NOT NULL, sealed BLOB NOT NULL
+) STRICT;
+CREATE INDEX requests_owner ON requests (owner);
+CREATE INDEX requests_expires ON requests (expires);
 CREATE TABLE audit (
   sequence INTEGER PRIMARY KEY, at TEXT NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL, subject TEXT NOT NULL,
   outcome TEXT NOT NULL, details TEXT NOT NULL, hash BLOB NOT NULL

@@ -22,9 +22,12 @@ from foundation.randomness import Randomness, SystemRandomness
 from hsm_emulation import policies
 from hsm_emulation.activations import Activations
 from hsm_emulation.audit import AuditLog, Entry
+from hsm_emulation.enrolment import FactorEnrolment
 from hsm_emulation.keys import make
 from hsm_emulation.master_keys import MasterKeys, add_master_key
 from hsm_emulation.persons import Persons
+from hsm_emulation.proofs import Proofs
+from hsm_emulation.requests import Requests
 from hsm_emulation.sealing import FORMAT, KEY_LENGTH, Cost, Costs, seal, unseal
 from hsm_emulation.sessions import Role, Session, Sessions, check_operator_pin, wrap_master_key
 from hsm_emulation.shared import changed
@@ -84,7 +87,10 @@ class Token:
         self.sessions = Sessions(store, self.audit, clock, self._randomness, costs["operator"], self._when_locked)
         self.masters = MasterKeys(self.sessions.master_key)
         self.persons = Persons(store, self.masters, self.audit, clock, self._randomness)
-        self.activations = Activations(store, self.persons, self.audit, clock, self._randomness, costs["person"])
+        proofs = Proofs(store, self.persons, clock, self._randomness, costs["person"])
+        parts = (store, self.persons, proofs, Requests(self.persons, clock, self._randomness), self.audit, clock)
+        self.factors = FactorEnrolment(*parts, self._randomness)
+        self.activations = Activations(*parts, self._randomness)
         self.signing = Signing(store, self.sessions, self.persons, self.activations, self.audit)
         self.wrapped = WrappedKeys(store, self.persons, self.activations, self.audit, self._randomness)
 

@@ -152,9 +152,8 @@ class WrappedKeys:
             if not current.enabled:
                 raise KeyDisabled
             if activation is not None:
-                for data in inputs:
-                    digest = authorised_digest(mechanism, data)
-                    self._activations.consume(connection, activation, info, digest, audience)
+                digests = [authorised_digest(mechanism, data) for data in inputs]
+                self._activations.consume(connection, activation, info, digests, audience)
             if current.following is not None and current.following.version == head.version:
                 # It was stored, since it came back: the one before is good no more.
                 moved = replace(current, now=current.following, following=None)

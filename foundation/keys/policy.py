@@ -18,6 +18,7 @@ from hashlib import sha256
 from typing import Any
 
 from foundation.canonical import canonical_json
+from foundation.keys.activation import Method
 from foundation.keys.errors import PolicyInvalid
 from foundation.keys.port import KeyUse
 
@@ -45,13 +46,6 @@ class Subject(StrEnum):
     ITSELF = "itself"  # the certificate has the CA's own key: a self-signed root, or a link certificate
     CA = "ca"
     END_ENTITY = "end-entity"
-
-
-class FactorMethod(StrEnum):
-    """How the owner of a key may authorise a signature."""
-
-    PIN_TOTP = "pin-totp"
-    PASSKEY = "passkey"
 
 
 @dataclass(frozen=True)
@@ -118,7 +112,7 @@ class KeyPolicy:
     certificates: CertificateRules | None = None
     use_limit: int | None = None
     needs_activation: bool = False
-    methods: frozenset[FactorMethod] = frozenset()
+    methods: frozenset[Method] = frozenset()
     needs_quorum: bool = False
     clock_seconds: int = 1
 
@@ -168,7 +162,7 @@ class KeyPolicy:
                 certificates=None if rest["certificates"] is None else CertificateRules.parse(rest["certificates"]),
                 use_limit=None if rest["use_limit"] is None else _number(rest["use_limit"]),
                 needs_activation=_flag(rest["needs_activation"]),
-                methods=frozenset(FactorMethod(one) for one in _texts(rest["methods"])),
+                methods=frozenset(Method(one) for one in _texts(rest["methods"])),
                 needs_quorum=_flag(rest["needs_quorum"]),
                 clock_seconds=_number(rest["clock_seconds"]),
             )
@@ -252,7 +246,7 @@ DEFAULTS: Mapping[KeyUse, KeyPolicy] = {
     KeyUse.OCSP_RESPONDER: KeyPolicy(kinds=frozenset({Signable.OCSP, Signable.REQUEST})),
     KeyUse.TSA: KeyPolicy(kinds=frozenset({Signable.TIMESTAMP, Signable.REQUEST})),
     KeyUse.CITIZEN_SIGN: KeyPolicy(
-        kinds=frozenset({Signable.DIGEST, Signable.MESSAGE}), needs_activation=True, methods=frozenset(FactorMethod)
+        kinds=frozenset({Signable.DIGEST, Signable.MESSAGE}), needs_activation=True, methods=frozenset(Method)
     ),
     KeyUse.ORGANISATION_SEAL: _DOCUMENT,
     KeyUse.REGISTRATION_AUTHORITY: _DOCUMENT,

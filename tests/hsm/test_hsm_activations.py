@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 
+from foundation.keys.activation import LIFETIME, MOST_DIGESTS
 from foundation.keys.errors import (
     ActivationInvalid,
     ActivationRequired,
@@ -21,7 +23,6 @@ from foundation.keys.errors import (
 from foundation.keys.handles import public_key
 from foundation.keys.mechanisms import verify_signature
 from foundation.keys.port import KeyAlgorithm, KeyUse, Mechanism
-from hsm_emulation.activations import LIFETIME, MOST_DIGESTS
 from hsm_emulation.client import HsmClient
 from tests.hsm.conftest import PERSON_PIN, Person, Served
 
@@ -121,16 +122,44 @@ def test_used_is_used_after_a_restart(served: Served, person: Person) -> None:
         served.client.sign(key.key_id, SIGN, ONE, activation=token)
 
 
+def test_a_used_digest_cannot_be_marked_unused(served: Served, person: Person) -> None:
+    """Which digests are used is under the seal: whoever clears the mark voids the approval."""
+    key = person.key()
+    token = person.activate(key, ONE, TWO)
+    served.client.sign(key.key_id, SIGN, ONE, activation=token)
+    assert served.edit("UPDATE activations SET used = x'00'") == 1
+    for digest in (ONE, TWO):
+        with pytest.raises(ActivationInvalid):
+            served.client.sign(key.key_id, SIGN, digest, activation=token)
+
+
+def test_a_batch_is_used_up_whole_or_not_at_all(served: Served, person: Person) -> None:
+    """One call signs a thousand approved digests; with one too many, none of them is used up."""
+    key = person.key()
+    digests = [hashlib.sha256(bytes([at >> 8, at & 255])).digest() for at in range(MOST_DIGESTS)]
+    token = person.activate(key, *digests)
+    for wrong in ([*digests[:-1], ONE], [*digests[:-1], digests[0]], []):
+        with pytest.raises((ActivationInvalid, DataInvalid)):
+            served.client.sign_many(key.key_id, SIGN, wrong, activation=token)
+    signatures = served.client.sign_many(key.key_id, SIGN, digests[::-1], activation=token)
+    for digest, signature in zip(digests[::-1], signatures, strict=True):
+        verify_signature(public_key(key), SIGN, signature, digest)
+    for digest in (digests[0], digests[-1]):
+        with pytest.raises(ActivationInvalid):
+            served.client.sign(key.key_id, SIGN, digest, activation=token)
+
+
 @pytest.mark.parametrize(
     "edit",
     [
         "UPDATE activations SET expires = expires + 3600",
         "UPDATE activations SET audience = 'somebody-else'",
         "UPDATE activations SET key_id = (SELECT key_id FROM keys WHERE label = 'second')",
-        "UPDATE activation_digests SET digest = (SELECT digest FROM activation_digests WHERE position = 1)",
-        "INSERT INTO activation_digests (token_hash, position, digest)"
-        " SELECT token_hash, 7, zeroblob(32) FROM activations",
-        "DELETE FROM activation_digests WHERE position = 1",
+        "UPDATE activations SET method = 'passkey'",
+        "UPDATE activation_digests SET digests = json_insert(digests, '$[#]', hex(zeroblob(32)))",
+        "UPDATE activation_digests SET digests = json_set(digests, '$[0]', hex(zeroblob(32)))",
+        "UPDATE activation_digests SET digests = json_remove(digests, '$[1]')",
+        "DELETE FROM activation_digests",
     ],
 )
 def test_an_edited_activation_signs_nothing(served: Served, person: Person, edit: str) -> None:
@@ -150,10 +179,10 @@ def test_an_activation_cannot_be_written_into_the_store(served: Served, person: 
     token_hash = hashlib.sha256(token).digest()
     expires = int(served.clock.now().timestamp()) + 100
     served.edit(
-        "INSERT INTO activations VALUES (?, ?, ?, 'specimen', ?, ?)",
+        "INSERT INTO activations VALUES (?, ?, ?, 'specimen', ?, 'pin-totp', x'00', ?)",
         *(token_hash, key.key_id, person.owner, expires, os.urandom(28)),
     )
-    served.edit("INSERT INTO activation_digests VALUES (?, 0, ?, 0)", token_hash, ONE)
+    served.edit("INSERT INTO activation_digests VALUES (?, ?)", token_hash, json.dumps([ONE.hex()]))
     with pytest.raises(ActivationInvalid):
         served.client.sign(key.key_id, SIGN, ONE, activation=token)
 
