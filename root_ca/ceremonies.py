@@ -90,7 +90,7 @@ def root_crl_act(
     """The file of a root CRL: valid for twelve months less a day; ``revoked`` holds serial, time and reason."""
     next_update = twelve_months_after(this_update) - timedelta(days=1)
     entries = "".join(
-        f'[[crl.revoked]]\nserial = "{serial:x}"\nrevoked_at = {_time(at)}\nreason = "{reason}"\n\n'
+        f'[[crl.revoked]]\nserial = "{serial:x}"\nrevoked_at = {time(at)}\nreason = "{reason}"\n\n'
         for serial, at, reason in revoked
     )
     return f"""\
@@ -106,8 +106,8 @@ audit_label = "{AUDIT_LABEL}"
 [crl]
 cps = "{CRL_CPS}"
 number = {number}
-this_update = {_time(this_update)}
-next_update = {_time(next_update)}
+this_update = {time(this_update)}
+next_update = {time(next_update)}
 
 {entries}[inputs]
 issuer = "root.pem"
@@ -132,9 +132,9 @@ algorithm = "ec-p384"
 [certificate]
 profile = "root"
 cps = "{profiles()["root"].cps}"
-subject = {_pairs(ROOT_SUBJECT)}
-not_before = {_time(begin)}
-not_after = {_time(last_second(begin, 7305))}
+subject = {pairs(ROOT_SUBJECT)}
+not_before = {time(begin)}
+not_after = {time(last_second(begin, 7305))}
 
 [outputs]
 certificate = "root.pem"
@@ -171,9 +171,9 @@ audit_label = "{AUDIT_LABEL}"
 [certificate]
 profile = "{profile}"
 cps = "{profiles()[profile].cps}"
-subject = {_pairs(subject)}
-not_before = {_time(begin)}
-not_after = {_time(last_second(begin, days))}
+subject = {pairs(subject)}
+not_before = {time(begin)}
+not_after = {time(last_second(begin, days))}
 
 [urls]
 {addresses}
@@ -188,9 +188,11 @@ transcript = "{transcript}"
 """
 
 
-def _pairs(subject: Sequence[tuple[str, str]]) -> str:
+def pairs(subject: Sequence[tuple[str, str]]) -> str:
+    """A subject as TOML."""
     return "[" + ", ".join(f'["{attribute}", "{value}"]' for attribute, value in subject) + "]"
 
 
-def _time(at: datetime) -> str:
+def time(at: datetime) -> str:
+    """A time as TOML."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -7,21 +7,14 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from root_ca.errors import ActNotBuilt, CeremonyInvalid
-from root_ca.model import Act, Ceremony, Part, RootAct, RootCrlAct, SubordinateAct
+from root_ca.acts import ACTS, Act, Ceremony
+from root_ca.errors import CeremonyInvalid
 
 MAX_BYTES = 256 * 1024
-_ACTS: dict[str, type[Part]] = {
-    "root": RootAct,
-    "subordinate": SubordinateAct,
-    "ocsp-responder": SubordinateAct,
-    "root-crl": RootCrlAct,
-}
-_LATER = ("cross-certificate", "destroy")
 
 
 def load_ceremony(path: Path) -> Ceremony:
-    """The ceremony in a file. CeremonyInvalid names the first key that is wrong; ActNotBuilt for an act of later."""
+    """The ceremony in a file. CeremonyInvalid names the first key that is wrong."""
     try:
         raw = path.read_bytes()
     except OSError as error:
@@ -38,12 +31,10 @@ def parse_ceremony(path: Path, raw: bytes) -> Ceremony:
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise CeremonyInvalid(file=path.name, where="file", reason=str(error)) from None
     act = table.get("act")
-    if act in _LATER:
-        raise ActNotBuilt(act=act)
-    if not isinstance(act, str) or act not in _ACTS:
-        raise CeremonyInvalid(file=path.name, where="act", reason=f"it is one of {', '.join(_ACTS)}")
+    if not isinstance(act, str) or act not in ACTS:
+        raise CeremonyInvalid(file=path.name, where="act", reason=f"it is one of {', '.join(ACTS)}")
     try:
-        parsed: Act = TypeAdapter(_ACTS[act]).validate_python(table)  # type: ignore[assignment]
+        parsed: Act = TypeAdapter(ACTS[act]).validate_python(table)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "file"

@@ -9,41 +9,56 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPublicKeyTypes
 
 from foundation.errors import CamTrustError
+from foundation.keys.port import KeyAlgorithm
 from foundation.x509.algorithms import throwaway_key
 from foundation.x509.certificate import throwaway_sign
 from foundation.x509.csr import read_csr
 from foundation.x509.errors import ProfileMismatch, X509Error
 from foundation.x509.lint import lint_certificate
 from foundation.x509.names import same_name, subject_name
-from foundation.x509.pem import certificate_pem, read_certificate
+from foundation.x509.pem import read_certificate
 from foundation.x509.profile import Profile
-from root_ca.building import PROFILES_OF_ACT, profiles, root_builder, subordinate_builder, wanted_urls
+from root_ca.acts import BELOW, NEW_ROOT, Ceremony, RootAct, confirmation
+from root_ca.building import LINK_PROFILE, PROFILES_OF_ACT, STATEMENT_PROFILE, profiles, wanted_urls
 from root_ca.errors import CeremonyRefused
-from root_ca.history import certificate_rules, crl_rules
-from root_ca.model import Ceremony, CheckResult, RootAct, RootCrlAct, SubordinateAct, confirmation
+from root_ca.history import RootState, broken_rules, issuer_of
+from root_ca.model import CertificatePart, CheckResult, LinkPart, StatementPart
 from root_ca.outputs import existing
 from root_ca.rules import CHECKS
+from root_ca.structures import Facts, Structure, ToSign, plan, profiles_used, run
 from root_ca.verification import Verification, verify
+from root_ca.words import khmer_words, words
 
 Value = TypeVar("Value")
 
 _SOME_SERIAL = 1 << 126 | 1  # the real one is drawn when the act is performed
 
-_RULES_OF_ACT = {
-    "root": ("ROOT-PATHS", "ROOT-OUTPUT-ABSENT", "ROOT-UNFINISHED", "ROOT-PROFILE", "ROOT-VALIDITY", "ROOT-LINT"),
-    "subordinate": (
-        "ROOT-PATHS", "ROOT-OUTPUT-ABSENT", "ROOT-UNFINISHED", "ROOT-INPUT", "ROOT-PROFILE", "ROOT-URLS", "ROOT-CHAIN",
-        "ROOT-ISSUER", "ROOT-CSR", "ROOT-KEY-DISTINCT", "ROOT-NAME-DISTINCT", "ROOT-VALIDITY", "ROOT-LINT",
-    ),
-    "root-crl": (
-        "ROOT-PATHS", "ROOT-OUTPUT-ABSENT", "ROOT-UNFINISHED", "ROOT-INPUT", "ROOT-PROFILE", "ROOT-CHAIN",
-        "ROOT-ISSUER", "ROOT-CRL-NUMBER", "ROOT-CRL-PERIOD", "ROOT-CRL-REVOKED",
-    ),
-}  # fmt: skip
-_RULES_OF_ACT["ocsp-responder"] = _RULES_OF_ACT["subordinate"]
+_FILES = ("ROOT-PATHS", "ROOT-OUTPUT-ABSENT", "ROOT-UNFINISHED")
+_CONTINUED = ("ROOT-CHAIN", "ROOT-ISSUER", "ROOT-ENDED")
+_BELOW = (
+    *_FILES, "ROOT-INPUT", "ROOT-PROFILE", "ROOT-URLS", *_CONTINUED, "ROOT-CSR", "ROOT-KEY-DISTINCT",
+    "ROOT-NAME-DISTINCT", "ROOT-VALIDITY", "ROOT-LINT",
+)  # fmt: skip
+_CRL = (
+    *_FILES, "ROOT-INPUT", "ROOT-PROFILE", *_CONTINUED, "ROOT-CRL-NUMBER", "ROOT-CRL-PERIOD", "ROOT-CRL-REVOKED",
+)  # fmt: skip
+_NEW = (*_FILES, "ROOT-INPUT", "ROOT-PROFILE", *_CONTINUED)
+
+RULES_OF_ACT = {
+    "root": (*_FILES, "ROOT-PROFILE", "ROOT-VALIDITY", "ROOT-LINT"),
+    "twin-root": (*_NEW, "ROOT-TWIN", "ROOT-VALIDITY", "ROOT-LINT"),
+    "rollover": (*_NEW, "ROOT-ROLLOVER", "ROOT-LINK", "ROOT-VALIDITY", "ROOT-LINT"),
+    "subordinate": _BELOW,
+    "ocsp-responder": _BELOW,
+    "cross-certificate": (*_BELOW, "ROOT-CROSS"),
+    "licensed-ca": (*_BELOW, "ROOT-LICENCE"),
+    "root-crl": _CRL,
+    "emergency-crl": (*_CRL, "ROOT-INCIDENT"),
+    "end-of-ca": (*_CRL, "ROOT-END"),
+    "destroy": (*_FILES, "ROOT-INPUT", "ROOT-PROFILE", *_CONTINUED, "ROOT-DESTROY"),
+}
 
 
 def held(value: Value | None, rule: str) -> Value:
@@ -61,9 +76,17 @@ class Examined:
     results: list[CheckResult] = field(default_factory=list)
     inputs: dict[str, bytes] = field(default_factory=dict)
     history: Verification | None = None
-    profile: Profile | None = None
-    issuer: x509.Certificate | None = None
-    request: x509.CertificateSigningRequest | None = None
+    state: RootState | None = None
+
+    @property
+    def issuer(self) -> x509.Certificate | None:
+        """The certificate of the root that issues; None for the first act."""
+        return self.state.certificate if self.state else None
+
+    @property
+    def profiles(self) -> dict[str, Profile]:
+        """The profiles that the act names."""
+        return {part.profile: profiles()[part.profile] for part in profiles_used(self.ceremony.act)}
 
     @property
     def passed(self) -> bool:
@@ -80,14 +103,19 @@ class Examined:
     @property
     def words(self) -> tuple[str, ...]:
         """The words that officers type for exactly this file, these inputs and this past."""
-        return confirmation(self.ceremony, self.input_digests, self.previous_sha256)
+        return words(confirmation(self.ceremony, self.input_digests, self.previous_sha256))
+
+    @property
+    def words_km(self) -> tuple[str, ...]:
+        """The same in Khmer; either will do."""
+        return khmer_words(confirmation(self.ceremony, self.input_digests, self.previous_sha256))
 
 
 def examine(ceremony: Ceremony) -> Examined:
     """Examine every rule of the act; failures are results, never exceptions."""
     examined = Examined(ceremony)
     failed: dict[str, str] = {}
-    wanted = _RULES_OF_ACT[ceremony.act.act]
+    wanted = RULES_OF_ACT[ceremony.act.act]
     complete = True
     for step in (_paths, _inputs, _profile, _history, _issuer, _request, _act_rules):
         before = len(failed)
@@ -109,7 +137,7 @@ def examine(ceremony: Ceremony) -> Examined:
 
 def _paths(examined: Examined) -> Iterator[tuple[str, str]]:
     ceremony = examined.ceremony
-    outputs = [ceremony.output, ceremony.act.outputs.transcript]
+    outputs = [*ceremony.outputs, ceremony.act.outputs.transcript]
     inputs = [*ceremony.inputs, *([ceremony.previous] if ceremony.previous else [])]
     root = ceremony.directory.resolve()
     for name in [*outputs, *inputs]:
@@ -148,19 +176,24 @@ def _read(path: Path) -> bytes:
 
 def _profile(examined: Examined) -> Iterator[tuple[str, str]]:
     act = examined.ceremony.act
-    if isinstance(act, RootCrlAct):
-        return
-    part = act.certificate
-    if part.profile not in PROFILES_OF_ACT[act.act]:
-        yield "ROOT-PROFILE", f"the act {act.act} uses {' or '.join(PROFILES_OF_ACT[act.act])}, not {part.profile}"
-        return
-    profile = examined.profile = profiles()[part.profile]
-    if part.cps != profile.cps:
-        yield "ROOT-PROFILE", f"the file cites {part.cps}, the profile implements {profile.cps}"
-    if isinstance(act, SubordinateAct):
-        given = {name for name in ("ocsp", "issuer", "crl") if getattr(act.urls, name) is not None}
-        if given != wanted_urls(profile):
-            yield "ROOT-URLS", f"the profile wants exactly: {', '.join(sorted(wanted_urls(profile)))}"
+    for part in profiles_used(act):
+        match part:
+            case CertificatePart():
+                allowed: tuple[str, ...] = PROFILES_OF_ACT[act.act]
+            case LinkPart():
+                allowed = (LINK_PROFILE,)
+            case StatementPart():
+                allowed = (STATEMENT_PROFILE,)
+        if part.profile not in allowed:
+            yield "ROOT-PROFILE", f"the act {act.act} uses {' or '.join(allowed)} there, not {part.profile}"
+            return
+        profile = profiles()[part.profile]
+        if part.cps != profile.cps:
+            yield "ROOT-PROFILE", f"the file cites {part.cps}, the profile implements {profile.cps}"
+    if isinstance(act, BELOW):
+        wanted = wanted_urls(profiles()[act.certificate.profile])
+        if {name for name in ("ocsp", "issuer", "crl") if getattr(act.urls, name) is not None} != wanted:
+            yield "ROOT-URLS", f"the profile wants exactly: {', '.join(sorted(wanted))}"
 
 
 def _history(examined: Examined) -> Iterator[tuple[str, str]]:
@@ -174,24 +207,24 @@ def _history(examined: Examined) -> Iterator[tuple[str, str]]:
 
 def _issuer(examined: Examined) -> Iterator[tuple[str, str]]:
     act = examined.ceremony.act
-    if isinstance(act, RootAct) or examined.history is None or examined.history.root is None:
+    if isinstance(act, RootAct):
         return
     try:
-        issuer = read_certificate(examined.inputs[act.inputs.issuer], act.inputs.issuer)
+        read_certificate(examined.inputs[act.inputs.issuer], act.inputs.issuer)
     except X509Error as error:
         yield "ROOT-ISSUER", str(error.params["reason"])
         return
-    if certificate_pem(examined.history.root) != examined.inputs[act.inputs.issuer]:
-        yield "ROOT-ISSUER", f"{act.inputs.issuer} is not the root of the transcripts"
-    examined.issuer = issuer
+    examined.state = issuer_of(act, examined.inputs, held(examined.history, "ROOT-CHAIN").states)
+    if examined.state is None:
+        yield "ROOT-ISSUER", f"{act.inputs.issuer} is not a root of the transcripts"
 
 
 def _request(examined: Examined) -> Iterator[tuple[str, str]]:
     act = examined.ceremony.act
-    if not isinstance(act, SubordinateAct):
+    if not isinstance(act, BELOW):
         return
     try:
-        request = examined.request = read_csr(examined.inputs[act.inputs.csr])
+        request = read_csr(examined.inputs[act.inputs.csr])
     except X509Error as error:
         yield "ROOT-CSR", str(error.params["reason"])
         return
@@ -205,20 +238,23 @@ def _request(examined: Examined) -> Iterator[tuple[str, str]]:
 
 
 def _act_rules(examined: Examined) -> Iterator[tuple[str, str]]:
-    act, history = examined.ceremony.act, examined.history
-    if isinstance(act, RootCrlAct):
-        history = held(history, "ROOT-CHAIN")
-        yield from crl_rules(act, [one.ceremony for one in history.acts], history.certificates)
+    act = examined.ceremony.act
+    states = examined.history.states if examined.history else []
+    try:
+        yield from broken_rules(act, examined.inputs, states, examined.state)
+    except X509Error as error:
+        yield "ROOT-LINT", error.message()
         return
-    if isinstance(act, SubordinateAct):
-        key = held(examined.request, "ROOT-CSR").public_key()
-        yield from certificate_rules(act, key, held(history, "ROOT-CHAIN").certificates)
-    yield from _validity(examined, act)
-    yield from _lint(examined, act)
+    for part in profiles_used(act):
+        issuer = examined.issuer if isinstance(act, BELOW) else None
+        yield from _validity(part, profiles()[part.profile], issuer)
+    if isinstance(act, (*NEW_ROOT, *BELOW)):
+        yield from _lint(examined)
 
 
-def _validity(examined: Examined, act: RootAct | SubordinateAct) -> Iterator[tuple[str, str]]:
-    part, profile, issuer = act.certificate, held(examined.profile, "ROOT-PROFILE"), examined.issuer
+def _validity(
+    part: CertificatePart | LinkPart | StatementPart, profile: Profile, issuer: x509.Certificate | None
+) -> Iterator[tuple[str, str]]:
     if part.not_before >= part.not_after:
         yield "ROOT-VALIDITY", "it ends before it begins"
     if part.not_after >= part.not_before + profile.validity.maximum:
@@ -227,23 +263,36 @@ def _validity(examined: Examined, act: RootAct | SubordinateAct) -> Iterator[tup
         yield "ROOT-VALIDITY", "it is not within the validity of the root"
 
 
-def _lint(examined: Examined, act: RootAct | SubordinateAct) -> Iterator[tuple[str, str]]:
-    profile = held(examined.profile, "ROOT-PROFILE")
+def facts(examined: Examined) -> Facts:
+    """What the plan of the act takes, under throwaway keys and a serial number of no meaning."""
+    act, state = examined.ceremony.act, examined.state
+    new = throwaway_key(KeyAlgorithm(act.key.algorithm)).public_key() if isinstance(act, NEW_ROOT) else None
+    return Facts(
+        inputs=examined.inputs,
+        issuer=examined.issuer,
+        new_key=new,
+        serial=lambda _: _SOME_SERIAL,
+        profiles=examined.profiles,
+        issued=tuple(state.issued) if state else (),
+        revoked=state.revoked if state else (),
+    )
+
+
+def _lint(examined: Examined) -> Iterator[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+
+    def sign(wanted: ToSign) -> Structure:
+        if wanted.builder is None or wanted.profile is None:
+            raise TypeError("only certificates are linted")
+        certificate = throwaway_sign(wanted.builder, wanted.issuer_key)
+        items = lint_certificate(certificate, wanted.profile, wanted.issuer or certificate)
+        found.extend(("ROOT-LINT", f"{wanted.output}: {item.rule}: {item.message}") for item in items)
+        return certificate
+
     try:
-        if isinstance(act, RootAct):
-            key: CertificateIssuerPublicKeyTypes = throwaway_key(profile.key.algorithms[0]).public_key()
-            certificate = throwaway_sign(root_builder(act, profile, key, _SOME_SERIAL), key)
-            findings = lint_certificate(certificate, profile, certificate)
-        else:
-            issuer, request = held(examined.issuer, "ROOT-ISSUER"), held(examined.request, "ROOT-CSR")
-            builder = subordinate_builder(act, profile, request.public_key(), _SOME_SERIAL, issuer)
-            certificate = throwaway_sign(builder, issuer.public_key())  # type: ignore[arg-type]  # a root of ours
-            findings = lint_certificate(certificate, profile, issuer)
+        run(plan(examined.ceremony.act, facts(examined)), sign)
     except ProfileMismatch as error:
-        yield "ROOT-LINT", str(error.params["reason"])
-        return
+        found.append(("ROOT-LINT", str(error.params["reason"])))
     except CamTrustError as error:
-        yield "ROOT-LINT", error.message()
-        return
-    for item in findings:
-        yield "ROOT-LINT", f"{item.rule}: {item.message}"
+        found.append(("ROOT-LINT", error.message()))
+    yield from found

@@ -2,10 +2,11 @@
 
 RootError
 ├── CeremonyInvalid      the file is not a ceremony: TOML, keys or values are wrong
-├── ActNotBuilt          an act that the contract names and that is not there yet
 ├── CeremonyRefused      checks failed; ``results`` holds each
 ├── ConfirmationWrong    the words typed are not those of this ceremony
 ├── OutputExists         an output is there already; nothing is overwritten
+├── CosigningRefused     a key that cannot sign this transcript
+├── QuorumRefused        the custodians' cards did not open the token
 └── TranscriptInvalid    a file that is not a transcript
 """
 
@@ -29,11 +30,6 @@ class RootError(CamTrustError):
 class CeremonyInvalid(RootError):
     code = "root_ca.ceremony_invalid"
     kind = Kind.INVALID
-
-
-class ActNotBuilt(RootError):
-    code = "root_ca.act_not_built"
-    kind = Kind.NOT_IMPLEMENTED
 
 
 class CeremonyRefused(RootError):
@@ -61,3 +57,13 @@ class OutputExists(RootError):
 class TranscriptInvalid(RootError):
     code = "root_ca.transcript_invalid"
     kind = Kind.INVALID
+
+
+class CosigningRefused(RootError):
+    code = "root_ca.cosigning_refused"
+    kind = Kind.FORBIDDEN
+
+
+class QuorumRefused(RootError):
+    code = "root_ca.quorum_refused"
+    kind = Kind.FORBIDDEN

@@ -1,33 +1,27 @@
-"""A ceremony as values: one file is one act. Strict: unknown, missing and unused keys are refused, dates are explicit.
+"""The tables that ceremony files are made of. Strict: unknown, missing and unused keys are refused, dates are explicit.
 
-act = "root"             key, certificate, outputs
-act = "subordinate"      previous, key, certificate, urls, inputs (csr, issuer), outputs
-act = "ocsp-responder"   the same as subordinate
-act = "root-crl"         previous, key, crl, inputs (issuer), outputs
+Which table stands in which act is in `root_ca.acts`.
 """
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Literal
 
 from cryptography import x509
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from foundation.canonical import digest
 from foundation.x509.crl import RevokedEntry
-from root_ca.words import words
-
-CONFIRMATION_WORDS = 6
 
 Text = Annotated[str, Field(min_length=1, max_length=200)]
 Label = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{2,63}$")]
 RelativePath = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$", max_length=200)]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*$", max_length=100)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+RootAlgorithm = Literal["ec-p384", "rsa-4096", "ml-dsa-87"]
+Notice = Annotated[str, Field(min_length=1, max_length=4000)]
+DnsName = Annotated[str, Field(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)+$", max_length=200)]
 Url = Annotated[str, Field(pattern=r"^http://[!-~]+$", max_length=300)]
 
 REASONS = {
@@ -59,7 +53,7 @@ class NewKeys(Part):
 
     label: Label
     audit_label: Label
-    algorithm: Literal["ec-p384"]
+    algorithm: RootAlgorithm
 
 
 class Keys(Part):
@@ -67,6 +61,23 @@ class Keys(Part):
 
     label: Label
     audit_label: Label
+
+
+class NextKeys(Part):
+    """A new root key ``label``, and the root key ``beside`` which it stands, or which it follows."""
+
+    label: Label
+    beside: Label
+    audit_label: Label
+    algorithm: RootAlgorithm
+
+
+class PersonPart(Part):
+    """Somebody who signs the transcript: by which key (SHA-256 of its SubjectPublicKeyInfo), in which role."""
+
+    name: Text
+    role: Literal["administrator", "custodian", "witness"]
+    key_sha256: Sha256
 
 
 class CertificatePart(Part):
@@ -81,6 +92,89 @@ class UrlsPart(Part):
     ocsp: Url | None = None
     issuer: Url | None = None
     crl: Url | None = None
+
+
+class LinkPart(Part):
+    """A link certificate (RFC 9810 §4.4): its subject is the root's name; its key the other generation's."""
+
+    profile: Text
+    cps: Text
+    not_before: AwareDatetime
+    not_after: AwareDatetime
+    issuer: Url
+    crl: Url
+
+
+class StatementPart(Part):
+    """The statement that two roots stand side by side, signed with both keys."""
+
+    profile: Text
+    cps: Text
+    subject: Annotated[tuple[Annotated[tuple[str, str], Field(strict=False)], ...], Field(strict=False, min_length=1)]
+    not_before: AwareDatetime
+    not_after: AwareDatetime
+    en: Notice
+    km: Notice
+
+
+class ConstraintsPart(Part):
+    """What a licensed CA may name (RFC 5280 §4.2.1.10): ``o`` are organisations below C=KH, as directory names."""
+
+    o: Annotated[tuple[Text, ...], Field(strict=False)] = ()
+    dns: Annotated[tuple[DnsName, ...], Field(strict=False)] = ()
+    email: Annotated[tuple[DnsName, ...], Field(strict=False)] = ()
+
+    @model_validator(mode="after")
+    def _something(self) -> ConstraintsPart:
+        if not (self.o or self.dns or self.email):
+            raise ValueError("a licence permits at least one name")
+        return self
+
+
+class AuditPart(Part):
+    """The audit on which a licence rests."""
+
+    reference: Text
+    auditor: Text
+    criteria: Text
+    valid_until: AwareDatetime
+
+
+class ServicePart(Part):
+    """How the service is listed (ETSI TS 119 612 §5.5)."""
+
+    en: Text
+    km: Text
+    type: Literal["CA/QC", "CA/PKC"]
+    since: AwareDatetime
+
+
+class NoticePart(Part):
+    """What the public is told, in both languages, under a reference."""
+
+    reference: Text
+    effective: AwareDatetime
+    contact: Text
+    en: Notice
+    km: Notice
+
+
+class IncidentPart(Part):
+    """What happened: when it was noticed, and what the public is told."""
+
+    reference: Text
+    detected_at: AwareDatetime
+    contact: Text
+    en: Notice
+    km: Notice
+
+
+class DestructionPart(Part):
+    """Why a key is destroyed: its CA has ended, or it is compromised and its CRL says so."""
+
+    cps: Text
+    reason: Literal["ended"]
+    reference: Text
 
 
 class RevokedPart(Part):
@@ -104,11 +198,33 @@ class CrlPart(Part):
     revoked: Annotated[tuple[RevokedPart, ...], Field(strict=False)] = ()
 
 
+class LastCrlPart(Part):
+    """The last CRL of a root that ends; it has no next update (99991231235959Z)."""
+
+    cps: Text
+    number: int = Field(ge=1, lt=1 << 159)
+    this_update: AwareDatetime
+    expired_since: AwareDatetime
+    revoked: Annotated[tuple[RevokedPart, ...], Field(strict=False)] = ()
+
+
 class CsrInputs(Part):
     csr: RelativePath
     csr_sha256: Sha256 | None = None
     issuer: RelativePath
     issuer_sha256: Sha256 | None = None
+
+
+class CrossInputs(CsrInputs):
+    """``certificate`` is the other CA's own one."""
+
+    certificate: RelativePath
+    certificate_sha256: Sha256 | None = None
+
+
+class LicenceInputs(CsrInputs):
+    audit_report: RelativePath
+    audit_report_sha256: Sha256
 
 
 class IssuerInputs(Part):
@@ -128,87 +244,31 @@ class CrlOutputs(Part):
     transcript: FileName
 
 
-class RootAct(Part):
-    act: Literal["root"]
-    title: Text
-    key: NewKeys
-    certificate: CertificatePart
-    outputs: CertificateOutputs
+class TwinOutputs(CertificateOutputs):
+    """``by_new`` and ``by_old``: the statement under each root's key."""
+
+    by_new: RelativePath
+    by_old: RelativePath
 
 
-class SubordinateAct(Part):
-    act: Literal["subordinate", "ocsp-responder"]
-    title: Text
-    previous: RelativePath
-    key: Keys
-    certificate: CertificatePart
-    urls: UrlsPart
-    inputs: CsrInputs
-    outputs: CertificateOutputs
+class LinkOutputs(CertificateOutputs):
+    old_with_new: RelativePath
+    new_with_old: RelativePath
 
 
-class RootCrlAct(Part):
-    act: Literal["root-crl"]
-    title: Text
-    previous: RelativePath
-    key: Keys
-    crl: CrlPart
-    inputs: IssuerInputs
-    outputs: CrlOutputs
+class LicenceOutputs(CertificateOutputs):
+    """``status``: the history of the service for the trust list."""
+
+    status: RelativePath
 
 
-Act = RootAct | SubordinateAct | RootCrlAct
+class NoticeOutputs(CrlOutputs):
+    notice: RelativePath
 
 
-@dataclass(frozen=True)
-class Ceremony:
-    """A ceremony file that was read: where it lies, its octets, and the act that it describes."""
-
-    path: Path
-    raw: bytes
-    act: Act
-
-    @property
-    def directory(self) -> Path:
-        return self.path.parent
-
-    @property
-    def sha256(self) -> str:
-        return hashlib.sha256(self.raw).hexdigest()
-
-    @property
-    def previous(self) -> str | None:
-        return None if isinstance(self.act, RootAct) else self.act.previous
-
-    @property
-    def inputs(self) -> dict[str, str | None]:
-        """Input paths, each with the SHA-256 that the file states, if it does."""
-        if isinstance(self.act, RootAct):
-            return {}
-        stated: dict[str, str | None] = {self.act.inputs.issuer: self.act.inputs.issuer_sha256}
-        if isinstance(self.act, SubordinateAct):
-            stated[self.act.inputs.csr] = self.act.inputs.csr_sha256
-        return stated
-
-    @property
-    def output(self) -> str:
-        """The path of the certificate or CRL."""
-        outputs = self.act.outputs
-        return outputs.crl if isinstance(outputs, CrlOutputs) else outputs.certificate
-
-    @property
-    def unfinished(self) -> str:
-        """The path of the record that lies there while the act is under way, and stays when it stops half-way."""
-        return f"{self.act.outputs.transcript}.unfinished"
-
-
-def confirmation(ceremony: Ceremony, inputs: dict[str, str], previous: str | None) -> tuple[str, ...]:
-    """The words that stand for this file with exactly these inputs and this past: 48 bits, to type before signing.
-
-    ``inputs`` maps path to SHA-256; ``previous`` is the SHA-256 of the previous transcript.
-    """
-    bound = digest({"ceremony": ceremony.sha256, "inputs": inputs, "previous": previous})
-    return words(bound)[:CONFIRMATION_WORDS]
+class DestroyOutputs(Part):
+    record: RelativePath
+    transcript: FileName
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ to-be-signed bytes; verify; lint again; sign the transcript; publish certificate
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -20,14 +20,16 @@ from foundation.clock import Clock
 from foundation.keys.port import KeyStore
 from foundation.randomness import Randomness, SystemRandomness
 from root_ca import transcript as transcripts
+from root_ca.acts import BELOW, CRLS, NEW_ROOT, Ceremony, EndAct, RootAct
 from root_ca.checks import Examined, examine, held
 from root_ca.errors import CeremonyRefused, ConfirmationWrong
-from root_ca.model import Ceremony, CheckResult, RootAct, RootCrlAct
+from root_ca.model import CheckResult
 from root_ca.outputs import publish
+from root_ca.ports import OutsideLint, TokenModule
 from root_ca.signing import Keys, Signed, discard, find_keys, make_keys, sign_act, stand_in_root
 from root_ca.transcript import FileRecord, Header, TranscriptWriter
 from root_ca.verification import Verification, verify
-from root_ca.words import word_lines
+from root_ca.words import khmer_word_lines, normalised, word_lines
 
 __all__ = ["Briefing", "Outcome", "Verification", "check", "perform", "rehearse", "verify"]
 
@@ -43,6 +45,7 @@ class Briefing:
     previous_sha256: str | None
     subject: tuple[tuple[str, str], ...]
     words: tuple[str, ...]
+    words_km: tuple[str, ...]
 
 
 Confirm = Callable[[Briefing], str]
@@ -50,13 +53,16 @@ Confirm = Callable[[Briefing], str]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an act made. ``sha256`` is of the DER certificate or CRL, as hex and as lines of words to read aloud."""
+    """What an act made. ``sha256`` is of the DER certificate or CRL (of the record, where nothing was signed), as hex
+    and as lines of words to read aloud, in English and Khmer. ``outputs``: all of them, the main one first."""
 
     act: str
     output: Path
+    outputs: tuple[Path, ...]
     transcript: Path
     sha256: str
     words: tuple[str, ...]
+    words_km: tuple[str, ...]
     audit_key_sha256: str
     rehearsal: bool
     serial: str | None
@@ -76,27 +82,46 @@ def briefing(examined: Examined) -> Briefing:
         ceremony_sha256=examined.ceremony.sha256,
         inputs=examined.input_digests,
         previous_sha256=examined.previous_sha256,
-        subject=() if isinstance(act, RootCrlAct) else act.certificate.subject,
+        subject=act.certificate.subject if isinstance(act, (*NEW_ROOT, *BELOW)) else (),
         words=examined.words,
+        words_km=examined.words_km,
     )
 
 
 def perform(
-    ceremony: Ceremony, key_store: KeyStore, clock: Clock, confirm: Confirm, randomness: Randomness | None = None
+    ceremony: Ceremony,
+    key_store: KeyStore,
+    clock: Clock,
+    confirm: Confirm,
+    randomness: Randomness | None = None,
+    *,
+    token: TokenModule | None = None,
+    lints: Sequence[OutsideLint] = (),
 ) -> Outcome:
-    """Perform the act, once. ``confirm`` shows a briefing and gives back what the officers typed.
+    """Perform the act, once. ``confirm`` shows a briefing and gives back what the officers typed, in either language.
+    ``token`` is recorded; ``lints`` look at what is signed before and after.
 
     Raises CeremonyRefused (a rule failed), ConfirmationWrong, LintFailed, OutputExists, and what the token raises.
     Nothing is published unless everything held.
     """
     examined = _examined(ceremony, clock)
     shown = briefing(examined)
-    if " ".join(confirm(shown).lower().split()) != " ".join(shown.words):
+    typed = normalised(confirm(shown))
+    if typed not in (normalised(" ".join(words)) for words in (shown.words, shown.words_km)):
         raise ConfirmationWrong
-    return _act(examined, key_store, clock, randomness or SystemRandomness(), ceremony.directory, rehearsal=False)
+    work = _Work(key_store, clock, randomness or SystemRandomness(), ceremony.directory, token, tuple(lints))
+    return _act(examined, work, rehearsal=False)
 
 
-def rehearse(ceremony: Ceremony, key_store: KeyStore, clock: Clock, randomness: Randomness | None = None) -> Outcome:
+def rehearse(
+    ceremony: Ceremony,
+    key_store: KeyStore,
+    clock: Clock,
+    randomness: Randomness | None = None,
+    *,
+    token: TokenModule | None = None,
+    lints: Sequence[OutsideLint] = (),
+) -> Outcome:
     """The identical file on a throwaway token: everything but the words, into a folder that is gone afterwards.
 
     Where the act needs the root, a stand-in with its name and dates is made in the token. All keys made are destroyed.
@@ -105,10 +130,16 @@ def rehearse(ceremony: Ceremony, key_store: KeyStore, clock: Clock, randomness: 
     examined = _examined(ceremony, clock)
     with TemporaryDirectory(prefix="camtrust-rehearsal-") as folder:
         stage = Path(folder)
-        (stage / ceremony.output).parent.mkdir(parents=True, exist_ok=True)
-        outcome = _act(examined, key_store, clock, randomness or SystemRandomness(), stage, rehearsal=True)
-    return Outcome(**{**outcome.__dict__, "output": ceremony.directory / ceremony.output,
-                      "transcript": ceremony.directory / ceremony.act.outputs.transcript})  # fmt: skip
+        for output in ceremony.outputs:
+            (stage / output).parent.mkdir(parents=True, exist_ok=True)
+        work = _Work(key_store, clock, randomness or SystemRandomness(), stage, token, tuple(lints))
+        outcome = _act(examined, work, rehearsal=True)
+    return replace(
+        outcome,
+        output=ceremony.directory / ceremony.output,
+        outputs=tuple(ceremony.directory / output for output in ceremony.outputs),
+        transcript=ceremony.directory / ceremony.act.outputs.transcript,
+    )
 
 
 def _examined(ceremony: Ceremony, clock: Clock) -> Examined:
@@ -122,51 +153,85 @@ def _examined(ceremony: Ceremony, clock: Clock) -> Examined:
 
 def _clock_problem(examined: Examined, clock: Clock) -> str | None:
     act, now = examined.ceremony.act, clock.now()
-    ends = act.crl.next_update if isinstance(act, RootCrlAct) else act.certificate.not_after
-    if ends <= now:
+    ends = None
+    if isinstance(act, CRLS):
+        ends = None if isinstance(act, EndAct) else act.crl.next_update
+    elif isinstance(act, (*NEW_ROOT, *BELOW)):
+        ends = act.certificate.not_after
+    if ends is not None and ends <= now:
         return "what would be signed is over already, or the clock is wrong"
     if examined.history is not None and transcripts.last_moment(examined.history.acts[-1].transcript) > now:
         return "the clock is before the last act"
     return None
 
 
-def _act(
-    examined: Examined, store: KeyStore, clock: Clock, randomness: Randomness, target: Path, *, rehearsal: bool
-) -> Outcome:
-    ceremony = examined.ceremony
+@dataclass(frozen=True)
+class _Work:
+    """What an act is carried out with."""
+
+    store: KeyStore
+    clock: Clock
+    randomness: Randomness
+    target: Path
+    token: TokenModule | None
+    lints: tuple[OutsideLint, ...]
+
+
+def _act(examined: Examined, work: _Work, *, rehearsal: bool) -> Outcome:
+    ceremony, clock, store = examined.ceremony, work.clock, work.store
     act = ceremony.act
     writer = TranscriptWriter(_header(examined, rehearsal))
     writer.add("ROOT-CHECK", clock.now(), examined.input_digests,
                {result.rule: "passed" for result in examined.results})  # fmt: skip
     if not rehearsal:
         writer.add("ROOT-CONFIRM", clock.now(), {}, {"words": " ".join(examined.words)})
-    unfinished = target / ceremony.unfinished
+
+    def begin() -> None:
+        publish(work.target, {ceremony.unfinished: writer.unfinished()})
+
     keys: Keys | None = None
     try:
-        if isinstance(act, RootAct) or rehearsal:
-            keys = make_keys(store, act.key, lambda: publish(target, {ceremony.unfinished: writer.unfinished()}))
-        else:
-            history = held(examined.history, "ROOT-CHAIN")
-            root, audit_key = held(history.root, "ROOT-CHAIN"), held(history.audit_key, "ROOT-CHAIN")
-            keys = find_keys(store, act.key, root, audit_key)
-            publish(target, {ceremony.unfinished: writer.unfinished()})
-        writer.add("ROOT-KEY", clock.now(), {"label": act.key.label, "audit_label": act.key.audit_label},
-                   {"root_key": keys.root.public_key.hex(), "audit_key": keys.audit.public_key.hex()})  # fmt: skip
         issuer = examined.issuer
-        if rehearsal and not isinstance(act, RootAct):
-            issuer = stand_in_root(store, keys, held(issuer, "ROOT-ISSUER"))
-        signed = sign_act(examined, store, keys, issuer, randomness)
+        if isinstance(act, RootAct) or rehearsal:
+            keys = make_keys(store, act, issuer, begin)
+        else:
+            audit_key = held(held(examined.history, "ROOT-CHAIN").audit_key, "ROOT-CHAIN")
+            keys = find_keys(store, act, held(issuer, "ROOT-ISSUER"), audit_key, begin)
+        writer.add("ROOT-KEY", clock.now(), _key_inputs(keys, work.token), _key_outputs(keys))
+        if rehearsal and issuer is not None:
+            issuer = stand_in_root(store, keys, issuer)
+        signed = sign_act(examined, store, keys, issuer, work.randomness, work.lints)
         for rule, inputs, outputs in signed.steps:
             writer.add(rule, clock.now(), inputs, outputs)
-        file_sha256 = hashlib.sha256(signed.file).hexdigest()
-        writer.add("ROOT-OUTPUT", clock.now(), {}, {ceremony.output: file_sha256})
+        digests = {output: hashlib.sha256(content).hexdigest() for output, content in signed.contents.items()}
+        writer.add("ROOT-OUTPUT", clock.now(), {}, digests)
         record = writer.sign(keys.audit_handle(store), keys.audit.public_key)
-        publish(target, {ceremony.output: signed.file, act.outputs.transcript: record})
+        publish(work.target, {**signed.contents, act.outputs.transcript: record})
     finally:
         if rehearsal and keys is not None:
             discard(store, keys)
-    unfinished.unlink()
-    return _outcome(ceremony, target, signed, keys, rehearsal)
+    (work.target / ceremony.unfinished).unlink()
+    return _outcome(ceremony, work.target, signed, keys, rehearsal)
+
+
+def _key_inputs(keys: Keys, token: TokenModule | None) -> dict[str, str]:
+    inputs = {"label": keys.issuing.label, "audit_label": keys.audit.label}
+    if keys.new is not None and keys.new is not keys.issuing:
+        inputs["new_label"] = keys.new.label
+    if token is not None:
+        inputs |= {
+            "token": f"{token.name} {token.version}",
+            "token_sha256": token.sha256,
+            "token_emulated": "yes" if token.emulated else "no",
+        }
+    return inputs
+
+
+def _key_outputs(keys: Keys) -> dict[str, str]:
+    outputs = {"root_key": keys.issuing.public_key.hex(), "audit_key": keys.audit.public_key.hex()}
+    if keys.new is not None and keys.new is not keys.issuing:
+        outputs["new_key"] = keys.new.public_key.hex()
+    return outputs
 
 
 def _header(examined: Examined, rehearsal: bool) -> Header:
@@ -186,16 +251,18 @@ def _header(examined: Examined, rehearsal: bool) -> Header:
 
 
 def _outcome(ceremony: Ceremony, target: Path, signed: Signed, keys: Keys, rehearsal: bool) -> Outcome:
-    der = signed.structure.public_bytes(Encoding.DER)
-    fingerprint = hashlib.sha256(der).digest()
-    certificate = signed.structure if isinstance(signed.structure, x509.Certificate) else None
+    main = signed.structures.get(ceremony.output)
+    octets = main.public_bytes(Encoding.DER) if main is not None else signed.contents[ceremony.output]
+    digest = hashlib.sha256(octets).digest()
     return Outcome(
         act=ceremony.act.act,
         output=target / ceremony.output,
+        outputs=tuple(target / output for output in ceremony.outputs),
         transcript=target / ceremony.act.outputs.transcript,
-        sha256=fingerprint.hex(),
-        words=word_lines(fingerprint),
+        sha256=digest.hex(),
+        words=word_lines(digest),
+        words_km=khmer_word_lines(digest),
         audit_key_sha256=hashlib.sha256(keys.audit.public_key).hexdigest(),
         rehearsal=rehearsal,
-        serial=f"{certificate.serial_number:x}" if certificate else None,
+        serial=f"{main.serial_number:x}" if isinstance(main, x509.Certificate) else None,
     )

@@ -80,10 +80,10 @@ class Transcript(Record):
     audit_key: Hex
     signature: Hex
 
-    def step(self, rule: str) -> Step:
-        """The step of a rule; TranscriptInvalid when there is none."""
+    def step(self, rule: str, output: str | None = None) -> Step:
+        """The step of a rule, about an output where there are several; TranscriptInvalid when there is none."""
         for step in self.steps:
-            if step.rule == rule:
+            if step.rule == rule and (output is None or step.inputs.get("output", output) == output):
                 return step
         raise TranscriptInvalid(file=self.header.act, reason=f"it has no step {rule}")
 

@@ -9,27 +9,33 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, load_der_public_key
 
 from foundation.errors import CamTrustError
+from foundation.x509.algorithms import key_algorithm
 from foundation.x509.algorithms import verify as verify_signature
 from foundation.x509.certificate import throwaway_sign
-from foundation.x509.csr import read_csr
 from foundation.x509.errors import SignatureWrong
 from foundation.x509.lint import lint_certificate
-from foundation.x509.pem import certificate_pem, read_certificate, read_crl
+from foundation.x509.pem import read_certificate, read_crl
 from foundation.x509.profile import Profile, parse_profile
+from foundation.x509.twin import twins_problem
+from root_ca import cosigning
 from root_ca import transcript as transcripts
-from root_ca.building import profiles, root_builder, root_crl_tbs, subordinate_builder
+from root_ca.acts import NEW_ROOT, Ceremony, NewRootAct, RootAct, TwinRootAct
+from root_ca.building import profiles
 from root_ca.ceremony_file import parse_ceremony
+from root_ca.cosigning import Cosigner
 from root_ca.errors import TranscriptInvalid
-from root_ca.history import certificate_rules, crl_rules
-from root_ca.model import Ceremony, RootAct, RootCrlAct, SubordinateAct
+from root_ca.history import RootState, advance, broken_rules, issuer_of
+from root_ca.ports import TimestampChecker, TimestampFound
+from root_ca.structures import Facts, Structure, ToSign, file_of, plan, profiles_used, run
 from root_ca.transcript import Transcript
 
 MAX_ACTS = 1000
@@ -46,14 +52,24 @@ class Problem:
 
 @dataclass(frozen=True)
 class Replayed:
-    """An act whose record holds: what it made."""
+    """An act whose record holds: what it made (``structures`` by output path), and who signed its transcript."""
 
     path: Path
     sha256: str
     transcript: Transcript
     ceremony: Ceremony
-    certificate: x509.Certificate | None = None
-    crl: x509.CertificateRevocationList | None = None
+    structures: dict[str, Structure] = field(default_factory=dict)
+    cosigners: tuple[Cosigner, ...] = ()
+    timestamp: TimestampFound | None = None
+
+    @property
+    def certificates(self) -> tuple[x509.Certificate, ...]:
+        return tuple(one for one in self.structures.values() if isinstance(one, x509.Certificate))
+
+    @property
+    def crl(self) -> x509.CertificateRevocationList | None:
+        found = [one for one in self.structures.values() if isinstance(one, x509.CertificateRevocationList)]
+        return found[0] if found else None
 
 
 @dataclass
@@ -64,6 +80,7 @@ class Verification:
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     audit_key: bytes | None = None
+    states: list[RootState] = field(default_factory=list)
 
     @property
     def valid(self) -> bool:
@@ -71,12 +88,13 @@ class Verification:
 
     @property
     def root(self) -> x509.Certificate | None:
-        return self.acts[0].certificate if self.acts else None
+        """The root of the first act."""
+        return self.states[0].certificate if self.states else None
 
     @property
     def certificates(self) -> list[x509.Certificate]:
-        """The root, then everything that it certified."""
-        return [act.certificate for act in self.acts if act.certificate is not None]
+        """The first root, then everything that was certified, in order."""
+        return [certificate for act in self.acts for certificate in act.certificates]
 
 
 @dataclass(frozen=True)
@@ -87,10 +105,18 @@ class _Found:
     transcript: Transcript
 
 
-def verify(path: Path, *, root: str | None = None, audit_key: str | None = None) -> Verification:
+def verify(
+    path: Path,
+    *,
+    root: str | None = None,
+    audit_key: str | None = None,
+    timestamps: TimestampChecker | None = None,
+    unsigned: bool = False,
+) -> Verification:
     """Verify a transcript and everything before it. Never raises for what it reads; problems name the changed file.
 
     ``root`` and ``audit_key`` are SHA-256 fingerprints in hex (certificate; SubjectPublicKeyInfo) to hold it against.
+    ``unsigned``: the last transcript need not be signed by its people yet, because they are about to.
     """
     result = Verification()
     chain = _walk_back(path, result)
@@ -105,6 +131,9 @@ def verify(path: Path, *, root: str | None = None, audit_key: str | None = None)
         before = len(result.problems)
         replayed = _replay(found, result)
         if replayed is None or len(result.problems) > before:
+            return result
+        replayed = _signed_by_people(found, replayed, result, timestamps, unsigned and found is chain[-1])
+        if len(result.problems) > before:
             return result
         result.acts.append(replayed)
     _check_pins(result, root, audit_key)
@@ -126,6 +155,12 @@ def _walk_back(path: Path, result: Verification) -> list[_Found] | None:
             transcript = transcripts.parse(data, shown)
         except TranscriptInvalid as error:
             result.problems.append(Problem("ROOT-TRANSCRIPT", shown, str(error.params["reason"])))
+            return None
+        broken = transcripts.broken_step(transcript)
+        if broken is not None:  # before its word about the previous one is taken
+            rule = transcript.steps[broken].rule
+            where = f"step {broken + 1} ({rule}), or what stands before it, was changed"
+            result.problems.append(Problem("ROOT-TRANSCRIPT", shown, where))
             return None
         chain.insert(0, _Found(path, shown, data, transcript))
         previous = transcript.header.previous
@@ -157,12 +192,7 @@ def _read(path: Path, shown: str, result: Verification) -> bytes | None:
 
 def _check_transcript(found: _Found, result: Verification) -> None:
     transcript = found.transcript
-    broken = transcripts.broken_step(transcript)
-    if broken is not None:
-        rule = transcript.steps[broken].rule
-        where = f"step {broken + 1} ({rule}), or what stands before it, was changed"
-        result.problems.append(Problem("ROOT-TRANSCRIPT", found.shown, where))
-    elif transcript.audit_key != (result.audit_key or b"").hex():
+    if transcript.audit_key != (result.audit_key or b"").hex():
         result.problems.append(
             Problem("ROOT-TRANSCRIPT", found.shown, "it names another audit key than the root's act")
         )
@@ -199,14 +229,11 @@ def _replay(found: _Found, result: Verification) -> Replayed | None:
         contents = _artifacts(found, result)
         if contents is None or len(result.problems) > before:
             return None
-        ceremony = parse_ceremony(found.path.parent / found.transcript.header.ceremony.file,
-                                  contents[found.transcript.header.ceremony.file])  # fmt: skip
-        replayed = Replayed(found.path, hashlib.sha256(found.data).hexdigest(), found.transcript, ceremony)
+        file = found.transcript.header.ceremony.file
+        ceremony = parse_ceremony(found.path.parent / file, contents[file])
         _check_record(found, ceremony, result)
-        if isinstance(ceremony.act, RootCrlAct):
-            return _replay_crl(found, replayed, ceremony.act, contents, result)
-        return _replay_certificate(found, replayed, ceremony.act, contents, result)
-    except (CamTrustError, ValueError, KeyError) as error:
+        return _rebuild(found, ceremony, contents, result)
+    except (CamTrustError, ValueError, KeyError, TypeError, IndexError) as error:
         reason = str(error) if isinstance(error, CamTrustError) else "a step does not hold what it should"
         result.problems.append(Problem("ROOT-REBUILD", found.shown, reason))
         return None
@@ -219,102 +246,130 @@ def _check_record(found: _Found, ceremony: Ceremony, result: Verification) -> No
     inputs, outputs = found.transcript.step("ROOT-CHECK").inputs, found.transcript.step("ROOT-OUTPUT").outputs
     if (header.act, header.title, previous) != (ceremony.act.act, ceremony.act.title, ceremony.previous):
         result.problems.append(Problem("ROOT-TRANSCRIPT", found.shown, "it records another act than its ceremony file"))
-    if set(inputs) != set(ceremony.inputs) or set(outputs) != {ceremony.output}:
+    if set(inputs) != set(ceremony.inputs) or set(outputs) != set(ceremony.outputs):
         result.problems.append(Problem("ROOT-TRANSCRIPT", found.shown, "it records other files than its ceremony file"))
     if found.path.name != ceremony.act.outputs.transcript:
         result.problems.append(Problem("ROOT-TRANSCRIPT", found.shown, "its ceremony file gives it another name"))
 
 
-def _recorded_profile(found: _Found, act: RootAct | SubordinateAct, result: Verification) -> Profile:
-    profile = parse_profile(json.loads(found.transcript.step("ROOT-PREPARE").inputs["profile"]))
-    if profile.name != act.certificate.profile or profile.cps != act.certificate.cps:
-        raise TranscriptInvalid(file=found.shown, reason="its profile is not the one of the ceremony file")
-    if profile != profiles().get(profile.name):
-        result.notes.append(f"{found.shown}: the profile {profile.name} has changed in this software since then")
-    return profile
+def _recorded_profiles(found: _Found, ceremony: Ceremony, result: Verification) -> dict[str, Profile]:
+    """The profiles as the transcript recorded them, each the one that the ceremony file names and cites."""
+    recorded = [
+        parse_profile(json.loads(step.inputs["profile"]))
+        for step in found.transcript.steps
+        if step.rule == "ROOT-PREPARE" and "profile" in step.inputs
+    ]
+    by_name = {profile.name: profile for profile in recorded}
+    for part in profiles_used(ceremony.act):
+        if part.profile not in by_name or by_name[part.profile].cps != part.cps:
+            raise TranscriptInvalid(file=found.shown, reason="its profile is not the one of the ceremony file")
+    if any(profile != by_name[profile.name] for profile in recorded):
+        raise TranscriptInvalid(file=found.shown, reason="it records one profile in two forms")
+    for name, profile in by_name.items():
+        if profile != profiles().get(name):
+            result.notes.append(f"{found.shown}: the profile {name} has changed in this software since then")
+    return by_name
 
 
-def _replay_certificate(
-    found: _Found,
-    replayed: Replayed,
-    act: RootAct | SubordinateAct,
-    contents: dict[str, bytes],
-    result: Verification,
-) -> Replayed | None:
-    profile = _recorded_profile(found, act, result)
-    data = contents[act.outputs.certificate]
-    certificate = read_certificate(data, act.outputs.certificate)
-    prepared = found.transcript.step("ROOT-PREPARE").outputs
-    serial = int(prepared["serial"], 16)
-    if isinstance(act, RootAct):
-        recorded = bytes.fromhex(found.transcript.step("ROOT-KEY").outputs["root_key"])
-        key = load_der_public_key(recorded)
-        if not isinstance(key, ec.EllipticCurvePublicKey):
-            raise TranscriptInvalid(file=found.shown, reason="its root key is of another kind")
-        issuer, issuer_key = certificate, key
-        builder = root_builder(act, profile, key, serial)
-    else:
-        issuer = _root(result, contents[act.inputs.issuer])
-        issuer_key = _ec_key(issuer)
-        request = read_csr(contents[act.inputs.csr])
-        builder = subordinate_builder(act, profile, request.public_key(), serial, issuer)
-        for rule, detail in certificate_rules(act, request.public_key(), result.certificates):
-            result.problems.append(Problem(rule, found.shown, detail))
-    rebuilt = throwaway_sign(builder, issuer_key).tbs_certificate_bytes
-    shown = str(PurePosixPath(found.shown).parent / act.outputs.certificate)
-    if (
-        rebuilt != certificate.tbs_certificate_bytes
-        or hashlib.sha256(rebuilt).hexdigest() != prepared["tbs_sha256"]
-        or certificate_pem(certificate) != data
-    ):
-        result.problems.append(Problem("ROOT-REBUILD", shown, "it is not what the ceremony file and inputs give"))
-    _check_signature(issuer_key, certificate.signature, certificate.tbs_certificate_bytes, shown, result)
-    for item in lint_certificate(certificate, profile, issuer):
-        result.problems.append(Problem("ROOT-LINT-AFTER", shown, f"{item.rule}: {item.message}"))
-    return Replayed(replayed.path, replayed.sha256, replayed.transcript, replayed.ceremony, certificate=certificate)
-
-
-def _replay_crl(
-    found: _Found, replayed: Replayed, act: RootCrlAct, contents: dict[str, bytes], result: Verification
-) -> Replayed | None:
-    issuer = _root(result, contents[act.inputs.issuer])
-    for rule, detail in crl_rules(act, [one.ceremony for one in result.acts], result.certificates):
+def _rebuild(found: _Found, ceremony: Ceremony, contents: dict[str, bytes], result: Verification) -> Replayed:
+    """Run the act's plan again: every structure from its inputs, held against the file that lies there."""
+    act, folder, transcript = ceremony.act, PurePosixPath(found.shown).parent, found.transcript
+    state = issuer_of(act, contents, result.states)
+    for rule, detail in broken_rules(act, contents, result.states, state):
         result.problems.append(Problem(rule, found.shown, detail))
-    data = contents[act.outputs.crl]
-    crl = read_crl(data, act.outputs.crl)
-    rebuilt = root_crl_tbs(act, issuer)
-    shown = str(PurePosixPath(found.shown).parent / act.outputs.crl)
-    if (
-        rebuilt != crl.tbs_certlist_bytes
-        or hashlib.sha256(rebuilt).hexdigest() != found.transcript.step("ROOT-PREPARE").outputs["tbs_sha256"]
-        or crl.public_bytes(Encoding.DER) != data
-    ):
-        result.problems.append(Problem("ROOT-REBUILD", shown, "it is not what the ceremony file gives"))
-    _check_signature(_ec_key(issuer), crl.signature, crl.tbs_certlist_bytes, shown, result)
-    return Replayed(replayed.path, replayed.sha256, replayed.transcript, replayed.ceremony, crl=crl)
+    recorded = _recorded_profiles(found, ceremony, result)
+    structures: dict[str, Structure] = {}
+
+    def take(wanted: ToSign) -> Structure:
+        structure = structures[wanted.output] = _held(
+            wanted, contents[wanted.output], transcript, str(folder / wanted.output), result
+        )
+        return structure
+
+    facts = Facts(
+        inputs=contents,
+        issuer=state.certificate if state else None,
+        new_key=_new_key(transcript, act) if isinstance(act, NEW_ROOT) else None,
+        serial=lambda output: int(transcript.step("ROOT-PREPARE", output).outputs["serial"], 16),
+        profiles=recorded,
+        issued=tuple(state.issued) if state else (),
+        revoked=state.revoked if state else (),
+    )
+    for output, content in run(plan(act, facts), take).items():
+        if contents[output] != content:
+            result.problems.append(
+                Problem("ROOT-REBUILD", str(folder / output), "it is not what the ceremony file and inputs give")
+            )
+    advance(act, structures, result.states, state)
+    if isinstance(act, TwinRootAct):
+        by_new, by_old = structures[act.outputs.by_new], structures[act.outputs.by_old]
+        problem = "it is not a certificate"
+        if isinstance(by_new, x509.Certificate) and isinstance(by_old, x509.Certificate):
+            problem = twins_problem(by_new, by_old, [one.certificate for one in result.states]) or ""
+        if problem:
+            result.problems.append(Problem("ROOT-TWIN", str(folder / act.outputs.by_new), problem))
+    return Replayed(found.path, hashlib.sha256(found.data).hexdigest(), transcript, ceremony, structures)
 
 
-def _root(result: Verification, data: bytes) -> x509.Certificate:
-    """The root that the first act made; the issuer file must be exactly that."""
-    if result.root is None or certificate_pem(result.root) != data:
-        raise TranscriptInvalid(file="issuer", reason="the issuer is not the root that the first act made")
-    return result.root
+def _new_key(transcript: Transcript, act: NewRootAct) -> CertificateIssuerPublicKeyTypes:
+    outputs = transcript.step("ROOT-KEY").outputs
+    key: Any = load_der_public_key(bytes.fromhex(outputs["root_key" if isinstance(act, RootAct) else "new_key"]))
+    if key_algorithm(key).value != act.key.algorithm:
+        raise TranscriptInvalid(file=transcript.header.act, reason="its root key is of another kind")
+    issuing: CertificateIssuerPublicKeyTypes = key
+    return issuing
 
 
-def _ec_key(certificate: x509.Certificate) -> ec.EllipticCurvePublicKey:
-    key = certificate.public_key()
-    if not isinstance(key, ec.EllipticCurvePublicKey):
-        raise TranscriptInvalid(file="issuer", reason="its key is not an elliptic curve key")
-    return key
-
-
-def _check_signature(
-    key: ec.EllipticCurvePublicKey, signature: bytes, message: bytes, shown: str, result: Verification
-) -> None:
+def _held(wanted: ToSign, data: bytes, transcript: Transcript, shown: str, result: Verification) -> Structure:
+    """The structure in a file, held against what was to be signed: bit for bit, its signature, its lint."""
+    prepared = transcript.step("ROOT-PREPARE", wanted.output).outputs["tbs_sha256"]
+    structure: Structure
+    if wanted.builder is not None:
+        structure = read_certificate(data, wanted.output)
+        rebuilt, signed = (
+            throwaway_sign(wanted.builder, wanted.issuer_key).tbs_certificate_bytes,
+            structure.tbs_certificate_bytes,
+        )
+    else:
+        structure = read_crl(data, wanted.output)
+        rebuilt, signed = wanted.tbs, structure.tbs_certlist_bytes
+    if rebuilt != signed or hashlib.sha256(rebuilt).hexdigest() != prepared or file_of(structure) != data:
+        result.problems.append(Problem("ROOT-REBUILD", shown, "it is not what the ceremony file and inputs give"))
     try:
-        verify_signature(key, signature, message)
+        verify_signature(wanted.issuer_key, structure.signature, signed)
     except SignatureWrong:
         result.problems.append(Problem("ROOT-SIGNATURE", shown, "the root key did not sign it"))
+    if isinstance(structure, x509.Certificate) and wanted.profile is not None:
+        for item in lint_certificate(structure, wanted.profile, wanted.issuer or structure):
+            result.problems.append(Problem("ROOT-LINT-AFTER", shown, f"{item.rule}: {item.message}"))
+    return structure
+
+
+def _signed_by_people(
+    found: _Found,
+    replayed: Replayed,
+    result: Verification,
+    timestamps: TimestampChecker | None,
+    unsigned: bool,
+) -> Replayed:
+    """Who signed the transcript beside the audit key, and the timestamp beside it, if there is one."""
+    cosigners = []
+    for person, name, problem in cosigning.examine(found.path, found.data, replayed.ceremony.act.people):
+        if problem is None:
+            cosigners.append(person)
+        elif not (unsigned and not (found.path.parent / name).exists()):
+            shown = str(PurePosixPath(found.shown).parent / name)
+            result.problems.append(Problem("ROOT-COSIGNED", shown, problem))
+    stamp = found.path.with_name(f"{found.path.name}.tsr")
+    timestamp = None
+    if stamp.exists():
+        shown = f"{found.shown}.tsr"
+        timestamp = timestamps.check(stamp.read_bytes(), found.data) if timestamps else None
+        if timestamps is None:
+            result.notes.append(f"{shown}: timestamps are not checked by this installation")
+        elif timestamp is None:
+            result.problems.append(Problem("ROOT-TIMESTAMP", shown, "it is no correct timestamp of this transcript"))
+    return replace(replayed, cosigners=tuple(cosigners), timestamp=timestamp)
 
 
 def _check_pins(result: Verification, root: str | None, audit_key: str | None) -> None:

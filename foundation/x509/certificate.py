@@ -56,6 +56,8 @@ class CertificateInput:
     urls: Urls = Urls()
     san: tuple[x509.GeneralName, ...] = ()
     issuer_key_identifier: bytes | None = None
+    name_constraints: x509.NameConstraints | None = None
+    statement: bytes | None = None
 
     @cached_property
     def subject_der(self) -> bytes:
@@ -98,6 +100,10 @@ def extensions(given: CertificateInput) -> tuple[tuple[x509.ExtensionType, bool]
         wanted.append((x509.SubjectAlternativeName(given.san), False))
     if profile.basic_constraints.ca:
         wanted.append((x509.BasicConstraints(True, profile.basic_constraints.path_length), True))
+    if profile.name_constraints:
+        if given.name_constraints is None:
+            raise ProfileMismatch(profile=profile.name, reason="no name constraints, which its certificates carry")
+        wanted.append((given.name_constraints, True))
     if rule := profile.extended_key_usage:
         wanted.append((x509.ExtendedKeyUsage(rule.oids), rule.critical))
     if profile.crl_distribution_points:
@@ -114,6 +120,8 @@ def extensions(given: CertificateInput) -> tuple[tuple[x509.ExtensionType, bool]
         wanted.append((qc_statements(profile.qc_statements), False))
     if profile.ocsp_nocheck:
         wanted.append((x509.OCSPNoCheck(), False))
+    if profile.statement:
+        wanted.append((x509.UnrecognizedExtension(oids.STATEMENT, der.tlv(0x0C, given.statement or b"")), True))
     return tuple(wanted)
 
 
@@ -166,6 +174,10 @@ def check_input(given: CertificateInput) -> None:
         raise ProfileMismatch(profile=profile.name, reason=f"a validity of more than {profile.validity.max_days} days")
     if not 0 < given.serial < 1 << 159 or given.serial.bit_length() < 64:
         raise ProfileMismatch(profile=profile.name, reason="a serial number out of range")
+    if bool(given.statement) != (profile.statement is not None):
+        raise ProfileMismatch(profile=profile.name, reason="a statement where none belongs, or none where one does")
+    if given.name_constraints is not None and profile.name_constraints is None:
+        raise ProfileMismatch(profile=profile.name, reason="name constraints that it does not have")
     presence = profile.subject_alternative_name.presence if profile.subject_alternative_name else "absent"
     if bool(given.san) != (presence == "required") and presence != "optional":
         raise ProfileMismatch(profile=profile.name, reason=f"a subject alternative name is {presence}")

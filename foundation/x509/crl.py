@@ -14,7 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 from cryptography.x509.oid import CRLEntryExtensionOID, ExtensionOID
 
-from foundation.x509 import der
+from foundation.x509 import der, oids
 from foundation.x509.algorithms import algorithm_identifier, sign
 from foundation.x509.certificate import key_identifier
 from foundation.x509.errors import CrlInvalid
@@ -67,9 +67,11 @@ def crl_tbs(
     this_update: datetime,
     next_update: datetime,
     entries: Iterable[bytes],
+    expired_since: datetime | None = None,
 ) -> bytes:
     """The DER TBSCertList over entries that are already DER, in the order given (RFC 5280 §5.1.2).
 
+    ``expired_since`` adds expiredCertsOnCRL (ISO/IEC 9594-8): certificates that expired since then stay on the list.
     CrlInvalid for a number below zero or over 20 octets (§5.2.3), or a next update that is not later than this one.
     """
     if not 0 <= number < 1 << 159:
@@ -83,6 +85,9 @@ def crl_tbs(
         ),
         _extension(ExtensionOID.CRL_NUMBER, der.integer(number)),
     ]
+    if expired_since is not None:
+        value = der.generalized_time(expired_since.astimezone(UTC))
+        extensions.append(_extension(oids.EXPIRED_CERTS_ON_CRL, value))
     return der.sequence(
         [
             der.integer(1),

@@ -36,7 +36,9 @@ def expected_extensions(profile: Profile, with_san: bool) -> dict[x509.ObjectIde
         (ExtensionOID.EXTENDED_KEY_USAGE, usage is not None, usage is not None and usage.critical),
         (ExtensionOID.CRL_DISTRIBUTION_POINTS, profile.crl_distribution_points is not None, False),
         (ExtensionOID.AUTHORITY_INFORMATION_ACCESS, profile.authority_information_access is not None, False),
+        (ExtensionOID.NAME_CONSTRAINTS, profile.name_constraints is not None, True),
         (ExtensionOID.OCSP_NO_CHECK, profile.ocsp_nocheck is not None, False),
+        (oids.STATEMENT, profile.statement is not None, True),
         (oids.QC_STATEMENTS, profile.qc_statements is not None, False),
     )
     return {identifier: critical for identifier, present, critical in rows if present}
@@ -105,6 +107,8 @@ def _lint_content(certificate: x509.Certificate, profile: Profile, value: x509.E
                 yield finding("X509-SAN", "it is empty")
             elif not alternative_names_allowed(profile, value):
                 yield finding("X509-SAN", "a name stands twice, or is of a kind that the profile does not have")
+        case x509.NameConstraints():
+            yield from _lint_name_constraints(value)
         case x509.UnrecognizedExtension():
             yield from _lint_qc(profile, value)
         case _:
@@ -151,6 +155,14 @@ def _lint_points(value: x509.CRLDistributionPoints) -> Iterator[Finding]:
         yield finding("X509-CRLDP", "it must be one point with one full name and nothing else")
     elif not _is_http(names[0]) or _is_tls(names[0]):
         yield finding("X509-CRLDP", "the address is not a plain HTTP one")
+
+
+def _lint_name_constraints(value: x509.NameConstraints) -> Iterator[Finding]:
+    listed = [*(value.permitted_subtrees or ()), *(value.excluded_subtrees or ())]
+    if not listed:
+        yield finding("X509-NAME-CONSTRAINTS", "it permits and excludes nothing")
+    if not all(isinstance(one, x509.DirectoryName | x509.DNSName | x509.RFC822Name) for one in listed):
+        yield finding("X509-NAME-CONSTRAINTS", "a name of a kind that is not constrained here")
 
 
 def _lint_qc(profile: Profile, value: x509.UnrecognizedExtension) -> Iterator[Finding]:

@@ -17,6 +17,14 @@ POLICY_ORGANISATION_SEAL = ObjectIdentifier(f"{POLICY_ARC}.1.2")
 POLICY_OFFICER = ObjectIdentifier(f"{POLICY_ARC}.1.3")
 POLICY_TSA = ObjectIdentifier(f"{POLICY_ARC}.2.1")
 POLICY_OCSP_RESPONDER = ObjectIdentifier(f"{POLICY_ARC}.3.1")
+POLICY_LICENSED_CA = ObjectIdentifier(f"{POLICY_ARC}.4.1")
+
+# An extension that carries a statement for people. It is always critical and nobody processes it, so that what looks
+# like a certificate can never be used as one (RFC 5280 §4.2).
+STATEMENT = ObjectIdentifier(f"{POLICY_ARC}.9.1")
+
+# ISO/IEC 9594-8 expiredCertsOnCRL: since when expired certificates stay on the list
+EXPIRED_CERTS_ON_CRL = ObjectIdentifier("2.5.29.60")
 
 # EN 319 412-5 §4 and RFC 3739 §3.2.6
 QC_STATEMENTS = ObjectIdentifier("1.3.6.1.5.5.7.1.3")

@@ -18,6 +18,8 @@ The builder takes everything from it, and the lint holds every certificate again
     [NAME.authority_information_access] ocsp, issuer: whether each address stands in it
     [NAME.crl_distribution_points]     present when the table is
     [NAME.ocsp_nocheck]                present when the table is
+    [NAME.name_constraints]            present when the table is: what is permitted or excluded is given per certificate
+    [NAME.statement]                   present when the table is: a critical extension with a statement for people
     [NAME.qc_statements]               compliance, legislation, type, sscd
     [NAME.authority_key_identifier]    present when the table is
     [NAME.subject_key_identifier]      method: "rfc7093-1" (leftmost 160 bits of SHA-256, RFC 7093 §2 method 1)
@@ -211,6 +213,8 @@ class Profile(BaseModel):
     crl_distribution_points: PresenceRule | None = None
     ocsp_nocheck: PresenceRule | None = None
     qc_statements: QcStatementsRule | None = None
+    name_constraints: PresenceRule | None = None
+    statement: PresenceRule | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Profile:

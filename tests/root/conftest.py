@@ -9,6 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from root_ca.ceremonies import Act
+from tests.root.life_world import live
 from tests.root.root_world import MemoryKeyStore, perform_all, prepare
 
 
@@ -43,3 +44,20 @@ def fresh(tmp_path: Path) -> Path:
     folder.mkdir()
     prepare(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def _lived(tmp_path_factory: pytest.TempPathFactory) -> Done:
+    folder, store = tmp_path_factory.mktemp("life"), MemoryKeyStore()
+    acts = prepare(folder)
+    perform_all(folder, store, acts)
+    live(folder, store)
+    return Done(folder, store, acts)
+
+
+@pytest.fixture
+def lived(_lived: Done, tmp_path: Path) -> Done:
+    """A copy of a root's whole life: the five acts, and seven more up to the destruction of its key."""
+    folder = tmp_path / "root"
+    shutil.copytree(_lived.folder, folder)
+    return Done(folder, _lived.store, _lived.acts)

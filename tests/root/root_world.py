@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, mldsa, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -35,11 +36,19 @@ _WHOLE = {Mechanism.ECDSA_SHA256: hashes.SHA256(), Mechanism.ECDSA_SHA384: hashe
 _BY_LENGTH = {32: hashes.SHA256(), 48: hashes.SHA384()}
 
 
+def _make(algorithm: KeyAlgorithm) -> Any:
+    if algorithm is KeyAlgorithm.RSA_4096:
+        return rsa.generate_private_key(public_exponent=65537, key_size=4096)
+    if algorithm is KeyAlgorithm.ML_DSA_87:
+        return mldsa.MLDSA87PrivateKey.generate()
+    return ec.generate_private_key(_CURVES[algorithm])
+
+
 class MemoryKeyStore:
-    """Implements `foundation.keys.port.KeyStore` for EC keys; ``signed`` counts, ``broken`` makes signing fail."""
+    """Implements `foundation.keys.port.KeyStore` for roots; ``signed`` counts, ``broken`` makes signing fail."""
 
     def __init__(self) -> None:
-        self._keys: dict[str, tuple[KeyInfo, ec.EllipticCurvePrivateKey]] = {}
+        self._keys: dict[str, tuple[KeyInfo, Any]] = {}
         self._numbers = itertools.count(1)
         self.signed: list[bytes] = []
         self.broken: Exception | None = None
@@ -54,7 +63,7 @@ class MemoryKeyStore:
     ) -> KeyInfo:
         if self.find(label=label):
             raise LabelExists
-        key = ec.generate_private_key(_CURVES[algorithm])
+        key: Any = _make(algorithm)
         public = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         info = KeyInfo(
             f"key-{next(self._numbers)}", label, algorithm, use, public, owner, True, policy_for(use, policy).hash
@@ -82,10 +91,14 @@ class MemoryKeyStore:
             raise self.broken
         info, key = self._keys[key_id]
         self.signed.append(data)
+        if mechanism is Mechanism.SHA256_RSA_PKCS:
+            return bytes(key.sign(data, padding.PKCS1v15(), hashes.SHA256()))
+        if mechanism is Mechanism.ML_DSA:
+            return bytes(key.sign(data))
         if mechanism is Mechanism.ECDSA:
-            return key.sign(data, ec.ECDSA(Prehashed(_BY_LENGTH[len(data)])))
+            return bytes(key.sign(data, ec.ECDSA(Prehashed(_BY_LENGTH[len(data)]))))
         assert info.use.certifies
-        return key.sign(data, ec.ECDSA(_WHOLE[mechanism]))
+        return bytes(key.sign(data, ec.ECDSA(_WHOLE[mechanism])))
 
     def sign_many(
         self, key_id: str, mechanism: Mechanism, inputs: Sequence[bytes], *, activation: bytes | None = None

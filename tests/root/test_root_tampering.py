@@ -34,6 +34,15 @@ def test_the_list_of_artifacts_is_complete(done: Done) -> None:
     assert set(ARTIFACTS) == {path.name for path in done.folder.iterdir()}
 
 
+def test_a_changed_word_about_the_past_is_not_blamed_on_the_past(done: Done) -> None:
+    """The digest of the previous transcript, changed in the last one: the last one is named, not the one before."""
+    path = done.folder / "transcript.json"
+    sha256 = json.loads(path.read_bytes())["header"]["previous"]["sha256"]
+    changed = ("0" if sha256[0] != "0" else "1") + sha256[1:]
+    path.write_bytes(path.read_bytes().replace(sha256.encode(), changed.encode(), 1))
+    assert {(one.rule, one.artifact) for one in verify(path).problems} == {("ROOT-TRANSCRIPT", "transcript.json")}
+
+
 @pytest.mark.parametrize("name", ARTIFACTS)
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
@@ -50,6 +59,51 @@ def test_a_changed_octet_is_found_and_its_file_named(name: str, done: Done, data
         path.write_bytes(original)
     assert not result.valid
     assert {problem.artifact for problem in result.problems} == {name}
+
+
+LATER_ARTIFACTS = [
+    "6-twin.toml", "7-cross.toml", "8-licensed.toml", "9-rollover.toml", "10-emergency.toml", "11-end.toml",
+    "12-destroy.toml", "other.csr", "other.pem", "licensed.csr", "audit-report.pdf", "twin.pem", "twin-by-new.pem",
+    "twin-by-old.pem", "cross.pem", "licensed.pem", "licensed-status.json", "root-2.pem", "old-with-new.pem",
+    "new-with-old.pem", "emergency.crl", "emergency-notice.json", "last.crl", "end-notice.json", "destroyed.json",
+    "6-twin.transcript.json", "7-cross.transcript.json", "8-licensed.transcript.json", "9-rollover.transcript.json",
+    "10-emergency.transcript.json", "11-end.transcript.json", "12-destroy.transcript.json",
+]  # fmt: skip
+
+
+def test_the_list_of_later_artifacts_is_complete(lived: Done) -> None:
+    """What follows changes every file of a root's whole life."""
+    assert {*ARTIFACTS, *LATER_ARTIFACTS} == {path.name for path in lived.folder.iterdir()}
+
+
+@pytest.mark.parametrize("name", LATER_ARTIFACTS)
+def test_a_changed_octet_of_a_later_act_is_found_and_its_file_named(name: str, lived: Done) -> None:
+    """Change an octet at the beginning, in the middle or at the end: verification fails, and names that file alone."""
+    path = lived.folder / name
+    original = path.read_bytes()
+    for position in (0, len(original) // 2, len(original) - 1):
+        path.write_bytes(original[:position] + bytes([original[position] ^ 1]) + original[position + 1 :])
+        result = verify(lived.folder / "12-destroy.transcript.json")
+        assert not result.valid
+        assert {problem.artifact for problem in result.problems} == {name}
+
+
+@pytest.mark.parametrize(
+    ("record", "name"),
+    [
+        ("8-licensed.transcript.json", "licensed-status.json"),
+        ("10-emergency.transcript.json", "emergency-notice.json"),
+        ("12-destroy.transcript.json", "destroyed.json"),
+    ],
+)
+def test_a_changed_notice_with_a_matching_record_is_still_found(record: str, name: str, lived: Done) -> None:
+    """Even with the audit key, a record cannot vouch for a notice or status that its ceremony file does not give."""
+    path, changed = lived.folder / record, (lived.folder / name).read_bytes().replace(b"SPECIMEN", b"SPECIMAN")
+    (lived.folder / name).write_bytes(changed)
+    digest = hashlib.sha256(changed).hexdigest()
+    forged = _rewrite(path, lambda value: value["steps"][-1]["outputs"].update({name: digest}))
+    path.write_bytes(_resigned(lived, forged))
+    assert [(one.rule, one.artifact) for one in verify(path).problems] == [("ROOT-REBUILD", name)]
 
 
 @pytest.mark.parametrize("name", ARTIFACTS)

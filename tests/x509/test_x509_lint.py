@@ -15,8 +15,8 @@ from cryptography.x509.name import _ASN1Type
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
 from foundation.x509 import der, oids
-from foundation.x509.certificate import extensions, key_identifier, throwaway_sign
-from foundation.x509.errors import LintFailed
+from foundation.x509.certificate import certificate_builder, extensions, key_identifier, throwaway_sign
+from foundation.x509.errors import LintFailed, ProfileMismatch
 from foundation.x509.lint import RULES, lint_certificate, require_clean
 from foundation.x509.profile import Profile, last_second
 from tests.x509.x509_world import (
@@ -254,9 +254,32 @@ def test_a_certificate_is_held_against_its_issuer() -> None:
     assert "X509-ISSUER-CA" in {finding.rule for finding in lint_certificate(certificate, FULL, leaf)}
 
 
+def test_name_constraints_constrain_something_that_is_known() -> None:
+    """X509-NAME-CONSTRAINTS: directory, DNS and mail names are fine; an address range is not."""
+    profile = changed(FULL, name_constraints={"clause": "RFC 5280 §4.2.1.10"})
+    for names, found in (
+        ([x509.DNSName("other.example"), x509.RFC822Name("other.example")], set()),
+        ([x509.UniformResourceIdentifier("other.example")], {"X509-NAME-CONSTRAINTS"}),
+    ):
+        given = given_for(profile, name_constraints=x509.NameConstraints(names, None))
+        certificate = signed_freely(given, SHA384)
+        assert {finding.rule for finding in lint_certificate(certificate, profile)} == found
+    given = given_for(profile, name_constraints=x509.NameConstraints([x509.DNSName("other.example")], None))
+    pairs = [pair for pair in extensions(given) if not isinstance(pair[0], x509.NameConstraints)]
+    assert {finding.rule for finding in lint_certificate(signed_freely(given, SHA384, extensions=pairs), profile)} == {
+        "X509-EXTENSION-SET"
+    }
+    for constraints in (None, "missing"):
+        wrong = given_for(
+            FULL if constraints else profile, name_constraints=given.name_constraints if constraints else None
+        )
+        with pytest.raises(ProfileMismatch, match="name constraints"):
+            certificate_builder(wrong)
+
+
 def test_every_rule_has_a_certificate_that_breaks_it() -> None:
     """No rule of the lint is without a test in this file."""
-    elsewhere = {"X509-SAN", "X509-ISSUER-CHAIN", "X509-ISSUER-VALIDITY", "X509-ISSUER-CA"}
+    elsewhere = {"X509-SAN", "X509-NAME-CONSTRAINTS", "X509-ISSUER-CHAIN", "X509-ISSUER-VALIDITY", "X509-ISSUER-CA"}
     assert {rule for rule, _ in BROKEN} | elsewhere == set(RULES)
 
 

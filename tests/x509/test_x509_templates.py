@@ -64,6 +64,7 @@ PROFILES = {
     f"{room}/{name}": profile
     for room in ("issuing_ca", "root_ca")
     for name, profile in load_profiles(files(room).joinpath("profiles.toml").read_text(encoding="utf-8")).items()
+    if not (profile.name_constraints or profile.statement)  # these differ from certificate to certificate
 } | {f"test/{name}": load_profiles(_RICH.format(name=name, presence=name))[name] for name in ("optional", "required")}
 URLS = Urls("http://ocsp.example/ocsp", "http://ca.example/aia/issuing.cer", "http://ca.example/crl/issuing.crl")
 ISSUER_NAME = subject_name([("C", "KH"), ("O", "SPECIMEN CamTrust"), ("CN", "SPECIMEN អាជ្ញាធរ")])
@@ -131,6 +132,14 @@ def cases(draw: st.DrawFn) -> tuple[Template, CertificateInput]:
         san = (x509.DNSName("specimen.example"),)
     key = public_key(draw(st.sampled_from(profile.key.algorithms)))
     return made, made.issuer.input(profile, subject_name(attributes), key, serial, begin, end, san)
+
+
+@pytest.mark.parametrize("name", ["licensed-ca", "twin-statement"])
+def test_what_differs_between_certificates_has_no_template(name: str) -> None:
+    """Name constraints and statements are given per certificate: such a profile is refused, the builder makes it."""
+    profile = load_profiles(files("root_ca").joinpath("profiles.toml").read_text(encoding="utf-8"))[name]
+    with pytest.raises(TemplateRefused):
+        compile_template(profile, Issuer(ISSUER_NAME, throwaway_key(KeyAlgorithm.EC_P384).public_key(), URLS))
 
 
 @settings(max_examples=250)
