@@ -193,7 +193,10 @@ def application(services: Services) -> FastAPI:
             signing.api.create_router(services.signing, guard),
             trust_door.create_router(services.home, services.clock, settings.upload_mebibytes * MIB),
         ],
-        raw=[Raw("/ocsp", OcspEndpoint(ca.ocsp, ca.settings)), Raw("/tsa", TimestampEndpoint(ca.timestamps))],
+        raw=[
+            Raw("/ocsp", OcspEndpoint(ca.kept_ocsp, services.clock), hot=True),
+            Raw("/tsa", TimestampEndpoint(ca.timestamps), hot=True),
+        ],
         checks={
             "database": lambda: _reads(services.database),
             "key_store": lambda: _answers(services.token),

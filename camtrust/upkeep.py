@@ -28,6 +28,7 @@ def tasks(services: Services) -> Mapping[str, Callable[[], object]]:
         "issuance log": services.log.integrate,
         "CRL of the issuing CA": lambda: ca.current_crl("issuing"),
         "CRL of the timestamping CA": lambda: ca.current_crl("tsa"),
+        "OCSP responses": ca.kept_ocsp.produce,
     }
 
 

@@ -101,6 +101,45 @@ def consistency_proof(tiles: TileReader, old: int, new: int) -> tuple[bytes, ...
     return tuple(reversed(proof))
 
 
+class Frontier:
+    """The right edge of a growing tree: enough to append and to give the root, in memory of its height alone.
+
+    ``size`` leaves; the hashes are the roots of the perfect subtrees that the size is the sum of, the largest first.
+    """
+
+    def __init__(self, size: int = 0, hashes: Sequence[bytes] = ()) -> None:
+        _check(size >= 0 and len(hashes) == size.bit_count() and _are_hashes(*hashes))
+        self.size = size
+        self._hashes = list(hashes)
+
+    @classmethod
+    def from_bytes(cls, size: int, data: bytes) -> Frontier:
+        """The inverse of :meth:`to_bytes`; ValueError where the hashes are not those of such a size."""
+        _check(len(data) % HASH_SIZE == 0)
+        return cls(size, [data[at : at + HASH_SIZE] for at in range(0, len(data), HASH_SIZE)])
+
+    def to_bytes(self) -> bytes:
+        return b"".join(self._hashes)
+
+    def append(self, leaf: bytes) -> None:
+        """One more leaf, by its hash."""
+        merged, size = leaf, self.size
+        while size & 1:
+            merged, size = node_hash(self._hashes.pop(), merged), size >> 1
+        self._hashes.append(merged)
+        self.size += 1
+
+    @property
+    def root(self) -> bytes:
+        """The Merkle Tree Hash of all leaves."""
+        if not self._hashes:
+            return EMPTY_ROOT
+        value = self._hashes[-1]
+        for left in reversed(self._hashes[:-1]):
+            value = node_hash(left, value)
+        return value
+
+
 # --- what a verifier does -----------------------------------------------------------------------------------------
 
 

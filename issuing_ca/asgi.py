@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 import hashlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from datetime import datetime
 from email.utils import format_datetime
+from functools import lru_cache
 from typing import Any
 
-from issuing_ca.config import IssuingCaSettings
-from issuing_ca.ocsp import OcspAnswer, OcspResponder
+from foundation.clock import Clock
+from issuing_ca.batches import Batches
+from issuing_ca.errors import Overloaded
+from issuing_ca.ocsp import OcspAnswer
+from issuing_ca.ocsp_kept import KeptResponses
 from issuing_ca.ocsp_message import MAX_REQUEST, ResponseStatus, error_response
 from issuing_ca.timestamp_message import Failure, rejected
 from issuing_ca.timestamps import TimestampService
@@ -23,17 +26,22 @@ _log = logging.getLogger(__name__)
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Headers = tuple[tuple[bytes, bytes], ...]
 
 
 class OcspEndpoint:
-    """``POST /ocsp`` and ``GET /ocsp/{base64}`` (RFC 6960 Appendix A, RFC 5019 §5 and §6)."""
+    """``POST /ocsp`` and ``GET /ocsp/{base64}`` (RFC 6960 Appendix A, RFC 5019 §5 and §6).
+
+    What this process has in memory is answered on the event loop; everything else in batches on threads.
+    """
 
     camtrust_public = True
 
-    def __init__(self, responder: OcspResponder, settings: IssuingCaSettings, path: str = "/ocsp") -> None:
-        self._responder = responder
-        self._cache = settings.ocsp_cache
+    def __init__(self, kept: KeptResponses, clock: Clock, path: str = "/ocsp") -> None:
+        self._kept = kept
+        self._clock = clock
         self._prefix = path.rstrip("/") + "/"
+        self._batches = Batches(kept.answer_many, "ocsp")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         method = scope["method"]
@@ -41,19 +49,22 @@ class OcspEndpoint:
             body = await _body(receive)
             if body is None:
                 malformed = error_response(ResponseStatus.MALFORMED_REQUEST)
-                await _respond(send, 413, _OCSP, malformed, {"connection": "close"})
+                await _respond(send, 413, _OCSP, malformed, ((b"connection", b"close"),))
                 return
-            answer = await asyncio.to_thread(self._answer, body)
-            await _respond(send, 200, _OCSP, answer.response, {"cache-control": "no-store"})
+            answer = self._kept.remembered(body) or await self._ask(body)
+            await _respond(send, 200, _OCSP, answer.response, _NOT_KEPT)
         elif method in ("GET", "HEAD"):
-            answer = await asyncio.to_thread(self._answer, self._from_path(scope["path"]))
+            request = self._from_path(scope["path"])
+            answer = self._kept.remembered(request) or await self._ask(request)
             await _respond(send, 200, _OCSP, answer.response, self._caching(answer), head=method == "HEAD")
         else:
-            await _respond(send, 405, "text/plain", b"", {"allow": "GET, HEAD, POST"})
+            await _respond(send, 405, b"text/plain", b"", ((b"allow", b"GET, HEAD, POST"),))
 
-    def _answer(self, request: bytes) -> OcspAnswer:
+    async def _ask(self, request: bytes) -> OcspAnswer:
         try:
-            return self._responder.answer(request)
+            return await self._batches.ask(request)
+        except Overloaded:
+            return OcspAnswer(error_response(ResponseStatus.TRY_LATER), ResponseStatus.TRY_LATER)
         except Exception:
             _log.exception("OCSP")
             return OcspAnswer(error_response(ResponseStatus.INTERNAL_ERROR), ResponseStatus.INTERNAL_ERROR)
@@ -68,17 +79,18 @@ class OcspEndpoint:
         except (binascii.Error, ValueError):
             return b""
 
-    def _caching(self, answer: OcspAnswer) -> dict[str, str]:
+    def _caching(self, answer: OcspAnswer) -> Headers:
         """RFC 5019 §6.2. What was made for one nonce, or says nothing, is not kept."""
         if answer.this_update is None or answer.next_update is None or answer.nonce:
-            return {"cache-control": "no-store"}
-        seconds = int(min(self._cache, answer.next_update - answer.this_update).total_seconds())
-        return {
-            "cache-control": f"max-age={seconds}, public, no-transform, must-revalidate",
-            "last-modified": _http_date(answer.this_update),
-            "expires": _http_date(answer.next_update),
-            "etag": f'"{hashlib.sha256(answer.response).hexdigest()}"',
-        }
+            return _NOT_KEPT
+        left = answer.next_update - self._clock.now()
+        seconds = max(0, int(min(self._kept.cache, left).total_seconds()))
+        return (
+            (b"cache-control", b"max-age=%d, public, no-transform, must-revalidate" % seconds),
+            (b"last-modified", _http_date(answer.this_update)),
+            (b"expires", _http_date(answer.next_update)),
+            (b"etag", b'"' + hashlib.sha256(answer.response).hexdigest().encode() + b'"'),
+        )
 
 
 class TimestampEndpoint:
@@ -88,17 +100,24 @@ class TimestampEndpoint:
 
     def __init__(self, service: TimestampService) -> None:
         self._service = service
+        self._batches = Batches(self._answers, "tsa")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] != "POST":
-            await _respond(send, 405, "text/plain", b"", {"allow": "POST"})
+            await _respond(send, 405, b"text/plain", b"", ((b"allow", b"POST"),))
             return
         body = await _body(receive)
         if body is None:
-            await _respond(send, 413, _TSA, rejected(Failure.BAD_DATA_FORMAT), {"connection": "close"})
+            await _respond(send, 413, _TSA, rejected(Failure.BAD_DATA_FORMAT), ((b"connection", b"close"),))
             return
-        response = await asyncio.to_thread(self._answer, body)
-        await _respond(send, 200, _TSA, response, {"cache-control": "no-store"})
+        try:
+            response = await self._batches.ask(body)
+        except Overloaded:
+            response = rejected(Failure.SYSTEM_FAILURE)
+        await _respond(send, 200, _TSA, response, _NOT_KEPT)
+
+    def _answers(self, requests: Sequence[bytes]) -> list[bytes]:
+        return [self._answer(request) for request in requests]
 
     def _answer(self, request: bytes) -> bytes:
         try:
@@ -108,8 +127,9 @@ class TimestampEndpoint:
             return rejected(Failure.SYSTEM_FAILURE)
 
 
-_OCSP = "application/ocsp-response"
-_TSA = "application/timestamp-reply"
+_OCSP = b"application/ocsp-response"
+_TSA = b"application/timestamp-reply"
+_NOT_KEPT: Headers = ((b"cache-control", b"no-store"),)
 
 
 async def _body(receive: Receive) -> bytes | None:
@@ -129,13 +149,13 @@ async def _body(receive: Receive) -> bytes | None:
 
 
 async def _respond(
-    send: Send, status: int, media_type: str, body: bytes, headers: Mapping[str, str], *, head: bool = False
+    send: Send, status: int, media_type: bytes, body: bytes, headers: Headers, *, head: bool = False
 ) -> None:
-    fields = {"content-type": media_type, "content-length": str(len(body)), **headers}
-    encoded = [(name.encode(), value.encode()) for name, value in fields.items()]
-    await send({"type": "http.response.start", "status": status, "headers": encoded})
+    fields = [(b"content-type", media_type), (b"content-length", b"%d" % len(body)), *headers]
+    await send({"type": "http.response.start", "status": status, "headers": fields})
     await send({"type": "http.response.body", "body": b"" if head else body})
 
 
-def _http_date(at: datetime) -> str:
-    return format_datetime(at, usegmt=True)
+@lru_cache(maxsize=1024)
+def _http_date(at: datetime) -> bytes:
+    return format_datetime(at, usegmt=True).encode()

@@ -51,6 +51,12 @@ class IssuingCaSettings(BaseModel):
     ocsp_cache: timedelta = timedelta(minutes=5)
     """How long a cache may keep an answer to a GET (RFC 5019 §6); shorter than its validity, revocation counts soon."""
 
+    ocsp_cert_hash: bool = True
+    """Whether answers carry certHash, the positive proof that exactly this certificate was issued."""
+
+    ocsp_produced_at_once: Annotated[int, Field(ge=0)] = 2000
+    """How many responses upkeep makes in one go, before they are asked for. Others are made when asked, and kept."""
+
     responder_renew_before: timedelta = timedelta(days=7)
     tsa_renew_before: timedelta = timedelta(days=90)
 

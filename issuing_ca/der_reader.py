@@ -7,14 +7,14 @@ was given. OCSP and timestamp messages are small and fixed in shape; everything 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from issuing_ca.errors import DerInvalid
 
 BOOLEAN, INTEGER, OCTET_STRING, OID, SEQUENCE = 0x01, 0x02, 0x04, 0x06, 0x30
 
 
-@dataclass(frozen=True, slots=True)
-class Element:
+class Element(NamedTuple):
     """One element: its tag octet, its content, and its whole encoding."""
 
     tag: int

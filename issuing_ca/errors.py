@@ -20,6 +20,7 @@ CamTrustError
 ├── ReasonUnknown           not a reason of RFC 5280
 ├── StatusStale             the root's CRL has expired: its subordinates' status cannot be told
 ├── TimestampRefused        a timestamp request that is not granted; ``failure`` is its PKIFailureInfo
+├── Overloaded              more questions wait than are answered in good time
 ├── ClockUntrusted          the clock went back: no timestamp is given
 ├── LogTileUnknown          a tile that the log does not have (yet)
 ├── LogEntryUnknown         something that the log was never told of
@@ -135,6 +136,11 @@ class TimestampRefused(CamTrustError):
 
 class ClockUntrusted(CamTrustError):
     code = "issuing_ca.clock_untrusted"
+    kind = Kind.UNAVAILABLE
+
+
+class Overloaded(CamTrustError):
+    code = "issuing_ca.overloaded"
     kind = Kind.UNAVAILABLE
 
 

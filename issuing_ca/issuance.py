@@ -26,7 +26,7 @@ from foundation.x509.lint import require_clean
 from foundation.x509.names import subject_name
 from foundation.x509.profile import Profile, last_second
 from foundation.x509.template import signed_certificate
-from issuing_ca import store
+from issuing_ca import status_journal, store
 from issuing_ca.authorities import Authorities
 from issuing_ca.citizens import citizen_subject
 from issuing_ca.config import IssuingCaSettings
@@ -43,6 +43,8 @@ from issuing_ca.errors import (
 from issuing_ca.key_checks import check_public_key
 from issuing_ca.log import IssuanceLog
 from issuing_ca.model import (
+    OCSP_RESPONDER,
+    TSA_UNIT,
     Authority,
     AuthorityKind,
     CertificateRequest,
@@ -59,7 +61,6 @@ from issuing_ca.templates import Templates
 CITIZEN_SIGN, ORGANISATION_SEAL, OFFICER = "citizen-sign", "organisation-seal", "officer"
 CITIZEN_AUTH, ORGANISATION_AUTH, TLS_SERVER = "citizen-auth", "organisation-auth", "tls-server"
 CAMDX = frozenset({"camdx-sign", "camdx-sign-ec", "camdx-auth", "camdx-auth-ec"})
-TSA_UNIT, OCSP_RESPONDER = "tsa", "ocsp-responder"
 
 # Which authority signs which profile, and which use a key of our token must have been made for.
 _PROFILES = {
@@ -223,10 +224,11 @@ class Issuance:
                     CertificateState.REVOKED,
                     {"revoked_at": self._now(), "reason": Reason.UNSPECIFIED.value},
                 )
-                store.count_status_change(connection, record.authority)
             else:
                 wanted, values = CertificateState.ABANDONED, {}
             store.move(connection, serial, record.state, wanted, tbs=None, token_digest=None, **values)
+            if wanted is CertificateState.REVOKED:
+                status_journal.record(connection, record.authority, serial, wanted, Reason.UNSPECIFIED, self._now())
             self._audit.append(connection, actor, "issuing_ca.orphan_closed", serial, {"state": wanted.value})
 
     # --- steps ----------------------------------------------------------------------------------------------------

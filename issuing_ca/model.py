@@ -19,6 +19,7 @@ from foundation.keys.port import KeyUse
 from issuing_ca.errors import ReasonUnknown
 
 ROOT = "root"  # the name under which the root's CRL and certificate are published; no authority of ours has it
+TSA_UNIT, OCSP_RESPONDER = "tsa", "ocsp-responder"  # profiles of the service's own units
 
 
 class AuthorityKind(StrEnum):
@@ -169,6 +170,7 @@ class StatusEntry:
     state: CertificateState
     revoked_at: datetime | None
     reason: Reason | None
+    certificate: bytes | None  # DER
 
 
 @dataclass(frozen=True)

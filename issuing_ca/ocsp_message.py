@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
+from functools import lru_cache
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -27,6 +28,10 @@ _HASHES = {der.oid(SHA1): "sha1", der.oid(SHA256): "sha256"}
 _NONCE = der.oid("1.3.6.1.5.5.7.48.1.2")
 _BASIC = der.oid("1.3.6.1.5.5.7.48.1.1")
 _NULL = b"\x05\x00"
+_ARCHIVE_CUTOFF = der.oid("1.3.6.1.5.5.7.48.1.6")
+# Common PKI (ISIS-MTT) part 4 §3.1.2: certHash, the proof that the responder knows the very certificate
+_CERT_HASH = der.oid("1.3.36.8.3.13")
+_SHA256_ALGORITHM = der.sequence([der.oid(SHA256)])
 
 
 class ResponseStatus(IntEnum):
@@ -60,11 +65,15 @@ class OcspRequest:
 
 @dataclass(frozen=True)
 class CertStatus:
-    """What is answered about one certificate: good when neither unknown nor revoked."""
+    """What is answered about one certificate: good when neither unknown nor revoked.
+
+    ``certificate``: SHA-256 of the certificate where it is told that we issued exactly that one (certHash).
+    """
 
     unknown: bool = False
     revoked_at: datetime | None = None
     reason: int | None = None
+    certificate: bytes | None = None
 
 
 def read_request(data: bytes) -> OcspRequest:
@@ -139,14 +148,23 @@ def error_response(status: ResponseStatus) -> bytes:
 
 
 class ResponseWriter:
-    """Writes successful responses of one responder, whose certificate goes along; SHA-1 of its key names it."""
+    """Writes successful responses of one responder, whose certificate goes along; SHA-1 of its key names it.
 
-    def __init__(self, responder: x509.Certificate, signer: Signer) -> None:
+    What does not change from one response to the next is encoded once, here; :meth:`write` splices the rest in
+    (architecture, practice 16). ``archive_cutoff``: since when revocations are told, expired certificates' among them
+    (RFC 6960 §4.4.4); with it every SingleResponse says so.
+    """
+
+    def __init__(self, responder: x509.Certificate, signer: Signer, archive_cutoff: datetime | None = None) -> None:
         self.not_before, self.not_after = responder.not_valid_before_utc, responder.not_valid_after_utc
         # RFC 6960 §4.2.1: KeyHash is SHA-1
         key_hash = x509.SubjectKeyIdentifier.from_public_key(signer.public_key).digest
         self._responder_id = der.tlv(0xA2, der.octet_string(key_hash))
+        self._algorithm = signer.algorithm
         self._certificates = der.explicit(0, der.sequence([responder.public_bytes(Encoding.DER)]))
+        self._cutoff = b""
+        if archive_cutoff is not None:
+            self._cutoff = der.sequence((_ARCHIVE_CUTOFF, der.octet_string(der.generalized_time(archive_cutoff))))
         self._signer = signer
 
     def write(
@@ -158,18 +176,59 @@ class ResponseWriter:
         nonce: bytes | None,
     ) -> bytes:
         """A signed OCSPResponse; times in UTC and whole seconds."""
-        times = der.generalized_time(this_update) + der.explicit(0, der.generalized_time(next_update))
-        singles = [der.sequence((cert_id.whole, _status(status), times)) for cert_id, status in answers]
-        parts = [self._responder_id, der.generalized_time(produced_at), der.sequence(singles)]
+        data = self.data(answers, produced_at, this_update, next_update, nonce)
+        signature = der.bit_string(self._signer.sign(data))
+        basic = der.tlv(der.SEQUENCE, data + self._algorithm + signature + self._certificates)
+        content = der.tlv(0xA0, der.tlv(der.SEQUENCE, _BASIC + der.tlv(der.OCTET_STRING, basic)))
+        return der.tlv(der.SEQUENCE, _SUCCESSFUL + content)
+
+    def data(
+        self,
+        answers: Sequence[tuple[CertId, CertStatus]],
+        produced_at: datetime,
+        this_update: datetime,
+        next_update: datetime,
+        nonce: bytes | None,
+    ) -> bytes:
+        """The ResponseData that is signed."""
+        times = _time(this_update) + der.tlv(0xA0, _time(next_update))
+        singles = b"".join([self._single(cert_id, status, times) for cert_id, status in answers])
+        content = self._responder_id + _time(produced_at) + der.tlv(der.SEQUENCE, singles)
         if nonce is not None:
-            extension = der.sequence((_NONCE, der.octet_string(der.octet_string(nonce))))
-            parts.append(der.explicit(1, der.sequence([extension])))
-        data = der.sequence(parts)
-        basic = der.sequence(
-            (data, self._signer.algorithm, der.bit_string(self._signer.sign(data)), self._certificates)
-        )
-        content = der.explicit(0, der.sequence((_BASIC, der.octet_string(basic))))
-        return der.sequence((der.enumerated(ResponseStatus.SUCCESSFUL), content))
+            extension = der.tlv(der.SEQUENCE, _NONCE + der.octet_string(der.octet_string(nonce)))
+            content += der.tlv(0xA1, der.tlv(der.SEQUENCE, extension))
+        return der.tlv(der.SEQUENCE, content)
+
+    def _single(self, cert_id: CertId, status: CertStatus, times: bytes) -> bytes:
+        extensions = self._cutoff
+        if status.certificate is not None:
+            extensions += _cert_hash(status.certificate)
+        content = cert_id.whole + _status(status) + times
+        if extensions:
+            content += der.tlv(0xA1, der.tlv(der.SEQUENCE, extensions))
+        return der.tlv(der.SEQUENCE, content)
+
+
+_time = lru_cache(maxsize=64)(der.generalized_time)  # the same few, for as long as a second lasts
+_SUCCESSFUL = der.enumerated(ResponseStatus.SUCCESSFUL)
+
+
+def _cert_hash(digest: bytes) -> bytes:
+    """CertHash ::= SEQUENCE { hashAlgorithm AlgorithmIdentifier, certificateHash OCTET STRING }, not critical."""
+    return der.sequence((_CERT_HASH, der.octet_string(der.sequence((_SHA256_ALGORITHM, der.octet_string(digest))))))
+
+
+def plain_request(cert_id: bytes) -> bytes:
+    """The shortest OCSPRequest about one CertID: version 1, no requestor, no extensions."""
+    return der.sequence([der.sequence([der.sequence([der.sequence([cert_id])])])])
+
+
+def cert_id(issuer_name_hash: bytes, issuer_key_hash: bytes, serial: int) -> bytes:
+    """A CertID with SHA-1 and NULL parameters, as nearly every client writes it."""
+    algorithm = der.sequence([der.oid(SHA1), _NULL])
+    return der.sequence(
+        (algorithm, der.octet_string(issuer_name_hash), der.octet_string(issuer_key_hash), der.integer(serial))
+    )
 
 
 def _status(status: CertStatus) -> bytes:

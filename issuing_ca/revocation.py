@@ -16,7 +16,7 @@ from foundation.db.audit import AuditTrail
 from foundation.db.engine import Database
 from foundation.errors import CamTrustError
 from foundation.keys.errors import KeyHandleInvalid
-from issuing_ca import store
+from issuing_ca import ocsp_store, status_journal, store
 from issuing_ca.errors import RequestRefused, TransitionRefused
 from issuing_ca.model import CertificateRecord, CertificateState, Reason
 from issuing_ca.ports import KeyControl
@@ -58,7 +58,9 @@ class Revocation:
             else:
                 changed = self._revoke(connection, record, reason, now, invalidity)
             if changed:
-                store.count_status_change(connection, record.authority)
+                after = store.certificate(connection, serial)
+                status_journal.record(connection, record.authority, serial, after.state, after.reason, now)
+                ocsp_store.forget(connection, record.authority, serial, record.profile)
                 details = {"reason": reason.value, "before": record.state.value}
                 self._audit.append(connection, actor, "issuing_ca.status_changed", serial, details)
         self._switch(serial)

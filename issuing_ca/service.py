@@ -39,6 +39,7 @@ from issuing_ca.model import (
     Reason,
 )
 from issuing_ca.ocsp import OcspResponder
+from issuing_ca.ocsp_kept import KeptResponses
 from issuing_ca.ports import KeyControl
 from issuing_ca.revocation import Revocation
 from issuing_ca.revocation_lists import RevocationLists
@@ -83,6 +84,7 @@ class CertificateAuthority:
         self.lists = RevocationLists(database, keys, self.authorities, clock, audit, settings, log)
         self.units = Units(database, keys, self.authorities, self.issuance, clock, settings)
         self.ocsp = OcspResponder(database, self.authorities, self.units, self.lists, clock, settings)
+        self.kept_ocsp = KeptResponses(self.ocsp, database, clock, settings)
         self.timestamps = TimestampService(self.authorities, self.units, clock, randomness, settings)
 
     # --- authorities ----------------------------------------------------------------------------------------------
@@ -187,9 +189,10 @@ class CertificateAuthority:
         """
         record = self.revocation.revoke(serial, reason, actor, invalidity)
         try:
+            self.kept_ocsp.look()
             self.lists.current(record.authority)
         except CamTrustError as error:
-            _log.error("CRL of %s not renewed after a status change: %s", record.authority, error.code)
+            _log.error("status of %s not published after a change: %s", record.authority, error.code)
         return record
 
     def reconcile(self) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,6 +18,8 @@ from issuing_ca.tables import authorities, certificates, crls, metadata, public_
 
 __all__ = ["metadata"]
 
+FULL, DELTA = "full", "delta"
+
 _NEW_CERTIFICATE = insert(certificates)
 # A race for the same key waits for the other unit of work to end, and then finds its row, on both databases.
 _NEW_KEY = {
@@ -28,13 +30,18 @@ _NEW_KEY = {
 
 @dataclass(frozen=True)
 class StoredCrl:
-    """A CRL as it was published; ``covers`` counts the status changes that are in it."""
+    """A CRL as it was published; ``covers`` counts the status changes that are in it.
+
+    ``scope``: ``full``, ``delta``, or a partition as ``COUNT-INDEX``; ``entries``: how many certificates it lists.
+    """
 
     number: int
     this_update: datetime
     next_update: datetime
     covers: int
     crl: bytes
+    scope: str = FULL
+    entries: int = 0
 
 
 @dataclass(frozen=True)
@@ -83,16 +90,6 @@ def install_authority(connection: Connection, name: str, certificate: bytes, cha
         authorities,
         and_(authorities.c.name == name, authorities.c.certificate.is_(None)),
         {"certificate": certificate, "chain": chain, "installed_at": at},
-    )
-
-
-def count_status_change(connection: Connection, authority: str) -> None:
-    """Say that the authority's CRL no longer tells everything."""
-    compare_and_set(
-        connection,
-        authorities,
-        authorities.c.name == authority,
-        {"status_changes": authorities.c.status_changes + 1},
     )
 
 
@@ -145,15 +142,27 @@ def move(connection: Connection, serial: str, before: CertificateState, after: C
     )
 
 
-def status(connection: Connection, authority: str, serial: str) -> StatusEntry | None:
-    """What OCSP tells about a serial number; None where this authority has none such."""
-    columns = (certificates.c.state, certificates.c.revoked_at, certificates.c.reason)
-    row = connection.execute(
-        select(*columns).where(certificates.c.serial == serial, certificates.c.authority == authority)
-    ).one_or_none()
+def statuses(connection: Connection, serials: Iterable[str]) -> dict[str, tuple[str, StatusEntry]]:
+    """What OCSP tells about serial numbers: each one's authority and status. Those never reserved are left out."""
+    table = certificates.c
+    columns = (table.serial, table.authority, table.state, table.revoked_at, table.reason, table.certificate)
+    rows = connection.execute(select(*columns).where(table.serial.in_(tuple(serials))))
+    return {row.serial: (row.authority, _status(row)) for row in rows}
+
+
+def status(connection: Connection, serial: str) -> StatusEntry:
+    """The same about one, held to the end of the unit of work. Raises CertificateUnknown."""
+    table = certificates.c
+    columns = (table.state, table.revoked_at, table.reason, table.certificate)
+    row = connection.execute(select(*columns).where(table.serial == serial).with_for_update()).one_or_none()
     if row is None:
-        return None
-    return StatusEntry(CertificateState(row.state), row.revoked_at, Reason(row.reason) if row.reason else None)
+        raise CertificateUnknown
+    return _status(row)
+
+
+def _status(row: Any) -> StatusEntry:
+    reason = Reason(row.reason) if row.reason else None
+    return StatusEntry(CertificateState(row.state), row.revoked_at, reason, row.certificate)
 
 
 def revoked(connection: Connection, authority: str) -> Iterator[tuple[int, datetime, Reason, datetime | None]]:
@@ -252,11 +261,27 @@ def _record(row: Row[Any]) -> CertificateRecord:
 # --- CRLs and units -----------------------------------------------------------------------------------------------
 
 
-def latest_crl(connection: Connection, authority: str) -> StoredCrl | None:
-    """The CRL with the highest number."""
-    query = select(crls).where(crls.c.authority == authority).order_by(crls.c.number.desc()).limit(1)
+def latest_crl(connection: Connection, authority: str, scope: str = FULL) -> StoredCrl | None:
+    """The CRL of this scope with the highest number."""
+    query = (
+        select(crls).where(crls.c.authority == authority, crls.c.scope == scope).order_by(crls.c.number.desc()).limit(1)
+    )
     row = connection.execute(query).one_or_none()
-    return StoredCrl(row.number, row.this_update, row.next_update, row.covers, row.crl) if row is not None else None
+    if row is None:
+        return None
+    return StoredCrl(row.number, row.this_update, row.next_update, row.covers, row.crl, row.scope, row.entries)
+
+
+def oldest_current_crl(connection: Connection, authority: str, now: datetime) -> tuple[int, int] | None:
+    """Number and coverage of the oldest full CRL that has not run out: what somebody may still hold."""
+    query = (
+        select(crls.c.number, crls.c.covers)
+        .where(crls.c.authority == authority, crls.c.scope == FULL, crls.c.next_update > now)
+        .order_by(crls.c.number)
+        .limit(1)
+    )
+    row = connection.execute(query).one_or_none()
+    return (row.number, row.covers) if row is not None else None
 
 
 def add_crl(connection: Connection, authority: str, crl: StoredCrl) -> None:
@@ -264,10 +289,12 @@ def add_crl(connection: Connection, authority: str, crl: StoredCrl) -> None:
     connection.execute(
         insert(crls).values(
             authority=authority,
+            scope=crl.scope,
             number=crl.number,
             this_update=crl.this_update,
             next_update=crl.next_update,
             covers=crl.covers,
+            entries=crl.entries,
             crl=crl.crl,
         )
     )

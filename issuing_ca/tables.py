@@ -19,6 +19,7 @@ authorities = Table(
     Column("chain", LargeBinary),  # DER certificates one after the other, nearest first, the root last
     Column("crl_number", BigInteger, nullable=False),
     Column("status_changes", BigInteger, nullable=False),  # counts revocations and releases; a CRL says which it covers
+    Column("status_frontier", LargeBinary),  # right edge of the Merkle tree over them; null while there is none
     Column("created_at", UtcDateTime, nullable=False),
     Column("installed_at", UtcDateTime),
 )
@@ -54,6 +55,32 @@ certificates = Table(
     Index("ca_certificates_token", "token_digest", unique=True),
 )
 
+status_changes = Table(
+    "ca_status_changes",
+    metadata,
+    Column("authority", String(40), primary_key=True),
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("serial", String(40), nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("reason", String(24)),
+    Column("at", UtcDateTime, nullable=False),
+    Column("root", LargeBinary(32), nullable=False),  # of the tree with this entry as its last
+)
+
+ocsp_responses = Table(
+    "ca_ocsp_responses",
+    metadata,
+    Column("cert_id", LargeBinary(32), primary_key=True),  # SHA-256 of the CertID as it is asked
+    Column("authority", String(40), nullable=False),
+    Column("serial", String(40), nullable=False),
+    Column("asked", LargeBinary, nullable=False),  # the CertID, to make the next response to it
+    Column("this_update", UtcDateTime, nullable=False),
+    Column("next_update", UtcDateTime, nullable=False),
+    Column("response", LargeBinary, nullable=False),
+    Index("ca_ocsp_responses_serial", "authority", "serial"),
+    Index("ca_ocsp_responses_due", "next_update"),
+)
+
 public_keys = Table(
     "ca_public_keys",
     metadata,
@@ -66,10 +93,12 @@ crls = Table(
     "ca_crls",
     metadata,
     Column("authority", String(40), primary_key=True),
+    Column("scope", String(16), primary_key=True),  # full, delta, or the partition as COUNT-INDEX
     Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
     Column("this_update", UtcDateTime, nullable=False),
     Column("next_update", UtcDateTime, nullable=False),
     Column("covers", BigInteger, nullable=False),  # the authority's status_changes when it was made
+    Column("entries", BigInteger, nullable=False),
     Column("crl", LargeBinary, nullable=False),
 )
 

@@ -22,7 +22,7 @@ from foundation.x509 import der
 from issuing_ca.authorities import Authorities
 from issuing_ca.config import IssuingCaSettings
 from issuing_ca.errors import ClockUntrusted, DerInvalid, TimestampRefused
-from issuing_ca.issuance import TSA_UNIT
+from issuing_ca.model import TSA_UNIT
 from issuing_ca.timestamp_message import (
     Failure,
     TokenWriter,

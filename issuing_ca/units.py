@@ -21,8 +21,8 @@ from foundation.keys.port import KeyInfo, KeyStore, KeyUse
 from issuing_ca import store
 from issuing_ca.authorities import Authorities
 from issuing_ca.config import IssuingCaSettings
-from issuing_ca.issuance import OCSP_RESPONDER, TSA_UNIT, Issuance
-from issuing_ca.model import Authority, CertificateRequest, CertificateState
+from issuing_ca.issuance import Issuance
+from issuing_ca.model import OCSP_RESPONDER, TSA_UNIT, Authority, CertificateRequest, CertificateState
 from issuing_ca.signer import Signer
 from issuing_ca.store import StoredUnit
 

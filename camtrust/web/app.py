@@ -15,7 +15,7 @@ from starlette.types import Lifespan, Scope
 from camtrust.web import absent, operations, pages
 from camtrust.web.guarded import require_guards
 from camtrust.web.openapi import describe
-from camtrust.web.raw import Raw, RawRoute
+from camtrust.web.raw import HotPaths, Raw, RawRoute
 from foundation.http.body import DEFAULT_LIMIT, BodyLimit
 from foundation.http.headers import SecurityHeaders
 from foundation.http.idempotency import IdempotentPosts
@@ -59,6 +59,7 @@ def create_app(
     """The application, ready to be served. Everything it works with is passed in. Raises EndpointUnguarded."""
     metrics, problems = RequestMetrics(), Problems(on_refusal)
     middleware = [
+        Middleware(HotPaths, raw=raw, counter=metrics),
         Middleware(Trace, counter=metrics),
         Middleware(SecurityHeaders, https=settings.public_url.startswith("https://")),
         Middleware(FailureBoundary, problems=problems),

@@ -23,7 +23,10 @@ def length(count: int) -> bytes:
 
 def tlv(tag: int, content: bytes) -> bytes:
     """Tag, length, content; ``tag`` is a single octet."""
-    return bytes((tag,)) + length(len(content)) + content
+    count = len(content)
+    if count < 0x80:
+        return bytes((tag, count)) + content
+    return bytes((tag,)) + length(count) + content
 
 
 def sequence(items: Iterable[bytes]) -> bytes:

@@ -245,7 +245,7 @@ def served(world: World) -> Iterator[str]:
     from starlette.applications import Starlette
     from starlette.routing import Mount, Route
 
-    ocsp, tsa = OcspEndpoint(world.ca.ocsp, world.ca.settings), TimestampEndpoint(world.ca.timestamps)
+    ocsp, tsa = OcspEndpoint(world.ca.kept_ocsp, world.clock), TimestampEndpoint(world.ca.timestamps)
     routes = [Route("/ocsp", ocsp), Mount("/ocsp", ocsp), Route("/tsa", tsa)]
     listening = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(Starlette(routes=routes), log_level="error", lifespan="off", ws="none", http="h11")

@@ -215,6 +215,29 @@ def test_octets_are_those_of_the_builder(small_world: World, revoked: bool, nonc
     assert mine.signature_algorithm_oid == theirs.signature_algorithm_oid
 
 
+def test_a_response_proves_the_certificate_and_tells_since_when(world: World) -> None:
+    """certHash is SHA-256 of the very certificate, good or revoked, and absent for unknown; archiveCutoff is the CA's
+    own beginning; neither is critical."""
+    issued = world.citizen()
+    expected = hashlib.sha256(issued.certificate.public_bytes(Encoding.DER)).digest()
+    issuer = world.ca.authorities.get("issuing").certificate
+    for _ in ("good", "revoked"):
+        extensions = {one.oid.dotted_string: one for one in ask(world, issued.certificate).single_extensions}
+        assert list(extensions) == ["1.3.6.1.5.5.7.48.1.6", "1.3.36.8.3.13"]
+        assert not any(one.critical for one in extensions.values())
+        algorithm = b"\x30\x0b\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x01"
+        value = extensions["1.3.36.8.3.13"].value.public_bytes()
+        assert value == der.sequence((algorithm, der.octet_string(expected)))
+        cutoff = extensions["1.3.6.1.5.5.7.48.1.6"].value.public_bytes()
+        assert cutoff == der.generalized_time(issuer.not_valid_before_utc)
+        world.ca.revoke(issued.serial, Reason.SUPERSEDED, OPERATOR)
+    never = ocsp.OCSPRequestBuilder().add_certificate(issued.certificate, issuer, SHA1).build()
+    data = raw_request(never.issuer_name_hash, never.issuer_key_hash, 77)
+    unknown = ocsp.load_der_ocsp_response(world.ca.ocsp.answer(data).response)
+    found = [one.oid.dotted_string for one in unknown.single_extensions]
+    assert found == ["1.3.6.1.5.5.7.48.1.6"]
+
+
 def test_the_responder_rolls_over_by_itself(world: World) -> None:
     """Before its certificate expires a new key and certificate take over; a revoked one is replaced at once."""
     issued = world.citizen()
@@ -276,7 +299,7 @@ def test_the_roots_own_responder(world: World) -> None:
 def test_get_and_post_with_caching_headers(small_world: World) -> None:
     """RFC 5019 §6: a GET may be cached for a while; not so with a nonce, by POST, or when it is an error."""
     world = small_world
-    app = OcspEndpoint(world.ca.ocsp, world.ca.settings)
+    app = OcspEndpoint(world.ca.kept_ocsp, world.clock)
     issued = world.citizen()
     issuer = world.ca.authorities.get("issuing").certificate
     asked = request(issued.certificate, issuer)

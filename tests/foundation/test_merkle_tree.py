@@ -14,6 +14,7 @@ from foundation.merkle import (
     FULL_TILE,
     HASH_SIZE,
     TILE_WIDTH,
+    Frontier,
     TileName,
     appended,
     consistency_proof,
@@ -317,3 +318,32 @@ def test_tile_paths_go_both_ways(level: int | None, index: int, width: int) -> N
     """Every tile's path gives the tile."""
     name = TileName(level, index, width)
     assert TileName.parse(name.path) == name
+
+
+@pytest.mark.parametrize("size", range(9))
+def test_a_frontier_has_the_published_roots(size: int) -> None:
+    """Appending one leaf after the other, and again from its octets after each, gives every published root."""
+    frontier = Frontier()
+    for entry in ENTRIES[:size]:
+        frontier.append(leaf_hash(entry))
+        frontier = Frontier.from_bytes(frontier.size, frontier.to_bytes())
+    assert (frontier.size, frontier.root) == (size, ROOTS[size])
+
+
+@given(st.lists(st.binary(max_size=4), max_size=600))
+@settings(max_examples=30)
+def test_a_frontier_is_the_tree(entries: list[bytes]) -> None:
+    """The same root as the tree of tiles, at every size."""
+    leaves = [leaf_hash(entry) for entry in entries]
+    frontier = Frontier()
+    for leaf in leaves:
+        frontier.append(leaf)
+    changed = appended(lambda _level, _index: b"", 0, leaves)
+    assert frontier.root == root(lambda level, index: changed[level, index], len(leaves))
+
+
+def test_a_frontier_of_another_size_is_refused() -> None:
+    """As many hashes as the size has ones in binary, each of 32 octets."""
+    for size, data in ((1, b""), (3, bytes(32)), (1, bytes(31)), (0, bytes(32))):
+        with pytest.raises(ValueError, match="tree"):
+            Frontier.from_bytes(size, data)

@@ -1,0 +1,90 @@
+"""Many small questions answered together: what waits while a thread is busy is its next batch.
+
+A question costs a change of thread, a database transaction and a round trip to the token; a batch shares the first two.
+How many may wait is bounded: beyond that, whoever asks is told to come later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
+from typing import Generic, TypeVar
+
+from issuing_ca.errors import Overloaded
+
+Answer = TypeVar("Answer")
+
+_Waiting = tuple[bytes, "asyncio.Future[Answer]"]
+
+
+class Batches(Generic[Answer]):
+    """Awaited by endpoints, from any event loop; ``work`` runs in up to ``threads`` threads at once.
+
+    ``work`` gives an answer for each question, in their order; what it raises, everybody in the batch is told.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[Sequence[bytes]], Sequence[Answer]],
+        name: str,
+        *,
+        threads: int = 2,
+        most: int = 32,
+        waiting: int = 2048,
+    ) -> None:
+        self._work = work
+        self._threads, self._most, self._limit = threads, most, waiting
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._waiting: deque[_Waiting[Answer]] = deque()
+        self._running = 0
+        self._lock = Lock()
+
+    async def ask(self, question: bytes) -> Answer:
+        """The answer to one question. Raises Overloaded where too many wait already, and what ``work`` raises."""
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        with self._lock:
+            if len(self._waiting) >= self._limit:
+                raise Overloaded(retry_after=1.0)
+            self._waiting.append((question, future))
+            start = self._running < self._threads
+            self._running += start
+        if start:
+            self._pool.submit(self._drain)
+        return await future
+
+    def _drain(self) -> None:
+        while True:
+            with self._lock:
+                batch = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
+                if not batch:
+                    self._running -= 1
+                    return
+            answers: Sequence[Answer] | Exception
+            try:
+                answers = self._work([question for question, _ in batch])
+            except Exception as error:
+                answers = error
+            loops = {future.get_loop() for _, future in batch}
+            for loop in loops:
+                told = [
+                    (future, answers if isinstance(answers, Exception) else answers[at])
+                    for at, (_, future) in enumerate(batch)
+                    if future.get_loop() is loop
+                ]
+                try:
+                    loop.call_soon_threadsafe(_tell, told)
+                except RuntimeError:  # the loop was closed: nobody waits any more
+                    continue
+
+
+def _tell(told: Sequence[tuple[asyncio.Future[Answer], Answer | Exception]]) -> None:
+    for future, answer in told:
+        if future.done():  # whoever asked has gone
+            continue
+        if isinstance(answer, Exception):
+            future.set_exception(answer)
+        else:
+            future.set_result(answer)
