@@ -17,6 +17,7 @@ from fastapi import FastAPI
 
 import ekyc.api
 import identity.api
+import issuing_ca.acme.api
 import issuing_ca.api
 import signing.api
 from camtrust import database as schema
@@ -44,6 +45,8 @@ from foundation.randomness import SystemRandomness
 from foundation.vault import Vault
 from hsm_emulation.client import HsmClient
 from identity.service import IdentityService
+from issuing_ca.acme.network import DnsResolver, HttpFetcher
+from issuing_ca.acme.service import AcmeService
 from issuing_ca.asgi import OcspEndpoint, TimestampEndpoint
 from issuing_ca.config import IssuingCaSettings
 from issuing_ca.log import IssuanceLog, log_origin
@@ -76,6 +79,7 @@ class Services:
     ekyc: EkycService
     outbox: Outbox
     log: IssuanceLog
+    acme: AcmeService
 
     def close(self) -> None:
         self.database.close()
@@ -112,6 +116,9 @@ def assemble(home: Home, settings: Settings, clock: Clock, token: HsmClient, reg
         )
         if not settings.specimen:
             _refuse_examples(ca)
+        resolver = DnsResolver(ca.settings.acme_resolvers, ca.settings.acme_resolver_port)
+        fetcher = HttpFetcher(resolver, ca.settings.acme_networks, ca.settings.acme_http_port)
+        acme = AcmeService(ca, database, vault, clock, randomness, trail, fetcher, resolver)
         config = SigningConfig(
             maximum_document_bytes=settings.upload_mebibytes * MIB, mark="SPECIMEN" if settings.specimen else None
         )
@@ -160,6 +167,7 @@ def assemble(home: Home, settings: Settings, clock: Clock, token: HsmClient, reg
         ekyc_service,
         outbox,
         log,
+        acme,
     )
 
 
@@ -187,6 +195,8 @@ def application(services: Services) -> FastAPI:
             identity.api.create_router(services.identity, guard),
             issuing_ca.api.create_router(ca, guard),
             issuing_ca.api.create_public_router(ca),
+            issuing_ca.acme.api.create_router(services.acme),
+            issuing_ca.acme.api.create_credential_router(services.acme, guard),
             create_log_router(services.log),
             ekyc.api.create_router(services.ekyc, guard),
             ekyc.api.create_outbox_router(services.outbox, guard),
@@ -223,6 +233,8 @@ def _ca_settings(settings: Settings, policies: Mapping[str, str]) -> IssuingCaSe
         authority_algorithm=KeyAlgorithm(settings.ca.algorithm),
         crl_validity=timedelta(days=settings.ca.crl_days),
         ocsp_validity=timedelta(minutes=settings.ca.ocsp_minutes),
+        acme_networks=settings.ca.acme_networks,
+        acme_resolvers=settings.ca.acme_resolvers,
     )
 
 

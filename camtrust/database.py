@@ -14,6 +14,7 @@ import ekyc.store
 import foundation.db.audit
 import foundation.http.idempotency
 import identity.store
+import issuing_ca.acme.store
 import issuing_ca.store
 import signing.store
 from foundation.db.engine import Database
@@ -26,6 +27,7 @@ def all_metadata() -> tuple[MetaData, ...]:
         foundation.http.idempotency.metadata,
         identity.store.metadata,
         issuing_ca.store.metadata,
+        issuing_ca.acme.store.metadata,
         ekyc.store.metadata,
         signing.store.metadata,
     )

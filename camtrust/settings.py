@@ -7,6 +7,7 @@ emulated HSM as a child process, blobs in a folder, notices in an outbox, a simu
 from __future__ import annotations
 
 import tomllib
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -74,6 +75,13 @@ class CaSettings(Section):
     )
     crl_days: Annotated[int, Field(ge=1, le=30, description="validity of a CRL, in days")] = 7
     ocsp_minutes: Annotated[int, Field(ge=5, le=1440, description="validity of an OCSP response, in minutes")] = 60
+    acme_networks: Annotated[
+        tuple[IPv4Network | IPv6Network, ...],
+        Field(description='networks beside the public ones where ACME\'s http-01 may look, as `["10.1.0.0/16"]`'),
+    ] = ()
+    acme_resolvers: Annotated[
+        tuple[str, ...], Field(description="addresses of the DNS servers that ACME asks; none: those of the machine")
+    ] = ()
 
 
 class TrustSettings(Section):
@@ -149,4 +157,6 @@ def reference() -> str:
 
 
 def _shown(value: object) -> str:
+    if value == ():
+        return "[]"
     return "embedded" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

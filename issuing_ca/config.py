@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -59,6 +60,17 @@ class IssuingCaSettings(BaseModel):
 
     responder_renew_before: timedelta = timedelta(days=7)
     tsa_renew_before: timedelta = timedelta(days=90)
+
+    acme_networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Networks beside the public ones where http-01 may look (agencies' own)."""
+
+    acme_http_port: Annotated[int, Field(ge=1, le=65535)] = 80
+    """The port of http-01; another one is for tests (RFC 8555 §8.3)."""
+
+    acme_resolvers: tuple[str, ...] = ()
+    """Addresses of the DNS servers that are asked about applicants' names; none: those of the machine."""
+
+    acme_resolver_port: Annotated[int, Field(ge=1, le=65535)] = 53
 
     tsa_policy: str = "2.999.116.2.2"
     tsa_accuracy: Annotated[int, Field(ge=1, le=60)] = 1

@@ -22,6 +22,7 @@ PACKAGES: Mapping[str, str] = {
     "curl": "curl",
     "initdb": "postgresql",
     "ip": "iproute2",
+    "lego": "lego",
     "ocsptool": "gnutls-bin",
     "openssl": "openssl",
     "pdfsig": "poppler-utils",

@@ -93,6 +93,25 @@ def create(context: Context) -> typer.Typer:
         pem = issued.certificate.public_bytes(Encoding.PEM)
         _deliver(context, {"serial": issued.serial, "certificate": pem.decode()}, pem, output)
 
+    @app.command(name="acme-credential")
+    def acme_credential(
+        profile_name: Annotated[str, typer.Option("--profile", help="tls-server, camdx-auth or camdx-auth-ec")],
+        subject: Annotated[str, typer.Option(help='the verified name without CN, as "C=KH, O=SPECIMEN …"')],
+        owner: Annotated[str, typer.Option(help="opaque id of the organisation")],
+        domain: Annotated[
+            list[str] | None, typer.Option(help="a domain that may be asked for, with all below it; may be repeated")
+        ] = None,
+        days: Annotated[int, typer.Option(min=1, max=365, help="until when it must be used")] = 30,
+    ) -> None:
+        """Make an external account credential for one ACME account; its HMAC key is shown this once."""
+        with services_of(context) as services:
+            made = services.acme.accounts.new_credential(
+                profile_name, _subject(subject), domain or (), owner, ACTOR, days
+            )
+        value = {"kid": made.credential.kid, "hmac_key": made.hmac_key}
+        lines = [f"Key identifier: {made.credential.kid}", f"HMAC key:       {made.hmac_key}"]
+        context.terminal.result(value, [*lines, f"To be used by   {made.credential.expires_at:%Y-%m-%d}"])
+
     @app.command()
     def revoke(
         serial: Annotated[str, typer.Argument(help="serial number, hexadecimal")],

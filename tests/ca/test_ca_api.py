@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from foundation.http.actor import Actor, ActorKind, Credential, Unauthenticated
 from foundation.http.guard import Guard
 from foundation.http.problems import install
 from foundation.x509.csr import read_csr
@@ -22,6 +21,7 @@ from issuing_ca.api import create_public_router, create_router
 from issuing_ca.model import CertificateState
 from issuing_ca.service import BY_REQUEST
 from tests.ca.ca_world import World
+from tests.ca.named_actors import NamedActors, as_actor
 from tests.programs import run
 
 SUBJECT = [
@@ -30,21 +30,6 @@ SUBJECT = [
     {"name": "CN", "value": "SPECIMEN Officer 1"},
 ]
 UNSEEN = {"name": "CN", "value": "SPECIMEN \u200bOfficer"}
-
-
-class NamedActors:
-    """`Named KIND ROLE…`: these tests are about what actors may do, not about how they prove who they are."""
-
-    def authenticate(self, credential: Credential) -> Actor:
-        scheme, _, rest = credential.authorization.partition(" ")
-        kind, *roles = rest.split(" ")
-        if scheme != "Named":
-            raise Unauthenticated
-        return Actor(ActorKind(kind), "specimen", frozenset(roles))
-
-
-def as_actor(*words: str) -> dict[str, str]:
-    return {"Authorization": "Named " + " ".join(words)}
 
 
 ISSUER, REVOKER = as_actor("officer", "ca-issue"), as_actor("officer", "ca-revoke")

@@ -13,6 +13,7 @@ from foundation.http.actor import ActorKind
 from tests.story.installation import Applicant, Installation, new_key
 from tests.web.endpoint_walk import endpoints, walk
 
+_SIGNED = "RFC 8555 §6.2: each request is signed by the key of the account (tests/ca/test_acme_rules.py)"
 # Open to everybody, each on purpose. An endpoint that is not here is refused by the test: decide, then write it down.
 PUBLIC = {
     "GET /": "the portal",
@@ -28,6 +29,21 @@ PUBLIC = {
     "GET /aia/{issuer}.cer": "RFC 5280 §4.2.2.1",
     "GET /log/checkpoint": "the issuance log: a signed tree head, without names",
     "GET /log/tile/{path:path}": "the issuance log: hashes",
+    "GET /acme/directory": "RFC 8555 §7.1.1",
+    "GET /acme/new-nonce": "RFC 8555 §7.2",
+    "HEAD /acme/new-nonce": "RFC 8555 §7.2",
+    "POST /acme/new-account": "RFC 8555 §7.3: signed, with an officer's credential",
+    "POST /acme/accounts/{account_id}": _SIGNED,
+    "POST /acme/accounts/{account_id}/orders": _SIGNED,
+    "POST /acme/key-change": _SIGNED,
+    "POST /acme/new-order": _SIGNED,
+    "POST /acme/orders/{order_id}": _SIGNED,
+    "POST /acme/orders/{order_id}/finalize": _SIGNED,
+    "POST /acme/authorizations/{authorization_id}": _SIGNED,
+    "POST /acme/challenges/{challenge_id}": _SIGNED,
+    "POST /acme/certificates/{serial}": _SIGNED,
+    "POST /acme/revoke-cert": "RFC 8555 §7.6: signed by the account's key or the certificate's",
+    "GET /acme/renewal-info/{identifier}": "RFC 9773 §4: dates of a certificate, nothing else",
     "GET /trust/bundle": "the signed trust bundle",
     "POST /verify/v1/documents": "verification; keeps nothing",
 }
