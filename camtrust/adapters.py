@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
+from sqlalchemy import Connection
 
 from ekyc.ports import CitizenCertificateRequest, IssuedCertificate
+from foundation.keys.port import WrappedKey
 from issuing_ca.model import CertificateState, CitizenRequest
 from issuing_ca.service import CertificateAuthority
 from signing.service import SigningService
@@ -65,6 +67,19 @@ class CaForCitizens:
             )
         )
         return _told(issued.serial, issued.certificate.public_bytes(Encoding.DER), issued.chain)
+
+
+class SigningKeyCustody:
+    """`ekyc.ports.KeyCustody` over the signing service of this process: the same database, so the same transaction."""
+
+    def __init__(self, signing: SigningService) -> None:
+        self._signing = signing
+
+    def keep(self, connection: Connection, key: WrappedKey) -> None:
+        self._signing.keep_key(connection, key)
+
+    def kept(self, person_id: str) -> frozenset[str]:
+        return self._signing.kept_keys(person_id)
 
 
 class SigningCredentials:

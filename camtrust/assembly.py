@@ -21,7 +21,7 @@ import issuing_ca.acme.api
 import issuing_ca.api
 import signing.api
 from camtrust import database as schema
-from camtrust.adapters import CaForCitizens, CaStatus, CaTimestamps, SigningCredentials
+from camtrust.adapters import CaForCitizens, CaStatus, CaTimestamps, SigningCredentials, SigningKeyCustody
 from camtrust.errors import ExampleOidRefused, SettingsUnsupported
 from camtrust.home import Home
 from camtrust.settings import Settings
@@ -141,6 +141,7 @@ def assemble(home: Home, settings: Settings, clock: Clock, token: HsmClient, reg
             officers=identity_service,
             factors=token,
             keys=token,
+            custody=SigningKeyCustody(signing_service),
             issuer=CaForCitizens(ca),
             credentials=SigningCredentials(signing_service, ca),
             policy=policy,

@@ -1,7 +1,8 @@
 """From an approved person to a certificate: factors, key, certificate, credential.
 
-Every stage is found again after a kill: factors by the token, the key by its label, the certificate by the enrolment's
-id at its issuer, the credential by its key. Asking once more goes on where it stopped.
+Every stage is found again after a kill: factors by the token, the certificate by the enrolment's id at its issuer, the
+credential by its key. The key is written down together with the step; one that a kill left in the token alone can sign
+nothing, since what is sealed of it is lost, and is destroyed. Asking once more goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -17,15 +18,11 @@ from ekyc.decision import Decider
 from ekyc.errors import CertificateMismatch
 from ekyc.evidence import EvidenceKind
 from ekyc.model import ISSUING, Enrolment, State
-from ekyc.ports import CertificateIssuer, CitizenCertificateRequest, Credentials, IssuedCertificate
+from ekyc.ports import CertificateIssuer, CitizenCertificateRequest, Credentials, IssuedCertificate, KeyCustody
+from foundation.errors import CamTrustError
 from foundation.http.actor import Actor
-from foundation.keys.errors import FactorsEnrolled, LabelExists
-from foundation.keys.port import Factors, KeyInfo, KeyStore, KeyUse
-
-
-def key_label(person_id: str) -> str:
-    """The label of a person's signing key."""
-    return f"citizen-sign/{person_id}"
+from foundation.keys.errors import FactorsEnrolled, KeyHandleInvalid
+from foundation.keys.port import Factors, KeyInfo, KeyUse, WrappedKeys
 
 
 class IssuanceDesk:
@@ -36,7 +33,8 @@ class IssuanceDesk:
         files: CaseFiles,
         decider: Decider,
         factors: Factors,
-        keys: KeyStore,
+        keys: WrappedKeys,
+        custody: KeyCustody,
         issuer: CertificateIssuer,
         credentials: Credentials,
     ) -> None:
@@ -44,6 +42,7 @@ class IssuanceDesk:
         self._decider = decider
         self._factors = factors
         self._keys = keys
+        self._custody = custody
         self._issuer = issuer
         self._credentials = credentials
 
@@ -93,30 +92,40 @@ class IssuanceDesk:
         return self._kept(enrolment)
 
     def _make_key(self, actor: Actor, enrolment: Enrolment) -> Enrolment:
-        files, key = self._files, self._find_or_generate(enrolment.person_id)
+        files, person_id = self._files, enrolment.person_id
+        made = self._keys.generate_wrapped(person_id, files.settings.key_algorithm, KeyUse.CITIZEN_SIGN)
+        key = made.info
         sealed = files.seal(enrolment, EvidenceKind.KEY, {"key_id": key.key_id})
         facts = {"algorithm": key.algorithm.value, "public_key": hashlib.sha256(key.public_key).hexdigest()}
-        with files.step(enrolment) as connection:
-            files.record(connection, enrolment, EvidenceKind.KEY, "generated", sealed, str(actor), facts)
-            return files.advance(connection, enrolment, State.KEY_GENERATED, str(actor), key_id=key.key_id)
+        try:
+            with files.step(enrolment) as connection:
+                files.record(connection, enrolment, EvidenceKind.KEY, "generated", sealed, str(actor), facts)
+                self._custody.keep(connection, made)
+                return files.advance(connection, enrolment, State.KEY_GENERATED, str(actor), key_id=key.key_id)
+        except CamTrustError:  # another request came first, say
+            self._destroy(person_id, key.key_id)
+            raise
 
-    def _find_or_generate(self, person_id: str) -> KeyInfo:
-        label = key_label(person_id)
-        for _ in range(2):
-            found = self._keys.find(label=label, use=KeyUse.CITIZEN_SIGN, owner=person_id)
-            if found:
-                return found[0]
-            try:
-                return self._keys.generate(
-                    label, self._files.settings.key_algorithm, KeyUse.CITIZEN_SIGN, owner=person_id
-                )
-            except LabelExists:
-                continue  # made by whoever asked at the same moment
-        raise LabelExists
+    def _destroy_strays(self, person_id: str) -> None:
+        """Destroy the person's keys that are not kept: a process was killed after it had made one."""
+        kept = self._custody.kept(person_id)
+        for one in self._keys.wrapped_keys(person_id):
+            if one.use is KeyUse.CITIZEN_SIGN and one.key_id not in kept:
+                self._destroy(person_id, one.key_id)
+
+    def _destroy(self, person_id: str, key_id: str) -> None:
+        with suppress(KeyHandleInvalid):  # another process does the same
+            self._keys.destroy_wrapped(person_id, key_id)
+
+    def _key(self, enrolment: Enrolment) -> KeyInfo:
+        for one in self._keys.wrapped_keys(enrolment.person_id):
+            if one.key_id == enrolment.key_id:
+                return one
+        raise KeyHandleInvalid
 
     def _certify(self, actor: Actor, enrolment: Enrolment) -> Enrolment:
         files = self._files
-        key = self._keys.get(enrolment.key_id or "")
+        key = self._key(enrolment)
         with files.database.read() as connection:
             document = files.open(connection, enrolment, EvidenceKind.DOCUMENT)
         decision = self._decider.last(enrolment.id) or b""
@@ -151,6 +160,7 @@ class IssuanceDesk:
 
     def _activate(self, actor: Actor, enrolment: Enrolment) -> Enrolment:
         files, issued = self._files, self._kept(enrolment)
+        self._destroy_strays(enrolment.person_id)
         credential = self._credentials.register(
             enrolment.person_id, enrolment.key_id or "", issued.certificate, issued.chain
         )

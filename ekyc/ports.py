@@ -8,6 +8,10 @@ from datetime import date
 from enum import StrEnum
 from typing import Protocol
 
+from sqlalchemy import Connection
+
+from foundation.keys.port import WrappedKey
+
 
 class Notifier(Protocol):
     """Tells a person something over a channel."""
@@ -125,6 +129,18 @@ class CertificateIssuer(Protocol):
 
     def issue_citizen(self, request: CitizenCertificateRequest) -> IssuedCertificate:
         """Idempotent by ``enrolment_id``: asked again, gives the certificate that was issued before."""
+        ...
+
+
+class KeyCustody(Protocol):
+    """Keeps persons' keys as the token gave them out: sealed, and of no use without it."""
+
+    def keep(self, connection: Connection, key: WrappedKey) -> None:
+        """Keep a key, in the caller's transaction."""
+        ...
+
+    def kept(self, person_id: str) -> frozenset[str]:
+        """The ids of the person's keys that are kept."""
         ...
 
 

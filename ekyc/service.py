@@ -10,13 +10,13 @@ from ekyc.document import DocumentDesk
 from ekyc.enrolment import EnrolmentDesk
 from ekyc.issuance import IssuanceDesk
 from ekyc.policy import Policy, default_policy
-from ekyc.ports import CertificateIssuer, Credentials, Notifier, Officers, Registry, Sessions
+from ekyc.ports import CertificateIssuer, Credentials, KeyCustody, Notifier, Officers, Registry, Sessions
 from ekyc.registry_match import RegistryDesk
 from ekyc.review import ReviewDesk
 from foundation.clock import Clock
 from foundation.db.audit import AuditTrail
 from foundation.db.engine import Database
-from foundation.keys.port import Factors, KeyStore
+from foundation.keys.port import Factors, WrappedKeys
 from foundation.randomness import Randomness, SystemRandomness
 from foundation.vault import Vault
 
@@ -36,7 +36,8 @@ class EkycService:
         sessions: Sessions,
         officers: Officers,
         factors: Factors,
-        keys: KeyStore,
+        keys: WrappedKeys,
+        custody: KeyCustody,
         issuer: CertificateIssuer,
         credentials: Credentials,
         settings: EkycSettings | None = None,
@@ -58,4 +59,4 @@ class EkycService:
         self.document = DocumentDesk(self.files)
         self.registry = RegistryDesk(self.files, registry)
         self.review = ReviewDesk(self.files, officers, self.decider)
-        self.issuance = IssuanceDesk(self.files, self.decider, factors, keys, issuer, credentials)
+        self.issuance = IssuanceDesk(self.files, self.decider, factors, keys, custody, issuer, credentials)

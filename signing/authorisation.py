@@ -3,12 +3,13 @@
 1. claim     UPLOADED (or left PREPARED by a crash) → PREPARED, by compare-and-set
 2. prepare   the digests; a document that turns out unfit becomes REFUSED and the others go on
 3. activate  the token checks PIN and code once and permits exactly these digests, once each
-4. sign      document by document; what was made is stored before the row says SIGNED
+4. sign      every digest in one call, then document by document; what was made is stored before the row says SIGNED
 Whatever goes wrong between 1 and 4, the documents that are not signed go back to UPLOADED.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from foundation.db.audit import AuditTrail
 from foundation.db.engine import Database
 from foundation.errors import CamTrustError
 from foundation.http.actor import Actor
-from foundation.keys.port import Factors
+from foundation.keys.port import Factors, WrappedKeys
 from signing import store
 from signing.config import MIB, SigningConfig
 from signing.custody import Custody
@@ -32,6 +33,8 @@ from signing.errors import (
 )
 from signing.model import Credential, Document, DocumentState, Level, Outcome
 from signing.sign.pades import PadesSigner, Prepared
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class Authorisations:
         pades: PadesSigner,
         custody: Custody,
         factors: Factors,
+        keys: WrappedKeys,
     ) -> None:
         self._database = database
         self._audit = audit
@@ -60,6 +64,7 @@ class Authorisations:
         self._pades = pades
         self._custody = custody
         self._factors = factors
+        self._keys = keys
 
     def authorise(
         self, actor: Actor, credential: Credential, document_ids: Sequence[str], *, pin: str, totp: str, level: Level
@@ -78,8 +83,10 @@ class Authorisations:
             prepared = self._prepare(actor, credential, level, claims, outcomes)
             if prepared:
                 token = self._activate(actor, credential, level, prepared, pin, totp)
-                for document_id, one in prepared.items():
-                    self._sign(actor, credential, claims, document_id, one, token, outcomes)
+                signatures = self._sign(actor, credential, prepared, token, outcomes)
+                for document_id, signature in signatures.items():
+                    one = prepared[document_id]
+                    self._complete(actor, credential, claims, document_id, one, signature, outcomes)
         finally:
             for claim in claims.values():
                 self._release(claim.document)
@@ -170,25 +177,66 @@ class Authorisations:
         self,
         actor: Actor,
         credential: Credential,
+        prepared: dict[str, Prepared],
+        token: bytes,
+        outcomes: dict[str, Outcome],
+    ) -> dict[str, bytes]:
+        """The signature of every document, or of none; the key moves to its owner's newest wrapping."""
+        try:
+            signatures = self._pades.signatures(list(prepared.values()), token)
+        except CamTrustError as error:
+            for document_id in prepared:
+                self._not_signed(actor, credential, document_id, error, outcomes)
+            return {}
+        self._rewrap(credential)
+        return dict(zip(prepared, signatures, strict=True))
+
+    def _rewrap(self, credential: Credential) -> None:
+        """Keep the newest wrapping of the key. What fails here fails nobody: the one that is kept is good still."""
+        key_id, before = credential.signatory.key_id, credential.signatory.wrapped
+        if before is None:
+            return
+        try:
+            after = self._keys.rewrap(before)
+            if after != before:
+                with self._database.unit_of_work() as connection:
+                    store.replace_wrapped_key(connection, key_id, before, after)
+        except CamTrustError as error:
+            _log.warning("key %s was not rewrapped: %s", key_id, error.code)
+
+    def _complete(
+        self,
+        actor: Actor,
+        credential: Credential,
         claims: dict[str, _Claim],
         document_id: str,
         prepared: Prepared,
-        token: bytes,
+        signature: bytes,
         outcomes: dict[str, Outcome],
     ) -> None:
         document = claims[document_id].document
         try:
-            signed = self._pades.sign(prepared, token)
+            signed = self._pades.complete(prepared, signature)
             self._custody.put_signed(document, document.version, signed)
             self._store(actor, credential, document, prepared)
         except CamTrustError as error:
-            outcomes[document_id] = Outcome(document_id, error)
-            with self._database.unit_of_work() as connection:
-                details = {"code": error.code, "credential": credential.credential_id}
-                self._audit.append(connection, str(actor), "signing.document_not_signed", document_id, details)
+            self._not_signed(actor, credential, document_id, error, outcomes)
             return
         outcomes[document_id] = Outcome(document_id)
         del claims[document_id]
+
+    def _not_signed(
+        self,
+        actor: Actor,
+        credential: Credential,
+        document_id: str,
+        error: CamTrustError,
+        outcomes: dict[str, Outcome],
+    ) -> None:
+        outcomes[document_id] = Outcome(document_id, error)
+        with self._database.unit_of_work() as connection:
+            details = {"code": error.code, "credential": credential.credential_id}
+            self._audit.append(connection, str(actor), "signing.document_not_signed", document_id, details)
 
     def _store(self, actor: Actor, credential: Credential, document: Document, prepared: Prepared) -> None:
         try:

@@ -48,11 +48,15 @@ class CredentialStatus(StrEnum):
 
 @dataclass(frozen=True)
 class Signatory:
-    """A key handle with the certificate over it, and the certificates above that one, issuer first, root last."""
+    """A key with the certificate over it, and the certificates above that one, issuer first, root last.
+
+    ``wrapped``: the key itself, sealed by the token that can use it; None for a key that the token holds.
+    """
 
     key_id: str
     certificate: x509.Certificate
     chain: tuple[x509.Certificate, ...]
+    wrapped: bytes | None = None
 
 
 @dataclass(frozen=True)

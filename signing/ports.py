@@ -7,6 +7,12 @@ from typing import Protocol
 
 from cryptography import x509
 
+from foundation.keys.port import KeyStore, WrappedKeys
+
+
+class SigningKeys(KeyStore, WrappedKeys, Protocol):
+    """The token: organisations' keys by their handles, persons' keys by what it gave out sealed."""
+
 
 class TimestampAuthority(Protocol):
     """RFC 3161 timestamps."""

@@ -12,12 +12,13 @@ from collections.abc import Sequence
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from sqlalchemy import Connection
 
 from foundation.clock import Clock
 from foundation.db.audit import AuditTrail
 from foundation.db.engine import Database
 from foundation.http.actor import Actor
-from foundation.keys.port import Factors, KeyStore, KeyUse
+from foundation.keys.port import Factors, KeyUse, WrappedKey
 from foundation.randomness import Randomness
 from signing import store
 from signing.authorisation import Authorisations
@@ -44,6 +45,7 @@ from signing.model import (
     Page,
     Signatory,
 )
+from signing.ports import SigningKeys
 from signing.sign.intake import inspect
 from signing.sign.pades import PadesSigner
 
@@ -61,7 +63,7 @@ class SigningService:
         clock: Clock,
         randomness: Randomness,
         config: SigningConfig,
-        keys: KeyStore,
+        keys: SigningKeys,
         factors: Factors,
         pades: PadesSigner,
         custody: Custody,
@@ -74,7 +76,18 @@ class SigningService:
         self._keys = keys
         self._pades = pades
         self._custody = custody
-        self._authorisations = Authorisations(database, audit, clock, config, pades, custody, factors)
+        self._authorisations = Authorisations(database, audit, clock, config, pades, custody, factors, keys)
+
+    # --- persons' keys ------------------------------------------------------------------------------------------------
+
+    def keep_key(self, connection: Connection, key: WrappedKey) -> None:
+        """Keep a person's key, in the caller's transaction: the only copy there is of it."""
+        store.insert_wrapped_key(connection, key, self._clock.now())
+
+    def kept_keys(self, owner: str) -> frozenset[str]:
+        """The ids of a person's keys that are kept."""
+        with self._database.read() as connection:
+            return store.wrapped_keys_of_owner(connection, owner)
 
     # --- credentials ----------------------------------------------------------------------------------------------
 
@@ -99,6 +112,8 @@ class SigningService:
             status=CredentialStatus.ACTIVE,
         )
         with self._database.unit_of_work() as connection:
+            if info.use is KeyUse.CITIZEN_SIGN and key_id not in store.wrapped_keys_of_owner(connection, owner):
+                raise CredentialMismatch  # without what is sealed nobody can sign with it
             known = store.credential_of_certificate(connection, certificate)
             if known is not None:
                 if known.owner != owner or known.signatory.key_id != key_id:

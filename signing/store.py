@@ -29,6 +29,7 @@ from sqlalchemy import (
 
 from foundation.db.engine import StaleWrite, compare_and_set
 from foundation.db.types import UtcDateTime
+from foundation.keys.port import WrappedKey
 from foundation.x509.pem import chain_pem, read_certificates
 from signing.errors import DocumentBusy
 from signing.model import Credential, CredentialStatus, Document, DocumentState, Level, Signatory
@@ -46,6 +47,15 @@ credentials = Table(
     Column("chain", LargeBinary, nullable=False),  # PEM, the issuer first, the root last
     Column("status", String(20), nullable=False),
     Column("registered_at", UtcDateTime, nullable=False),
+)
+
+wrapped_keys = Table(
+    "signing_wrapped_keys",
+    metadata,
+    Column("key_id", String(200), primary_key=True),
+    Column("owner", String(200), nullable=False, index=True),
+    Column("wrapped", LargeBinary, nullable=False),  # opens in the token alone, which knows whether it is good
+    Column("kept_at", UtcDateTime, nullable=False),
 )
 
 documents = Table(
@@ -81,7 +91,35 @@ class Sealed:
     field: bytes | None
 
 
+# --- persons' keys ------------------------------------------------------------------------------------------------
+
+
+def insert_wrapped_key(connection: Connection, key: WrappedKey, at: datetime) -> None:
+    connection.execute(
+        wrapped_keys.insert().values(key_id=key.info.key_id, owner=key.info.owner, wrapped=key.wrapped, kept_at=at)
+    )
+
+
+def wrapped_keys_of_owner(connection: Connection, owner: str) -> frozenset[str]:
+    """The ids of what is kept for a person."""
+    return frozenset(connection.execute(select(wrapped_keys.c.key_id).where(wrapped_keys.c.owner == owner)).scalars())
+
+
+def replace_wrapped_key(connection: Connection, key_id: str, before: bytes, after: bytes) -> bool:
+    """Keep a new wrapping in place of the one that was read; False when another has taken its place meanwhile."""
+    same = (wrapped_keys.c.key_id == key_id) & (wrapped_keys.c.wrapped == before)
+    return connection.execute(update(wrapped_keys).where(same).values(wrapped=after)).rowcount == 1
+
+
 # --- credentials --------------------------------------------------------------------------------------------------
+
+
+# A wrapped key is its owner's: a row that was given to somebody else is not taken for theirs.
+_CREDENTIALS = select(credentials, wrapped_keys.c.wrapped).outerjoin_from(
+    credentials,
+    wrapped_keys,
+    (credentials.c.key_id == wrapped_keys.c.key_id) & (credentials.c.owner == wrapped_keys.c.owner),
+)
 
 
 def insert_credential(connection: Connection, credential: Credential, at: datetime) -> None:
@@ -103,14 +141,14 @@ def insert_credential(connection: Connection, credential: Credential, at: dateti
 def credential_of_certificate(connection: Connection, certificate: x509.Certificate) -> Credential | None:
     """The credential that was registered for exactly this certificate."""
     fingerprint = certificate.fingerprint(hashes.SHA256())
-    row = connection.execute(select(credentials).where(credentials.c.fingerprint == fingerprint)).one_or_none()
+    row = connection.execute(_CREDENTIALS.where(credentials.c.fingerprint == fingerprint)).one_or_none()
     return _credential(row) if row else None
 
 
 def credential_of_owner(connection: Connection, owner: str, credential_id: str) -> Credential | None:
     """One credential, of this owner; another's is as absent as one that never was."""
     row = connection.execute(
-        select(credentials).where(credentials.c.owner == owner, credentials.c.credential_id == credential_id)
+        _CREDENTIALS.where(credentials.c.owner == owner, credentials.c.credential_id == credential_id)
     ).one_or_none()
     return _credential(row) if row else None
 
@@ -124,7 +162,7 @@ def owner_of_credential(connection: Connection, credential_id: str) -> str | Non
 
 def credentials_of_owner(connection: Connection, owner: str) -> tuple[Credential, ...]:
     """All of an owner's, the oldest first."""
-    query = select(credentials).where(credentials.c.owner == owner)
+    query = _CREDENTIALS.where(credentials.c.owner == owner)
     rows = connection.execute(query.order_by(credentials.c.registered_at, credentials.c.credential_id))
     return tuple(_credential(row) for row in rows)
 
@@ -138,7 +176,8 @@ def withdraw_credentials(connection: Connection, column: str, value: str) -> tup
 
 
 def _credential(row: Row[Any]) -> Credential:
-    signatory = Signatory(row.key_id, x509.load_der_x509_certificate(row.certificate), read_certificates(row.chain))
+    certificate, chain = x509.load_der_x509_certificate(row.certificate), read_certificates(row.chain)
+    signatory = Signatory(row.key_id, certificate, chain, row.wrapped)
     return Credential(row.credential_id, row.owner, signatory, CredentialStatus(row.status))
 
 

@@ -8,7 +8,7 @@ complete  SignedData, signature timestamp, THEN status, security store, document
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from cryptography import x509
@@ -16,15 +16,14 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from foundation.clock import Clock
 from foundation.errors import CamTrustError
-from foundation.keys.port import KeyStore
 from foundation.randomness import Randomness
 from signing.errors import CredentialNotUsable, TimestampUnavailable
 from signing.model import Level, Signatory, SignatureText
-from signing.ports import StatusSource, TimestampAuthority
+from signing.ports import SigningKeys, StatusSource, TimestampAuthority
 from signing.sign import cms, evidence, revisions
 from signing.sign.acceptance import accept
 from signing.sign.intake import MIB, check_field, open_pdf, signature_fields
-from signing.sign.token_signer import SigningAlgorithm, TokenSigner, sign_digest, signing_algorithm
+from signing.sign.token_signer import SigningAlgorithm, TokenSigner, sign_digests, signing_algorithm
 
 _TIMESTAMP_HASH = "sha256"
 _ROOM_FOR_STRUCTURE = 2048
@@ -51,7 +50,7 @@ class PadesSigner:
 
     def __init__(
         self,
-        keys: KeyStore,
+        keys: SigningKeys,
         timestamps: TimestampAuthority,
         status: StatusSource,
         clock: Clock,
@@ -106,9 +105,14 @@ class PadesSigner:
 
     def sign(self, prepared: Prepared, activation: bytes | None = None) -> bytes:
         """Use the key and :meth:`complete`. Raises key store errors besides those of :meth:`complete`."""
-        return self.complete(
-            prepared, sign_digest(self._keys, prepared.signatory, prepared.algorithm, prepared.digest, activation)
-        )
+        (signature,) = self.signatures([prepared], activation)
+        return self.complete(prepared, signature)
+
+    def signatures(self, prepared: Sequence[Prepared], activation: bytes | None = None) -> list[bytes]:
+        """The signatures over documents of one signatory, in one call to the key store: all or none."""
+        first = prepared[0]
+        digests = [one.digest for one in prepared]
+        return sign_digests(self._keys, first.signatory, first.algorithm, digests, activation)
 
     def complete(self, prepared: Prepared, signature: bytes) -> bytes:
         """The signed document; ``prepared`` is used up.

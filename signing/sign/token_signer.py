@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +14,13 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from pyhanko.sign.signers.pdf_cms import Signer
 from pyhanko_certvalidator.registry import SimpleCertificateStore
 
+from foundation.keys.errors import SignatureInvalid
 from foundation.keys.mechanisms import mechanism_for, verify_signature
-from foundation.keys.port import KeyInfo, KeyStore, Mechanism
+from foundation.keys.port import KeyInfo, Mechanism
 from foundation.x509.algorithms import signature_hash
 from signing.errors import KeyUnsupported
 from signing.model import Signatory
+from signing.ports import SigningKeys
 
 
 @dataclass(frozen=True)
@@ -37,14 +40,27 @@ def signing_algorithm(info: KeyInfo, certificate: x509.Certificate) -> SigningAl
     return SigningAlgorithm(chosen.name, mechanism_for(info, chosen, prehashed=True))
 
 
-def sign_digest(
-    keys: KeyStore, signatory: Signatory, algorithm: SigningAlgorithm, digest: bytes, activation: bytes | None
-) -> bytes:
-    """Have ``digest`` signed and verify the result under the certificate's key. Raises what the key store raises."""
-    signature = keys.sign(signatory.key_id, algorithm.mechanism, digest, activation=activation)
+def sign_digests(
+    keys: SigningKeys,
+    signatory: Signatory,
+    algorithm: SigningAlgorithm,
+    digests: Sequence[bytes],
+    activation: bytes | None = None,
+) -> list[bytes]:
+    """Have every digest signed in one call, or none, and verify the results under the certificate's key.
+
+    Raises what the key store raises; SignatureInvalid.
+    """
+    if signatory.wrapped is not None:
+        signatures = keys.sign_wrapped(signatory.wrapped, algorithm.mechanism, digests, activation=activation)
+    else:
+        signatures = keys.sign_many(signatory.key_id, algorithm.mechanism, digests, activation=activation)
     public_key: Any = signatory.certificate.public_key()
-    verify_signature(public_key, algorithm.mechanism, signature, digest)
-    return signature
+    if len(signatures) != len(digests):
+        raise SignatureInvalid
+    for digest, signature in zip(digests, signatures, strict=True):
+        verify_signature(public_key, algorithm.mechanism, signature, digest)
+    return signatures
 
 
 def asn1(certificate: x509.Certificate) -> Any:
@@ -55,7 +71,7 @@ def asn1(certificate: x509.Certificate) -> Any:
 class TokenSigner(Signer):
     """For pyHanko's own machinery: seals and in-process signing. ``activation`` for keys that need their owner."""
 
-    def __init__(self, keys: KeyStore, signatory: Signatory, *, activation: bytes | None = None) -> None:
+    def __init__(self, keys: SigningKeys, signatory: Signatory, *, activation: bytes | None = None) -> None:
         store: Any = SimpleCertificateStore
         registry = store()
         registry.register_multiple([asn1(certificate) for certificate in signatory.chain])
@@ -73,4 +89,5 @@ class TokenSigner(Signer):
             public_key: Any = self._signatory.certificate.public_key()
             return bytes(public_key.key_size // 8 if isinstance(public_key, rsa.RSAPublicKey) else 150)
         digest = hashlib.new(digest_algorithm, data).digest()
-        return sign_digest(self._keys, self._signatory, self._algorithm, digest, self._activation)
+        (signature,) = sign_digests(self._keys, self._signatory, self._algorithm, [digest], self._activation)
+        return signature

@@ -15,10 +15,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, load_der_public_key
 from cryptography.x509.oid import NameOID
 from fastapi import FastAPI
+from sqlalchemy import Connection
 from starlette.testclient import TestClient
 
 import ekyc.store
 import foundation.db.audit
+import signing.store
 from ekyc.api import create_router
 from ekyc.contact import Channel
 from ekyc.model import Enrolment, State
@@ -35,7 +37,7 @@ from foundation.db.engine import Database
 from foundation.http import problems
 from foundation.http.actor import Actor, ActorKind, Credential, Unauthenticated
 from foundation.http.guard import Guard
-from foundation.keys.port import Factors, KeyStore, PersonKeys
+from foundation.keys.port import Factors, KeyStore, PersonKeys, WrappedKey, WrappedKeys
 from foundation.vault import Vault
 
 PIN = "402915"
@@ -45,7 +47,7 @@ OFFICER = Actor(ActorKind.OFFICER, "OFF-SPECIMEN", frozenset({"ekyc-review"}))
 OPERATOR = Actor(ActorKind.OPERATOR, "OPR-SPECIMEN", frozenset({OUTBOX_ROLE}))
 
 
-class Token(KeyStore, Factors, PersonKeys, Protocol):
+class Token(KeyStore, WrappedKeys, Factors, PersonKeys, Protocol):
     """What the emulated HSM's client is."""
 
 
@@ -83,6 +85,20 @@ class SmallCa:
                 format(serial, "x"), certificate.public_bytes(Encoding.DER)
             )
         return self.issued[request.enrolment_id]
+
+
+class TableCustody:
+    """Keeps wrapped keys where signing keeps them: in the same database, so in the caller's transaction."""
+
+    def __init__(self, database: Database, clock: SetClock) -> None:
+        self._database, self._clock = database, clock
+
+    def keep(self, connection: Connection, key: WrappedKey) -> None:
+        signing.store.insert_wrapped_key(connection, key, self._clock.now())
+
+    def kept(self, person_id: str) -> frozenset[str]:
+        with self._database.read() as connection:
+            return signing.store.wrapped_keys_of_owner(connection, person_id)
 
 
 class MemoryCredentials:
@@ -140,7 +156,7 @@ class World:
 
     def __init__(self, database: Database, token: Token, clock: SetClock, registry: Registry, **service: Any) -> None:
         self.database, self.token, self.clock = database, token, clock
-        for metadata in (foundation.db.audit.metadata, ekyc.store.metadata):
+        for metadata in (foundation.db.audit.metadata, ekyc.store.metadata, signing.store.metadata):
             metadata.create_all(database.engine)
         with database.unit_of_work() as connection:
             foundation.db.audit.create_head(connection)
@@ -160,6 +176,7 @@ class World:
             "officers": self.staff,
             "factors": token,
             "keys": token,
+            "custody": TableCustody(database, clock),
             "issuer": self.ca,
             "credentials": self.credentials,
             **service,

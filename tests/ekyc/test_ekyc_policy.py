@@ -28,7 +28,7 @@ from foundation.db.engine import open_database
 from foundation.errors import CamTrustError
 from foundation.keys.errors import FactorsEnrolled, FactorsNotEnrolled, PinIncorrect
 from foundation.keys.policy import KeyPolicy, policy_for
-from foundation.keys.port import KeyAlgorithm, KeyInfo, KeyUse, TotpEnrolment
+from foundation.keys.port import KeyAlgorithm, KeyInfo, KeyUse, TotpEnrolment, WrappedKey
 from tests.ekyc.story import OFFICER, PHONE, PIN, World
 from tests.web.keys_in_memory import MemoryPersonKeys
 
@@ -194,31 +194,21 @@ class MemoryToken(MemoryPersonKeys):
             raise PinIncorrect
         self.pins[owner] = True
 
-    def generate(
-        self,
-        label: str,
-        algorithm: KeyAlgorithm,
-        use: KeyUse,
-        owner: str | None = None,
-        policy: KeyPolicy | None = None,
-    ) -> KeyInfo:
+    def generate_wrapped(
+        self, owner: str, algorithm: KeyAlgorithm, use: KeyUse, policy: KeyPolicy | None = None
+    ) -> WrappedKey:
         public = ec.generate_private_key(ec.SECP256R1()).public_key()
         der = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        key_policy = policy_for(use, policy).hash
-        self.keys[label] = KeyInfo(f"key-{len(self.keys)}", label, algorithm, use, der, owner, True, key_policy)
-        return self.keys[label]
+        key_id = f"key-{len(self.keys)}"
+        info = KeyInfo(key_id, key_id, algorithm, use, der, owner, True, policy_for(use, policy).hash)
+        self.keys[key_id] = info
+        return WrappedKey(info, key_id.encode())
 
-    def find(
-        self,
-        *,
-        label: str | None = None,
-        use: KeyUse | None = None,  # noqa: ARG002
-        owner: str | None = None,  # noqa: ARG002
-    ) -> tuple[KeyInfo, ...]:
-        return (self.keys[label],) if label in self.keys else ()
+    def wrapped_keys(self, owner: str) -> tuple[KeyInfo, ...]:
+        return tuple(key for key in self.keys.values() if key.owner == owner)
 
-    def get(self, key_id: str) -> KeyInfo:
-        return next(key for key in self.keys.values() if key.key_id == key_id)
+    def destroy_wrapped(self, owner: str, key_id: str) -> None:  # noqa: ARG002
+        del self.keys[key_id]
 
 
 class MemoryRegistry:

@@ -63,7 +63,7 @@ def test_twenty_submissions_are_one_step(both_worlds: World) -> None:
     verify_chain(ledger)
     counts = Counter(record.kind for record in ledger)
     assert counts == {kind: 2 if kind in (EvidenceKind.DOCUMENT, EvidenceKind.DEDUPE) else 1 for kind in EvidenceKind}
-    assert len(world.token.find(owner=actor.id)) == 1
+    assert [one.key_id for one in world.token.wrapped_keys(actor.id)] == [world.state(name).key_id]
     assert len(world.ca.issued) == len(world.credentials.registered) == 1
     world.audit.verify(world.database)
 

@@ -18,6 +18,7 @@ from ekyc.model import State
 from ekyc.registry_simulation.persons import specimens
 from foundation.db.engine import Database
 from foundation.keys.errors import OwnerDestroyed
+from foundation.keys.port import KeyUse
 from tests.ekyc.story import OPERATOR, PHONE, PHONE_E164, PIN, World
 
 ADULT = specimens()["adult"]
@@ -85,8 +86,9 @@ def test_a_specimen_person_enrols_over_http(both_worlds: World) -> None:
     certificate = x509.load_pem_x509_certificate(pem.encode())
     assert format(certificate.serial_number, "x") == done["certificate_serial"]
     assert ADULT.document_number not in certificate.subject.rfc4514_string()
-    [key] = both_worlds.token.find(owner=caller.person)
-    assert key.label == f"citizen-sign/{caller.person}"
+    [key] = both_worlds.token.wrapped_keys(caller.person)
+    assert (key.use, key.enabled) == (KeyUse.CITIZEN_SIGN, True)
+    assert both_worlds.token.find(owner=caller.person) == ()  # the token keeps nothing of it but its state
     both_worlds.audit.verify(both_worlds.database)
     assert len(both_worlds.service.decider.replay(caller.id)) == 1
 

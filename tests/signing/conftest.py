@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -40,8 +40,11 @@ class Person:
         self._totp = pyotp.parse_uri(keys.enrol(self.owner, PIN).provisioning_uri)
         self._step = SystemClock().now() - timedelta(seconds=30)
         keys.confirm(self.owner, self.code())
-        self.key = keys.generate(f"sign-{self.owner}", KeyAlgorithm.EC_P256, KeyUse.CITIZEN_SIGN, self.owner)
-        self.signatory = desk.pki.signatory(self.key)
+        made = keys.generate_wrapped(self.owner, KeyAlgorithm.EC_P256, KeyUse.CITIZEN_SIGN)
+        with desk.database.unit_of_work() as connection:
+            desk.service.keep_key(connection, made)
+        self.key = made.info
+        self.signatory = replace(desk.pki.signatory(self.key), wrapped=made.wrapped)
         self.credential: Credential = desk.service.register_credential(
             "system:test", self.owner, self.key.key_id, self.signatory.certificate, self.signatory.chain
         )

@@ -190,15 +190,15 @@ def test_an_unexpected_failure_releases_every_document(desk: Desk) -> None:
     """A defect while the second of three documents is signed: the first stays signed, the others can be signed."""
     person = desk.person()
     ids = [upload(desk, person) for _ in range(3)]
-    real, calls = desk.pades.sign, []
+    real, calls = desk.pades.complete, []
 
-    def fails(prepared: Any, activation: bytes | None = None) -> bytes:
+    def fails(prepared: Any, signature: bytes) -> bytes:
         calls.append(1)
         if len(calls) == 2:
             raise ZeroDivisionError
-        return real(prepared, activation)
+        return real(prepared, signature)
 
-    desk.pades.sign = fails  # type: ignore[method-assign]
+    desk.pades.complete = fails  # type: ignore[method-assign]
     with pytest.raises(ZeroDivisionError):
         authorise(desk, person, *ids)
     assert [state(desk, person, one) for one in ids] == [
@@ -225,14 +225,14 @@ def test_of_two_requests_for_one_document_one_wins(both_desks: Desk) -> None:
     """While one request signs, another takes the document over: the first finds out and leaves nothing behind."""
     desk, person = both_desks, both_desks.person()
     document_id = upload(desk, person)
-    real, second = desk.pades.sign, []
+    real, second = desk.pades.complete, []
 
-    def overtaken(prepared: Any, activation: bytes | None = None) -> bytes:
-        desk.pades.sign = real  # type: ignore[method-assign]
+    def overtaken(prepared: Any, signature: bytes) -> bytes:
+        desk.pades.complete = real  # type: ignore[method-assign]
         second.extend(authorise(desk, person, document_id))
-        return real(prepared, activation)
+        return real(prepared, signature)
 
-    desk.pades.sign = overtaken  # type: ignore[method-assign]
+    desk.pades.complete = overtaken  # type: ignore[method-assign]
     assert authorise(desk, person, document_id) == [DocumentBusy]
     assert second == [None]
     assert state(desk, person, document_id) is DocumentState.SIGNED
@@ -248,13 +248,13 @@ def test_a_token_that_dies_loses_nothing(
     desk = open_desk(sqlite_database, one.client)
     person = desk.person()
     document_id = upload(desk, person)
-    real = desk.pades.sign
+    real = desk.pades.signatures
 
-    def killed(prepared: Any, activation: bytes | None = None) -> bytes:
+    def killed(prepared: Any, activation: bytes | None = None) -> list[bytes]:
         os.kill(one.daemon.pid, signal.SIGKILL)
         return real(prepared, activation)
 
-    desk.pades.sign = killed  # type: ignore[method-assign]
+    desk.pades.signatures = killed  # type: ignore[method-assign]
     outcomes = desk.service.authorise(
         person.actor, person.credential.credential_id, [document_id], pin=PIN, totp=person.code()
     )

@@ -13,7 +13,7 @@ from pyhanko.sign.signers.pdf_signer import PdfSignatureMetadata, PdfSigner
 from foundation.keys.errors import ActivationRequired, SignatureInvalid
 from foundation.keys.port import KeyAlgorithm, KeyUse
 from signing.errors import KeyUnsupported
-from signing.sign.token_signer import TokenSigner, sign_digest, signing_algorithm
+from signing.sign.token_signer import TokenSigner, sign_digests, signing_algorithm
 from tests import programs
 from tests.signing.conftest import Desk
 from tests.signing.sample_pdf import sample
@@ -55,9 +55,14 @@ def test_a_signature_that_does_not_verify_is_never_used(desk: Desk) -> None:
     other = desk.keys.generate(f"seal-{secrets.token_hex(8)}", KeyAlgorithm.EC_P256, KeyUse.ORGANISATION_SEAL)
 
     class Wrong:
-        def sign(self, _: str, mechanism: object, data: bytes, **__: object) -> bytes:
-            return desk.keys.sign(other.key_id, mechanism, data)
+        def sign_wrapped(self, _: bytes, mechanism: object, inputs: object, **__: object) -> object:
+            return desk.keys.sign_many(other.key_id, mechanism, inputs)
+
+    class Short:
+        def sign_wrapped(self, *_: object, **__: object) -> list[bytes]:
+            return []
 
     algorithm = signing_algorithm(person.key, person.signatory.certificate)
-    with pytest.raises(SignatureInvalid):
-        sign_digest(Wrong(), person.signatory, algorithm, bytes(32), None)
+    for keys in (Wrong(), Short()):
+        with pytest.raises(SignatureInvalid):
+            sign_digests(keys, person.signatory, algorithm, [bytes(32)])
