@@ -54,9 +54,11 @@ class Vault:
         except InvalidTag:
             raise SealBroken from None
 
-    def destroy(self, person: str) -> None:
-        """Destroy the person's key. What was sealed for them can never be opened again."""
-        self._keys.destroy_owner(person)
+    def destroy(self, person: str) -> bytes:
+        """Destroy the person's key: what was sealed for them can never be opened again. Gives the token's certificate
+        of destruction (`foundation.keys.attestation`).
+        """
+        return self._keys.destroy_owner(person)
 
 
 def _bind(head: bytes, person: str, purpose: str) -> bytes:

@@ -234,8 +234,19 @@ class HsmClient(FactorCalls):
         key: bytes = self._call("open_data_key", reads=True, owner=owner, purpose=purpose, wrapped=wrapped)
         return key
 
-    def destroy_owner(self, owner: str) -> None:
-        self._call("destroy_owner", owner=owner)
+    def destroy_owner(self, owner: str) -> bytes:
+        certificate: bytes = self._call("destroy_owner", owner=owner)
+        return certificate
+
+    # -- Attesting
+
+    def attest(self, key_id: str) -> bytes:
+        statement: bytes = self._call("attest", key_id=key_id)
+        return statement
+
+    def token_key(self) -> bytes:
+        key: bytes = self._call("token_key", reads=True)
+        return key
 
     # -- operators
 

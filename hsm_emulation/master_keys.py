@@ -16,10 +16,12 @@ from foundation.randomness import Randomness
 from hsm_emulation.sealing import KEY_LENGTH, seal, unseal
 
 
-def add_master_key(connection: sqlite3.Connection, unlocked: bytes, version: int, randomness: Randomness) -> None:
-    """Make this version, sealed under what operators unlock."""
-    sealed = seal(unlocked, randomness.bytes(KEY_LENGTH), _bound_to(version), randomness)
+def add_master_key(connection: sqlite3.Connection, unlocked: bytes, version: int, randomness: Randomness) -> bytes:
+    """Make this version, sealed under what operators unlock; gives the key."""
+    key = randomness.bytes(KEY_LENGTH)
+    sealed = seal(unlocked, key, _bound_to(version), randomness)
     connection.execute("INSERT INTO master_keys (version, sealed) VALUES (?, ?)", (version, sealed))
+    return key
 
 
 class MasterKeys:

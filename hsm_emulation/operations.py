@@ -159,6 +159,13 @@ OPERATIONS: Mapping[str, Operation] = {
         "owner",
     ),
     **FACTOR_OPERATIONS,
+    "attest": Operation(
+        BOTH,
+        {"key_id": opaque_id},
+        lambda token, session, key_id: token.attest(session, key_id),
+        "key_id",
+    ),
+    "token_key": Operation(BOTH, {}, lambda token, _: token.token_key()),
     "new_data_key": Operation(
         USER,
         {"owner": opaque_id, "purpose": label},

@@ -9,6 +9,7 @@ from typing import Any
 from foundation.clock import Clock, rfc3339
 from foundation.keys.errors import OwnerDestroyed, WrappedKeyInvalid
 from foundation.randomness import Randomness
+from hsm_emulation.attestation import Attestation
 from hsm_emulation.audit import AuditLog
 from hsm_emulation.master_keys import MasterKeys
 from hsm_emulation.person_record import PersonRecord
@@ -24,9 +25,15 @@ class Persons:
     """Persons' records, and the data keys wrapped under their keys (`foundation.keys.port.PersonKeys`)."""
 
     def __init__(
-        self, store: Store, masters: MasterKeys, audit: AuditLog, clock: Clock, randomness: Randomness
+        self,
+        store: Store,
+        masters: MasterKeys,
+        attestation: Attestation,
+        audit: AuditLog,
+        clock: Clock,
+        randomness: Randomness,
     ) -> None:
-        self._store, self._masters, self._audit = store, masters, audit
+        self._store, self._masters, self._attestation, self._audit = store, masters, attestation, audit
         self._clock, self._randomness = clock, randomness
 
     def record(self, owner: str, connection: sqlite3.Connection | None = None) -> PersonRecord | None:
@@ -115,32 +122,38 @@ class Persons:
             return
         self._update(connection, owner, self._open(connection, owner, row), bool(row["factors"]))
 
-    def destroy(self, session: Session, owner: str) -> list[str]:
-        """Destroy the owner's record, keys, factors and activations, and leave a tombstone. Gives the ids of the keys.
+    def destroy(self, session: Session, owner: str) -> bytes:
+        """Destroy the owner's record, keys, factors and activations, and leave a tombstone. Gives the certificate of
+        destruction, which is kept with the tombstone: asked again, nothing happens and the same certificate comes.
 
-        An owner who is unknown gets the tombstone too; one who is destroyed stays so (nothing happens).
+        An owner who is unknown gets the tombstone too.
         """
         row = _row(self._store.read(), owner)
         if row and row["destroyed"] is not None:
-            return []
+            return bytes(row["certificate"])
         self._store.write(
             lambda connection: self._audit.append(connection, session.actor, "destroy-owner", owner, "intent")
         )
 
-        def work(connection: sqlite3.Connection) -> list[str]:
+        def work(connection: sqlite3.Connection) -> bytes:
+            row = _row(connection, owner)
+            if row and row["destroyed"] is not None:
+                return bytes(row["certificate"])  # somebody else was quicker
             keys = _delete_all(connection, owner)
+            certificate = self._attestation.destruction(connection, owner, keys)
             connection.execute(
-                "INSERT INTO owners (owner, master, sealed, destroyed) VALUES (?, 0, NULL, ?) ON CONFLICT (owner)"
-                " DO UPDATE SET sealed = NULL, destroyed = excluded.destroyed WHERE owners.destroyed IS NULL",
-                (owner, rfc3339(self._clock.now())),
+                "INSERT INTO owners (owner, master, sealed, destroyed, certificate) VALUES (?, 0, NULL, ?, ?)"
+                " ON CONFLICT (owner) DO UPDATE SET sealed = NULL, destroyed = excluded.destroyed,"
+                " certificate = excluded.certificate",
+                (owner, rfc3339(self._clock.now()), certificate),
             )
             changed(connection)
             self._audit.append(connection, session.actor, "destroy-owner", owner, "done", {"keys": keys})
-            return keys
+            return certificate
 
-        keys = self._store.write(work)
+        certificate = self._store.write(work)
         self._store.scrub()
-        return keys
+        return certificate
 
     def _open(self, connection: sqlite3.Connection, owner: str, row: sqlite3.Row) -> PersonRecord:
         if row["destroyed"] is not None or row["sealed"] is None:

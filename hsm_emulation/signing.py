@@ -97,6 +97,10 @@ class Signing:
 
         return Staged(work, finish, len(inputs))
 
+    def checked(self, connection: sqlite3.Connection, key_id: str) -> KeyInfo:
+        """What the seal of a key's row vouches for. KeyHandleInvalid, WrappedKeyInvalid."""
+        return self._load(connection, key_id).info
+
     def wrapping_key(self, connection: sqlite3.Connection, owner: str | None) -> bytes:
         """What a key of this owner is sealed under: the master key, or the owner's."""
         if owner is None:

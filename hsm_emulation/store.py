@@ -52,8 +52,12 @@ CREATE INDEX keys_owner ON keys (owner);
 CREATE INDEX keys_use ON keys (use);
 CREATE TABLE policies (hash TEXT PRIMARY KEY, canonical BLOB NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE master_keys (version INTEGER PRIMARY KEY, sealed BLOB NOT NULL) STRICT;
+CREATE TABLE token_keys (
+  name TEXT PRIMARY KEY, master INTEGER NOT NULL, public_key BLOB NOT NULL, sealed BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TABLE owners (
-  owner TEXT PRIMARY KEY, master INTEGER NOT NULL, sealed BLOB, factors INTEGER NOT NULL DEFAULT 0, destroyed TEXT
+  owner TEXT PRIMARY KEY, master INTEGER NOT NULL, sealed BLOB, factors INTEGER NOT NULL DEFAULT 0, destroyed TEXT,
+  certificate BLOB
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE wrapped_keys (key_id TEXT PRIMARY KEY, owner TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE INDEX wrapped_keys_owner ON wrapped_keys (owner);

@@ -21,6 +21,7 @@ from foundation.keys.port import KeyAlgorithm, KeyInfo, KeyUse, Mechanism
 from foundation.randomness import Randomness, SystemRandomness
 from hsm_emulation import policies
 from hsm_emulation.activations import Activations
+from hsm_emulation.attestation import Attestation, make_token_key
 from hsm_emulation.audit import AuditLog, Entry
 from hsm_emulation.enrolment import FactorEnrolment
 from hsm_emulation.keys import make
@@ -68,7 +69,7 @@ def initialise(
         connection.executemany("INSERT INTO meta (name, value) VALUES (?, ?)", values.items())
         for role, pin in ((Role.SO, so_pin), (Role.USER, user_pin)):
             wrap_master_key(connection, role, pin, master, chosen.operator, source)
-        add_master_key(connection, master, 1, source)
+        make_token_key(connection, add_master_key(connection, master, 1, source), 1, source)
         AuditLog(clock).append(connection, Role.SO.value, "initialise", "token", "done")
 
     create(directory, fill)
@@ -86,7 +87,8 @@ class Token:
         costs = {name: Cost(**cost) for name, cost in json.loads(meta["costs"]).items()}
         self.sessions = Sessions(store, self.audit, clock, self._randomness, costs["operator"], self._when_locked)
         self.masters = MasterKeys(self.sessions.master_key)
-        self.persons = Persons(store, self.masters, self.audit, clock, self._randomness)
+        self.attestation = Attestation(self.masters, clock, self.serial, self._randomness)
+        self.persons = Persons(store, self.masters, self.attestation, self.audit, clock, self._randomness)
         proofs = Proofs(store, self.persons, clock, self._randomness, costs["person"])
         parts = (store, self.persons, proofs, Requests(self.persons, clock, self._randomness), self.audit, clock)
         self.factors = FactorEnrolment(*parts, self._randomness)
@@ -217,9 +219,28 @@ class Token:
         self.store.write(work)
         self.store.scrub()
 
-    def destroy_owner(self, session: Session, owner: str) -> None:
-        """Destroy a person's key and everything under it."""
-        self.persons.destroy(session, owner)
+    def destroy_owner(self, session: Session, owner: str) -> bytes:
+        """Destroy a person's key and everything under it; gives the certificate of destruction."""
+        return self.persons.destroy(session, owner)
+
+    def attest(self, session: Session, key_id: str) -> bytes:
+        """A signed statement about a key (`foundation.keys.attestation.KeyAttestation`), read under its seal."""
+
+        def work(connection: sqlite3.Connection) -> bytes:
+            owner = self.wrapped.owner_of(key_id)
+            if owner is not None:
+                info, version = self.wrapped.state_of(connection, owner, key_id)
+                kept = "wrapped"
+            else:
+                info, version, kept = self.signing.checked(connection, key_id), 1, "token"
+            self.audit.append(connection, session.actor, "attest", key_id, "done")
+            return self.attestation.key(connection, info, kept, version)
+
+        return self.store.write(work)
+
+    def token_key(self) -> bytes:
+        """The public key (DER SubjectPublicKeyInfo) that the token's own statements are verified with."""
+        return self.attestation.public_key(self.store.read())
 
     def inventory(self) -> dict[str, Any]:
         """How much of what is in the token; ids and secrets are not in it."""
@@ -250,6 +271,7 @@ class Token:
         return self.audit.verify(self.store.read())
 
     def _when_locked(self) -> None:
+        self.masters.forget()
         self.signing.forget_all()
 
     def _intent(self, session: Session, action: str, subject: str, details: dict[str, Any] | None = None) -> None:

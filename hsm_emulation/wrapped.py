@@ -103,16 +103,22 @@ class WrappedKeys:
     def get(self, key_id: str) -> KeyInfo:
         """One live key; KeyHandleInvalid."""
         owner = self.owner_of(key_id)
-        record = self._persons.record(owner) if owner else None
-        if owner is None or record is None or key_id not in record.keys:
+        if owner is None:
             raise KeyHandleInvalid
-        return _info(key_id, owner, record.keys[key_id])
+        return self.state_of(self._store.read(), owner, key_id)[0]
 
     def owner_of(self, key_id: str) -> str | None:
         """Whose wrapped key this is, as an index says that is not sealed; None for what is no wrapped key."""
         query = "SELECT owner FROM wrapped_keys WHERE key_id = ?"
         row = self._store.read().execute(query, (key_id,)).fetchone()
         return row["owner"] if row else None
+
+    def state_of(self, connection: sqlite3.Connection, owner: str, key_id: str) -> tuple[KeyInfo, int]:
+        """A live key and the version of its good wrapping; KeyHandleInvalid."""
+        record = self._persons.record(owner, connection)
+        if record is None or key_id not in record.keys:
+            raise KeyHandleInvalid
+        return _info(key_id, owner, record.keys[key_id]), record.keys[key_id].now.version
 
     def of_owner(self, owner: str) -> tuple[KeyInfo, ...]:
         """A person's live keys; OwnerDestroyed."""

@@ -30,6 +30,7 @@ KeyStoreError
 ├── ActivationRequired        CKR_USER_NOT_LOGGED_IN        a person's key asked to sign without activation
 ├── ActivationInvalid         CKR_PIN_EXPIRED               used, expired, or for other digests or another key
 ├── OwnerDestroyed            CKR_KEY_HANDLE_INVALID        the person's key was destroyed
+├── AttestationInvalid        CKR_SIGNATURE_INVALID         a statement that this token did not make, or not so
 └── WrappedKeyInvalid         CKR_WRAPPED_KEY_INVALID
 """
 
@@ -241,6 +242,12 @@ class OwnerDestroyed(KeyStoreError):
 class WrappedKeyInvalid(KeyStoreError):
     ckr = "CKR_WRAPPED_KEY_INVALID"
     code = "foundation.wrapped_key_invalid"
+    kind = Kind.INVALID
+
+
+class AttestationInvalid(KeyStoreError):
+    ckr = "CKR_SIGNATURE_INVALID"
+    code = "foundation.attestation_invalid"
     kind = Kind.INVALID
 
 

@@ -252,6 +252,21 @@ class PersonKeys(Protocol):
         """Unwrap; raise OwnerDestroyed or WrappedKeyInvalid (wrong owner, wrong purpose, or changed)."""
         ...
 
-    def destroy_owner(self, owner: str) -> None:
-        """Destroy the person's key and all keys and factors of theirs: what was sealed can never be read again."""
+    def destroy_owner(self, owner: str) -> bytes:
+        """Destroy the person's key and all keys and factors of theirs: what was sealed can never be read again.
+
+        Gives the certificate of destruction (`foundation.keys.attestation`), the same one when asked again.
+        """
+        ...
+
+
+class Attesting(Protocol):
+    """Says what the token vouches for, in documents that `foundation.keys.attestation.verify` checks anywhere."""
+
+    def attest(self, key_id: str) -> bytes:
+        """A signed statement about a key of the token, or a person's wrapped key. KeyHandleInvalid."""
+        ...
+
+    def token_key(self) -> bytes:
+        """The public key that the token's statements are verified with, a DER SubjectPublicKeyInfo."""
         ...

@@ -32,8 +32,8 @@ class PersonsOfOneTest:
     def open_data_key(self, owner: str, purpose: str, wrapped: bytes) -> bytes:
         return self._token.open_data_key(self._prefix + owner, purpose, wrapped)
 
-    def destroy_owner(self, owner: str) -> None:
-        self._token.destroy_owner(self._prefix + owner)
+    def destroy_owner(self, owner: str) -> bytes:
+        return self._token.destroy_owner(self._prefix + owner)
 
 
 @pytest.fixture

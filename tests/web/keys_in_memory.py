@@ -40,9 +40,10 @@ class MemoryPersonKeys:
         except InvalidTag:
             raise WrappedKeyInvalid from None
 
-    def destroy_owner(self, owner: str) -> None:
+    def destroy_owner(self, owner: str) -> bytes:
         self._keys.pop(owner, None)
         self._destroyed.add(owner)
+        return b"SPECIMEN certificate"
 
     def _check(self, owner: str) -> None:
         if self.down is not None:
