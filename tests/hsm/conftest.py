@@ -15,6 +15,7 @@ import pyotp
 import pytest
 
 from foundation.clock import SetClock
+from foundation.keys.activation import PinTotp
 from foundation.keys.port import KeyAlgorithm, KeyInfo, KeyUse
 from hsm_emulation.client import HsmClient
 from hsm_emulation.daemon import Daemon
@@ -86,6 +87,10 @@ class Person:
         """Wait for a code that was not used."""
         self.served.clock.advance(timedelta(seconds=30))
         return self.code()
+
+    def proof(self) -> PinTotp:
+        """PIN and a code that was not used."""
+        return PinTotp(PERSON_PIN, self.next_code())
 
     def wrong_code(self) -> str:
         """A code that is none of the three that would be right."""
