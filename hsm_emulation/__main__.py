@@ -8,14 +8,15 @@ import logging
 import os
 import signal
 import sys
-import threading
 from pathlib import Path
 
 from foundation.clock import SystemClock
 from foundation.keys.errors import KeyStoreError
 from hsm_emulation.daemon import Daemon
 from hsm_emulation.hardening import harden
+from hsm_emulation.peers import Peers
 from hsm_emulation.protocol import error_value
+from hsm_emulation.sessions import Role
 
 
 def main() -> int:
@@ -23,10 +24,7 @@ def main() -> int:
 
     Prints one JSON line: ``{"socket": PATH, "pid": N}`` when it listens, or ``{"error": ...}`` (exit code 4).
     """
-    parser = argparse.ArgumentParser(prog="python -m hsm_emulation", description="CamTrust emulated HSM: key daemon")
-    parser.add_argument("directory", type=Path, help="directory of an initialised token")
-    parser.add_argument("--child", action="store_true", help="end when standard input ends")
-    options = parser.parse_args()
+    options = _options().parse_args()
     logging.basicConfig(
         level=logging.WARNING if options.child else logging.INFO,
         format="%(asctime)s %(name)s %(levelname)s %(message)s",
@@ -34,19 +32,22 @@ def main() -> int:
     os.umask(0o077)
     hardening = harden()
     try:
-        daemon = Daemon(options.directory, SystemClock(), hardening=hardening)
+        daemon = Daemon(
+            options.directory,
+            SystemClock(),
+            hardening=hardening,
+            workers=options.workers or len(os.sched_getaffinity(0)),
+            peers=Peers({role: frozenset(uid for one, uid in options.allow if one is role) for role in Role}),
+            path=options.socket,
+            group=options.group,
+            until=0 if options.child else None,
+        )
     except KeyStoreError as error:
         print(json.dumps({"error": error_value(error)}), flush=True)
         print(str(error), file=sys.stderr)
         return 4
-
-    def stop(*_: object) -> None:
-        threading.Thread(target=daemon.stop, daemon=True).start()  # a signal handler must not wait for locks
-
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
-    if options.child:
-        threading.Thread(target=_stop_with_parent, args=(daemon,), name="parent-watch", daemon=True).start()
+        signal.signal(number, lambda *_: daemon.stop())
     print(json.dumps({"socket": str(daemon.socket_path), "pid": os.getpid()}), flush=True)
     missing = [name for name, achieved in hardening.items() if not achieved]
     logging.getLogger("camtrust.hsm").info(
@@ -56,10 +57,27 @@ def main() -> int:
     return 0
 
 
-def _stop_with_parent(daemon: Daemon) -> None:
-    while os.read(0, 1024):
-        pass
-    daemon.stop()
+def _options() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m hsm_emulation", description="CamTrust emulated HSM: key daemon")
+    parser.add_argument("directory", type=Path, help="directory of an initialised token")
+    parser.add_argument("--child", action="store_true", help="end when standard input ends")
+    parser.add_argument("--workers", type=int, default=0, metavar="N", help="worker processes (default: one a core)")
+    parser.add_argument("--socket", type=Path, metavar="PATH", help="listen here, not in the token's directory")
+    parser.add_argument("--group", metavar="NAME", help="group of the socket, whose members may connect")
+    parser.add_argument(
+        "--allow",
+        type=_allowance,
+        action="append",
+        default=[],
+        metavar="ROLE=UID",
+        help="let this user of the machine take this role (user, so, auditor); more than once",
+    )
+    return parser
+
+
+def _allowance(written: str) -> tuple[Role, int]:
+    role, _, uid = written.partition("=")
+    return Role(role), int(uid)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,11 @@
 """The emulated HSM seen from the services: a key store, persons' factors and person keys, over the daemon's socket.
 
-Thread-safe: each call takes a connection from a pool, or opens one. Fork-safe: a child opens its own.
-
-When a request is sent again: if the daemon cannot have got it whole (connecting or sending failed: a frame that is cut
-off is never acted on), or if it only reads. What may have been acted on is never sent again; its fate is unknown and
-the caller hears TokenUnavailable.
+Thread-safe and fork-safe; what happens when the daemon goes away is in :mod:`hsm_emulation.client_wire`.
 """
 
 from __future__ import annotations
 
 import os
-import socket
-import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -19,22 +13,13 @@ from types import TracebackType
 from typing import Any
 
 from foundation.keys.capabilities import Capabilities, Feature
-from foundation.keys.errors import DataInvalid, KeyStoreError, NotLoggedIn, TokenUnavailable
+from foundation.keys.errors import NotLoggedIn, TokenUnavailable
 from foundation.keys.policy import KeyPolicy
 from foundation.keys.port import KeyAlgorithm, KeyInfo, KeyUse, Mechanism, WrappedKey
+from hsm_emulation.client_wire import Wire
 from hsm_emulation.factors_wire import FactorCalls
-from hsm_emulation.protocol import (
-    LONGEST_FRAME,
-    FrameInvalid,
-    decode,
-    encode,
-    error_from,
-    key_from,
-    receive_frame,
-    send_frame,
-)
+from hsm_emulation.protocol import SIGN, SIGN_WRAPPED, Frame, key_from
 
-_IDLE_CONNECTIONS = 16
 _PAGE = 500
 
 CAPABILITIES = Capabilities(
@@ -44,45 +29,6 @@ CAPABILITIES = Capabilities(
     emulated=True,
 )
 """The emulated HSM declares no gap."""
-
-
-class _Lost(Exception):
-    """The connection broke. ``unseen``: before the daemon can have got the whole request."""
-
-    def __init__(self, unseen: bool) -> None:
-        super().__init__("connection lost")
-        self.unseen = unseen
-
-
-class _Pool:
-    """This process's idle connections, each with the session it was opened for."""
-
-    def __init__(self) -> None:
-        self.pid = os.getpid()
-        self.lock = threading.Lock()
-        self.idle: list[tuple[socket.socket, bytes]] = []
-
-    def take(self, session: bytes | None) -> socket.socket | None:
-        with self.lock:
-            while self.idle:
-                connection, opened_for = self.idle.pop()
-                if opened_for == session:
-                    return connection
-                connection.close()
-        return None
-
-    def give(self, connection: socket.socket, session: bytes) -> None:
-        with self.lock:
-            if len(self.idle) < _IDLE_CONNECTIONS:
-                self.idle.append((connection, session))
-                return
-        connection.close()
-
-    def close(self) -> None:
-        with self.lock:
-            idle, self.idle = self.idle, []
-        for connection, _ in idle:
-            connection.close()
 
 
 class HsmClient(FactorCalls):
@@ -101,32 +47,31 @@ class HsmClient(FactorCalls):
         audience: str | None = None,
         timeout: float = 60.0,
     ) -> None:
-        self._path = os.fspath(path)
-        self._pin, self._audience, self._timeout = pin, audience, timeout
+        self._pin, self._audience = pin, audience
         self._session: bytes | None = None
-        self._pool = _Pool()
+        self._wire = Wire(os.fspath(path), timeout)
 
     # -- sessions
 
     def login(self, pin: str, role: str = "user") -> None:
         """Log in. TokenPinIncorrect, TokenPinLocked (``retry_after`` seconds), TokenUnavailable."""
-        secret = self._talk(None, "login", {"role": role, "pin": pin}, reads=False)
+        secret = self._wire.ask(None, "login", {"role": role, "pin": pin}, reads=False)
         self._session = secret
 
     def logout(self) -> None:
         """End the session, on all connections. With its last session the token locks."""
         if self._session is not None:
             with suppress(NotLoggedIn):
-                self._talk(self._session, "logout", {}, reads=False)
+                self._wire.ask(self._session, "logout", {}, reads=False)
             self._session = None
-        self._own_pool().close()
+        self._wire.close()
 
     def close(self) -> None:
         """Log out, as far as the daemon is there, and close."""
         with suppress(TokenUnavailable):
             self.logout()
         self._session = None
-        self._own_pool().close()
+        self._wire.close()
 
     def __enter__(self) -> HsmClient:
         return self
@@ -168,16 +113,20 @@ class HsmClient(FactorCalls):
         return key_from(self._call("get", reads=True, key_id=key_id))
 
     def sign(self, key_id: str, mechanism: Mechanism, data: bytes, *, activation: bytes | None = None) -> bytes:
-        signature: bytes = self._call(
-            "sign", key_id=key_id, mechanism=mechanism, data=data, activation=activation, audience=self._audience
-        )
-        return signature
+        return self.sign_many(key_id, mechanism, [data], activation=activation)[0]
 
     def sign_many(
         self, key_id: str, mechanism: Mechanism, inputs: Sequence[bytes], *, activation: bytes | None = None
     ) -> list[bytes]:
-        args: dict[str, Any] = {"key_id": key_id, "mechanism": mechanism, "activation": activation}
-        signatures: list[bytes] = self._call("sign_many", inputs=list(inputs), audience=self._audience, **args)
+        signatures: list[bytes] = self._call(
+            "sign",
+            frame=SIGN,
+            key_id=key_id,
+            mechanism=mechanism,
+            inputs=inputs,
+            activation=activation,
+            audience=self._audience,
+        )
         return signatures
 
     def set_enabled(self, key_id: str, enabled: bool) -> None:
@@ -200,6 +149,7 @@ class HsmClient(FactorCalls):
     ) -> list[bytes]:
         signatures: list[bytes] = self._call(
             "sign_wrapped",
+            frame=SIGN_WRAPPED,
             wrapped=wrapped,
             mechanism=mechanism,
             inputs=list(inputs),
@@ -252,7 +202,7 @@ class HsmClient(FactorCalls):
 
     def status(self) -> dict[str, Any]:
         """Without a login: that it is there and emulated, its serial and process, and how it is hardened."""
-        value: dict[str, Any] = self._talk(self._session, "status", {}, reads=True)
+        value: dict[str, Any] = self._wire.ask(self._session, "status", {}, reads=True)
         return value
 
     def inventory(self) -> dict[str, Any]:
@@ -269,97 +219,26 @@ class HsmClient(FactorCalls):
         """Check the daemon's audit chain; gives the number of rows. AuditBroken."""
         return int(self._call("verify_audit", reads=True))
 
+    def set_auditor_pin(self, pin: str) -> None:
+        """As SO: set the PIN of the auditor, who may read counts and the audit log and nothing else."""
+        self._call("set_auditor_pin", pin=pin)
+
     def set_user_pin(self, pin: str) -> None:
         """As SO: set the user's PIN anew and end a lock-out."""
         self._call("set_user_pin", pin=pin)
 
     # -- the wire
 
-    def _call(self, op: str, *, reads: bool = False, **args: Any) -> Any:
+    def _call(self, op: str, *, reads: bool = False, frame: Frame | None = None, **args: Any) -> Any:
         session = self._session
         if session is None:
             raise NotLoggedIn
         try:
-            return self._talk(session, op, args, reads)
+            return self._wire.ask(session, op, args, reads=reads, frame=frame)
         except NotLoggedIn:
             # Nothing was done: the daemon says so before it looks at a request.
             if self._pin is None:
                 raise
         if self._session == session:
             self.login(self._pin())
-        return self._talk(self._session, op, args, reads)
-
-    def _talk(self, session: bytes | None, op: str, args: dict[str, Any], reads: bool) -> Any:
-        body = encode({"op": op, "args": args})
-        if len(body) > LONGEST_FRAME:
-            raise DataInvalid
-        pool = self._own_pool()
-        connection = pool.take(session)
-        while connection is not None:
-            try:
-                answer = self._exchange(connection, body)
-                break
-            except _Lost as lost:
-                if not (lost.unseen or reads):
-                    raise TokenUnavailable from lost
-                connection = pool.take(session)  # the daemon was restarted: all that were idle are broken
-        else:
-            connection = self._connect(session)
-            try:
-                answer = self._exchange(connection, body)
-            except _Lost as lost:
-                raise TokenUnavailable from lost
-        opened_for = answer["ok"] if op == "login" and "ok" in answer else session
-        if opened_for is None:
-            connection.close()  # nobody is logged in on it
-        else:
-            pool.give(connection, opened_for)
-        return _value(answer)
-
-    def _connect(self, session: bytes | None) -> socket.socket:
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            connection.settimeout(self._timeout)
-            connection.connect(self._path)
-            if session is not None:
-                _value(self._exchange(connection, encode({"op": "resume", "args": {"session": session}})))
-        except (OSError, _Lost) as error:
-            connection.close()
-            raise TokenUnavailable from error
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-    def _exchange(self, connection: socket.socket, body: bytes) -> dict[str, Any]:
-        try:
-            send_frame(connection, body, self._timeout)
-        except OSError:
-            connection.close()
-            raise _Lost(unseen=True) from None
-        try:
-            answer = receive_frame(connection, LONGEST_FRAME, self._timeout, self._timeout)
-            if answer is None:
-                raise FrameInvalid("closed")
-            return decode(answer)
-        except (OSError, FrameInvalid):
-            connection.close()
-            raise _Lost(unseen=False) from None
-        except BaseException:
-            connection.close()  # interrupted in the middle of an answer: nobody may read the rest of it as theirs
-            raise
-
-    def _own_pool(self) -> _Pool:
-        pool = self._pool
-        if pool.pid != os.getpid():
-            for connection, _ in pool.idle:
-                connection.close()  # this process's copies of the parent's descriptors
-            pool = self._pool = _Pool()
-        return pool
-
-
-def _value(answer: dict[str, Any]) -> Any:
-    if "error" in answer:
-        error: KeyStoreError = error_from(answer["error"])
-        raise error
-    return answer["ok"]
+        return self._wire.ask(self._session, op, args, reads=reads, frame=frame)

@@ -1,66 +1,67 @@
-"""The key daemon: a token behind a Unix socket. A thread a connection, bounded; no client's input stops it."""
+"""The key daemon: accepts connections, asks the kernel who they are, and hands them to its workers.
+
+The accepting process holds no key. Each worker is a process with its own loop (:mod:`hsm_emulation.worker`), forked
+here; one that dies is replaced at once, and its connections are the only thing lost. When the accepting process dies,
+the kernel ends the workers.
+"""
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
+import ctypes
+import gc
 import logging
 import os
 import select
+import signal
 import socket
-import struct
-import tempfile
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 from foundation.clock import Clock
-from foundation.keys.errors import DataInvalid, TokenInUse, TokenNotInitialised, TokenUnavailable
+from foundation.keys.errors import TokenNotInitialised, TokenUnavailable
 from foundation.randomness import Randomness
-from hsm_emulation.operations import Conversation
-from hsm_emulation.protocol import (
-    FRAME_BEFORE_LOGIN,
-    LONGEST_FRAME,
-    FrameInvalid,
-    decode,
-    encode,
-    error_value,
-    receive_frame,
-    send_frame,
-)
+from hsm_emulation.conversation import error_answer
+from hsm_emulation.hardening import harden
+from hsm_emulation.listening import listen, socket_path, take_lock
+from hsm_emulation.peers import Peers, mask_of, peer
+from hsm_emulation.protocol import send_frame
+from hsm_emulation.shared import MOST_WORKERS, Shared
 from hsm_emulation.store import FILE, Store
 from hsm_emulation.token import Token
+from hsm_emulation.worker import WITHIN, Worker, prepare_process
 
 _log = logging.getLogger("camtrust.hsm")
 
-SOCKET = "hsm.sock"
-_LOCK = "daemon.lock"
-_LONGEST_ADDRESS = 107  # sockaddr_un.sun_path without its closing zero
-_CONNECTIONS = 128
-_WITHIN = 10.0  # seconds for one frame, in or out
-_STRANGER_IDLE = 10.0  # seconds for a connection to say something while nobody is logged in on it
+CONNECTIONS = 256
 _TICK = 30.0
+_SOON = 1.0  # a worker that ends within this time is replaced only after it
+_PR_SET_PDEATHSIG = 1
 
 
-def socket_path(directory: Path) -> Path:
-    """Where the daemon of this token listens: in its directory, or, when that path is too long for a Unix socket, in
-    a private directory named after the path's hash under XDG_RUNTIME_DIR or the temporary directory.
-    """
-    path = directory.resolve() / SOCKET
-    if len(os.fsencode(path)) <= _LONGEST_ADDRESS:
-        return path
-    name = f"camtrust-hsm-{hashlib.sha256(os.fsencode(path)).hexdigest()[:24]}"
-    for base in (os.environ.get("XDG_RUNTIME_DIR"), tempfile.gettempdir(), "/tmp"):  # noqa: S108 (0700 and owner checked)
-        if base and len(os.fsencode(other := Path(base) / name / SOCKET)) <= _LONGEST_ADDRESS:
-            return other
-    raise TokenUnavailable
+@dataclass
+class _Hand:
+    """A worker, seen from here: where connections are handed to, and what runs it."""
+
+    number: int
+    intake: socket.socket
+    pid: int
+    thread: threading.Thread | None
+    since: float
 
 
 class Daemon:
-    """Serves one token. ``serve`` runs until ``stop``; both may be called from any thread."""
+    """Serves one token. ``serve`` runs until ``stop``; both may be called from any thread.
+
+    ``workers``: processes; 0 serves in this process, for tests and programs that keep the token themselves.
+    ``peers``: who may come, beside this user and root. ``path``, ``group``: another place for the socket, and the
+    group that may connect to it. ``until``: a descriptor at whose end the daemon stops.
+    """
 
     def __init__(
         self,
@@ -68,115 +69,167 @@ class Daemon:
         clock: Clock,
         randomness: Randomness | None = None,
         hardening: Mapping[str, bool] | None = None,
+        *,
+        workers: int = 0,
+        peers: Peers | None = None,
+        path: Path | None = None,
+        group: str | None = None,
+        until: int | None = None,
     ) -> None:
         """Take the token: TokenNotInitialised where there is none, TokenInUse when another daemon has it."""
         if not (directory / FILE).exists():
             raise TokenNotInitialised
-        self._lock = _take_lock(directory)
+        self._directory, self._clock, self._randomness = directory, clock, randomness
+        self._peers, self._until = peers or Peers(), until
+        self._processes = min(workers, MOST_WORKERS)
+        self._lock = take_lock(directory)
         try:
-            self.token = Token(Store(directory), clock, randomness)
-            self.socket_path = socket_path(directory)
-            self._listener = _listen(self.socket_path)
+            self._shared = Shared()
+            token = Token(Store(directory, self._shared), clock, randomness)  # what is no token is told now
+            self._status: dict[str, Any] = {
+                "emulated": True,
+                "serial": token.serial,
+                "pid": os.getpid(),
+                "workers": max(1, self._processes),
+                **(hardening or {}),
+            }
+            if self._processes:
+                token.close()  # nothing of SQLite's may be carried over a fork
+            else:
+                self.token = token
+            self.socket_path = path or socket_path(directory)
+            self._listener = listen(self.socket_path, private=path is None, group=group)
         except BaseException:
             os.close(self._lock)
             raise
-        self._status: dict[str, Any] = {
-            "emulated": True,
-            "serial": self.token.serial,
-            "pid": os.getpid(),
-            **(hardening or {}),
-        }
-        self._stopping = threading.Event()
+        self._stopping = False
         self._wake, self._woken = socket.socketpair()
-        self._open: dict[threading.Thread, socket.socket] = {}
-        self._open_lock = threading.Lock()
+        self._hands: dict[int, _Hand] = {}  # by the descriptor of the intake
 
     def serve(self) -> None:
-        """Accept connections until :meth:`stop`; then end them, write what is waiting, and let the token go."""
+        """Accept connections until :meth:`stop`; then let the workers end, and the token go."""
         wait = select.poll()
-        wait.register(self._listener, select.POLLIN)
-        wait.register(self._woken, select.POLLIN)
+        for one in (self._listener.fileno(), self._woken.fileno(), self._until):
+            if one is not None:
+                wait.register(one, select.POLLIN)
         try:
-            while not self._stopping.is_set():
-                if not wait.poll(_TICK * 1000):
-                    self.token.sessions.drop_abandoned()
-                    continue
-                try:
-                    connection, _ = self._listener.accept()
-                except BlockingIOError:
-                    continue  # gone again, or we were woken to stop
-                except OSError:
-                    self._stopping.wait(0.1)  # out of descriptors, say: others will close theirs
-                    continue
-                self._welcome(connection)
+            for number in range(self._processes or 1):
+                self._start(number, wait)
+            while not self._stopping:
+                for descriptor, _ in wait.poll(_TICK * 1000):
+                    if descriptor == self._listener.fileno():
+                        self._accept()
+                    elif descriptor in self._hands:
+                        self._replace(descriptor, wait)
+                    elif descriptor == self._until and not os.read(descriptor, 1024):
+                        self._stopping = True
         finally:
             self._end()
 
     def stop(self) -> None:
-        """Ask :meth:`serve` to come back."""
-        self._stopping.set()
+        """Ask :meth:`serve` to come back. May be called by a signal handler."""
+        self._stopping = True
         with suppress(OSError):
             self._wake.send(b"\0")
 
-    def _welcome(self, connection: socket.socket) -> None:
-        if not _is_ours(connection):
-            connection.close()
-            return
-        thread = threading.Thread(target=self._talk, args=(connection,), name="hsm-connection", daemon=True)
-        with self._open_lock:
-            full = len(self._open) >= _CONNECTIONS
-            if not full:
-                self._open[thread] = connection
-        if full:
-            _say(connection, {"error": error_value(TokenUnavailable(retry_after=1))})
-            connection.close()
-            return
-        try:
-            thread.start()
-        except RuntimeError:  # no more threads
-            self._forget(thread, connection)
+    @property
+    def open_connections(self) -> int:
+        """How many connections the workers have."""
+        return sum(self._shared.connections(number) for number in range(self._processes or 1))
 
-    def _talk(self, connection: socket.socket) -> None:
-        conversation = Conversation(self.token, self._status)
+    def _accept(self) -> None:
         try:
-            while not self._stopping.is_set():
-                known = conversation.logged_in
-                body = receive_frame(
-                    connection,
-                    longest=LONGEST_FRAME if known else FRAME_BEFORE_LOGIN,
-                    within=_WITHIN,
-                    idle=None if known else _STRANGER_IDLE,
-                )
-                if body is None:
-                    break
-                send_frame(connection, encode(conversation.answer(decode(body))), _WITHIN)
-        except FrameInvalid:
-            _say(connection, {"error": error_value(DataInvalid())})
+            connection, _ = self._listener.accept()
+        except BlockingIOError:
+            return  # gone again
         except OSError:
-            pass  # gone, or too slow
-        finally:
-            conversation.close()
-            self.token.store.release()
-            self._forget(threading.current_thread(), connection)
+            time.sleep(0.1)  # out of descriptors, say: others will close theirs
+            return
+        with connection:
+            roles = self._peers.roles(peer(connection))
+            if not roles:
+                return
+            if self.open_connections >= CONNECTIONS or not self._hand_over(connection, mask_of(roles)):
+                with suppress(OSError):
+                    send_frame(connection, error_answer(TokenUnavailable(retry_after=1)), 1.0)
 
-    def _forget(self, thread: threading.Thread, connection: socket.socket) -> None:
-        with self._open_lock:
-            self._open.pop(thread, None)
-        connection.close()
+    def _hand_over(self, connection: socket.socket, mask: int) -> bool:
+        """Give it to the worker with the fewest."""
+        for hand in sorted(self._hands.values(), key=lambda one: self._shared.connections(one.number)):
+            try:
+                socket.send_fds(hand.intake, [bytes([mask])], [connection.fileno()])
+            except OSError:
+                continue  # it is about to be replaced
+            self._shared.connection_handed(hand.number)
+            return True
+        return False
+
+    def _start(self, number: int, wait: select.poll) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._shared.forget_connections(number)
+        hand = _Hand(number, ours, 0, None, time.monotonic())
+        if self._processes:
+            parent = os.getpid()
+            hand.pid = os.fork()
+            if hand.pid == 0:
+                self._work(number, theirs, ours, parent)
+            theirs.close()
+        else:
+            worker = Worker(self.token, self._status, theirs, number)
+            hand.thread = threading.Thread(target=worker.run, name="hsm-worker", daemon=True)
+            hand.thread.start()
+        self._hands[ours.fileno()] = hand
+        wait.register(ours, 0)  # that it is gone is always told
+
+    def _replace(self, descriptor: int, wait: select.poll) -> None:
+        """A worker is gone."""
+        hand = self._hands.pop(descriptor)
+        wait.unregister(descriptor)
+        hand.intake.close()
+        if hand.pid:
+            _, status = os.waitpid(hand.pid, 0)
+            _log.error("worker %d (process %d) ended: %d; it is replaced", hand.number, hand.pid, status)
+        if time.monotonic() - hand.since < _SOON:
+            time.sleep(_SOON)
+        if not self._stopping:
+            self._start(hand.number, wait)
+
+    def _work(self, number: int, intake: socket.socket, ours: socket.socket, parent: int) -> NoReturn:
+        """In the new process: serve, and never come back."""
+        code = 1
+        try:
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            if os.getppid() != parent:
+                os._exit(1)
+            for one in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(one, signal.SIG_IGN)  # the parent tells us, by closing the intake
+            for plug in (self._listener, self._wake, self._woken, ours, *(one.intake for one in self._hands.values())):
+                plug.close()
+            harden()
+            prepare_process()
+            gc.freeze()
+            token = Token(Store(self._directory, self._shared), self._clock, self._randomness)
+            Worker(token, self._status, intake, number).run()
+            code = 0
+        except BaseException as error:
+            _log.error("worker %d failed: %s", number, type(error).__name__)
+        finally:
+            os._exit(code)
 
     def _end(self) -> None:
-        self._stopping.set()
+        self._stopping = True
         for one in (self._listener, self._wake, self._woken):
             one.close()
         self.socket_path.unlink(missing_ok=True)
-        with self._open_lock:
-            threads = list(self._open.items())
-        for _, connection in threads:
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RD)  # what was asked is still answered
-        for thread, _ in threads:
-            thread.join(_WITHIN)
-        self.token.close()
+        hands = list(self._hands.values())
+        for hand in hands:
+            hand.intake.close()  # what was asked is still answered
+        deadline = time.monotonic() + WITHIN + _SOON
+        for hand in hands:
+            if hand.thread is not None:
+                hand.thread.join(WITHIN + _SOON)
+            else:
+                _await(hand.pid, deadline)
         os.close(self._lock)
 
     def __enter__(self) -> Daemon:
@@ -192,44 +245,12 @@ class Daemon:
         self._thread.join()
 
 
-def _take_lock(directory: Path) -> int:
-    """An exclusive lock on the directory's lock file; the kernel lets it go when the process ends, however it ends."""
-    descriptor = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise TokenInUse from None
-    return descriptor
-
-
-def _listen(path: Path) -> socket.socket:
-    """Bind inside a directory that is ours alone: others cannot even look the socket up."""
-    path.parent.mkdir(mode=0o700, exist_ok=True)
-    there = path.parent.lstat()
-    if there.st_uid != os.geteuid() or not path.parent.is_dir() or path.parent.is_symlink():
-        raise TokenUnavailable
-    path.parent.chmod(0o700)
-    path.unlink(missing_ok=True)  # left by a daemon that was killed; we hold its lock now
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        listener.bind(os.fspath(path))
-        path.chmod(0o660)
-        listener.listen(_CONNECTIONS)
-    except BaseException:
-        listener.close()
-        raise
-    listener.setblocking(False)
-    return listener
-
-
-def _is_ours(connection: socket.socket) -> bool:
-    """SO_PEERCRED: the same user as the daemon's, or root."""
-    size = struct.calcsize("3i")
-    _, uid, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
-    return uid in (os.geteuid(), 0)
-
-
-def _say(connection: socket.socket, answer: dict[str, Any]) -> None:
-    with suppress(OSError):
-        send_frame(connection, encode(answer), 1.0)
+def _await(pid: int, deadline: float) -> None:
+    """Wait for a worker to end, by force after the deadline."""
+    while time.monotonic() < deadline:
+        done, _ = os.waitpid(pid, os.WNOHANG)
+        if done:
+            return
+        time.sleep(0.005)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)

@@ -5,16 +5,19 @@ A check gives the argument as the operation takes it, or raises DataInvalid (or 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeVar
 
 from foundation.keys.errors import DataInvalid, KeyStoreError
+from hsm_emulation.protocol import Frame
 from hsm_emulation.sessions import Role
 
 E = TypeVar("E", bound=Enum)
 Check = Callable[[object], Any]
+_OPAQUE_ID = re.compile(r"[!-~]{1,128}", re.ASCII).fullmatch
 
 
 def text(longest: int) -> Check:
@@ -30,7 +33,7 @@ def text(longest: int) -> Check:
 
 def opaque_id(value: object) -> str:
     """Ids of keys and persons: 1 to 128 printable ASCII characters without a space."""
-    if not isinstance(value, str) or not 0 < len(value) <= 128 or not all("!" <= sign <= "~" for sign in value):
+    if not isinstance(value, str) or not _OPAQUE_ID(value):
         raise DataInvalid
     return value
 
@@ -99,16 +102,21 @@ def or_none(check: Check) -> Check:
 
 
 label = text(200)
-USER, SO, BOTH = frozenset({Role.USER}), frozenset({Role.SO}), frozenset(Role)
+USER, SO, BOTH = frozenset({Role.USER}), frozenset({Role.SO}), frozenset({Role.USER, Role.SO})
+ALL = frozenset(Role)
 
 
 @dataclass(frozen=True)
 class Operation:
     """``fields``: argument name to its check. ``run`` gets them by name, and gives the answer or a Staged that will.
-    ``subject``: what a refusal is about.
+    ``subject``: what a refusal is about. ``hot``: ``run`` takes no longer than a look-up, and what waits for the disk
+    or uses a private key is in the Staged that it gives; all others run where they keep nobody waiting. ``frame``: the
+    operation can be asked for without JSON, too.
     """
 
     roles: frozenset[Role]
     fields: Mapping[str, Check]
     run: Callable[..., Any]
     subject: str | None = None
+    hot: bool = False
+    frame: Frame | None = None

@@ -5,17 +5,16 @@ There is no operation that gives a private key, changes a key's use or owner, or
 
 from __future__ import annotations
 
-import hashlib
-import logging
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from foundation.keys.errors import DataInvalid, KeyStoreError, MechanismInvalid, NotLoggedIn
+from foundation.keys.errors import DataInvalid, MechanismInvalid
 from foundation.keys.policy import KeyPolicy
 from foundation.keys.port import KeyAlgorithm, KeyUse, Mechanism
 from hsm_emulation.factor_operations import FACTOR_OPERATIONS
 from hsm_emulation.operation import (
+    ALL,
     BOTH,
     SO,
     USER,
@@ -30,12 +29,9 @@ from hsm_emulation.operation import (
     or_none,
     secret,
 )
-from hsm_emulation.protocol import error_value, key_value
-from hsm_emulation.sessions import Role, Session
-from hsm_emulation.staged import Staged
+from hsm_emulation.protocol import SIGN, SIGN_WRAPPED, key_value
+from hsm_emulation.sessions import Session
 from hsm_emulation.token import PAGE, Token
-
-_log = logging.getLogger("camtrust.hsm")
 
 _algorithm = one_of(KeyAlgorithm, MechanismInvalid)
 _mechanism = one_of(Mechanism, MechanismInvalid)
@@ -50,10 +46,6 @@ def _find(token: Token, _: Session, **args: Any) -> dict[str, Any]:
 def _generate_wrapped(token: Token, session: Session, **args: Any) -> dict[str, Any]:
     made = token.wrapped.generate(session, **args)
     return {"info": key_value(made.info), "wrapped": made.wrapped}
-
-
-def _first(staged: Staged[list[bytes]]) -> Staged[bytes]:
-    return Staged(staged.work, lambda: staged.finish()[0], staged.weight)
 
 
 OPERATIONS: Mapping[str, Operation] = {
@@ -74,20 +66,8 @@ OPERATIONS: Mapping[str, Operation] = {
         {"label": or_none(label), "use": or_none(_use), "owner": or_none(opaque_id), "after": number},
         _find,
     ),
-    "get": Operation(BOTH, {"key_id": opaque_id}, lambda token, _, key_id: key_value(token.get(key_id))),
+    "get": Operation(BOTH, {"key_id": opaque_id}, lambda token, _, key_id: key_value(token.get(key_id)), hot=True),
     "sign": Operation(
-        USER,
-        {
-            "key_id": opaque_id,
-            "mechanism": _mechanism,
-            "data": octets,
-            "activation": or_none(octets),
-            "audience": or_none(label),
-        },
-        lambda token, session, data, **args: _first(token.sign(session, inputs=[data], **args)),
-        "key_id",
-    ),
-    "sign_many": Operation(
         USER,
         {
             "key_id": opaque_id,
@@ -98,6 +78,8 @@ OPERATIONS: Mapping[str, Operation] = {
         },
         lambda token, session, **args: token.sign(session, **args),
         "key_id",
+        hot=True,
+        frame=SIGN,
     ),
     "set_enabled": Operation(
         USER,
@@ -128,6 +110,8 @@ OPERATIONS: Mapping[str, Operation] = {
         },
         lambda token, session, **args: token.wrapped.sign(session, **args),
         "wrapped",
+        hot=True,
+        frame=SIGN_WRAPPED,
     ),
     "rewrap": Operation(
         USER,
@@ -176,6 +160,7 @@ OPERATIONS: Mapping[str, Operation] = {
         {"owner": opaque_id, "purpose": label, "wrapped": octets},
         lambda token, _, **args: token.persons.open_data_key(**args),
         "owner",
+        hot=True,
     ),
     "destroy_owner": Operation(
         USER,
@@ -188,101 +173,20 @@ OPERATIONS: Mapping[str, Operation] = {
         {"pin": secret},
         lambda token, session, pin: token.sessions.set_user_pin(session, pin),
     ),
-    "inventory": Operation(BOTH, {}, lambda token, _: token.inventory()),
+    "set_auditor_pin": Operation(
+        SO,
+        {"pin": secret},
+        lambda token, session, pin: token.sessions.set_auditor_pin(session, pin),
+    ),
+    "inventory": Operation(ALL, {}, lambda token, _: token.inventory()),
     "audit_entries": Operation(
-        BOTH,
+        ALL,
         {"after": number, "limit": number},
         lambda token, _, after, limit: [asdict(one) for one in token.audit_entries(after, min(limit, PAGE))],
     ),
-    "verify_audit": Operation(BOTH, {}, lambda token, _: token.verify_audit()),
+    "verify_audit": Operation(ALL, {}, lambda token, _: token.verify_audit()),
 }
 
-_role = one_of(Role, DataInvalid)
-
-
-class Conversation:
-    """One connection's talk with the token: who is logged in on it, and the answer to each request."""
-
-    def __init__(self, token: Token, status: Mapping[str, Any]) -> None:
-        self._token, self._status = token, status
-        self._session: Session | None = None
-
-    @property
-    def logged_in(self) -> bool:
-        return self._session is not None and self._session.alive
-
-    def close(self) -> None:
-        """The connection is gone; the session stays, for the client's other connections."""
-        if self._session is not None:
-            self._token.sessions.detach(self._session)
-            self._session = None
-
-    def answer(self, request: dict[str, Any]) -> dict[str, Any]:
-        """The answer to one request. Whatever happens inside, it is an answer: nothing internal gets out."""
-        name, args = request.get("op"), request.get("args")
-        try:
-            if not isinstance(name, str) or not isinstance(args, dict):
-                raise DataInvalid
-            return {"ok": self._run(name, args)}
-        except KeyStoreError as error:
-            return {"error": error_value(error)}
-        except Exception as error:
-            # The kind of error and the operation: a message or traceback could hold what must not be in a log.
-            _log.error("operation %.40r failed inside: %s", name, type(error).__name__)
-            return {"error": error_value(KeyStoreError())}
-
-    def _run(self, name: str, args: dict[str, Any]) -> Any:
-        sessions = self._token.sessions
-        if name == "status":
-            return dict(self._status)
-        if name == "login":
-            _names(args, {"role", "pin"})
-            session, token = sessions.login(_role(args["role"]), secret(args["pin"]))
-            self._take(session)
-            return token
-        if name == "resume":
-            _names(args, {"session"})
-            self._take(sessions.resume(octets(args["session"])))
-            return None
-        session = self._alive()
-        if name == "logout":
-            sessions.logout(session)
-            return None
-        operation = OPERATIONS.get(name)
-        if operation is None:
-            raise DataInvalid
-        if session.role not in operation.roles:
-            raise NotLoggedIn
-        _names(args, set(operation.fields))
-        checked = {field: check(args[field]) for field, check in operation.fields.items()}
-        try:
-            result = operation.run(self._token, session, **checked)
-            return self._token.store.carry_out(result) if isinstance(result, Staged) else result
-        except KeyStoreError as error:
-            if operation.subject is not None:
-                self._record_refusal(session, name, _subject(checked[operation.subject]), error.code)
-            raise
-
-    def _take(self, session: Session) -> None:
-        self.close()
-        self._token.sessions.attach(session)
-        self._session = session
-
-    def _alive(self) -> Session:
-        if self._session is None or not self._session.alive:
-            raise NotLoggedIn
-        return self._session
-
-    def _record_refusal(self, session: Session, name: str, subject: str, code: str) -> None:
-        audit = self._token.audit
-        self._token.store.write(lambda connection: audit.append(connection, session.actor, name, subject, code))
-
-
-def _subject(value: object) -> str:
-    """What a refusal is about, as the audit log names it: an id, or the hash of a wrapped key."""
-    return hashlib.sha256(value).hexdigest() if isinstance(value, bytes) else str(value)
-
-
-def _names(args: dict[str, Any], expected: set[str]) -> None:
-    if set(args) != expected:
-        raise DataInvalid
+FRAMES: Mapping[int, tuple[str, Operation]] = {
+    operation.frame.code: (name, operation) for name, operation in OPERATIONS.items() if operation.frame
+}

@@ -14,7 +14,7 @@ from types import TracebackType
 from foundation.clock import Clock, SystemClock
 from foundation.keys.errors import TokenUnavailable
 from hsm_emulation import token
-from hsm_emulation.daemon import socket_path as socket_path
+from hsm_emulation.listening import socket_path as socket_path
 from hsm_emulation.protocol import error_from
 from hsm_emulation.sealing import Costs
 
@@ -43,10 +43,13 @@ class KeyDaemon:
         self.pid = process.pid
 
     @classmethod
-    def start(cls, directory: Path) -> KeyDaemon:
-        """Start it and wait until it listens. TokenNotInitialised, TokenInUse, TokenUnavailable."""
+    def start(cls, directory: Path, *options: str) -> KeyDaemon:
+        """Start it and wait until it listens. TokenNotInitialised, TokenInUse, TokenUnavailable.
+
+        ``options``: as ``python -m hsm_emulation --help`` says.
+        """
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "hsm_emulation", "--child", os.fspath(directory.resolve())],
+            [sys.executable, "-P", "-m", "hsm_emulation", "--child", *options, os.fspath(directory.resolve())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )

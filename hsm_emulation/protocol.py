@@ -6,6 +6,10 @@ whole or not at all: what is cut off is never acted on.
 
     request    {"op": name, "args": {...}}
     answer     {"ok": value}  or  {"error": {"code": ..., "params": {...}, "retry_after": seconds or null}}
+
+What is asked often has a second form without JSON, a first octet of 1 (no JSON begins so), the operation's code, the
+number of its values, their lengths (all ones for null), and the values one after another. The answer to it is either
+such a frame with code 0, or an error as above.
 """
 
 from __future__ import annotations
@@ -13,17 +17,22 @@ from __future__ import annotations
 import base64
 import json
 import socket
+import struct
 import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from foundation.keys import errors
-from foundation.keys.errors import KeyStoreError
+from foundation.keys.errors import DataInvalid, KeyStoreError
 from foundation.keys.port import KeyAlgorithm, KeyInfo, KeyUse
 
 FRAME_BEFORE_LOGIN = 4096
 LONGEST_FRAME = 64 * 1024 * 1024  # a certificate revocation list of a million entries is signed as one message
-_HEADER = 4
+HEADER = 4
 _TAG = "$bytes"
+_PLAIN, _PLAIN_MARK, _PLAIN_HEAD = 1, b"\1", struct.Struct("!BBH")
+_MOST_VALUES, _NULL = 0xFFFF, 0xFFFFFFFF
 
 
 class FrameInvalid(ValueError):
@@ -67,12 +76,89 @@ def _refuse(_: str) -> NoReturn:
     raise ValueError("no floats")
 
 
+@dataclass(frozen=True)
+class Frame:
+    """An operation without JSON: its code, which arguments are text and which octets, in this order, and the one that
+    is a list of octets and has all the values that follow.
+    """
+
+    code: int
+    text: tuple[str, ...]
+    octets: tuple[str, ...]
+    many: str
+
+
+SIGN = Frame(1, ("key_id", "mechanism", "audience"), ("activation",), "inputs")
+SIGN_WRAPPED = Frame(2, ("mechanism", "audience"), ("wrapped", "activation"), "inputs")
+ANSWER = 0
+
+
+def encode_values(code: int, values: Sequence[bytes | None]) -> bytes:
+    """The body of a frame without JSON. DataInvalid for more values than it can have."""
+    count = len(values)
+    if count > _MOST_VALUES:
+        raise DataInvalid
+    lengths = [_NULL if value is None else len(value) for value in values]
+    return struct.pack(f"!BBH{count}I", _PLAIN, code, count, *lengths) + b"".join([one for one in values if one])
+
+
+def decode_values(body: bytes) -> tuple[int, list[bytes | None]]:
+    """The inverse: code and values; FrameInvalid."""
+    try:
+        plain, code, count = _PLAIN_HEAD.unpack_from(body)
+        lengths = struct.unpack_from(f"!{count}I", body, _PLAIN_HEAD.size)
+    except struct.error as error:
+        raise FrameInvalid("cut off") from error
+    values: list[bytes | None] = []
+    at = _PLAIN_HEAD.size + 4 * count
+    for length in lengths:
+        if length == _NULL:
+            values.append(None)
+        else:
+            values.append(body[at : at + length])
+            at += length
+    if plain != _PLAIN or at != len(body):
+        raise FrameInvalid("not as long as it says")
+    return code, values
+
+
+def is_plain(body: bytes) -> bool:
+    """Whether a body is one without JSON."""
+    return body[:1] == _PLAIN_MARK
+
+
+def encode_plain(frame: Frame, args: Mapping[str, Any]) -> bytes:
+    """A request without JSON. DataInvalid for an argument of another kind."""
+    try:
+        text = [None if args[name] is None else args[name].encode() for name in frame.text]
+        return encode_values(frame.code, [*text, *[args[name] for name in frame.octets], *args[frame.many]])
+    except (TypeError, AttributeError, UnicodeEncodeError):
+        raise DataInvalid from None
+
+
+def decode_plain(frame: Frame, values: Sequence[bytes | None]) -> dict[str, Any]:
+    """Its arguments; FrameInvalid."""
+    texts, single = len(frame.text), len(frame.text) + len(frame.octets)
+    if len(values) < single:
+        raise FrameInvalid("too few values")
+    args: dict[str, Any] = {}
+    try:
+        for name, value in zip(frame.text, values, strict=False):
+            args[name] = None if value is None else str(value, "utf-8")
+    except UnicodeDecodeError as error:
+        raise FrameInvalid("no text") from error
+    for at, name in enumerate(frame.octets, texts):
+        args[name] = values[at]
+    args[frame.many] = list(values[single:])
+    return args
+
+
 def send_frame(connection: socket.socket, body: bytes, within: float) -> None:
     """Send one frame within ``within`` seconds; OSError (TimeoutError among them) when it cannot all be sent."""
     if len(body) > LONGEST_FRAME:
         raise FrameInvalid("too long")
     deadline = time.monotonic() + within
-    rest = memoryview(len(body).to_bytes(_HEADER, "big") + body)
+    rest = memoryview(len(body).to_bytes(HEADER, "big") + body)
     while rest:
         connection.settimeout(_left(deadline))
         rest = rest[connection.send(rest) :]
@@ -89,7 +175,7 @@ def receive_frame(connection: socket.socket, longest: int, within: float, idle: 
     if not first:
         return None
     deadline = time.monotonic() + within
-    length = int.from_bytes(first + _exactly(connection, _HEADER - 1, deadline), "big")
+    length = int.from_bytes(first + _exactly(connection, HEADER - 1, deadline), "big")
     if length > longest:
         raise FrameInvalid("too long")
     return _exactly(connection, length, deadline)

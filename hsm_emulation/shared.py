@@ -16,6 +16,8 @@ from types import TracebackType
 _PAGES = 64
 _GENERATION, _DIRTY, _BROKEN, _COMMITTED, _SYNCED, _LAST_ROW, _SESSIONS = range(7)
 _LAST_HASH = slice(64, 96)
+_HANDED, _CLOSED = 64, 192  # a number for each worker
+MOST_WORKERS = 128
 SESSION_AREA = mmap.PAGESIZE
 
 
@@ -57,6 +59,22 @@ class Shared:
     def bump_sessions(self) -> None:
         """A session began or ended."""
         self._numbers[_SESSIONS] += 1
+
+    def connections(self, worker: int) -> int:
+        """How many connections this worker has."""
+        return self._numbers[_HANDED + worker] - self._numbers[_CLOSED + worker]
+
+    def connection_handed(self, worker: int) -> None:
+        """For the process that accepts connections: this worker gets one more."""
+        self._numbers[_HANDED + worker] += 1
+
+    def connection_closed(self, worker: int) -> None:
+        """For this worker: one less."""
+        self._numbers[_CLOSED + worker] += 1
+
+    def forget_connections(self, worker: int) -> None:
+        """This worker is gone, and its connections with it."""
+        self._numbers[_HANDED + worker] = self._numbers[_CLOSED + worker] = 0
 
     @property
     def dirty(self) -> bool:

@@ -146,7 +146,9 @@ class Store:
         self._writer.execute("PRAGMA synchronous=NORMAL")
         self._writer.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT}")
         self._log_file = os.open(f"{self._path}-wal", os.O_RDWR | os.O_CLOEXEC)
-        self._write_lock, self._sync_lock = ProcessLock(directory / _WRITE_LOCK), ProcessLock(directory / _SYNC_LOCK)
+        self._locks: list[ProcessLock] = []
+        self._write_lock, self._sync_lock = self.lock(_WRITE_LOCK), self.lock(_SYNC_LOCK)
+        self._readers: list[StoreConnection] = []
         self._closed = False
 
     def _connect(self) -> StoreConnection:
@@ -165,19 +167,19 @@ class Store:
 
     def read(self) -> sqlite3.Connection:
         """This thread's connection, for reading alone."""
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        connection: StoreConnection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._connect()
             connection.execute("PRAGMA query_only=ON")
             self._local.connection = connection
+            self._readers.append(connection)
         return connection
 
-    def release(self) -> None:
-        """Close this thread's connection; called when a thread ends."""
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is not None:
-            self._local.connection = None
-            connection.close()
+    def lock(self, name: str) -> ProcessLock:
+        """A lock of this name among the processes that have the store open."""
+        lock = ProcessLock(self._path.parent / name)
+        self._locks.append(lock)
+        return lock
 
     @property
     def exclusive(self) -> ProcessLock:
@@ -248,10 +250,11 @@ class Store:
             self._closed = True
             with self._write_lock:
                 self._writer.close()
+            for reader in self._readers:
+                reader.close()
             os.close(self._log_file)
-            self._write_lock.close()
-            self._sync_lock.close()
-        self.release()
+            for lock in self._locks:
+                lock.close()
 
     def _transaction(self, works: Sequence[Work[Any]]) -> list[Outcome[Any]]:
         """With the write lock held."""

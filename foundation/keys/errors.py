@@ -15,6 +15,7 @@ KeyStoreError
 ├── TokenNotInitialised       CKR_TOKEN_NOT_RECOGNIZED
 ├── TokenAlreadyInitialised   CKR_SESSION_EXISTS
 ├── NotLoggedIn               CKR_USER_NOT_LOGGED_IN
+├── RoleNotAllowed            CKR_USER_TYPE_INVALID         this user of the machine may not take this role
 ├── TokenUnavailable          CKR_DEVICE_REMOVED            the key daemon does not answer
 ├── PinIncorrect              CKR_PIN_INCORRECT             a person's PIN or code was wrong (never says which)
 ├── PinLocked                 CKR_PIN_LOCKED                too many tries; retry_after says when
@@ -147,6 +148,12 @@ class NotLoggedIn(KeyStoreError):
     ckr = "CKR_USER_NOT_LOGGED_IN"
     code = "foundation.token_not_logged_in"
     kind = Kind.UNAVAILABLE
+
+
+class RoleNotAllowed(KeyStoreError):
+    ckr = "CKR_USER_TYPE_INVALID"
+    code = "foundation.token_role_not_allowed"
+    kind = Kind.FORBIDDEN
 
 
 class TokenUnavailable(KeyStoreError):

@@ -248,7 +248,7 @@ def test_an_audience_that_is_claimed_must_be_the_one_approved(served: Served, pe
         else:
             with pytest.raises(ActivationInvalid):
                 client.sign(key.key_id, SIGN, ONE, activation=token)
-        client._pool.close()
+        client._wire.close()
 
 
 @pytest.mark.parametrize(

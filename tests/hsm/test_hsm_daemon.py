@@ -16,13 +16,27 @@ from typing import Any, cast
 import pytest
 
 import hsm_emulation.daemon
+import hsm_emulation.worker
 from foundation.clock import SetClock
 from foundation.keys.errors import DataInvalid, NotLoggedIn, TokenInUse, TokenNotInitialised, TokenUnavailable
 from foundation.keys.port import KeyAlgorithm, KeyUse, Mechanism
 from hsm_emulation.client import HsmClient
-from hsm_emulation.daemon import Daemon, socket_path
+from hsm_emulation.conversation import request_of
+from hsm_emulation.daemon import Daemon
+from hsm_emulation.listening import socket_path
+from hsm_emulation.operations import FRAMES
+from hsm_emulation.peers import Peers, peer
 from hsm_emulation.process import initialise
-from hsm_emulation.protocol import FRAME_BEFORE_LOGIN, LONGEST_FRAME, decode, encode, receive_frame, send_frame
+from hsm_emulation.protocol import (
+    FRAME_BEFORE_LOGIN,
+    LONGEST_FRAME,
+    decode,
+    decode_values,
+    encode,
+    is_plain,
+    receive_frame,
+    send_frame,
+)
 from tests.hsm.conftest import CHEAP, SO_PIN, USER_PIN, Served
 
 
@@ -79,7 +93,7 @@ def test_altered_requests_are_survived(served: Served) -> None:
     args: dict[str, dict[str, Any]] = {
         "generate": {"label": "x", "algorithm": "ec-p256", "use": "audit", "owner": None},
         "sign": {
-            **{"key_id": key.key_id, "mechanism": "CKM_ECDSA", "data": digest},
+            **{"key_id": key.key_id, "mechanism": "CKM_ECDSA", "inputs": [digest]},
             **{"activation": digest, "audience": None},
         },
         "activate": {"key_id": key.key_id, "digests": [digest], "pin": "1", "totp": "1", "audience": "x"},
@@ -139,8 +153,8 @@ def test_a_client_that_stalls_is_left(served: Served, monkeypatch: pytest.Monkey
     """Half a frame, then silence; or silence without a login: the daemon closes. Logged in between frames it waits."""
     with dial_in(served) as idle:
         with monkeypatch.context() as impatient:
-            impatient.setattr(hsm_emulation.daemon, "_WITHIN", 0.2)
-            impatient.setattr(hsm_emulation.daemon, "_STRANGER_IDLE", 0.2)
+            impatient.setattr(hsm_emulation.worker, "WITHIN", 0.2)
+            impatient.setattr(hsm_emulation.worker, "STRANGER_IDLE", 0.2)
             with dial(served) as half, dial(served) as silent:
                 with suppress(BrokenPipeError):
                     half.sendall(b"\0\0\0\x10{")
@@ -157,7 +171,7 @@ def test_who_does_not_read_the_answers_is_left(served: Served, monkeypatch: pyte
         is_well(served)
     frame = len(request).to_bytes(4, "big") + request
     with dial_in(served) as connection:
-        monkeypatch.setattr(hsm_emulation.daemon, "_WITHIN", 0.5)
+        monkeypatch.setattr(hsm_emulation.worker, "WITHIN", 0.5)
         connection.settimeout(None)
         with pytest.raises(OSError, match=r"(?i)pipe|reset"):
             connection.sendall(frame * 100_000)
@@ -185,7 +199,7 @@ def test_a_long_message_is_signed_whole(served: Served) -> None:
 
 def test_connections_are_bounded(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     """One more than it serves is told so at once; when others go, the next is served."""
-    monkeypatch.setattr(hsm_emulation.daemon, "_CONNECTIONS", 4)
+    monkeypatch.setattr(hsm_emulation.daemon, "CONNECTIONS", 4)
     is_well(served)
     held = [dial_in(served) for _ in range(3)]
     with dial(served) as too_many:
@@ -194,7 +208,7 @@ def test_connections_are_bounded(served: Served, monkeypatch: pytest.MonkeyPatch
     for connection in held:
         connection.close()
     for _ in range(200):
-        if len(served.daemon._open) == 1:
+        if served.daemon.open_connections == 1:
             break
         time.sleep(0.02)
     with dial(served) as connection:
@@ -204,7 +218,13 @@ def test_connections_are_bounded(served: Served, monkeypatch: pytest.MonkeyPatch
 def test_disconnecting_in_the_middle_does_no_harm(served: Served) -> None:
     """A hundred clients ask for a signature and go without waiting for it."""
     key = served.client.generate("key", KeyAlgorithm.EC_P256, KeyUse.AUDIT)
-    args = {"key_id": key.key_id, "mechanism": "CKM_ECDSA_SHA256", "data": b"x", "activation": None, "audience": None}
+    args = {
+        "key_id": key.key_id,
+        "mechanism": "CKM_ECDSA_SHA256",
+        "inputs": [b"x"],
+        "activation": None,
+        "audience": None,
+    }
     for _ in range(100):
         with dial(served) as connection:
             send_frame(connection, encode({"op": "resume", "args": {"session": served.client._session}}), 10)
@@ -227,8 +247,9 @@ def test_only_the_same_user_may_talk(served: Served, monkeypatch: pytest.MonkeyP
     """SO_PEERCRED: the daemon's own user and root are let in, others are hung up on before a word."""
     own = os.geteuid()
     for uid, welcome in ((own, True), (0, True), (own + 1, False), (65534, False)):
-        assert hsm_emulation.daemon._is_ours(cast(socket.socket, Peer(uid))) is welcome
-    monkeypatch.setattr(hsm_emulation.daemon, "_is_ours", lambda _: False)
+        assert peer(cast(socket.socket, Peer(uid))) == uid
+        assert bool(Peers().roles(uid)) is welcome
+    monkeypatch.setattr(hsm_emulation.daemon, "peer", lambda _: own + 1)
     with dial(served) as connection:
         assert connection.recv(1) == b""
 
@@ -253,6 +274,11 @@ def test_a_client_that_lost_its_daemon_says_so_and_does_not_repeat(served: Serve
     simple.close()
 
 
+def asked_for(body: bytes) -> str:
+    """The name of the operation that a frame asks for."""
+    return FRAMES[decode_values(body)[0]][0] if is_plain(body) else request_of(decode(body))[0]
+
+
 class Deaf:
     """A daemon that answers logins and nothing else: it counts what it is asked, and hangs up."""
 
@@ -269,11 +295,11 @@ class Deaf:
             connection, _ = self._listener.accept()
             with connection:
                 for _ in range(2):
-                    request = decode(receive_frame(connection, LONGEST_FRAME, 5, 5) or b"")
-                    self.seen.append(request["op"])
-                    if request["op"] not in ("login", "resume"):
+                    name = asked_for(receive_frame(connection, LONGEST_FRAME, 5, 5) or b"")
+                    self.seen.append(name)
+                    if name not in ("login", "resume"):
                         break
-                    send_frame(connection, encode({"ok": bytes(32) if request["op"] == "login" else None}), 5)
+                    send_frame(connection, encode({"ok": bytes(32) if name == "login" else None}), 5)
         self._listener.close()
 
 
