@@ -57,7 +57,7 @@ def opened(address: str) -> Iterator[KeyStore]:
 
 def initialised_here(store: KeyStore) -> object:
     """What differs in a process that opened the token for itself: the module's generation, the pool of connections."""
-    return store._connection.module.generation if isinstance(store, Pkcs11KeyStore) else store._own_pool().pid
+    return store._connection.module.generation if isinstance(store, Pkcs11KeyStore) else store._wire._own_pool().pid
 
 
 def fresh(name: str) -> str:

@@ -23,10 +23,10 @@ class TestEmulatedHsm(KeyStoreContract):
         """The bare request on the socket, as any program can send it that is logged in."""
 
         def sign(key_id: str, mechanism: Mechanism, data: bytes) -> bytes:
-            signature: bytes = token._call(
-                "sign", key_id=key_id, mechanism=mechanism, data=data, activation=None, audience=None
+            signatures: list[bytes] = token._call(
+                "sign", key_id=key_id, mechanism=mechanism, inputs=[data], activation=None, audience=None
             )
-            return signature
+            return signatures[0]
 
         return sign
 

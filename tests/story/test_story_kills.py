@@ -244,8 +244,10 @@ class Server:
         assert self.process is not None
         before = set(children(self.process.pid))
         [daemon] = [one for one in before if b"hsm_emulation" in Path(f"/proc/{one}/cmdline").read_bytes()]
+        workers = children(daemon)
+        assert workers, "the daemon has workers"
         os.kill(daemon, signal.SIGKILL)
-        wait_until(lambda: ended(daemon), "the killed daemon is gone")
+        wait_until(lambda: all(map(ended, (daemon, *workers))), "the killed daemon is gone, and its workers with it")
         wait_until(self._answers, "the services have a key daemon again")
         after = set(children(self.process.pid)) - before
         assert len(after) == 1
