@@ -233,6 +233,7 @@ def _ca_settings(settings: Settings, policies: Mapping[str, str]) -> IssuingCaSe
         policies=policies,
         authority_algorithm=KeyAlgorithm(settings.ca.algorithm),
         crl_validity=timedelta(days=settings.ca.crl_days),
+        crl_partitions=settings.ca.crl_partitions,
         ocsp_validity=timedelta(minutes=settings.ca.ocsp_minutes),
         acme_networks=settings.ca.acme_networks,
         acme_resolvers=settings.ca.acme_resolvers,

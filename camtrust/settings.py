@@ -74,6 +74,10 @@ class CaSettings(Section):
         "ec-p384"
     )
     crl_days: Annotated[int, Field(ge=1, le=30, description="validity of a CRL, in days")] = 7
+    crl_partitions: Annotated[
+        Literal[0, 16, 256],
+        Field(description="CRLs that new certificates are spread over; 0: they point to the full one"),
+    ] = 0
     ocsp_minutes: Annotated[int, Field(ge=5, le=1440, description="validity of an OCSP response, in minutes")] = 60
     acme_networks: Annotated[
         tuple[IPv4Network | IPv6Network, ...],

@@ -26,8 +26,8 @@ def tasks(services: Services) -> Mapping[str, Callable[[], object]]:
         "keys switched as their certificates say": ca.reconcile,
         "enrolments that ran out": services.ekyc.enrolment.sweep,
         "issuance log": services.log.integrate,
-        "CRL of the issuing CA": lambda: ca.current_crl("issuing"),
-        "CRL of the timestamping CA": lambda: ca.current_crl("tsa"),
+        "CRLs of the issuing CA": lambda: ca.lists.upkeep("issuing"),
+        "CRLs of the timestamping CA": lambda: ca.lists.upkeep("tsa"),
         "OCSP responses": ca.kept_ocsp.produce,
     }
 

@@ -21,9 +21,12 @@ from foundation.x509.pem import certificate_pem, chain_pem
 from issuing_ca.errors import RequestRefused
 from issuing_ca.model import CertificateRecord, CertificateState, IssuedCertificate, Reason
 from issuing_ca.service import BY_REQUEST, CertificateAuthority
+from issuing_ca.store import StoredCrl
 
 Serial = Annotated[str, Path(pattern=r"^[0-9a-f]{1,40}$", description="hexadecimal, lower case")]
 IssuerName = Annotated[str, Path(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
+
+CrlScopeName = Annotated[str, Path(pattern=r"^(delta|(16|256)-(0|[1-9][0-9]{0,2}))$")]
 
 
 class Strict(BaseModel):
@@ -179,9 +182,12 @@ def create_public_router(service: CertificateAuthority) -> APIRouter:
 
     @router.get("/crl/{issuer}.crl", dependencies=[Depends(public)], response_class=Response)
     def crl(issuer: IssuerName) -> Response:
-        current = service.lists.current(issuer)
-        etag = f'"{issuer}-{current.number}"'
-        return Response(current.crl, media_type="application/pkix-crl", headers=_cached(current.this_update, etag))
+        return _crl(issuer, service.lists.current(issuer))
+
+    @router.get("/crl/{issuer}/{scope}.crl", dependencies=[Depends(public)], response_class=Response)
+    def crl_of_scope(issuer: IssuerName, scope: CrlScopeName) -> Response:
+        """``delta``, or a partition as COUNT-INDEX: certificates that point to it name the whole address."""
+        return _crl(issuer, service.lists.current(issuer, scope))
 
     @router.get("/aia/{issuer}.cer", dependencies=[Depends(public)], response_class=Response)
     def issuer_certificate(issuer: IssuerName) -> Response:
@@ -190,6 +196,11 @@ def create_public_router(service: CertificateAuthority) -> APIRouter:
         return Response(certificate, media_type="application/pkix-cert", headers=headers)
 
     return router
+
+
+def _crl(issuer: str, current: StoredCrl) -> Response:
+    etag = f'"{issuer}-{current.scope}-{current.number}"'
+    return Response(current.crl, media_type="application/pkix-crl", headers=_cached(current.this_update, etag))
 
 
 def _cached(modified: datetime, etag: str) -> Mapping[str, str]:

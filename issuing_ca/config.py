@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -45,6 +45,13 @@ class IssuingCaSettings(BaseModel):
 
     crl_validity: timedelta = timedelta(days=7)
     crl_renew_after: timedelta = timedelta(days=1)
+
+    crl_full_at_once_up_to: Annotated[int, Field(ge=0)] = 1000
+    """A full CRL of more entries is made anew when it is due, and at once after a compromise; deltas tell the rest."""
+
+    crl_partitions: Literal[0, 16, 256] = 0
+    """Into how many CRLs, by the last digits of their serial numbers, new certificates are spread; 0: they point to the
+    full CRL. Certificates that point to partitions of another count keep theirs."""
 
     ocsp_validity: timedelta = timedelta(hours=1)
     """nextUpdate - thisUpdate of an answer."""

@@ -18,6 +18,7 @@ CamTrustError
 ├── CertificateUnknown      no certificate with this serial number
 ├── TransitionRefused       a status change that the certificate's state does not allow
 ├── ReasonUnknown           not a reason of RFC 5280
+├── CrlUnknown              a CRL of a scope that is not published
 ├── StatusStale             the root's CRL has expired: its subordinates' status cannot be told
 ├── TimestampRefused        a timestamp request that is not granted; ``failure`` is its PKIFailureInfo
 ├── Overloaded              more questions wait than are answered in good time
@@ -116,6 +117,11 @@ class TransitionRefused(CamTrustError):
 class ReasonUnknown(CamTrustError):
     code = "issuing_ca.reason_unknown"
     kind = Kind.INVALID
+
+
+class CrlUnknown(CamTrustError):
+    code = "issuing_ca.crl_unknown"
+    kind = Kind.NOT_FOUND
 
 
 class StatusStale(CamTrustError):

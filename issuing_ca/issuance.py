@@ -121,7 +121,7 @@ class Issuance:
         self._audit = audit
         self._settings = settings
         self._log = log
-        self.templates = Templates(settings.public_url)
+        self.templates = Templates(settings.public_url, settings.crl_partitions)
 
     def prepare(self, request: CertificateRequest) -> PreparedCertificate:
         """Check, lint and reserve; gives the one-use token that has the certificate signed.

@@ -12,13 +12,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from foundation.db.engine import compare_and_set
+from issuing_ca.crl_scopes import FULL
 from issuing_ca.errors import AuthorityUnknown, CertificateUnknown, KeyInUse
 from issuing_ca.model import AuthorityKind, CertificateRecord, CertificateState, Orphan, Reason, StatusEntry
 from issuing_ca.tables import authorities, certificates, crls, metadata, public_keys, units
 
 __all__ = ["metadata"]
-
-FULL, DELTA = "full", "delta"
 
 _NEW_CERTIFICATE = insert(certificates)
 # A race for the same key waits for the other unit of work to end, and then finds its row, on both databases.
@@ -165,19 +164,40 @@ def _status(row: Any) -> StatusEntry:
     return StatusEntry(CertificateState(row.state), row.revoked_at, reason, row.certificate)
 
 
-def revoked(connection: Connection, authority: str) -> Iterator[tuple[int, datetime, Reason, datetime | None]]:
-    """The entries of an authority's CRL, in the order of their serial numbers."""
+_LISTED = (CertificateState.REVOKED.value, CertificateState.HELD.value)
+
+
+def revoked(
+    connection: Connection, authority: str, ending: str = ""
+) -> Iterator[tuple[int, datetime, str, datetime | None]]:
+    """The entries of an authority's CRL, in the order of their serial numbers, read as they are needed.
+
+    ``ending``: of those alone whose serial numbers end in these hexadecimal digits.
+    """
     table = certificates.c
     query = (
         select(table.serial, table.revoked_at, table.reason, table.invalidity_at)
-        .where(
-            table.authority == authority,
-            table.state.in_((CertificateState.REVOKED.value, CertificateState.HELD.value)),
-        )
+        .where(table.authority == authority, table.state.in_(_LISTED))
         .order_by(table.serial)
+        .execution_options(yield_per=5000)
     )
+    if ending:
+        query = query.where(table.serial.endswith(ending))
     for serial, revoked_at, reason, invalidity_at in connection.execute(query):
-        yield int(serial, 16), revoked_at, Reason(reason), invalidity_at
+        yield int(serial, 16), revoked_at, reason, invalidity_at
+
+
+def revoked_among(
+    connection: Connection, authority: str, serials: Iterable[str]
+) -> Iterator[tuple[int, datetime, str, datetime | None]]:
+    """The same for those of these serial numbers that are revoked or held."""
+    table, wanted = certificates.c, sorted(serials)
+    for start in range(0, len(wanted), 500):
+        query = select(table.serial, table.revoked_at, table.reason, table.invalidity_at).where(
+            table.serial.in_(wanted[start : start + 500]), table.authority == authority, table.state.in_(_LISTED)
+        )
+        for serial, revoked_at, reason, invalidity_at in connection.execute(query.order_by(table.serial)):
+            yield int(serial, 16), revoked_at, reason, invalidity_at
 
 
 def page(

@@ -17,26 +17,28 @@ from foundation.x509.certificate import CertificateInput, Urls, certificate_buil
 from foundation.x509.errors import TemplateRefused
 from foundation.x509.profile import PoliciesRule, Profile
 from foundation.x509.template import Issuer, Template, compile_template, unsigned_certificate
+from issuing_ca.crl_scopes import FULL, crl_url, partition_of
 from issuing_ca.model import Authority
 
 _log = logging.getLogger(__name__)
 
-_MOST = 256  # policies come from the settings, a handful; whatever else asks cannot fill the memory
+_MOST = 8192  # a handful of policies, up to 256 partitions; whatever else asks cannot fill the memory
 
 
 class Templates:
     """Gives what is to be linted and signed."""
 
-    def __init__(self, public_url: str) -> None:
+    def __init__(self, public_url: str, crl_partitions: int = 0) -> None:
         self._base = public_url.rstrip("/")
+        self._partitions = crl_partitions
         self._profiles: dict[tuple[str, tuple[str, ...]], Profile] = {}
-        self._issuers: dict[str, Issuer] = {}
-        self._templates: dict[tuple[str, str, tuple[str, ...]], Template | None] = {}
+        self._issuers: dict[tuple[str, str], Issuer] = {}
+        self._templates: dict[tuple[str, str, tuple[str, ...], str], Template | None] = {}
 
     @property
     def refused(self) -> tuple[str, ...]:
         """``authority/profile`` of every template that was refused: the builder serves in its place."""
-        refused = {f"{authority}/{name}" for (authority, name, _), it in tuple(self._templates.items()) if it is None}
+        refused = {f"{authority}/{name}" for (authority, name, *_), it in tuple(self._templates.items()) if it is None}
         return tuple(sorted(refused))
 
     def profile(self, profile: Profile, policies: tuple[str, ...]) -> Profile:
@@ -71,15 +73,16 @@ class Templates:
 
         Raises ProfileMismatch.
         """
-        issuer = self._issuer(authority)
+        scope = partition_of(serial, self._partitions) if self._partitions else FULL
+        issuer = self._issuer(authority, scope)
         given = issuer.input(profile, subject, public_key, serial, not_before, not_after, alternative_names)
-        template = self._template(authority, profile, issuer)
+        template = self._template(authority, profile, issuer, scope)
         if template is None:
             return given, throwaway_sign(certificate_builder(given), issuer.public_key)
         return given, unsigned_certificate(template.tbs(given), template.algorithm)
 
-    def _template(self, authority: Authority, profile: Profile, issuer: Issuer) -> Template | None:
-        place = (authority.name, profile.name, profile.policies.oids if profile.policies else ())
+    def _template(self, authority: Authority, profile: Profile, issuer: Issuer, scope: str) -> Template | None:
+        place = (authority.name, profile.name, profile.policies.oids if profile.policies else (), scope)
         try:
             return self._templates[place]
         except KeyError:
@@ -100,15 +103,15 @@ class Templates:
         self._templates[place] = template
         return template
 
-    def _issuer(self, authority: Authority) -> Issuer:
-        known = self._issuers.get(authority.name)
+    def _issuer(self, authority: Authority, scope: str) -> Issuer:
+        known = self._issuers.get((authority.name, scope))
         if known is None:
             certificate, base, name = authority.certificate, self._base, authority.name
             known = Issuer(
                 name=certificate.subject,
                 public_key=certificate.public_key(),  # type: ignore[arg-type]
-                urls=Urls(f"{base}/ocsp", f"{base}/aia/{name}.cer", f"{base}/crl/{name}.crl"),
+                urls=Urls(f"{base}/ocsp", f"{base}/aia/{name}.cer", crl_url(base, name, scope)),
                 key_identifier=certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest,
             )
-            self._issuers[name] = known
+            self._issuers[name, scope] = known
         return known

@@ -1,4 +1,4 @@
-"""Certificate revocation lists (RFC 5280 §5): full lists, version 2, with AKI and CRL number.
+"""Certificate revocation lists (RFC 5280 §5), version 2, with AKI and CRL number: full, delta, and partitioned.
 
 Entries are DER and joined: `cryptography`'s builder copies its list at every added entry, which is quadratic. The
 result is byte for byte what that builder would make (a test holds this).
@@ -6,9 +6,10 @@ result is byte for byte what that builder would make (a test holds this).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
@@ -33,8 +34,7 @@ REASON_CODES = {
 }
 
 
-@dataclass(frozen=True)
-class RevokedEntry:
+class RevokedEntry(NamedTuple):
     """One revoked certificate; times are aware, whole seconds. ``reason`` None or unspecified leaves the code out."""
 
     serial: int
@@ -57,8 +57,64 @@ def encode_entry(entry: RevokedEntry) -> bytes:
     return der.sequence(parts)
 
 
-def _extension(identifier: x509.ObjectIdentifier, value: bytes) -> bytes:
-    return der.sequence([der.oid(identifier), der.octet_string(value)])
+def encode_entries(entries: Iterable[RevokedEntry]) -> Iterator[bytes]:
+    """The same for many: what follows the serial number is encoded once for all entries that share it."""
+    tails: dict[tuple[datetime, x509.ReasonFlags | None, datetime | None], bytes] = {}
+    for serial, revoked_at, reason, invalidity_date in entries:
+        kind = revoked_at, reason, invalidity_date
+        tail = tails.get(kind)
+        if tail is None:
+            if len(tails) >= _MOST_TAILS:
+                tails.clear()
+            tail = tails[kind] = encode_entry(RevokedEntry(0, *kind))[_BEFORE_TAIL:]
+        number = serial.to_bytes(serial.bit_length() // 8 + 1, "big")
+        size = len(number) + 2 + len(tail)
+        if size < 0x80:  # serial numbers have 20 octets at most
+            yield bytes((der.SEQUENCE, size, der.INTEGER, len(number))) + number + tail
+        else:
+            yield encode_entry(RevokedEntry(serial, *kind))
+
+
+_MOST_TAILS = 10_000
+_BEFORE_TAIL = 5  # SEQUENCE and its length, and the INTEGER 0
+
+
+@dataclass(frozen=True)
+class CrlScope:
+    """What sets a CRL apart from a plain full one.
+
+    ``base``: it is a delta to the full CRL of this number (RFC 5280 §5.2.4). ``distribution_point``: it lists only the
+    certificates that name this URL (§5.2.5). ``freshest``: where the deltas to it are (§5.2.6).
+    """
+
+    base: int | None = None
+    distribution_point: str | None = None
+    freshest: str | None = None
+
+
+FULL = CrlScope()
+
+
+def _extension(identifier: x509.ObjectIdentifier, value: bytes, *, critical: bool = False) -> bytes:
+    return der.sequence([der.oid(identifier), der.TRUE if critical else b"", der.octet_string(value)])
+
+
+def _scope_extensions(scope: CrlScope) -> list[bytes]:
+    found = []
+    if scope.base is not None:
+        found.append(_extension(ExtensionOID.DELTA_CRL_INDICATOR, der.integer(scope.base), critical=True))
+    if scope.distribution_point is not None:
+        value = der.sequence([_distribution_point_name(scope.distribution_point)])
+        found.append(_extension(ExtensionOID.ISSUING_DISTRIBUTION_POINT, value, critical=True))
+    if scope.freshest is not None:
+        point = der.sequence([_distribution_point_name(scope.freshest)])
+        found.append(_extension(ExtensionOID.FRESHEST_CRL, der.sequence([point])))
+    return found
+
+
+def _distribution_point_name(url: str) -> bytes:
+    """``distributionPoint [0] { fullName [0] { uniformResourceIdentifier [6] } }``."""
+    return der.tlv(0xA0, der.tlv(0xA0, der.tlv(0x86, url.encode("ascii"))))
 
 
 def crl_tbs(
@@ -68,22 +124,27 @@ def crl_tbs(
     next_update: datetime,
     entries: Iterable[bytes],
     expired_since: datetime | None = None,
+    scope: CrlScope = FULL,
 ) -> bytes:
     """The DER TBSCertList over entries that are already DER, in the order given (RFC 5280 §5.1.2).
 
     ``expired_since`` adds expiredCertsOnCRL (ISO/IEC 9594-8): certificates that expired since then stay on the list.
-    CrlInvalid for a number below zero or over 20 octets (§5.2.3), or a next update that is not later than this one.
+    CrlInvalid for a number below zero or over 20 octets (§5.2.3), a next update that is not later than this one, or a
+    delta to a CRL that is not older.
     """
     if not 0 <= number < 1 << 159:
         raise CrlInvalid(reason="the CRL number is out of range")
     if next_update <= this_update:
         raise CrlInvalid(reason="the next update is not later than this one")
+    if scope.base is not None and not 0 <= scope.base <= number:
+        raise CrlInvalid(reason="the base is newer than the delta")
     revoked = b"".join(entries)
     extensions = [
         _extension(
             ExtensionOID.AUTHORITY_KEY_IDENTIFIER, der.sequence([der.tlv(0x80, _issuer_key(issuer_certificate))])
         ),
         _extension(ExtensionOID.CRL_NUMBER, der.integer(number)),
+        *_scope_extensions(scope),
     ]
     if expired_since is not None:
         value = der.generalized_time(expired_since.astimezone(UTC))
@@ -121,10 +182,15 @@ def sign_crl(
     issuer_certificate: x509.Certificate, key: CertificateIssuerPrivateKeyTypes, tbs: bytes
 ) -> x509.CertificateRevocationList:
     """Sign a TBSCertList with the issuer's key. CrlInvalid when the key is not the one in the issuer's certificate."""
+    return x509.load_der_x509_crl(signed_crl(issuer_certificate, key, tbs))
+
+
+def signed_crl(issuer_certificate: x509.Certificate, key: CertificateIssuerPrivateKeyTypes, tbs: bytes) -> bytes:
+    """The same as octets, without reading a long list again."""
     if key.public_key() != issuer_certificate.public_key():
         raise CrlInvalid(reason="the key is not the issuer's")
     signature = der.bit_string(sign(key, tbs))
-    return x509.load_der_x509_crl(der.sequence([tbs, _algorithm_identifier(issuer_certificate), signature]))
+    return der.sequence([tbs, _algorithm_identifier(issuer_certificate), signature])
 
 
 def _issuer_key(issuer_certificate: x509.Certificate) -> bytes:

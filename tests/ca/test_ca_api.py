@@ -18,9 +18,9 @@ from foundation.http.problems import install
 from foundation.x509.csr import read_csr
 from foundation.x509.errors import CsrInvalid
 from issuing_ca.api import create_public_router, create_router
-from issuing_ca.model import CertificateState
+from issuing_ca.model import CertificateState, Reason
 from issuing_ca.service import BY_REQUEST
-from tests.ca.ca_world import World
+from tests.ca.ca_world import OPERATOR, World
 from tests.ca.named_actors import NamedActors, as_actor
 from tests.programs import run
 
@@ -192,3 +192,19 @@ def test_fuzzed_requests(csr: str) -> None:
     """Whatever is sent as a CSR: CsrInvalid and nothing else."""
     with pytest.raises(CsrInvalid):
         read_csr(csr.encode())
+
+
+def test_a_delta_over_http(small_world: World, small_client: TestClient) -> None:
+    """/crl/{issuer}/delta.crl beside the full one, with headers for caches; anything else is 404."""
+    world = small_world
+    world.ca.current_crl("issuing")  # what the delta will be to
+    world.ca.revoke(world.citizen().serial, Reason.SUPERSEDED, OPERATOR)
+    answer = small_client.get("/crl/issuing/delta.crl")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/pkix-crl"
+    crl = x509.load_der_x509_crl(answer.content)
+    assert len(crl) == 1
+    crl_number = crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+    assert answer.headers["etag"] == f'"issuing-delta-{crl_number}"'
+    for wrong in ("16-3", "256-300", "full", "17-1", "16-01"):
+        assert small_client.get(f"/crl/issuing/{wrong}.crl").status_code in (404, 422)

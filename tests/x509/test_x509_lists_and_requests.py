@@ -16,7 +16,15 @@ from foundation.keys.port import KeyAlgorithm
 from foundation.x509 import der
 from foundation.x509.algorithms import signature_hash, throwaway_key
 from foundation.x509.certificate import sign_certificate
-from foundation.x509.crl import REASON_CODES, RevokedEntry, build_crl, crl_tbs, encode_entry
+from foundation.x509.crl import (
+    REASON_CODES,
+    CrlScope,
+    RevokedEntry,
+    build_crl,
+    crl_tbs,
+    encode_entries,
+    encode_entry,
+)
 from foundation.x509.csr import build_csr, read_csr
 from foundation.x509.errors import CrlInvalid, CsrInvalid, NameInvalid, PemInvalid, ProfileInvalid
 from foundation.x509.names import name_pairs, same_name, subject_name
@@ -297,3 +305,39 @@ def test_der_oids_are_the_librarys(dotted: str) -> None:
     """An OBJECT IDENTIFIER is what the library writes for the same arcs."""
     policy = x509.PolicyInformation(x509.ObjectIdentifier(dotted), None)
     assert der.oid(dotted) in x509.CertificatePolicies([policy]).public_bytes()
+
+
+@given(st.lists(ENTRIES, max_size=30, unique_by=lambda entry: entry.serial))
+def test_many_entries_at_once_are_the_same_octets(entries: list[RevokedEntry]) -> None:
+    """Encoding what entries share once gives each the octets that it has alone."""
+    assert list(encode_entries(entries)) == [encode_entry(entry) for entry in entries]
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [
+        CrlScope(base=3),
+        CrlScope(distribution_point="http://ca.example/crl/issuing/16-3.crl"),
+        CrlScope(freshest="http://ca.example/crl/issuing/delta.crl"),
+    ],
+)
+def test_scopes_are_byte_for_byte_the_librarys(scope: CrlScope) -> None:
+    """Delta indicator, issuing distribution point and freshest CRL as the library writes them."""
+    end = DAY + timedelta(days=1)
+    builder = _by_library(ROOT, 7, DAY, end, [])
+    if scope.base is not None:
+        builder = builder.add_extension(x509.DeltaCRLIndicator(scope.base), True)
+    if scope.distribution_point is not None:
+        name = [x509.UniformResourceIdentifier(scope.distribution_point)]
+        point = x509.IssuingDistributionPoint(name, None, False, False, None, False, False)
+        builder = builder.add_extension(point, True)
+    if scope.freshest is not None:
+        where = [x509.UniformResourceIdentifier(scope.freshest)]
+        builder = builder.add_extension(x509.FreshestCRL([x509.DistributionPoint(where, None, None, None)]), False)
+    theirs = builder.sign(ISSUER_KEY, hashes.SHA384())
+    assert crl_tbs(ROOT, 7, DAY, end, [], None, scope) == theirs.tbs_certlist_bytes
+
+
+def test_a_delta_to_a_newer_list_is_refused() -> None:
+    with pytest.raises(CrlInvalid):
+        crl_tbs(ROOT, 7, DAY, DAY + timedelta(days=1), [], None, CrlScope(base=8))
