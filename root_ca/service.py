@@ -46,6 +46,8 @@ class Briefing:
     subject: tuple[tuple[str, str], ...]
     words: tuple[str, ...]
     words_km: tuple[str, ...]
+    outputs: tuple[str, ...]
+    people: tuple[tuple[str, str], ...]
 
 
 Confirm = Callable[[Briefing], str]
@@ -54,7 +56,8 @@ Confirm = Callable[[Briefing], str]
 @dataclass(frozen=True)
 class Outcome:
     """What an act made. ``sha256`` is of the DER certificate or CRL (of the record, where nothing was signed), as hex
-    and as lines of words to read aloud, in English and Khmer. ``outputs``: all of them, the main one first."""
+    and as lines of words to read aloud, in English and Khmer. ``outputs``: all of them, the main one first; ``people``:
+    name and role of those who sign the transcript now."""
 
     act: str
     output: Path
@@ -66,6 +69,7 @@ class Outcome:
     audit_key_sha256: str
     rehearsal: bool
     serial: str | None
+    people: tuple[tuple[str, str], ...]
 
 
 def check(ceremony: Ceremony) -> list[CheckResult]:
@@ -85,7 +89,13 @@ def briefing(examined: Examined) -> Briefing:
         subject=act.certificate.subject if isinstance(act, (*NEW_ROOT, *BELOW)) else (),
         words=examined.words,
         words_km=examined.words_km,
+        outputs=examined.ceremony.outputs,
+        people=_people(examined.ceremony),
     )
+
+
+def _people(ceremony: Ceremony) -> tuple[tuple[str, str], ...]:
+    return tuple((one.name, one.role) for one in ceremony.act.people)
 
 
 def perform(
@@ -265,4 +275,5 @@ def _outcome(ceremony: Ceremony, target: Path, signed: Signed, keys: Keys, rehea
         audit_key_sha256=hashlib.sha256(keys.audit.public_key).hexdigest(),
         rehearsal=rehearsal,
         serial=f"{main.serial_number:x}" if isinstance(main, x509.Certificate) else None,
+        people=_people(ceremony),
     )

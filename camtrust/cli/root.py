@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import typer
 
+from camtrust.ceremony_room import equipment
 from camtrust.cli.context import Context
 from camtrust.keys import ROOT, make_token, open_token, throwaway_token
 from foundation.keys.port import KeyStore
@@ -23,4 +24,4 @@ def create(context: Context) -> typer.Typer:
         with open_token(home, ROOT) as client:
             yield client
 
-    return create_app(root_token, throwaway_token, lambda: context.terminal, context.clock)
+    return create_app(root_token, throwaway_token, lambda: context.terminal, context.clock, equipment)
