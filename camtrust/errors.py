@@ -4,6 +4,8 @@ CamTrustError
 ├── SettingsInvalid      a key that is unknown or a value that cannot be
 ├── HomeRefused          a folder that is not a home of ours
 ├── HomeMissing          a command that needs a home, and there is none
+├── ProbeTokenNotSpoilable  wrong PINs are not tried on a token that does not say that it may be spoilt
+├── ProbePinMissing      a token to probe, and no way to its PIN
 ├── KeysUnsupported      a key store address that this build cannot open
 ├── ExampleOidRefused    production start-up with example policy OIDs
 ├── DocumentsMissing     DEMO_PDFS names no folder with documents
@@ -32,6 +34,16 @@ class HomeRefused(CamTrustError):
 class HomeMissing(CamTrustError):
     code = "camtrust.home_missing"
     kind = Kind.NOT_FOUND
+
+
+class ProbeTokenNotSpoilable(CamTrustError):
+    code = "camtrust.probe_token_not_spoilable"
+    kind = Kind.FORBIDDEN
+
+
+class ProbePinMissing(CamTrustError):
+    code = "camtrust.probe_pin_missing"
+    kind = Kind.INVALID
 
 
 class KeysUnsupported(CamTrustError):

@@ -124,14 +124,21 @@ def services_token(home: Home, settings: Settings, *, supervised: bool = False) 
 
 
 @contextmanager
-def throwaway_token() -> Iterator[HsmClient]:
-    """A token that is gone at the end of the block: for rehearsals."""
-    with TemporaryDirectory(prefix="camtrust-rehearsal-") as folder:
+def throwaway_daemon() -> Iterator[tuple[KeyDaemon, str]]:
+    """The daemon and the user's PIN of a token that is gone at the end of the block."""
+    with TemporaryDirectory(prefix="camtrust-throwaway-") as folder:
         directory, pin = Path(folder) / "token", secrets.token_hex(8)
         initialise(directory, so_pin=secrets.token_hex(8), user_pin=pin, costs=_REHEARSAL)
-        with KeyDaemon.start(directory) as daemon, HsmClient(daemon.socket_path) as client:
-            client.login(pin)
-            yield client
+        with KeyDaemon.start(directory) as daemon:
+            yield daemon, pin
+
+
+@contextmanager
+def throwaway_token() -> Iterator[HsmClient]:
+    """A token that is gone at the end of the block: for rehearsals."""
+    with throwaway_daemon() as (daemon, pin), HsmClient(daemon.socket_path) as client:
+        client.login(pin)
+        yield client
 
 
 def _pin(directory: Path, settings: KeySettings | None) -> str:

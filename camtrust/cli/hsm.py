@@ -1,4 +1,4 @@
-"""``camtrust hsm``: the emulated HSM of a home."""
+"""``camtrust hsm``: the emulated HSM of a home, and the probing of any PKCS#11 module."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from camtrust.cli.context import Context
+from camtrust.cli.probe import add_probe
 from camtrust.keys import ROOT, SERVICES, TRUST_LIST, make_token, open_token
 from foundation.errors import NotImplementedYet
 from hsm_emulation.client import HsmClient
@@ -69,7 +70,7 @@ def create(context: Context) -> typer.Typer:
     absent("backup", "Back up a token under its quorum.")
     absent("restore", "Restore a token under its quorum.")
     absent("attest", "Give a signed statement about a key.")
-    absent("probe", "Report on any PKCS#11 module.")
+    add_probe(app, context)
     return app
 
 

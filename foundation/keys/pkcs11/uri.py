@@ -3,8 +3,8 @@
     pkcs11:token=CamTrust%20CA;serial=0a1b2c3d?module-path=/usr/lib/vendor/libpkcs11.so
 
 In the path: token, serial, manufacturer, model, slot-id; at least token, serial or slot-id. In the query: module-path.
-Nothing else: ``object``, ``id`` and ``type`` name a key and not a token; ``pin-value`` and ``pin-source`` would put the
-PIN, or the way to it, where addresses are logged.
+Nothing else: ``object``, ``id`` and ``type`` name a key and not a token; ``pin-value`` would put the PIN where
+addresses are logged. ``pin-source`` (a file, never a command) is taken where the caller says so; settings do not.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ class Pkcs11Uri:
     manufacturer: str | None = None
     model: str | None = None
     slot_id: int | None = None
+    pin_source: Path | None = None
 
     def fits(self, token: Any) -> bool:
         """Whether a token (as python-pkcs11 shows it) is one that this address can mean."""
@@ -48,8 +49,11 @@ class Pkcs11Uri:
         return all(wanted is None or wanted == found for wanted, found in there)
 
 
-def parse_uri(uri: str) -> Pkcs11Uri:
-    """The address in ``uri``. Raises KeyUriInvalid, with the name of the attribute that is wrong."""
+def parse_uri(uri: str, *, pin_source: bool = False) -> Pkcs11Uri:
+    """The address in ``uri``, with a ``pin-source`` only if that is wanted (an absolute path, or ``file:`` and one).
+
+    Raises KeyUriInvalid, with the name of the attribute that is wrong.
+    """
     scheme, colon, rest = uri.partition(":")
     if scheme.lower() != "pkcs11" or not colon:
         raise KeyUriInvalid(part="pkcs11:")
@@ -57,13 +61,22 @@ def parse_uri(uri: str) -> Pkcs11Uri:
     values = _attributes(path, ";", _PATH_VALUE, _LONGEST)
     if not any(name in values for name in _NAMES_A_TOKEN):
         raise KeyUriInvalid(part="token")
-    module_path = _attributes(query, "&", _QUERY_VALUE, {"module-path": 4096}).get("module-path", "")
-    if not module_path.startswith("/") or "\0" in module_path:
-        raise KeyUriInvalid(part="module-path")
+    known = {"module-path": 4096, "pin-source": 4096} if pin_source else {"module-path": 4096}
+    queried = _attributes(query, "&", _QUERY_VALUE, known)
+    module_path = _file("module-path", queried.get("module-path", ""))
+    source = queried.get("pin-source")
+    pin_file = None if source is None else _file("pin-source", source.removeprefix("file://").removeprefix("file:"))
     slot_id = values.pop("slot-id", None)
     if slot_id is not None and not re.fullmatch(r"[0-9]+", slot_id, re.ASCII):
         raise KeyUriInvalid(part="slot-id")
-    return Pkcs11Uri(Path(module_path), slot_id=None if slot_id is None else int(slot_id), **values)
+    number = None if slot_id is None else int(slot_id)
+    return Pkcs11Uri(module_path, slot_id=number, pin_source=pin_file, **values)
+
+
+def _file(name: str, path: str) -> Path:
+    if not path.startswith("/") or "\0" in path:
+        raise KeyUriInvalid(part=name)
+    return Path(path)
 
 
 def _attributes(text: str, separator: str, value_form: re.Pattern[str], known: dict[str, int]) -> dict[str, str]:
