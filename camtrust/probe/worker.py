@@ -12,16 +12,18 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from camtrust.probe.emulated import check_emulated, check_operations, check_wrong_pins
 from camtrust.probe.targets import Target
 from foundation.keys.errors import KeyStoreError
-from foundation.keys.pkcs11.store import Pkcs11KeyStore
 from foundation.keys.port import KeyAlgorithm, KeyStore, KeyUse
 from foundation.keys.probe import capacity, concurrency, mechanisms
 from foundation.keys.probe.report import Finding, Verdict
 from hsm_emulation.client import HsmClient
+
+if TYPE_CHECKING:  # an emulated token is probed without python-pkcs11
+    from foundation.keys.pkcs11.store import Pkcs11KeyStore
 
 ANSWER = "camtrust-probe "
 """Begins each line of ours: a module may write to standard output too."""
@@ -66,7 +68,7 @@ class Run:
 
     @property
     def connection(self) -> Any:
-        return cast(Pkcs11KeyStore, self.store)._connection
+        return cast("Pkcs11KeyStore", self.store)._connection
 
 
 def _module(run: Run) -> Finding:
@@ -149,9 +151,14 @@ def _lockout(target: Target) -> Finding:
 
 def _alone(name: str) -> Callable[[Target], Finding]:
     def check(target: Target) -> Finding:
+        from pkcs11.exceptions import PKCS11Error
+
         from foundation.keys.pkcs11.probe import alone
 
-        checked: Finding = getattr(alone, name)(target.uri, target.pin)
+        try:
+            checked: Finding = getattr(alone, name)(target.uri, target.pin)
+        except PKCS11Error as error:
+            return Finding(name, Verdict.FAIL, str(error) or type(error).__name__)
         return checked
 
     return check

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -161,6 +162,12 @@ def test_a_check_that_takes_its_process_down_is_told(
     told = _Worker("threads", Target("pin"), "prefix", {}).finding()
     assert told.verdict is verdict
     assert said in told.summary
+
+
+def test_the_emulated_hsm_is_probed_without_python_pkcs11() -> None:
+    """What a worker imports before it opens a module does not need the extra ``hardware``."""
+    said = "import sys, camtrust.probe.worker, camtrust.probe.run; sys.exit('pkcs11' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", said], check=False).returncode == 0
 
 
 def test_the_report_can_be_read() -> None:
