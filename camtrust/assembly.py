@@ -19,10 +19,12 @@ import ekyc.api
 import identity.api
 import issuing_ca.acme.api
 import issuing_ca.api
+import issuing_ca.enrolment.api
+import issuing_ca.est.api
 import signing.api
 from camtrust import database as schema
 from camtrust.adapters import CaForCitizens, CaStatus, CaTimestamps, SigningCredentials, SigningKeyCustody
-from camtrust.errors import ExampleOidRefused, SettingsUnsupported
+from camtrust.errors import ExampleOidRefused, ProxySecretInvalid, SettingsUnsupported
 from camtrust.home import Home
 from camtrust.settings import Settings
 from camtrust.web import trust as trust_door
@@ -49,6 +51,7 @@ from issuing_ca.acme.network import DnsResolver, HttpFetcher
 from issuing_ca.acme.service import AcmeService
 from issuing_ca.asgi import OcspEndpoint, TimestampEndpoint
 from issuing_ca.config import IssuingCaSettings
+from issuing_ca.enrolment.service import Enrolment
 from issuing_ca.log import IssuanceLog, log_origin
 from issuing_ca.log_api import create_log_router
 from issuing_ca.service import CertificateAuthority
@@ -59,6 +62,7 @@ from signing.sign.pades import PadesSigner
 
 _log = logging.getLogger(__name__)
 
+_SECRET_OCTETS = 32
 _EXAMPLE_ARC = "2.999."
 
 
@@ -80,6 +84,7 @@ class Services:
     outbox: Outbox
     log: IssuanceLog
     acme: AcmeService
+    enrolment: Enrolment
 
     def close(self) -> None:
         self.database.close()
@@ -169,6 +174,7 @@ def assemble(home: Home, settings: Settings, clock: Clock, token: HsmClient, reg
         outbox,
         log,
         acme,
+        Enrolment(ca, database, vault, clock, randomness, trail),
     )
 
 
@@ -198,6 +204,8 @@ def application(services: Services) -> FastAPI:
             issuing_ca.api.create_public_router(ca),
             issuing_ca.acme.api.create_router(services.acme),
             issuing_ca.acme.api.create_credential_router(services.acme, guard),
+            issuing_ca.enrolment.api.create_router(services.enrolment, guard),
+            issuing_ca.est.api.create_router(services.enrolment, _proxy_secret(settings)),
             create_log_router(services.log),
             ekyc.api.create_router(services.ekyc, guard),
             ekyc.api.create_outbox_router(services.outbox, guard),
@@ -238,6 +246,20 @@ def _ca_settings(settings: Settings, policies: Mapping[str, str]) -> IssuingCaSe
         acme_networks=settings.ca.acme_networks,
         acme_resolvers=settings.ca.acme_resolvers,
     )
+
+
+def _proxy_secret(settings: Settings) -> bytes | None:
+    """What the proxy that ends TLS shows beside a client's certificate. Raises ProxySecretInvalid."""
+    file = settings.ca.proxy_secret_file
+    if file is None:
+        return None
+    try:
+        secret = file.read_bytes().strip()
+    except OSError:
+        raise ProxySecretInvalid(file=str(file)) from None
+    if len(secret) < _SECRET_OCTETS:
+        raise ProxySecretInvalid(file=str(file))
+    return secret
 
 
 def _check_supported(settings: Settings) -> None:

@@ -15,6 +15,7 @@ import foundation.db.audit
 import foundation.http.idempotency
 import identity.store
 import issuing_ca.acme.store
+import issuing_ca.enrolment.store
 import issuing_ca.store
 import signing.store
 from foundation.db.engine import Database
@@ -28,6 +29,7 @@ def all_metadata() -> tuple[MetaData, ...]:
         identity.store.metadata,
         issuing_ca.store.metadata,
         issuing_ca.acme.store.metadata,
+        issuing_ca.enrolment.store.metadata,
         ekyc.store.metadata,
         signing.store.metadata,
     )

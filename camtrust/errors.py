@@ -8,6 +8,7 @@ CamTrustError
 ├── ProbePinMissing      a token to probe, and no way to its PIN
 ├── KeysUnsupported      a key store address that this build cannot open
 ├── ExampleOidRefused    production start-up with example policy OIDs
+├── ProxySecretInvalid   the file with the secret of the TLS proxy cannot be read, or is too short
 ├── DocumentsMissing     DEMO_PDFS names no folder with documents
 ├── ClientCannotSeal     not an active client with the role that sealing asks for
 ├── OrganisationIdentifierInvalid
@@ -79,6 +80,11 @@ class EmbeddedOnly(CamTrustError):
 class SettingsUnsupported(CamTrustError):
     code = "camtrust.settings_unsupported"
     kind = Kind.NOT_IMPLEMENTED
+
+
+class ProxySecretInvalid(CamTrustError):
+    code = "camtrust.proxy_secret_invalid"
+    kind = Kind.INVALID
 
 
 class BundleMissing(CamTrustError):

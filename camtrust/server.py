@@ -89,5 +89,11 @@ def bind(port: int) -> socket.socket:
 
 def _config(app: FastAPI) -> uvicorn.Config:
     return uvicorn.Config(
-        app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=10, lifespan="off"
+        app,
+        proxy_headers=False,  # who asks is never what a header says
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=10,
+        lifespan="off",
     )

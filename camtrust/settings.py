@@ -86,6 +86,10 @@ class CaSettings(Section):
     acme_resolvers: Annotated[
         tuple[str, ...], Field(description="addresses of the DNS servers that ACME asks; none: those of the machine")
     ] = ()
+    proxy_secret_file: Annotated[
+        Path | None,
+        Field(description="file with the secret by which EST believes a TLS proxy about client certificates; none: no"),
+    ] = None
 
 
 class TrustSettings(Section):

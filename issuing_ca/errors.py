@@ -13,6 +13,11 @@ CamTrustError
 ├── KeyRefused              a public key that must not be certified; `rule` says which check
 ├── KeyInUse                a public key that is certified for somebody else
 ├── KeyNotTheirs            a key in the token that belongs to another owner
+├── EnrolmentCredentialUnknown  no enrolment credential of this reference
+├── EnrolmentCredentialUsed     its one certificate is made, or is being made
+├── EnrolmentRefused        a request of a machine; `what` says where it is not what was verified
+├── EstUnauthenticated      nobody that the EST door knows; `rule` says which proof failed
+├── ServerKeysRefused       a key is never made for somebody else
 ├── IssuanceTokenInvalid    used, expired or never given
 ├── IssuanceMismatch        what would be signed is not what was linted
 ├── CertificateUnknown      no certificate with this serial number
@@ -91,6 +96,34 @@ class KeyInUse(CamTrustError):
 
 class KeyNotTheirs(CamTrustError):
     code = "issuing_ca.key_not_theirs"
+    kind = Kind.FORBIDDEN
+
+
+class EnrolmentCredentialUnknown(CamTrustError):
+    code = "issuing_ca.enrolment_credential_unknown"
+    kind = Kind.NOT_FOUND
+
+
+class EnrolmentCredentialUsed(CamTrustError):
+    code = "issuing_ca.enrolment_credential_used"
+    kind = Kind.CONFLICT
+
+
+class EnrolmentRefused(CamTrustError):
+    code = "issuing_ca.enrolment_refused"
+    kind = Kind.INVALID
+
+
+class EstUnauthenticated(CamTrustError):
+    """EST-PROXY, EST-ONE-PROOF, EST-CERTIFICATE or EST-CREDENTIAL; what a client shows it for is HTTP Basic."""
+
+    code = "issuing_ca.est_unauthenticated"
+    kind = Kind.UNAUTHENTICATED
+    challenge = 'Basic realm="camtrust-est"'
+
+
+class ServerKeysRefused(CamTrustError):
+    code = "issuing_ca.server_keys_refused"
     kind = Kind.FORBIDDEN
 
 

@@ -59,7 +59,7 @@ STATUS: Mapping[Kind, int] = {
     Kind.INTERNAL: 500,
 }
 
-# RFC 9110 §11.6.1: a 401 says how to authenticate.
+# RFC 9110 §11.6.1: a 401 says how to authenticate; an error class of a door with a way of its own has its `challenge`.
 CHALLENGE = 'Assertion realm="camtrust", Bearer realm="camtrust"'
 
 # What a validation rule may tell about itself. Everything else in pydantic's report can quote the input.
@@ -129,7 +129,7 @@ class Problems:
             headers={"Content-Language": language.value, "Vary": "Accept-Language"},
         )
         if status == 401:
-            response.headers["WWW-Authenticate"] = CHALLENGE
+            response.headers["WWW-Authenticate"] = getattr(error, "challenge", CHALLENGE)
         if error.retry_after is not None:
             response.headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
         return response

@@ -14,6 +14,7 @@ from tests.story.installation import Applicant, Installation, new_key
 from tests.web.endpoint_walk import endpoints, walk
 
 _SIGNED = "RFC 8555 §6.2: each request is signed by the key of the account (tests/ca/test_acme_rules.py)"
+_EST = "RFC 7030 §3.2.3: HTTP Basic or a client certificate (tests/ca/test_est.py)"
 # Open to everybody, each on purpose. An endpoint that is not here is refused by the test: decide, then write it down.
 PUBLIC = {
     "GET /": "the portal",
@@ -44,6 +45,11 @@ PUBLIC = {
     "POST /acme/certificates/{serial}": _SIGNED,
     "POST /acme/revoke-cert": "RFC 8555 §7.6: signed by the account's key or the certificate's",
     "GET /acme/renewal-info/{identifier}": "RFC 9773 §4: dates of a certificate, nothing else",
+    "GET /.well-known/est/cacerts": "RFC 7030 §4.1",
+    "GET /.well-known/est/csrattrs": "RFC 7030 §4.5.1: nobody need authenticate",
+    "POST /.well-known/est/simpleenroll": _EST,
+    "POST /.well-known/est/simplereenroll": _EST,
+    "POST /.well-known/est/serverkeygen": "refuses everybody",
     "GET /trust/bundle": "the signed trust bundle",
     "POST /verify/v1/documents": "verification; keeps nothing",
 }

@@ -1,0 +1,173 @@
+"""The EST door: ``/.well-known/est`` (RFC 7030 with RFC 8951 and RFC 9908).
+
+Who asks is proved by HTTP Basic (reference and secret of an enrolment credential), or by a certificate of ours in TLS.
+TLS ends at a proxy, which hands the client's certificate over in a header: it is believed only beside the secret that
+proxy and service share (``ca.proxy_secret_file``), and only where it is, octet for octet, one that we issued.
+(Annotations are not postponed here: FastAPI resolves them.)
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+from typing import Annotated
+from urllib.parse import unquote_to_bytes
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
+from fastapi import APIRouter, Depends, Request, Response
+
+from foundation.http.guard import public
+from foundation.x509.csr import read_csr
+from issuing_ca.enrolment.model import Applicant, Wanted
+from issuing_ca.enrolment.service import AUTHORITY, Enrolment
+from issuing_ca.errors import EnrolmentRefused, EstUnauthenticated, ServerKeysRefused
+from issuing_ca.est.attributes import csr_attributes
+from issuing_ca.model import IssuedCertificate
+
+CERTIFICATE_HEADER = "x-camtrust-client-certificate"
+SECRET_HEADER = "x-camtrust-proxy-secret"  # noqa: S105 - a name
+_CERTS_ONLY = "application/pkcs7-mime; smime-type=certs-only"
+_MOST = 64 * 1024
+
+
+async def body_of(request: Request) -> bytes:
+    """The body as it came."""
+    return await request.body()
+
+
+Body = Annotated[bytes, Depends(body_of)]
+
+
+def create_router(service: Enrolment, proxy_secret: bytes | None) -> APIRouter:
+    """``/.well-known/est``. ``proxy_secret``: shared with the proxy that ends TLS; None: no header is believed."""
+    router = APIRouter(prefix="/.well-known/est", tags=["EST"], dependencies=[Depends(public)])
+    Body = Annotated[bytes, Depends(body_of)]
+
+    @router.get("/cacerts", response_class=Response)
+    def cacerts() -> Response:
+        """The CA's certificates up to the root, PKCS#7 (RFC 7030 §4.1)."""
+        authority = service.ca.authorities.get(AUTHORITY)
+        return _certificates([authority.certificate, *authority.chain, authority.root])
+
+    @router.get("/csrattrs", response_class=Response)
+    def csrattrs(request: Request) -> Response:
+        """What a request should hold (RFC 7030 §4.5, RFC 9908); with a credential, for its very profile and names."""
+        applicant = _applicant(service, request, proxy_secret) if _shows_something(request) else None
+        credential = applicant.credential if applicant is not None else None
+        profile = service.ca.profiles[credential.profile if credential is not None else "tls-server"]
+        names = credential.dns_names if credential is not None else ()
+        return _encoded(csr_attributes(profile, names), "application/csrattrs")
+
+    @router.post("/simpleenroll", response_class=Response)
+    def simpleenroll(request: Request, body: Body) -> Response:
+        """A certificate for the key of a PKCS#10 request (RFC 7030 §4.2.1)."""
+        applicant = _applicant(service, request, proxy_secret)
+        return _issued(service.enrol(applicant, _wanted(request, body), "est"))
+
+    @router.post("/simplereenroll", response_class=Response)
+    def simplereenroll(request: Request, body: Body) -> Response:
+        """A new certificate for whoever shows the last one, for the same or another key (RFC 7030 §4.2.2)."""
+        applicant = _applicant(service, request, proxy_secret)
+        if applicant.certificate is None:
+            raise EstUnauthenticated(rule="EST-CERTIFICATE")
+        return _issued(service.enrol(applicant, _wanted(request, body), "est"))
+
+    @router.post("/serverkeygen")
+    def serverkeygen() -> None:
+        """Refused: a key is made by whoever holds it, and nobody else ever has it."""
+        raise ServerKeysRefused
+
+    return router
+
+
+def _shows_something(request: Request) -> bool:
+    return any(name in request.headers for name in ("authorization", CERTIFICATE_HEADER, SECRET_HEADER))
+
+
+def _applicant(service: Enrolment, request: Request, proxy_secret: bytes | None) -> Applicant:
+    """Who asks. One proof alone: with two, nobody could say which one counted. Raises EstUnauthenticated."""
+    certificates = request.headers.getlist(CERTIFICATE_HEADER)
+    authorizations = request.headers.getlist("authorization")
+    if certificates and certificates != [""]:
+        secrets = request.headers.getlist(SECRET_HEADER)
+        if proxy_secret is None or len(secrets) != 1 or not _same(secrets[0].encode("latin-1"), proxy_secret):
+            raise EstUnauthenticated(rule="EST-PROXY")
+        if authorizations or len(certificates) != 1:
+            raise EstUnauthenticated(rule="EST-ONE-PROOF")
+        found = service.by_certificate(_certificate(certificates[0]))
+    else:
+        if len(authorizations) != 1:
+            raise EstUnauthenticated
+        found = service.by_secret(*_basic(authorizations[0]))
+    if found is None:
+        raise EstUnauthenticated(rule="EST-CREDENTIAL")
+    return found
+
+
+def _same(given: bytes, wanted: bytes) -> bool:
+    return hmac.compare_digest(hashlib.sha256(given).digest(), hashlib.sha256(wanted).digest())
+
+
+def _certificate(header: str) -> x509.Certificate:
+    """A PEM certificate as nginx escapes it (``$ssl_client_escaped_cert``)."""
+    try:
+        return x509.load_pem_x509_certificate(unquote_to_bytes(header))
+    except (ValueError, UnsupportedAlgorithm):
+        raise EstUnauthenticated(rule="EST-CERTIFICATE") from None
+
+
+def _basic(header: str) -> tuple[str, bytes]:
+    """Reference and secret out of HTTP Basic (RFC 7617)."""
+    scheme, _, encoded = header.partition(" ")
+    try:
+        reference, colon, secret = base64.b64decode(encoded.strip(), validate=True).partition(b":")
+        name = reference.decode("ascii")
+    except (binascii.Error, ValueError):
+        raise EstUnauthenticated(rule="EST-CREDENTIAL") from None
+    if scheme.lower() != "basic" or not colon:
+        raise EstUnauthenticated(rule="EST-CREDENTIAL")
+    return name, secret
+
+
+def _wanted(request: Request, body: bytes) -> Wanted:
+    """The key, and what the request says beside it (RFC 8951 §3.1: base64, whatever a header says of it)."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/pkcs10":
+        raise EnrolmentRefused(what="Content-Type")
+    try:
+        der = base64.b64decode(b"".join(body[:_MOST].split()), validate=True)
+    except (binascii.Error, ValueError):
+        raise EnrolmentRefused(what="base64") from None
+    if der[:1] != b"\x30":
+        raise EnrolmentRefused(what="PKCS#10")
+    return wanted_of(read_csr(der))
+
+
+def wanted_of(csr: x509.CertificateSigningRequest) -> Wanted:
+    """Key, subject and names of a request that was read; everything else in it is ignored. Raises EnrolmentRefused."""
+    try:
+        names = csr.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return Wanted(csr.public_key(), csr.subject)
+    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+        raise EnrolmentRefused(what="extensions") from None
+    if not all(isinstance(name, x509.DNSName) for name in names):
+        raise EnrolmentRefused(what="subjectAltName")
+    return Wanted(csr.public_key(), csr.subject, tuple(names.get_values_for_type(x509.DNSName)))
+
+
+def _issued(issued: IssuedCertificate) -> Response:
+    return _certificates([issued.certificate])
+
+
+def _certificates(certificates: list[x509.Certificate]) -> Response:
+    return _encoded(pkcs7.serialize_certificates(certificates, Encoding.DER), _CERTS_ONLY)
+
+
+def _encoded(der: bytes, media_type: str) -> Response:
+    response = Response(base64.encodebytes(der))
+    response.headers["Content-Type"] = media_type
+    response.headers["Content-Transfer-Encoding"] = "base64"  # for clients from before RFC 8951
+    response.headers["Cache-Control"] = "no-store"
+    return response
