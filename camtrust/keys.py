@@ -11,7 +11,7 @@ import logging
 import secrets
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -32,6 +32,8 @@ _log = logging.getLogger(__name__)
 SERVICES = "hsm"
 ROOT = "root/token"
 TRUST_LIST = "trust/token"
+
+WITNESSED = "witness"  # the last checkpoint of each token: not in its directory, and not in its backups
 
 _EMULATED = "emulated:"
 _LOOK, _LONGEST_WAIT = 0.5, 30.0  # seconds between two looks at the daemon
@@ -72,9 +74,14 @@ def open_token(
             stack.enter_context(_Supervisor(directory, daemon))
         elif daemon is not None:
             stack.enter_context(daemon)
-        client = stack.enter_context(HsmClient(path, pin=lambda: _pin(directory, settings)))
+        witness = home.path / WITNESSED / f"{name.replace('/', '-')}.json"
+        client = stack.enter_context(HsmClient(path, pin=lambda: _pin(directory, settings), witness=witness))
         client.login(_pin(directory, settings))
-        yield client
+        try:
+            yield client
+        finally:
+            with suppress(KeyStoreError):  # what was signed meanwhile is witnessed; the next login would do it too
+                client.witness()
 
 
 class _Supervisor:

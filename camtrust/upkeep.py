@@ -24,6 +24,7 @@ def tasks(services: Services) -> Mapping[str, Callable[[], object]]:
     ca = services.ca
     return {
         "keys switched as their certificates say": ca.reconcile,
+        "checkpoint of the token": services.token.witness,
         "enrolments that ran out": services.ekyc.enrolment.sweep,
         "issuance log": services.log.integrate,
         "CRLs of the issuing CA": lambda: ca.lists.upkeep("issuing"),

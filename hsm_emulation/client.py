@@ -13,12 +13,13 @@ from types import TracebackType
 from typing import Any
 
 from foundation.keys.capabilities import Capabilities, Feature
-from foundation.keys.errors import NotLoggedIn, TokenUnavailable
+from foundation.keys.errors import NotLoggedIn, StoreRolledBack, TokenUnavailable
 from foundation.keys.policy import KeyPolicy
 from foundation.keys.port import KeyAlgorithm, KeyInfo, KeyUse, Mechanism, WrappedKey
 from hsm_emulation.client_wire import Wire
 from hsm_emulation.factors_wire import FactorCalls
 from hsm_emulation.protocol import SIGN, SIGN_WRAPPED, Frame, key_from
+from hsm_emulation.witness import WitnessFile
 
 _PAGE = 500
 
@@ -36,7 +37,8 @@ class HsmClient(FactorCalls):
 
     ``pin``: where to get the user's PIN when the daemon was restarted and knows our session no more; without it the
     caller hears NotLoggedIn. ``audience``: if given, only activations for this audience are redeemed.
-    ``timeout``: seconds to wait for an answer (an RSA-4096 key can take ten).
+    ``timeout``: seconds to wait for an answer (an RSA-4096 key can take ten). ``witness``: the file with the token's
+    last checkpoint, shown to it at each login and renewed (:meth:`witness`).
     """
 
     def __init__(
@@ -46,8 +48,10 @@ class HsmClient(FactorCalls):
         pin: Callable[[], str] | None = None,
         audience: str | None = None,
         timeout: float = 60.0,
+        witness: Path | None = None,
     ) -> None:
         self._pin, self._audience = pin, audience
+        self._witness = WitnessFile(witness) if witness is not None else None
         self._session: bytes | None = None
         self._wire = Wire(os.fspath(path), timeout)
 
@@ -57,6 +61,8 @@ class HsmClient(FactorCalls):
         """Log in. TokenPinIncorrect, TokenPinLocked (``retry_after`` seconds), TokenUnavailable."""
         secret = self._wire.ask(None, "login", {"role": role, "pin": pin}, reads=False)
         self._session = secret
+        with suppress(StoreRolledBack):  # told by every call that would sign; the others are needed to mend it
+            self.witness()
 
     def logout(self) -> None:
         """End the session, on all connections. With its last session the token locks."""
@@ -188,7 +194,15 @@ class HsmClient(FactorCalls):
         certificate: bytes = self._call("destroy_owner", owner=owner)
         return certificate
 
-    # -- Attesting
+    # -- witnessing and attesting
+
+    def witness(self) -> None:
+        """Show the token the last checkpoint that was witnessed, and keep the newest; nothing without a witness file.
+
+        StoreRolledBack when the token's store is older; AttestationInvalid when the file is another token's.
+        """
+        if self._witness is not None:
+            self._witness.write(self._call("witness", last=self._witness.read()))
 
     def attest(self, key_id: str) -> bytes:
         statement: bytes = self._call("attest", key_id=key_id)

@@ -149,6 +149,11 @@ OPERATIONS: Mapping[str, Operation] = {
         lambda token, session, key_id: token.attest(session, key_id),
         "key_id",
     ),
+    "witness": Operation(
+        BOTH,
+        {"last": or_none(octets)},
+        lambda token, session, last: token.witness(session, last),
+    ),
     "token_key": Operation(BOTH, {}, lambda token, _: token.token_key()),
     "new_data_key": Operation(
         USER,

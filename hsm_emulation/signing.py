@@ -19,6 +19,7 @@ from foundation.keys.errors import (
 )
 from foundation.keys.mechanisms import authorised_digest
 from foundation.keys.port import MOST_INPUTS, KeyAlgorithm, KeyInfo, KeyUse, Mechanism
+from hsm_emulation import epoch
 from hsm_emulation.activations import Activations
 from hsm_emulation.audit import AuditLog
 from hsm_emulation.keys import LoadedKey, check_request
@@ -80,6 +81,7 @@ class Signing:
         details = describe(mechanism, inputs)
 
         def work(connection: sqlite3.Connection) -> None:
+            epoch.require_newest(connection)
             nonlocal known
             if tuple(stored_key(connection, key_id)) != known.row:
                 known = self._load(connection, key_id)

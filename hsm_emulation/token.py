@@ -10,16 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from foundation.clock import Clock
+from foundation.keys.attestation import Checkpoint, verify
 from foundation.keys.errors import (
     DataInvalid,
     KeyHandleInvalid,
     LabelExists,
+    StoreRolledBack,
     TokenPinInvalid,
 )
 from foundation.keys.policy import KeyPolicy, policy_for
 from foundation.keys.port import KeyAlgorithm, KeyInfo, KeyUse, Mechanism
 from foundation.randomness import Randomness, SystemRandomness
-from hsm_emulation import policies
+from hsm_emulation import epoch, policies
 from hsm_emulation.activations import Activations
 from hsm_emulation.attestation import Attestation, make_token_key
 from hsm_emulation.audit import AuditLog, Entry
@@ -70,6 +72,7 @@ def initialise(
         for role, pin in ((Role.SO, so_pin), (Role.USER, user_pin)):
             wrap_master_key(connection, role, pin, master, chosen.operator, source)
         make_token_key(connection, add_master_key(connection, master, 1, source), 1, source)
+        epoch.begin(connection)
         AuditLog(clock).append(connection, Role.SO.value, "initialise", "token", "done")
 
     create(directory, fill)
@@ -128,6 +131,7 @@ class Token:
         info = KeyInfo(key_id, label, algorithm, use, public, owner, True, chosen.hash)
 
         def work(connection: sqlite3.Connection) -> None:
+            epoch.require_newest(connection)
             wrapping = self.persons.key_in(connection, owner) if owner else self.sessions.master_key()
             policies.keep(connection, chosen)
             try:
@@ -233,10 +237,31 @@ class Token:
                 kept = "wrapped"
             else:
                 info, version, kept = self.signing.checked(connection, key_id), 1, "token"
+            epoch.require_newest(connection)
             self.audit.append(connection, session.actor, "attest", key_id, "done")
             return self.attestation.key(connection, info, kept, version)
 
         return self.store.write(work)
+
+    def witness(self, session: Session, last: bytes | None) -> bytes:
+        """A checkpoint of the store, to be kept elsewhere; ``last``: the one that was kept before.
+
+        StoreRolledBack when the store is older than that, or was found to be before; AttestationInvalid when ``last``
+        is no checkpoint of this token.
+        """
+        key = self.token_key()
+        witnessed = None if last is None else verify(last, key, Checkpoint)
+
+        def work(connection: sqlite3.Connection) -> bytes | None:
+            if witnessed is not None and not epoch.compare(connection, self.audit, session.actor, witnessed):
+                return None  # not raised here: what was found must be committed
+            epoch.require_newest(connection)
+            return self.attestation.checkpoint(connection, epoch.current(connection))
+
+        checkpoint = self.store.write(work)
+        if checkpoint is None:
+            raise StoreRolledBack
+        return checkpoint
 
     def token_key(self) -> bytes:
         """The public key (DER SubjectPublicKeyInfo) that the token's own statements are verified with."""

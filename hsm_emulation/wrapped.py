@@ -29,7 +29,7 @@ from foundation.keys.mechanisms import authorised_digest
 from foundation.keys.policy import KeyPolicy, policy_for
 from foundation.keys.port import MOST_INPUTS, KeyAlgorithm, KeyInfo, KeyUse, Mechanism, WrappedKey
 from foundation.randomness import Randomness
-from hsm_emulation import policies
+from hsm_emulation import epoch, policies
 from hsm_emulation.activations import Activations
 from hsm_emulation.audit import AuditLog
 from hsm_emulation.keys import LoadedKey, check_request, make
@@ -85,6 +85,7 @@ class WrappedKeys:
         key_id = self._randomness.bytes(16).hex()
 
         def work(connection: sqlite3.Connection) -> tuple[WrappedState, bytes]:
+            epoch.require_newest(connection)
             record = self._persons.record_in(connection, owner)
             if len(record.keys) >= MOST_KEYS:
                 raise DataInvalid
@@ -154,6 +155,7 @@ class WrappedKeys:
         details = describe(mechanism, inputs)
 
         def work(connection: sqlite3.Connection) -> None:
+            epoch.require_newest(connection)
             record, current = self._state(connection, head)
             if not current.enabled:
                 raise KeyDisabled

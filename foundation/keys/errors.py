@@ -31,6 +31,7 @@ KeyStoreError
 ├── ActivationRequired        CKR_USER_NOT_LOGGED_IN        a person's key asked to sign without activation
 ├── ActivationInvalid         CKR_PIN_EXPIRED               used, expired, or for other digests or another key
 ├── OwnerDestroyed            CKR_KEY_HANDLE_INVALID        the person's key was destroyed
+├── StoreRolledBack           CKR_DEVICE_ERROR              the token's store is older than what was witnessed
 ├── AttestationInvalid        CKR_SIGNATURE_INVALID         a statement that this token did not make, or not so
 └── WrappedKeyInvalid         CKR_WRAPPED_KEY_INVALID
 """
@@ -256,6 +257,12 @@ class AttestationInvalid(KeyStoreError):
     ckr = "CKR_SIGNATURE_INVALID"
     code = "foundation.attestation_invalid"
     kind = Kind.INVALID
+
+
+class StoreRolledBack(KeyStoreError):
+    ckr = "CKR_DEVICE_ERROR"
+    code = "foundation.token_store_rolled_back"
+    kind = Kind.UNAVAILABLE
 
 
 class AuditBroken(KeyStoreError):
