@@ -84,6 +84,14 @@ def open_token(
                 client.witness()
 
 
+@contextmanager
+def open_officer(home: Home, name: str) -> Iterator[HsmClient]:
+    """The security officer, logged in to a token whose daemon runs: inside a block of :func:`open_token`."""
+    with HsmClient(socket_path(home.path / name)) as client:
+        client.login(home.pin(f"{name}/so.pin"), "so")
+        yield client
+
+
 class _Supervisor:
     """Starts the daemon again when it is gone, until the end of the block. What it had committed is still there.
 

@@ -17,6 +17,7 @@ from foundation.errors import CamTrustError
 _log = logging.getLogger(__name__)
 
 _EVERY = 60.0  # seconds
+_ROWS = 1000  # moved at a time while the master key is rotated
 
 
 def tasks(services: Services) -> Mapping[str, Callable[[], object]]:
@@ -24,6 +25,7 @@ def tasks(services: Services) -> Mapping[str, Callable[[], object]]:
     ca = services.ca
     return {
         "keys switched as their certificates say": ca.reconcile,
+        "rows under an old master key": lambda: services.token.rewrap_rows(_ROWS),
         "checkpoint of the token": services.token.witness,
         "enrolments that ran out": services.ekyc.enrolment.sweep,
         "issuance log": services.log.integrate,

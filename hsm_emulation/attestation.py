@@ -19,7 +19,7 @@ from hsm_emulation.master_keys import MasterKeys
 from hsm_emulation.sealing import seal, unseal
 
 _NAME = "attestation"
-_ALGORITHM = KeyAlgorithm.EC_P384
+_ALGORITHM = KeyAlgorithm.EC_P256
 
 
 def make_token_key(connection: sqlite3.Connection, master: bytes, version: int, randomness: Randomness) -> None:
@@ -74,7 +74,7 @@ class Attestation:
         row = _row(connection)
         master = self._masters.key(connection, row["master"])
         key = LoadedKey(unseal(master, row["sealed"], _bound_to(row["public_key"])), row["public_key"])
-        return document(statement, lambda octets: key.sign(Mechanism.ECDSA_SHA384, octets))
+        return document(statement, lambda octets: key.sign(Mechanism.ECDSA_SHA256, octets))
 
     def rewrap(self, connection: sqlite3.Connection) -> None:
         """Seal the token's key under the newest master key."""

@@ -205,7 +205,7 @@ class HsmClient(FactorCalls):
             self._witness.write(self._call("witness", last=self._witness.read()))
 
     def attest(self, key_id: str) -> bytes:
-        statement: bytes = self._call("attest", key_id=key_id)
+        statement: bytes = self._call("attest", reads=True, key_id=key_id)
         return statement
 
     def token_key(self) -> bytes:
@@ -236,6 +236,14 @@ class HsmClient(FactorCalls):
     def set_auditor_pin(self, pin: str) -> None:
         """As SO: set the PIN of the auditor, who may read counts and the audit log and nothing else."""
         self._call("set_auditor_pin", pin=pin)
+
+    def rotate_master(self) -> int:
+        """As SO: begin a new version of the master key; gives its number. RotationUnderWay."""
+        return int(self._call("rotate_master"))
+
+    def rewrap_rows(self, limit: int) -> int:
+        """Move up to so many rows (at most 1000) to the newest master key; gives how many are left. At 0 it is done."""
+        return int(self._call("rewrap_rows", limit=limit))
 
     def set_user_pin(self, pin: str) -> None:
         """As SO: set the user's PIN anew and end a lock-out."""

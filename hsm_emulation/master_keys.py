@@ -25,11 +25,14 @@ def add_master_key(connection: sqlite3.Connection, unlocked: bytes, version: int
 
 
 class MasterKeys:
-    """Opens versions of the master key. ``unlocked`` gives what operators unlock, or raises NotLoggedIn."""
+    """Opens versions of the master key. ``unlocked`` gives what operators unlock, or raises NotLoggedIn.
 
-    def __init__(self, unlocked: Callable[[], bytes]) -> None:
-        self._unlocked = unlocked
-        self._known: tuple[bytes, dict[int, bytes]] = (b"", {})
+    What was opened is kept while ``generation`` stays the same: another process may have destroyed a version.
+    """
+
+    def __init__(self, unlocked: Callable[[], bytes], generation: Callable[[], int]) -> None:
+        self._unlocked, self._generation = unlocked, generation
+        self._known: tuple[bytes, int, dict[int, bytes]] = (b"", -1, {})
 
     def current(self, connection: sqlite3.Connection) -> int:
         """The newest version."""
@@ -38,11 +41,11 @@ class MasterKeys:
 
     def key(self, connection: sqlite3.Connection, version: int) -> bytes:
         """One version. NotLoggedIn; WrappedKeyInvalid for one that is not there (destroyed, or an edited row)."""
-        unlocked = self._unlocked()
-        under, known = self._known
-        if under != unlocked:
+        unlocked, generation = self._unlocked(), self._generation()
+        under, of, known = self._known
+        if under != unlocked or of != generation:
             known = {}
-            self._known = (unlocked, known)
+            self._known = (unlocked, generation, known)
         key = known.get(version)
         if key is None:
             row = connection.execute("SELECT sealed FROM master_keys WHERE version = ?", (version,)).fetchone()
@@ -53,7 +56,7 @@ class MasterKeys:
 
     def forget(self) -> None:
         """Nobody is logged in any more, or a version was destroyed."""
-        self._known = (b"", {})
+        self._known = (b"", -1, {})
 
 
 def _bound_to(version: int) -> dict[str, object]:

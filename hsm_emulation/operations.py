@@ -30,6 +30,7 @@ from hsm_emulation.operation import (
     secret,
 )
 from hsm_emulation.protocol import SIGN, SIGN_WRAPPED, key_value
+from hsm_emulation.rotation import MOST_ROWS
 from hsm_emulation.sessions import Session
 from hsm_emulation.token import PAGE, Token
 
@@ -146,13 +147,19 @@ OPERATIONS: Mapping[str, Operation] = {
     "attest": Operation(
         BOTH,
         {"key_id": opaque_id},
-        lambda token, session, key_id: token.attest(session, key_id),
+        lambda token, _, key_id: token.attest(key_id),
         "key_id",
     ),
     "witness": Operation(
         BOTH,
         {"last": or_none(octets)},
         lambda token, session, last: token.witness(session, last),
+    ),
+    "rotate_master": Operation(SO, {}, lambda token, session: token.rotation.begin(session)),
+    "rewrap_rows": Operation(
+        BOTH,
+        {"limit": number},
+        lambda token, session, limit: token.rotation.step(session, min(limit, MOST_ROWS)),
     ),
     "token_key": Operation(BOTH, {}, lambda token, _: token.token_key()),
     "new_data_key": Operation(

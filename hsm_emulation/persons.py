@@ -122,6 +122,13 @@ class Persons:
             return
         self._update(connection, owner, self._open(connection, owner, row), bool(row["factors"]))
 
+    def rewrap_some(self, connection: sqlite3.Connection, limit: int) -> None:
+        """:meth:`rewrap` up to so many records that are under an older master key."""
+        newest = self._masters.current(connection)
+        query = "SELECT owner FROM owners WHERE master < ? AND sealed IS NOT NULL LIMIT ?"
+        for row in connection.execute(query, (newest, limit)).fetchall():
+            self.rewrap(connection, row["owner"])
+
     def destroy(self, session: Session, owner: str) -> bytes:
         """Destroy the owner's record, keys, factors and activations, and leave a tombstone. Gives the certificate of
         destruction, which is kept with the tombstone: asked again, nothing happens and the same certificate comes.

@@ -23,6 +23,7 @@ from hsm_emulation import epoch
 from hsm_emulation.activations import Activations
 from hsm_emulation.audit import AuditLog
 from hsm_emulation.keys import LoadedKey, check_request
+from hsm_emulation.master_keys import MasterKeys
 from hsm_emulation.persons import Persons
 from hsm_emulation.sealing import unseal
 from hsm_emulation.sessions import Session, Sessions
@@ -45,9 +46,15 @@ class Signing:
     """Signs with keys of the store."""
 
     def __init__(
-        self, store: Store, sessions: Sessions, persons: Persons, activations: Activations, audit: AuditLog
+        self,
+        store: Store,
+        sessions: Sessions,
+        masters: MasterKeys,
+        persons: Persons,
+        activations: Activations,
+        audit: AuditLog,
     ) -> None:
-        self._store, self._sessions, self._persons = store, sessions, persons
+        self._store, self._sessions, self._masters, self._persons = store, sessions, masters, persons
         self._activations, self._audit = activations, audit
         self._loaded: OrderedDict[str, _Known] = OrderedDict()
         self._lock = threading.Lock()
@@ -103,11 +110,11 @@ class Signing:
         """What the seal of a key's row vouches for. KeyHandleInvalid, WrappedKeyInvalid."""
         return self._load(connection, key_id).info
 
-    def wrapping_key(self, connection: sqlite3.Connection, owner: str | None) -> bytes:
-        """What a key of this owner is sealed under: the master key, or the owner's."""
-        if owner is None:
-            return self._sessions.master_key()
-        key = self._persons.existing_key(owner, connection)
+    def wrapping_key(self, connection: sqlite3.Connection, row: sqlite3.Row) -> bytes:
+        """What the key of this row is sealed under: a version of the master key, or its owner's key."""
+        if row["owner"] is None:
+            return self._masters.key(connection, row["master"])
+        key = self._persons.existing_key(row["owner"], connection)
         if key is None:
             raise WrappedKeyInvalid  # an edited row: the owner it names has no key
         return key
@@ -134,7 +141,7 @@ class Signing:
     def _load(self, connection: sqlite3.Connection, key_id: str) -> _Known:
         row = stored_key(connection, key_id)
         info = key_of(row)
-        private = unseal(self.wrapping_key(connection, info.owner), row["sealed"], bound_to(info))
+        private = unseal(self.wrapping_key(connection, row), row["sealed"], bound_to(info))
         known = _Known(tuple(row), info, LoadedKey(private, info.public_key))
         with self._lock:
             self._loaded[key_id] = known

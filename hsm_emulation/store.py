@@ -46,7 +46,7 @@ CREATE TABLE operators (
 CREATE TABLE keys (
   sequence INTEGER PRIMARY KEY AUTOINCREMENT, key_id TEXT NOT NULL UNIQUE, label TEXT NOT NULL UNIQUE,
   algorithm TEXT NOT NULL, use TEXT NOT NULL, owner TEXT, public_key BLOB NOT NULL,
-  policy TEXT NOT NULL, enabled INTEGER NOT NULL, sealed BLOB NOT NULL
+  policy TEXT NOT NULL, enabled INTEGER NOT NULL, master INTEGER, sealed BLOB NOT NULL
 ) STRICT;
 CREATE INDEX keys_owner ON keys (owner);
 CREATE INDEX keys_use ON keys (use);
@@ -59,6 +59,7 @@ CREATE TABLE owners (
   owner TEXT PRIMARY KEY, master INTEGER NOT NULL, sealed BLOB, factors INTEGER NOT NULL DEFAULT 0, destroyed TEXT,
   certificate BLOB
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX owners_master ON owners (master) WHERE sealed IS NOT NULL;
 CREATE TABLE wrapped_keys (key_id TEXT PRIMARY KEY, owner TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE INDEX wrapped_keys_owner ON wrapped_keys (owner);
 CREATE TABLE factors (owner TEXT PRIMARY KEY, sealed BLOB NOT NULL) STRICT, WITHOUT ROWID;

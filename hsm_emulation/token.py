@@ -31,6 +31,7 @@ from hsm_emulation.master_keys import MasterKeys, add_master_key
 from hsm_emulation.persons import Persons
 from hsm_emulation.proofs import Proofs
 from hsm_emulation.requests import Requests
+from hsm_emulation.rotation import Rotation
 from hsm_emulation.sealing import FORMAT, KEY_LENGTH, Cost, Costs, seal, unseal
 from hsm_emulation.sessions import Role, Session, Sessions, check_operator_pin, wrap_master_key
 from hsm_emulation.shared import changed
@@ -89,14 +90,23 @@ class Token:
         self.serial: str = meta["serial"].decode()
         costs = {name: Cost(**cost) for name, cost in json.loads(meta["costs"]).items()}
         self.sessions = Sessions(store, self.audit, clock, self._randomness, costs["operator"], self._when_locked)
-        self.masters = MasterKeys(self.sessions.master_key)
+        self.masters = MasterKeys(self.sessions.master_key, lambda: store.shared.generation)
         self.attestation = Attestation(self.masters, clock, self.serial, self._randomness)
         self.persons = Persons(store, self.masters, self.attestation, self.audit, clock, self._randomness)
         proofs = Proofs(store, self.persons, clock, self._randomness, costs["person"])
         parts = (store, self.persons, proofs, Requests(self.persons, clock, self._randomness), self.audit, clock)
         self.factors = FactorEnrolment(*parts, self._randomness)
         self.activations = Activations(*parts, self._randomness)
-        self.signing = Signing(store, self.sessions, self.persons, self.activations, self.audit)
+        self.signing = Signing(store, self.sessions, self.masters, self.persons, self.activations, self.audit)
+        self.rotation = Rotation(
+            store,
+            self.sessions,
+            self.masters,
+            self.attestation,
+            self.persons,
+            self.audit,
+            self._randomness,
+        )
         self.wrapped = WrappedKeys(store, self.persons, self.activations, self.audit, self._randomness)
 
     def close(self) -> None:
@@ -132,14 +142,16 @@ class Token:
 
         def work(connection: sqlite3.Connection) -> None:
             epoch.require_newest(connection)
-            wrapping = self.persons.key_in(connection, owner) if owner else self.sessions.master_key()
+            master = None if owner else self.masters.current(connection)
+            wrapping = self.persons.key_in(connection, owner) if owner else self.masters.key(connection, master or 0)
             policies.keep(connection, chosen)
             try:
                 connection.execute(
-                    "INSERT INTO keys (key_id, label, algorithm, use, owner, public_key, policy, enabled, sealed)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?)",
+                    "INSERT INTO keys"
+                    " (key_id, label, algorithm, use, owner, public_key, policy, enabled, master, sealed)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, ?)",
                     (
-                        *(key_id, label, algorithm.value, use.value, owner, public, chosen.hash),
+                        *(key_id, label, algorithm.value, use.value, owner, public, chosen.hash, master),
                         seal(wrapping, private, bound_to(info), self._randomness),
                     ),
                 )
@@ -191,7 +203,7 @@ class Token:
             before = key_of(row)
             if before.enabled == enabled:
                 return
-            wrapping = self.signing.wrapping_key(connection, before.owner)
+            wrapping = self.signing.wrapping_key(connection, row)
             after = replace(before, enabled=enabled)
             sealed = seal(
                 wrapping, unseal(wrapping, row["sealed"], bound_to(before)), bound_to(after), self._randomness
@@ -227,21 +239,15 @@ class Token:
         """Destroy a person's key and everything under it; gives the certificate of destruction."""
         return self.persons.destroy(session, owner)
 
-    def attest(self, session: Session, key_id: str) -> bytes:
+    def attest(self, key_id: str) -> bytes:
         """A signed statement about a key (`foundation.keys.attestation.KeyAttestation`), read under its seal."""
-
-        def work(connection: sqlite3.Connection) -> bytes:
-            owner = self.wrapped.owner_of(key_id)
-            if owner is not None:
-                info, version = self.wrapped.state_of(connection, owner, key_id)
-                kept = "wrapped"
-            else:
-                info, version, kept = self.signing.checked(connection, key_id), 1, "token"
-            epoch.require_newest(connection)
-            self.audit.append(connection, session.actor, "attest", key_id, "done")
-            return self.attestation.key(connection, info, kept, version)
-
-        return self.store.write(work)
+        connection = self.store.read()
+        epoch.require_newest(connection)
+        owner = self.wrapped.owner_of(key_id)
+        if owner is not None:
+            info, version = self.wrapped.state_of(connection, owner, key_id)
+            return self.attestation.key(connection, info, "wrapped", version)
+        return self.attestation.key(connection, self.signing.checked(connection, key_id), "token", 1)
 
     def witness(self, session: Session, last: bytes | None) -> bytes:
         """A checkpoint of the store, to be kept elsewhere; ``last``: the one that was kept before.

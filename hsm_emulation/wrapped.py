@@ -166,6 +166,7 @@ class WrappedKeys:
                 # It was stored, since it came back: the one before is good no more.
                 moved = replace(current, now=current.following, following=None)
                 self._persons.save(connection, head.owner, record.with_key(head.key_id, moved))
+            self._persons.rewrap(connection, head.owner)
             self._audit.append(connection, session.actor, "sign-wrapped", head.key_id, "intent", details)
 
         def finish() -> list[bytes]:

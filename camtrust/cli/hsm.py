@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from camtrust.cli.context import Context
+from camtrust.cli.hsm_statements import add_commands
 from camtrust.cli.probe import add_probe
-from camtrust.keys import ROOT, SERVICES, TRUST_LIST, make_token, open_token
+from camtrust.keys import ROOT, SERVICES, TRUST_LIST, make_token, open_officer, open_token
 from foundation.errors import NotImplementedYet
 from hsm_emulation.client import HsmClient
 
@@ -69,7 +70,12 @@ def create(context: Context) -> typer.Typer:
     absent("login-quorum", "Log in with custodians' cards.")
     absent("backup", "Back up a token under its quorum.")
     absent("restore", "Restore a token under its quorum.")
-    absent("attest", "Give a signed statement about a key.")
+    add_commands(
+        app,
+        context,
+        lambda token: _opened(context, token),
+        lambda token: open_officer(context.home(), _directory(token)),
+    )
     add_probe(app, context)
     return app
 

@@ -1,7 +1,7 @@
 """What a token says, signed with its own key, and how anybody checks it without a token, a database or a network.
 
 A statement is canonical JSON (RFC 8785); the document around it is ``{"statement": {...}, "signature": "<hex>"}``, the
-signature ECDSA over P-384 with SHA-384 over the canonical statement. Who checks must know the token's public key from
+signature ECDSA over P-256 with SHA-256 over the canonical statement. Who checks must know the token's public key from
 elsewhere: it is shown when the token is made, and by ``camtrust hsm attest``.
 
     key          this key pair was made in this token and cannot leave it readable
@@ -27,7 +27,7 @@ from foundation.clock import parse_rfc3339, rfc3339
 from foundation.keys.errors import AttestationInvalid
 
 FORMAT = "camtrust-token-statement-1"
-TOKEN_KEY_HASH = hashes.SHA384()
+TOKEN_KEY_HASH = hashes.SHA256()
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def verify(document: bytes, token_key: bytes, kind: type[S]) -> S:
         if set(outer) != {"statement", "signature"}:
             raise AttestationInvalid
         key = load_der_public_key(token_key)
-        if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP384R1):
+        if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
             raise AttestationInvalid
         key.verify(signature, canonical_json(value), ec.ECDSA(TOKEN_KEY_HASH))
         statement = _statement(value, kind)

@@ -31,6 +31,7 @@ KeyStoreError
 ├── ActivationRequired        CKR_USER_NOT_LOGGED_IN        a person's key asked to sign without activation
 ├── ActivationInvalid         CKR_PIN_EXPIRED               used, expired, or for other digests or another key
 ├── OwnerDestroyed            CKR_KEY_HANDLE_INVALID        the person's key was destroyed
+├── RotationUnderWay          CKR_OPERATION_ACTIVE          the last rotation of the master key is not finished
 ├── StoreRolledBack           CKR_DEVICE_ERROR              the token's store is older than what was witnessed
 ├── AttestationInvalid        CKR_SIGNATURE_INVALID         a statement that this token did not make, or not so
 └── WrappedKeyInvalid         CKR_WRAPPED_KEY_INVALID
@@ -257,6 +258,12 @@ class AttestationInvalid(KeyStoreError):
     ckr = "CKR_SIGNATURE_INVALID"
     code = "foundation.attestation_invalid"
     kind = Kind.INVALID
+
+
+class RotationUnderWay(KeyStoreError):
+    ckr = "CKR_OPERATION_ACTIVE"
+    code = "foundation.rotation_under_way"
+    kind = Kind.CONFLICT
 
 
 class StoreRolledBack(KeyStoreError):

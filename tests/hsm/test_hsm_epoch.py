@@ -40,7 +40,7 @@ def log_in(witness: Path) -> Iterator[LogIn]:
 
     yield one
     for client in made:
-        client._own_pool().close()  # not logged out: some of their daemons are gone
+        client.close()  # not logged out: some of their daemons are gone
 
 
 def copy(served: Served) -> Callable[[], None]:
