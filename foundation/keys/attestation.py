@@ -116,6 +116,19 @@ def verify(document: bytes, token_key: bytes, kind: type[S]) -> S:
     return statement
 
 
+def verify_any(document: bytes, token_key: bytes) -> Statement:
+    """:func:`verify` for a statement of whatever kind it says it is."""
+    try:
+        kind = json.loads(document)["statement"]["kind"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise AttestationInvalid from None
+    if kind == KeyAttestation.kind:
+        return verify(document, token_key, KeyAttestation)
+    if kind == DestructionCertificate.kind:
+        return verify(document, token_key, DestructionCertificate)
+    return verify(document, token_key, Checkpoint)
+
+
 def _value(statement: Statement) -> dict[str, Any]:
     value: dict[str, Any] = {"format": FORMAT, "kind": statement.kind}
     for field in fields(statement):

@@ -1,0 +1,60 @@
+"""``camtrust hsm``: statements about keys, checked without the token, and the rotation of the master key."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from camtrust.home import Home
+from camtrust.keys import SERVICES, make_token, open_token
+from foundation.keys.port import KeyAlgorithm, KeyUse, Mechanism
+from tests.roof.test_command_line import camtrust
+
+
+def test_statements_and_rotation(tmp_path: Path) -> None:
+    """A key is attested; the statement is checked with the token's key alone, and not when it was changed; the master
+    key is rotated twice, and the key signs as before.
+    """
+    home = Home.make(tmp_path / "home")
+    make_token(home, SERVICES)
+    with open_token(home, SERVICES) as client:
+        key = client.generate("specimen-seal", KeyAlgorithm.EC_P256, KeyUse.ORGANISATION_SEAL)
+        for number in range(3):
+            client.generate_wrapped(f"specimen-{number}", KeyAlgorithm.EC_P256, KeyUse.CITIZEN_SIGN)
+    statement = tmp_path / "statement.json"
+    said = camtrust("hsm", "attest", "specimen-seal", "-o", statement, "--home", home.path, "--json")
+    assert said.returncode == 0, said.stderr
+    token_key = json.loads(said.stdout)["token_key"]
+    checked = camtrust("hsm", "check-statement", statement, "--token-key", token_key, "--json")
+    assert checked.returncode == 0, checked.stderr
+    told = json.loads(checked.stdout)["statement"]
+    assert (told["key_id"], told["emulated"], told["exportable"]) == (key.key_id, True, False)
+    by_id = camtrust("hsm", "attest", key.key_id, "--home", home.path)
+    assert key.key_id in by_id.stdout
+    statement.write_bytes(statement.read_bytes().replace(b'"emulated":true', b'"emulated":false'))
+    refused = camtrust("hsm", "check-statement", statement, "--token-key", token_key)
+    assert refused.returncode == 4
+    assert "foundation.attestation_invalid" in refused.stderr
+    for version in (2, 3):
+        rotated = camtrust("hsm", "rotate-master", "--home", home.path)
+        assert rotated.returncode == 0, rotated.stderr
+        assert f"Version {version}" in rotated.stderr + rotated.stdout
+    with open_token(home, SERVICES) as client:
+        assert client.sign(key.key_id, Mechanism.ECDSA, bytes(32))
+
+
+def test_a_home_whose_token_was_put_back_signs_nothing(tmp_path: Path) -> None:
+    """The witness is in the home beside the token: the token's directory, restored from a copy, is noticed."""
+    home = Home.make(tmp_path / "home")
+    make_token(home, SERVICES)
+    token = home.path / SERVICES / "token.sqlite"
+    with open_token(home, SERVICES) as client:
+        key = client.generate("specimen-seal", KeyAlgorithm.EC_P256, KeyUse.ORGANISATION_SEAL)
+    before = token.read_bytes()
+    with open_token(home, SERVICES) as client:
+        client.sign(key.key_id, Mechanism.ECDSA, bytes(32))
+    token.write_bytes(before)
+    refused = camtrust("hsm", "attest", "specimen-seal", "--home", home.path)
+    assert refused.returncode == 4
+    assert "foundation.token_store_rolled_back" in refused.stderr
+    assert camtrust("hsm", "inventory", "--home", home.path).returncode == 0
