@@ -15,11 +15,13 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from camtrust.errors import KeysUnsupported
 from camtrust.home import Home
 from foundation.keys.errors import KeyStoreError, TokenInUse
 from hsm_emulation.client import HsmClient
+from hsm_emulation.passkeys import RelyingParty
 from hsm_emulation.process import KeyDaemon, initialise, socket_path
 from hsm_emulation.sealing import Cost, Costs
 from hsm_emulation.store import FILE as TOKEN_FILE
@@ -40,13 +42,33 @@ _LOOK, _LONGEST_WAIT = 0.5, 30.0  # seconds between two looks at the daemon
 _REHEARSAL = Costs(operator=Cost(8192, 1), person=Cost(8192, 1))  # a token that lives for one rehearsal
 
 
-def make_token(home: Home, name: str) -> bool:
-    """Initialise a token of the home with PINs made at random, unless it is there; tells whether it was made."""
+def relying_party(public_url: str) -> RelyingParty:
+    """Whose passkeys the services' token takes: those of the origin that the services stand at.
+
+    WebAuthn takes names alone: for a loopback address it is ``localhost``, which browsers take without TLS.
+    """
+    parts = urlsplit(public_url)
+    host, port = parts.hostname or "localhost", f":{parts.port}" if parts.port else ""
+    if host in ("127.0.0.1", "::1", "localhost"):
+        return RelyingParty("localhost", (f"http://localhost{port}",))
+    return RelyingParty(host, (f"{parts.scheme}://{host}{port}",))
+
+
+def make_token(home: Home, name: str, public_url: str | None = None) -> bool:
+    """Initialise a token of the home with PINs made at random, unless it is there; tells whether it was made.
+
+    ``public_url``: where the services of this token stand; without it the token takes no passkeys.
+    """
     directory = home.path / name
     if (directory / TOKEN_FILE).exists():
         return False
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    initialise(directory, so_pin=home.pin(f"{name}/so.pin"), user_pin=home.pin(f"{name}/user.pin"))
+    initialise(
+        directory,
+        so_pin=home.pin(f"{name}/so.pin"),
+        user_pin=home.pin(f"{name}/user.pin"),
+        relying_party=relying_party(public_url) if public_url and name == SERVICES else None,
+    )
     return True
 
 

@@ -15,6 +15,7 @@ from foundation.clock import Clock, SystemClock
 from foundation.keys.errors import TokenUnavailable
 from hsm_emulation import token
 from hsm_emulation.listening import socket_path as socket_path
+from hsm_emulation.passkeys import RelyingParty
 from hsm_emulation.protocol import error_from
 from hsm_emulation.sealing import Costs
 
@@ -25,10 +26,21 @@ _STOP = 15.0
 
 
 def initialise(
-    directory: Path, so_pin: str, user_pin: str, *, costs: Costs | None = None, clock: Clock | None = None
+    directory: Path,
+    so_pin: str,
+    user_pin: str,
+    *,
+    costs: Costs | None = None,
+    clock: Clock | None = None,
+    relying_party: RelyingParty | None = None,
 ) -> None:
-    """Make a token in ``directory``; ``costs`` of Argon2id stay with it. TokenAlreadyInitialised, TokenPinInvalid."""
-    token.initialise(directory, so_pin, user_pin, clock=clock or SystemClock(), costs=costs)
+    """Make a token in ``directory``; ``costs`` of Argon2id stay with it, and whose passkeys it takes.
+
+    TokenAlreadyInitialised, TokenPinInvalid.
+    """
+    token.initialise(
+        directory, so_pin, user_pin, clock=clock or SystemClock(), costs=costs, relying_party=relying_party
+    )
 
 
 class KeyDaemon:

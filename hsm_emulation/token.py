@@ -28,6 +28,7 @@ from hsm_emulation.audit import AuditLog, Entry
 from hsm_emulation.enrolment import FactorEnrolment
 from hsm_emulation.keys import make
 from hsm_emulation.master_keys import MasterKeys, add_master_key
+from hsm_emulation.passkeys import RelyingParty
 from hsm_emulation.persons import Persons
 from hsm_emulation.proofs import Proofs
 from hsm_emulation.requests import Requests
@@ -51,8 +52,11 @@ def initialise(
     clock: Clock,
     randomness: Randomness | None = None,
     costs: Costs | None = None,
+    relying_party: RelyingParty | None = None,
 ) -> None:
     """Make a token in ``directory`` (made 0700): a random master key under both operators' PINs, and nothing else.
+
+    ``relying_party``: whose passkeys it takes; the security officer can set it later too.
 
     Raises TokenAlreadyInitialised and TokenPinInvalid (too short, or the same PIN for both roles).
     """
@@ -69,6 +73,8 @@ def initialise(
             "serial": source.bytes(8).hex().encode(),
             "costs": json.dumps(asdict(chosen)).encode(),
         }
+        if relying_party is not None:
+            values["relying_party"] = relying_party.encode()
         connection.executemany("INSERT INTO meta (name, value) VALUES (?, ?)", values.items())
         for role, pin in ((Role.SO, so_pin), (Role.USER, user_pin)):
             wrap_master_key(connection, role, pin, master, chosen.operator, source)

@@ -1,5 +1,6 @@
 """Signing over HTTP: ``/sign/v1``. Persons sign their documents; clients of agencies seal theirs."""
 
+import json
 from collections.abc import Mapping
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -13,6 +14,7 @@ from foundation.clock import rfc3339
 from foundation.errors import CamTrustError
 from foundation.http.actor import Actor
 from foundation.http.guard import Guard
+from signing.approval import Asked
 from signing.config import SigningConfig
 from signing.errors import LevelNotAllowed, UploadInvalid
 from signing.model import Credential, CredentialStatus, DocumentState, Level, NamedDocument, Outcome
@@ -24,6 +26,7 @@ _FORM_ROOM = 64 * 1024  # what a form has besides its file
 _UPLOAD_FIELDS = frozenset({"password", "field"})
 _SEAL_FIELDS = frozenset({"password", "field", "credential", "level"})
 
+ApprovalId = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$", description="the approval's id, as it was given")]
 DocumentId = Annotated[str, Path(pattern=_ID, description="the document's id, as the upload gave it")]
 
 
@@ -73,6 +76,26 @@ class NewAuthorisation(BaseModel):
     level: Level | None = Field(None, description="B-T, B-LT or B-LTA; B-LT when absent")
 
 
+class NewApproval(BaseModel):
+    """Documents to be approved by a passkey of the person."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    credential: Annotated[str, Field(pattern=_ID)]
+    documents: Annotated[list[Annotated[str, Field(pattern=_ID)]], Field(min_length=1, max_length=1000)]
+    level: Level | None = Field(None, description="B-T, B-LT or B-LTA; B-LT when absent")
+
+
+class Assertion(BaseModel):
+    """What the person's device answered."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    assertion: dict[str, Any] = Field(
+        default_factory=dict, description="the PublicKeyCredential of navigator.credentials.get(), as toJSON() gives it"
+    )
+
+
 class ProblemView(BaseModel):
     """Why a document was not signed, in the language of the request."""
 
@@ -87,6 +110,24 @@ class OutcomeView(BaseModel):
     id: str
     signed: bool
     problem: ProblemView | None
+
+
+class ApprovalPartView(BaseModel):
+    """A document that waits for the approval."""
+
+    id: str
+    digest: str = Field(description="what is signed: the hash of its signed attributes, hexadecimal")
+
+
+class ApprovalView(BaseModel):
+    """A question to the person's device."""
+
+    id: str
+    expires_at: str = Field(description="RFC 3339, UTC")
+    data: str = Field(description="canonical activation data; its SHA-256 is the challenge")
+    options: dict[str, Any] = Field(description="for navigator.credentials.get(), as JSON")
+    documents: list[ApprovalPartView]
+    refused: list[OutcomeView] = Field(description="documents that cannot be signed, with the reasons")
 
 
 class AuthorisationView(BaseModel):
@@ -178,6 +219,32 @@ def create_router(service: SigningService, guard: Guard) -> APIRouter:
         language = negotiate(accept_language)
         return AuthorisationView(documents=[_outcome(one, language) for one in outcomes])
 
+    @router.post("/authorisations/passkey", status_code=201)
+    def ask_passkey(
+        actor: Annotated[Actor, Depends(person)],
+        body: NewApproval,
+        accept_language: Annotated[str | None, Header(max_length=200)] = None,
+    ) -> ApprovalView:
+        """Prepare one or several documents and ask the person's passkey to approve exactly these.
+
+        ``options`` go to ``navigator.credentials.get()``; the answer goes to the address of the new approval. Without a
+        document that can be signed there is nothing to approve: the problem is that of the first.
+        """
+        asked = service.ask_passkey(actor, body.credential, body.documents, level=body.level)
+        return _approval(asked, negotiate(accept_language))
+
+    @router.post("/authorisations/passkey/{approval_id}")
+    def answer_passkey(
+        actor: Annotated[Actor, Depends(person)],
+        approval_id: ApprovalId,
+        body: Assertion,
+        accept_language: Annotated[str | None, Header(max_length=200)] = None,
+    ) -> AuthorisationView:
+        """Sign what the passkey approved. The token checks the assertion; a wrong one can be answered again."""
+        outcomes = service.answer_passkey(actor, approval_id, json.dumps(body.assertion))
+        language = negotiate(accept_language)
+        return AuthorisationView(documents=[_outcome(one, language) for one in outcomes])
+
     @router.post("/seals", response_class=Response, responses=_PDF, openapi_extra=_form(_SEAL_FIELDS, {"credential"}))
     def seal(actor: Annotated[Actor, Depends(sealer)], form: Annotated[Upload, Depends(to_seal)]) -> Response:
         """Put the organisation's seal on a PDF and give it back at once; nothing of the document is kept."""
@@ -245,6 +312,17 @@ def _credential(credential: Credential) -> CredentialView:
         not_before=rfc3339(certificate.not_valid_before_utc),
         not_after=rfc3339(certificate.not_valid_after_utc),
         certificate=f"{certificate.serial_number:x}",
+    )
+
+
+def _approval(asked: Asked, language: Language) -> ApprovalView:
+    return ApprovalView(
+        id=asked.approval_id,
+        expires_at=rfc3339(asked.expires),
+        data=asked.data.decode(),
+        options=json.loads(asked.options),
+        documents=[ApprovalPartView(id=name, digest=digest.hex()) for name, digest in asked.digests.items()],
+        refused=[_outcome(one, language) for one in asked.refused],
     )
 
 

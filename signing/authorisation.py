@@ -13,6 +13,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Any
 
 from foundation.clock import Clock
 from foundation.db.audit import AuditTrail
@@ -38,7 +39,9 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class _Claim:
+class Claim:
+    """A document that this request works on."""
+
     document: Document
     sealed: store.Sealed
 
@@ -74,26 +77,43 @@ class Authorisations:
         Raises TooManyDocuments, DocumentTooLarge, and what `Factors.activate` raises: then nothing was signed. The PIN
         and the code are not used when no document can be signed.
         """
+        ids = self.distinct(document_ids)
+        outcomes: dict[str, Outcome] = {}
+        claims = self.claim(actor, ids, outcomes)
+        try:
+            prepared = self.prepare(actor, credential, level, claims, outcomes)
+            if prepared:
+                token = self._activate(actor, credential, level, prepared, pin, totp)
+                self.finish(actor, credential, claims, prepared, token, outcomes)
+        finally:
+            for claim in claims.values():
+                self.release(claim.document)
+        return tuple(outcomes[document_id] for document_id in ids)
+
+    def distinct(self, document_ids: Sequence[str]) -> list[str]:
+        """Each id once; TooManyDocuments."""
         ids = list(dict.fromkeys(document_ids))
         if len(ids) > self._config.maximum_batch_documents:
             raise TooManyDocuments(limit=self._config.maximum_batch_documents)
-        outcomes: dict[str, Outcome] = {}
-        claims = self._claim(actor, ids, outcomes)
-        try:
-            prepared = self._prepare(actor, credential, level, claims, outcomes)
-            if prepared:
-                token = self._activate(actor, credential, level, prepared, pin, totp)
-                signatures = self._sign(actor, credential, prepared, token, outcomes)
-                for document_id, signature in signatures.items():
-                    one = prepared[document_id]
-                    self._complete(actor, credential, claims, document_id, one, signature, outcomes)
-        finally:
-            for claim in claims.values():
-                self._release(claim.document)
-        return tuple(outcomes[document_id] for document_id in ids)
+        return ids
 
-    def _claim(self, actor: Actor, ids: Sequence[str], outcomes: dict[str, Outcome]) -> dict[str, _Claim]:
-        claims: dict[str, _Claim] = {}
+    def finish(
+        self,
+        actor: Actor,
+        credential: Credential,
+        claims: dict[str, Claim],
+        prepared: dict[str, Prepared],
+        token: bytes,
+        outcomes: dict[str, Outcome],
+    ) -> None:
+        """Sign and complete what was activated. What is signed is no claim any more; every document has its outcome."""
+        signatures = self._sign(actor, credential, prepared, token, outcomes)
+        for document_id, signature in signatures.items():
+            self._complete(actor, credential, claims, document_id, prepared[document_id], signature, outcomes)
+
+    def claim(self, actor: Actor, ids: Sequence[str], outcomes: dict[str, Outcome]) -> dict[str, Claim]:
+        """Take the documents over, from a request that was cut off too; who cannot be signed has an outcome."""
+        claims: dict[str, Claim] = {}
         abandoned: list[tuple[str, int]] = []
         with self._database.unit_of_work() as connection:
             for document_id in ids:
@@ -107,21 +127,23 @@ class Authorisations:
                     abandoned.append((document_id, document.version))
                 version = store.change(connection, document, DocumentState.PREPARED)
                 document = replace(document, state=DocumentState.PREPARED, version=version)
-                claims[document_id] = _Claim(document, sealed)
+                claims[document_id] = Claim(document, sealed)
             if sum(claim.document.size for claim in claims.values()) > self._config.maximum_batch_bytes:
                 raise DocumentTooLarge(limit=max(1, self._config.maximum_batch_bytes // MIB))
         for document_id, version in abandoned:
             self._custody.discard_signed(document_id, version)
+            self._custody.discard_prepared(document_id, version)
         return claims
 
-    def _prepare(
+    def prepare(
         self,
         actor: Actor,
         credential: Credential,
         level: Level,
-        claims: dict[str, _Claim],
+        claims: dict[str, Claim],
         outcomes: dict[str, Outcome],
     ) -> dict[str, Prepared]:
+        """Bring the claimed documents to their digests; one that turns out unfit is no claim any more."""
         prepared: dict[str, Prepared] = {}
         for document_id, claim in list(claims.items()):
             document, sealed = claim.document, claim.sealed
@@ -160,18 +182,21 @@ class Authorisations:
         try:
             activation = self._factors.activate(key_id, list(digests.values()), pin, totp, audience)
         except CamTrustError as error:
-            with self._database.unit_of_work() as connection:
-                self._audit.append(
-                    connection,
-                    str(actor),
-                    "signing.authorisation_refused",
-                    credential.credential_id,
-                    {"code": error.code, **details},
-                )
+            self.refused(actor, credential, error, details)
             raise
+        self.authorised(actor, credential, details)
+        return activation.token
+
+    def refused(self, actor: Actor, credential: Credential, error: CamTrustError, details: dict[str, Any]) -> None:
+        """Write down that the token did not take the proof."""
+        told = {"code": error.code, **details}
+        with self._database.unit_of_work() as connection:
+            self._audit.append(connection, str(actor), "signing.authorisation_refused", credential.credential_id, told)
+
+    def authorised(self, actor: Actor, credential: Credential, details: dict[str, Any]) -> None:
+        """Write down that it did."""
         with self._database.unit_of_work() as connection:
             self._audit.append(connection, str(actor), "signing.authorised", credential.credential_id, details)
-        return activation.token
 
     def _sign(
         self,
@@ -208,7 +233,7 @@ class Authorisations:
         self,
         actor: Actor,
         credential: Credential,
-        claims: dict[str, _Claim],
+        claims: dict[str, Claim],
         document_id: str,
         prepared: Prepared,
         signature: bytes,
@@ -260,7 +285,7 @@ class Authorisations:
             self._custody.discard_signed(document.document_id, document.version)
             raise
 
-    def _release(self, document: Document) -> None:
+    def release(self, document: Document) -> None:
         """Back to UPLOADED, unless another request has taken the document over since."""
         with suppress(DocumentBusy), self._database.unit_of_work() as connection:
             store.change(connection, document, DocumentState.UPLOADED)

@@ -48,6 +48,18 @@ class Custody:
         sealed = self._seal_blob(document.owner, document.document_id, part, data)
         self._blobs.put(_key(document.document_id, part), sealed)
 
+    def put_prepared(self, document: Document, data: bytes) -> None:
+        """Put a prepared document aside, for the version that it was claimed at."""
+        part = f"prepared-{document.version}"
+        sealed = self._seal_blob(document.owner, document.document_id, part, data)
+        self._blobs.put(_key(document.document_id, part), sealed)
+
+    def prepared(self, document: Document) -> bytes:
+        return self._blob(document, f"prepared-{document.version}")
+
+    def discard_prepared(self, document_id: str, version: int) -> None:
+        self._blobs.delete(_key(document_id, f"prepared-{version}"))
+
     def signed(self, document: Document) -> bytes:
         return self._blob(document, f"signed-{document.signed_version}")
 
@@ -58,6 +70,7 @@ class Custody:
         """Remove all content of a document that has come to ``version``."""
         for number in range(version + 1):
             self.discard_signed(document_id, number)
+            self.discard_prepared(document_id, number)
         self.discard_original(document_id)
 
     def discard_original(self, document_id: str) -> None:

@@ -24,6 +24,7 @@ CamTrustError
 ├── TooManyDocuments              more than one authorisation, or one person, may have
 ├── UploadInvalid                 not a form with one file
 ├── CursorInvalid
+├── ApprovalNotFound              no such question to a device of yours, or answered already
 ├── CredentialNotFound            no such credential of yours
 ├── CredentialNotUsable           withdrawn, expired, or not for this
 ├── CredentialMismatch            key, owner and certificate do not belong together (a caller's mistake)
@@ -112,6 +113,11 @@ class SignatureFieldConstraint(DocumentRefused):
 
 class DocumentNotFound(CamTrustError):
     code = "signing.document_not_found"
+    kind = Kind.NOT_FOUND
+
+
+class ApprovalNotFound(CamTrustError):
+    code = "signing.approval_not_found"
     kind = Kind.NOT_FOUND
 
 

@@ -118,6 +118,25 @@ class Page:
 
 
 @dataclass(frozen=True)
+class ApprovalPart:
+    """A document that waits, at the version at which it was claimed."""
+
+    document_id: str
+    version: int
+
+
+@dataclass(frozen=True)
+class Approval:
+    """A question to a person's device that waits for its answer; ``approval_id`` is the token's nonce in hex."""
+
+    approval_id: str
+    owner: str
+    credential_id: str
+    expires: datetime
+    parts: tuple[ApprovalPart, ...]
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What became of one document of an authorisation: signed (no error), or the reason why it was not."""
 

@@ -18,9 +18,11 @@ from foundation.clock import Clock
 from foundation.db.audit import AuditTrail
 from foundation.db.engine import Database
 from foundation.http.actor import Actor
-from foundation.keys.port import Factors, KeyUse, WrappedKey
+from foundation.keys.factors import PersonFactors
+from foundation.keys.port import KeyUse, WrappedKey
 from foundation.randomness import Randomness
 from signing import store
+from signing.approval import Approvals, Asked
 from signing.authorisation import Authorisations
 from signing.config import SigningConfig
 from signing.custody import Custody
@@ -64,7 +66,7 @@ class SigningService:
         randomness: Randomness,
         config: SigningConfig,
         keys: SigningKeys,
-        factors: Factors,
+        factors: PersonFactors,
         pades: PadesSigner,
         custody: Custody,
     ) -> None:
@@ -77,6 +79,7 @@ class SigningService:
         self._pades = pades
         self._custody = custody
         self._authorisations = Authorisations(database, audit, clock, config, pades, custody, factors, keys)
+        self._approvals = Approvals(database, audit, clock, config.audience, self._authorisations, custody, factors)
 
     # --- persons' keys ------------------------------------------------------------------------------------------------
 
@@ -227,11 +230,31 @@ class SigningService:
         CredentialNotUsable, TooManyDocuments, and PinIncorrect, PinLocked, CodeUsed, ... of the key store: then
         nothing was signed and every document can be authorised again.
         """
-        level = level or self.config.default_level
-        if not level.includes(Level.B_T):
-            raise LevelNotAllowed(level=level.value)
+        level = self._level(level)
         credential = self._credential(actor, credential_id, KeyUse.CITIZEN_SIGN)
         return self._authorisations.authorise(actor, credential, document_ids, pin=pin, totp=totp, level=level)
+
+    def ask_passkey(
+        self, actor: Actor, credential_id: str, document_ids: Sequence[str], *, level: Level | None = None
+    ) -> Asked:
+        """Have the person's device asked to approve exactly these documents; :meth:`answer_passkey` signs them.
+
+        Raises what :meth:`authorise` raises before anything is signed, the reason of the first document when none can
+        be signed, FactorsNotEnrolled for a person without a passkey, MethodRefused.
+        """
+        level = self._level(level)
+        return self._approvals.ask(
+            actor, self._credential(actor, credential_id, KeyUse.CITIZEN_SIGN), document_ids, level
+        )
+
+    def answer_passkey(self, actor: Actor, approval_id: str, assertion: str) -> tuple[Outcome, ...]:
+        """Sign what the device approved: one outcome a document. ``assertion``: the JSON of the PublicKeyCredential.
+
+        Raises ApprovalNotFound, CredentialNotUsable, PasskeyInvalid, PasskeyCloned, ActivationInvalid.
+        """
+        credential_id = self._approvals.credential_of(actor, approval_id)
+        credential = self._credential(actor, credential_id, KeyUse.CITIZEN_SIGN)
+        return self._approvals.answer(actor, credential, approval_id, assertion)
 
     def seal(
         self,
@@ -259,6 +282,12 @@ class SigningService:
         return sealed
 
     # --------------------------------------------------------------------------------------------------------------
+
+    def _level(self, level: Level | None) -> Level:
+        level = level or self.config.default_level
+        if not level.includes(Level.B_T):
+            raise LevelNotAllowed(level=level.value)
+        return level
 
     def _credential(self, actor: Actor, credential_id: str, use: KeyUse) -> Credential:
         with self._database.read() as connection:

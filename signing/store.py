@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,7 +33,16 @@ from foundation.db.types import UtcDateTime
 from foundation.keys.port import WrappedKey
 from foundation.x509.pem import chain_pem, read_certificates
 from signing.errors import DocumentBusy
-from signing.model import Credential, CredentialStatus, Document, DocumentState, Level, Signatory
+from signing.model import (
+    Approval,
+    ApprovalPart,
+    Credential,
+    CredentialStatus,
+    Document,
+    DocumentState,
+    Level,
+    Signatory,
+)
 
 metadata = MetaData()
 
@@ -79,6 +89,17 @@ documents = Table(
     Column("signed_version", Integer),
     Column("refusal", String(100)),
     sqlite_autoincrement=True,
+)
+
+
+approvals = Table(
+    "signing_approvals",
+    metadata,
+    Column("approval_id", String(64), primary_key=True),
+    Column("owner", String(200), nullable=False, index=True),
+    Column("credential_id", String(64), nullable=False),
+    Column("expires", UtcDateTime, nullable=False),
+    Column("parts", LargeBinary, nullable=False),  # JSON: [document id, version] in the order asked
 )
 
 
@@ -260,3 +281,41 @@ def _document(row: Row[Any]) -> Document:
         signed_version=row.signed_version,
         refusal=row.refusal,
     )
+
+
+# --- approvals ----------------------------------------------------------------------------------------------------
+
+
+def insert_approval(connection: Connection, approval: Approval) -> None:
+    connection.execute(
+        approvals.insert().values(
+            approval_id=approval.approval_id,
+            owner=approval.owner,
+            credential_id=approval.credential_id,
+            expires=approval.expires,
+            parts=json.dumps([[part.document_id, part.version] for part in approval.parts]).encode(),
+        )
+    )
+
+
+def approval_of_owner(connection: Connection, owner: str, approval_id: str) -> Approval | None:
+    """One question, of this owner; another's is as absent as one that never was."""
+    row = connection.execute(
+        select(approvals).where(approvals.c.owner == owner, approvals.c.approval_id == approval_id)
+    ).one_or_none()
+    return _approval(row) if row else None
+
+
+def expired_approvals(connection: Connection, owner: str, now: datetime) -> tuple[Approval, ...]:
+    """An owner's questions that were not answered in time."""
+    rows = connection.execute(select(approvals).where(approvals.c.owner == owner, approvals.c.expires <= now))
+    return tuple(_approval(row) for row in rows)
+
+
+def remove_approval(connection: Connection, approval_id: str) -> None:
+    connection.execute(delete(approvals).where(approvals.c.approval_id == approval_id))
+
+
+def _approval(row: Row[Any]) -> Approval:
+    parts = tuple(ApprovalPart(document_id, version) for document_id, version in json.loads(row.parts))
+    return Approval(row.approval_id, row.owner, row.credential_id, row.expires, parts)

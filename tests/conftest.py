@@ -151,11 +151,13 @@ def token() -> Iterator[HsmClient]:
 
 def _new_token() -> Token:
     from hsm_emulation.client import HsmClient
+    from hsm_emulation.passkeys import RelyingParty
     from hsm_emulation.process import KeyDaemon, initialise
+    from tests.hsm.authenticator import ORIGIN, RP_ID
 
     directory = Path(tempfile.mkdtemp(prefix="camtrust-hsm-", dir="/tmp"))  # short: it holds a Unix socket
     try:
-        initialise(directory, SO_PIN, USER_PIN)
+        initialise(directory, SO_PIN, USER_PIN, relying_party=RelyingParty(RP_ID, (ORIGIN,)))
         daemon = KeyDaemon.start(directory)
     except BaseException:
         shutil.rmtree(directory, ignore_errors=True)

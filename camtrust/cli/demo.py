@@ -53,7 +53,7 @@ def _tell(context: Context, home: Home, serve: bool, port: int) -> None:
     context.terminal.note(f"CamTrust, told in {_STATIONS} stations. Everything made is a SPECIMEN. Home: {home.path}")
     settings = load_settings(home.settings_file)
     with story.station("tokens", "Emulated HSM: three tokens, one offline for the root") as station:
-        authorities.make_tokens(station, home)
+        authorities.make_tokens(station, home, settings.public_url)
     with opened(home, settings, context.clock) as services:
         with story.station("root", "Root ceremony, offline, P-384") as station:
             authorities.hold_ceremony(story, station, services)

@@ -10,6 +10,7 @@ import typer
 from camtrust.cli.context import Context
 from camtrust.cli.hsm_statements import add_commands
 from camtrust.cli.probe import add_probe
+from camtrust.home import Home
 from camtrust.keys import ROOT, SERVICES, TRUST_LIST, make_token, open_officer, open_token
 from foundation.errors import NotImplementedYet
 from hsm_emulation.client import HsmClient
@@ -30,7 +31,7 @@ def create(context: Context) -> typer.Typer:
     def init(token: TokenOption = "services") -> None:  # noqa: S107 - the name of a token
         """Make a token, with PINs made at random and kept beside it (embedded default)."""
         home = context.new_home()
-        made = make_token(home, _directory(token))
+        made = make_token(home, _directory(token), _public_url(home) if _directory(token) == SERVICES else None)
         context.terminal.result(
             {"token": token, "made": made, "directory": str(home.path / _directory(token))},
             [f"The {token} token is ready in {home.path / _directory(token)}." if made else "It is there already."],
@@ -78,6 +79,12 @@ def create(context: Context) -> typer.Typer:
     )
     add_probe(app, context)
     return app
+
+
+def _public_url(home: Home) -> str:
+    from camtrust.settings import load_settings  # the offline root is installed without what reads settings
+
+    return load_settings(home.settings_file).public_url
 
 
 def _opened(context: Context, token: str) -> AbstractContextManager[HsmClient]:

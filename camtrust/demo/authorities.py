@@ -21,9 +21,9 @@ ACTOR = "demo"
 _SUBJECTS = {"issuing": ISSUING_SUBJECT, "tsa": TSA_SUBJECT, "root-ocsp": OCSP_SUBJECT}
 
 
-def make_tokens(station: Station, home: Home) -> None:
+def make_tokens(station: Station, home: Home, public_url: str) -> None:
     """The services' token, the root's and the trust-list operator's, each made once."""
-    station.made += [name for name in (SERVICES, ROOT, TRUST_LIST) if make_token(home, name)]
+    station.made += [name for name in (SERVICES, ROOT, TRUST_LIST) if make_token(home, name, public_url)]
 
 
 def hold_ceremony(story: Story, station: Station, services: Services) -> None:

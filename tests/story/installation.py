@@ -331,7 +331,7 @@ def settings_for(database_url: str | None) -> Settings:
 def make_home(folder: Path) -> Home:
     """A home with its three tokens."""
     home = Home.make(folder)
-    authorities.make_tokens(Station("tokens", "tokens"), home)
+    authorities.make_tokens(Station("tokens", "tokens"), home, Settings().public_url)
     return home
 
 

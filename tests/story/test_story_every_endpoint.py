@@ -117,6 +117,7 @@ def test_what_is_another_s_is_as_absent_as_what_never_was(assembled: Installatio
         answers = []
         for ids in ((enrolment, document), ("ENR-" + "A" * 16, "0" * 32)):
             path = endpoint.path.replace("{enrolment_id}", ids[0]).replace("{document_id}", ids[1])
+            path = path.replace("{approval_id}", ids[1] * 2)  # whose it is: tests/signing/test_signing_passkey.py
             assert "{" not in path, f"{endpoint.path}: tell this test whose that is"
             answers.append(other.ask(endpoint.method, path, body))
         assert {answer.status_code for answer in answers} == {404}, f"{endpoint.method} {endpoint.path}"
