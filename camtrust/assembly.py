@@ -55,6 +55,7 @@ from issuing_ca.enrolment.service import Enrolment
 from issuing_ca.log import IssuanceLog, log_origin
 from issuing_ca.log_api import create_log_router
 from issuing_ca.service import CertificateAuthority
+from issuing_ca.status_witness import FileWitness
 from signing.config import MIB, SigningConfig
 from signing.custody import Custody
 from signing.service import SigningService
@@ -95,9 +96,13 @@ def database_url(home: Home, settings: Settings) -> str:
     return settings.database.url or f"sqlite:///{home.path / 'camtrust.sqlite'}"
 
 
-def assemble(home: Home, settings: Settings, clock: Clock, token: HsmClient, registry_url: str) -> Services:
+def assemble(
+    home: Home, settings: Settings, clock: Clock, token: HsmClient, registry_url: str, *, rolled_back: bool = False
+) -> Services:
     """Open the database, bring its schema up to date, and put the rooms together.
 
+    A database that is behind what was published is refused (DatabaseRolledBack), unless it is opened to be reconciled:
+    ``rolled_back``.
     Raises ExampleOidRefused for a production start-up with example policies, SettingsUnsupported for a setting that
     names a part that is not built, DatabaseUnavailable.
     """
@@ -118,7 +123,10 @@ def assemble(home: Home, settings: Settings, clock: Clock, token: HsmClient, reg
             trail,
             _ca_settings(settings, {name: level.policy_oid for name, level in policy.levels.items()}),
             log=log,
+            witness=FileWitness(home.path / "witness" / "status.jsonl"),
         )
+        if not rolled_back and ca.rollback is not None:
+            ca.rollback.advance()
         if not settings.specimen:
             _refuse_examples(ca)
         resolver = DnsResolver(ca.settings.acme_resolvers, ca.settings.acme_resolver_port)

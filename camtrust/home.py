@@ -5,6 +5,7 @@ HOME/
   camtrust.toml        settings, when there are any
   camtrust.sqlite      the services' database (embedded)
   hsm/                 the services' token
+  witness/             how far the status of certificates had come: never goes back with the database
   root/                root certificate, CRL, ceremony files and transcripts; root/token is the offline token
   ca/  trust/  citizen/  officer/  documents/  blobs/
 """

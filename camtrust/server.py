@@ -24,15 +24,17 @@ _START = 30.0
 
 
 @contextmanager
-def opened(home: Home, settings: Settings, clock: Clock, *, supervised: bool = False) -> Iterator[Services]:
+def opened(
+    home: Home, settings: Settings, clock: Clock, *, supervised: bool = False, rolled_back: bool = False
+) -> Iterator[Services]:
     """The services of a home, with the processes that they need, for as long as the block runs.
 
-    ``supervised``: a key daemon that dies is started again.
+    ``supervised``: a key daemon that dies is started again. ``rolled_back``: to reconcile a database that is behind.
     """
     with ExitStack() as stack:
         token = stack.enter_context(services_token(home, settings, supervised=supervised))
         registry = settings.registry.url or stack.enter_context(RegistryProcess.start()).url
-        services = assemble(home, settings, clock, token, registry)
+        services = assemble(home, settings, clock, token, registry, rolled_back=rolled_back)
         stack.callback(services.close)
         yield services
 

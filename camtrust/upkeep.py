@@ -29,6 +29,7 @@ def tasks(services: Services) -> Mapping[str, Callable[[], object]]:
         "checkpoint of the token": services.token.witness,
         "enrolments that ran out": services.ekyc.enrolment.sweep,
         "issuance log": services.log.integrate,
+        "witness of the status": lambda: ca.rollback.advance() if ca.rollback is not None else None,
         "CRLs of the issuing CA": lambda: ca.lists.upkeep("issuing"),
         "CRLs of the timestamping CA": lambda: ca.lists.upkeep("tsa"),
         "OCSP responses": ca.kept_ocsp.produce,

@@ -25,6 +25,9 @@ CamTrustError
 ├── ReasonUnknown           not a reason of RFC 5280
 ├── CrlUnknown              a CRL of a scope that is not published
 ├── StatusStale             the root's CRL has expired: its subordinates' status cannot be told
+├── DatabaseRolledBack      the database knows less than it once did: nothing starts on it
+├── ReconciliationRefused   a reconciliation without what it asks for; `rule` says what
+├── StatusWitnessUnreadable what was kept outside of the database cannot be read
 ├── TimestampRefused        a timestamp request that is not granted; ``failure`` is its PKIFailureInfo
 ├── Overloaded              more questions wait than are answered in good time
 ├── ClockUntrusted          the clock went back: no timestamp is given
@@ -159,6 +162,23 @@ class CrlUnknown(CamTrustError):
 
 class StatusStale(CamTrustError):
     code = "issuing_ca.status_stale"
+    kind = Kind.UNAVAILABLE
+
+
+class DatabaseRolledBack(CamTrustError):
+    """``authority`` whose status changes (``@log``: whose log) had come to ``size`` and are not so now."""
+
+    code = "issuing_ca.database_rolled_back"
+    kind = Kind.CONFLICT
+
+
+class ReconciliationRefused(CamTrustError):
+    code = "issuing_ca.reconciliation_refused"
+    kind = Kind.FORBIDDEN
+
+
+class StatusWitnessUnreadable(CamTrustError):
+    code = "issuing_ca.status_witness_unreadable"
     kind = Kind.UNAVAILABLE
 
 

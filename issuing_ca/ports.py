@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Protocol
 
 
@@ -10,4 +13,39 @@ class KeyControl(Protocol):
 
     def set_enabled(self, key_id: str, enabled: bool) -> None:
         """Raises a `foundation.keys.errors` class; KeyHandleInvalid where the key is gone for good."""
+        ...
+
+
+@dataclass(frozen=True)
+class Witnessed:
+    """How far an authority's status changes had come: ``size`` of them, the root of the tree over them, and the number
+    of its newest CRL. With ``serial`` it is the change itself: state, reason, and when (RFC 3339)."""
+
+    authority: str
+    size: int
+    root: bytes
+    crl_number: int
+    serial: str | None = None
+    state: str | None = None
+    reason: str | None = None
+    at: str | None = None
+
+
+class StatusWitness(Protocol):
+    """Remembers, outside of the database, how far the status of certificates had come."""
+
+    def held(self) -> AbstractContextManager[None]:
+        """No other process adds anything during the block."""
+        ...
+
+    def newest(self) -> Mapping[str, Witnessed]:
+        """The last that was written of every authority."""
+        ...
+
+    def all(self) -> Sequence[Witnessed]:
+        """Everything since it last began again, oldest first."""
+        ...
+
+    def add(self, seen: Sequence[Witnessed], *, again: bool = False) -> None:
+        """Write down, for good when it returns. ``again``: what was written before counts no more."""
         ...

@@ -154,3 +154,25 @@ class Revocation:
                 connection, "service:issuing_ca", "issuing_ca.key_switched", serial, {"to": record.key_wanted}
             )
         return True
+
+
+def replay(connection: Connection, serial: str, state: CertificateState, reason: Reason | None, at: datetime) -> None:
+    """Do again what a restored database has forgotten: the status, with its date, and the switch of the key.
+
+    Raises CertificateUnknown where the certificate itself was forgotten.
+    """
+    record = store.certificate(connection, serial, lock=True)
+    standing = state is CertificateState.ISSUED
+    store.move(
+        connection,
+        serial,
+        record.state,
+        state,
+        revoked_at=None if standing else at,
+        reason=reason.value if reason and not standing else None,
+        key_wanted=(ENABLED if standing else DISABLED) if record.key_id else None,
+    )
+    if reason is Reason.KEY_COMPROMISE:
+        store.mark_compromised(connection, serial)
+    status_journal.record(connection, record.authority, serial, state, reason, at)
+    ocsp_store.forget(connection, record.authority, serial, record.profile)

@@ -40,9 +40,10 @@ from issuing_ca.model import (
 )
 from issuing_ca.ocsp import OcspResponder
 from issuing_ca.ocsp_kept import KeptResponses
-from issuing_ca.ports import KeyControl
+from issuing_ca.ports import KeyControl, StatusWitness
 from issuing_ca.revocation import Revocation
 from issuing_ca.revocation_lists import RevocationLists
+from issuing_ca.rollback import RollbackGuard
 from issuing_ca.timestamps import TimestampService
 from issuing_ca.units import Units
 
@@ -71,8 +72,10 @@ class CertificateAuthority:
         profiles: Mapping[str, Profile] | None = None,
         key_control: KeyControl | None = None,
         log: IssuanceLog | None = None,
+        witness: StatusWitness | None = None,
     ) -> None:
         self.settings = settings
+        self.rollback = RollbackGuard(database, witness, clock, audit) if witness is not None else None
         self.log = log
         self.profiles = dict(profiles if profiles is not None else packaged_profiles())
         self._database = database
@@ -189,10 +192,13 @@ class CertificateAuthority:
         """
         record = self.revocation.revoke(serial, reason, actor, invalidity)
         try:
+            if self.rollback is not None:
+                self.rollback.advance()
             self.kept_ocsp.look()
             self.lists.current(record.authority)
-        except CamTrustError as error:
-            _log.error("status of %s not published after a change: %s", record.authority, error.code)
+        except (CamTrustError, OSError) as error:
+            code = error.code if isinstance(error, CamTrustError) else type(error).__name__
+            _log.error("status of %s not published after a change: %s", record.authority, code)
         return record
 
     def reconcile(self) -> tuple[str, ...]:

@@ -330,6 +330,21 @@ def next_crl_number(connection: Connection, authority: str, previous: int) -> No
     )
 
 
+def crl_numbers(connection: Connection) -> dict[str, int]:
+    """The number of the newest CRL of every authority."""
+    rows = connection.execute(select(authorities.c.name, authorities.c.crl_number))
+    return {row.name: row.crl_number for row in rows}
+
+
+def raise_crl_number(connection: Connection, authority: str, number: int) -> None:
+    """Numbers up to this one were given already."""
+    connection.execute(
+        update(authorities)
+        .where(authorities.c.name == authority, authorities.c.crl_number < number)
+        .values(crl_number=number)
+    )
+
+
 def latest_unit(connection: Connection, authority: str, profile: str) -> StoredUnit | None:
     """The newest unit of this kind."""
     query = (

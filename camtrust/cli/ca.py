@@ -182,6 +182,35 @@ def create(context: Context) -> typer.Typer:
         lines = [f"{entries} entries, rebuilt and as signed", f"Key to pin: {key}", "", *checkpoint.splitlines()]
         context.terminal.result(value, lines)
 
+    @app.command()
+    def reconcile(
+        statement: Annotated[
+            Path | None,
+            typer.Option(help="write what officers have to sign here; or, with assertions, what they signed"),
+        ] = None,
+        assertion: Annotated[
+            list[Path] | None, typer.Option(help="an officer's assertion over the statement; two of them", exists=True)
+        ] = None,
+    ) -> None:
+        """Go on with a database that is behind what was published, as two officers agree who sign the statement."""
+        from camtrust import reconciliation
+
+        with services_of(context, rolled_back=True) as services:
+            if not assertion:
+                data = reconciliation.statement(services)
+                value = {"statement": data.decode(), "htm": reconciliation.METHOD}
+                value["htu"] = reconciliation.address(services.settings.public_url)
+                _deliver(context, value, data, statement)
+                return
+            if statement is None:
+                raise typer.BadParameter("name the file that was signed", param_hint="--statement")
+            given = [one.read_text(encoding="ascii") for one in assertion]
+            done = reconciliation.reconcile(services, statement.read_bytes(), given)
+        outcome = {"again": list(done.again), "missing": list(done.missing)}
+        lines = [f"Reconciled: {len(done.again)} status changes done again."]
+        lines += [f"Certificate {serial} is not in this database; it stays unknown." for serial in done.missing]
+        context.terminal.result(outcome, lines)
+
     return app
 
 

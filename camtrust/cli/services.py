@@ -16,11 +16,11 @@ ACTOR = "operator:console"
 
 
 @contextmanager
-def services_of(context: Context) -> Iterator[Services]:
+def services_of(context: Context, *, rolled_back: bool = False) -> Iterator[Services]:
     """The services of the home that was named; the key daemon is shared with services that are running."""
     from camtrust.server import opened
     from camtrust.settings import load_settings
 
     home = context.home()
-    with opened(home, load_settings(home.settings_file), context.clock) as services:
+    with opened(home, load_settings(home.settings_file), context.clock, rolled_back=rolled_back) as services:
         yield services
