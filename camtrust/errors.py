@@ -9,6 +9,7 @@ CamTrustError
 ├── KeysUnsupported      a key store address that this build cannot open
 ├── ExampleOidRefused    production start-up with example policy OIDs
 ├── ProxySecretInvalid   the file with the secret of the TLS proxy cannot be read, or is too short
+├── RecordNotMade        a ceremony that does not verify, or a key that cannot sign its record
 ├── DocumentsMissing     DEMO_PDFS names no folder with documents
 ├── ClientCannotSeal     not an active client with the role that sealing asks for
 ├── OrganisationIdentifierInvalid
@@ -55,6 +56,11 @@ class KeysUnsupported(CamTrustError):
 class ExampleOidRefused(CamTrustError):
     code = "camtrust.example_oid_refused"
     kind = Kind.INVALID
+
+
+class RecordNotMade(CamTrustError):
+    code = "camtrust.record_not_made"
+    kind = Kind.CONFLICT
 
 
 class DocumentsMissing(CamTrustError):

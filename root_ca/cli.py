@@ -143,8 +143,8 @@ def create_app(
         shown = terminal()
         for line in (f"{act.ceremony.act.title}", f"Transcript SHA-256 {act.sha256}", *_both(digest)):
             shown.note(line)
-        password = getpass.getpass("Password of the key (empty when it has none): ") if _encrypted(key) else None
-        path, person = cosigning.cosign(transcript, act.ceremony.act.people, cosigning.FileKey(key, password))
+        opened = cosigning.FileKey(key, key_password(key))
+        path, person = cosigning.cosign(transcript, act.ceremony.act.people, opened)
         value = {"signature": str(path), "name": person.name, "role": person.role, "key_sha256": person.key_sha256}
         shown.result(value, [f"Signed as {person.role} {person.name}: {path}"])
 
@@ -199,11 +199,13 @@ def read_cards() -> tuple[str, ...]:
     return tuple(cards)
 
 
-def _encrypted(key: Path) -> bool:
+def key_password(key: Path) -> str | None:
+    """The password of a PEM key, asked for unseen; None for a key that has none, or cannot be read."""
     try:
-        return b"ENCRYPTED" in key.read_bytes()[: 64 * 1024]
+        encrypted = b"ENCRYPTED" in key.read_bytes()[: 64 * 1024]
     except OSError:
-        return False
+        return None
+    return getpass.getpass("Password of the key: ") if encrypted else None
 
 
 def _both(digest: bytes) -> list[str]:

@@ -12,9 +12,11 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import (
@@ -28,6 +30,7 @@ from pydantic import ValidationError
 from foundation.canonical import canonical_json
 from foundation.errors import CamTrustError
 from foundation.x509.algorithms import key_algorithm, sign, verify
+from foundation.x509.certificate import sign_certificate
 from foundation.x509.errors import SignatureWrong, X509Error
 from root_ca.errors import CosigningRefused
 from root_ca.model import PersonPart
@@ -76,6 +79,12 @@ class FileKey:
 
     def sign(self, message: bytes) -> bytes:
         return sign(self._key, message)
+
+    def certificate(self, name: x509.Name, serial: int, begin: datetime, end: datetime) -> x509.Certificate:
+        """A certificate of this key, by itself: what a format needs that knows keys by certificates only."""
+        public = self._key.public_key()
+        builder = x509.CertificateBuilder(name, name, public, serial, begin, end)
+        return sign_certificate(builder, self._key)
 
 
 def signature_name(transcript: str, number: int) -> str:

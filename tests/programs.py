@@ -25,6 +25,7 @@ PACKAGES: Mapping[str, str] = {
     "lego": "lego",
     "ocsptool": "gnutls-bin",
     "openssl": "openssl",
+    "pdffonts": "poppler-utils",
     "pdfsig": "poppler-utils",
     "pdftoppm": "poppler-utils",
     "pdftotext": "poppler-utils",
@@ -34,6 +35,7 @@ PACKAGES: Mapping[str, str] = {
     "setpriv": "util-linux",
     "softhsm2-util": "softhsm2",
     "unshare": "util-linux",
+    "zbarimg": "zbar-tools",
 }
 
 # Debian keeps the server's programs, and those for administrators, off the path of ordinary users.
