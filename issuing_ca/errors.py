@@ -130,6 +130,18 @@ class ServerKeysRefused(CamTrustError):
     kind = Kind.FORBIDDEN
 
 
+class KeyNotAttested(CamTrustError):
+    """``field``: what the token says of the key, signed, and what does not agree with the request."""
+
+    code = "issuing_ca.key_not_attested"
+    kind = Kind.FORBIDDEN
+
+
+class EmulatedKeyRefused(CamTrustError):
+    code = "issuing_ca.emulated_key_refused"
+    kind = Kind.FORBIDDEN
+
+
 class IssuanceTokenInvalid(CamTrustError):
     code = "issuing_ca.issuance_token_invalid"
     kind = Kind.CONFLICT

@@ -20,13 +20,14 @@ from foundation.clock import Clock
 from foundation.db.audit import AuditTrail
 from foundation.db.engine import Database, StaleWrite
 from foundation.keys.handles import public_key
-from foundation.keys.port import KeyInfo, KeyStore, KeyUse
+from foundation.keys.port import KeyInfo, KeyUse
 from foundation.randomness import Randomness, serial_number
 from foundation.x509.lint import require_clean
 from foundation.x509.names import subject_name
 from foundation.x509.profile import Profile, last_second
 from foundation.x509.template import signed_certificate
 from issuing_ca import status_journal, store
+from issuing_ca.attestations import Attestations, check_outside
 from issuing_ca.authorities import Authorities
 from issuing_ca.citizens import citizen_subject
 from issuing_ca.config import IssuingCaSettings
@@ -56,6 +57,7 @@ from issuing_ca.model import (
     Reason,
     serial_text,
 )
+from issuing_ca.ports import AttestedKeys
 from issuing_ca.templates import Templates
 
 CITIZEN_SIGN, ORGANISATION_SEAL, OFFICER = "citizen-sign", "organisation-seal", "officer"
@@ -103,7 +105,7 @@ class Issuance:
     def __init__(
         self,
         database: Database,
-        keys: KeyStore,
+        keys: AttestedKeys,
         authorities: Authorities,
         profiles: Mapping[str, Profile],
         clock: Clock,
@@ -114,6 +116,7 @@ class Issuance:
     ) -> None:
         self._database = database
         self._keys = keys
+        self._attestations = Attestations(keys)
         self._authorities = authorities
         self._profiles = profiles
         self._clock = clock
@@ -241,9 +244,11 @@ class Issuance:
         if request.evidence is not None and not _is_sha256(request.evidence):
             raise RequestRefused(field="evidence")
         if request.key_id is not None:
-            self._check_key(request, info or self._keys.get(request.key_id))
+            self._check_key(request, profile, info or self._keys.get(request.key_id))
         elif request.profile in _IN_TOKEN:
             raise KeyNotTheirs
+        else:
+            check_outside(profile)
         not_before = self._now()
         not_after = self._not_after(request, profile, authority, not_before)
         serial, subject = serial_number(self._randomness), subject_name(request.subject)
@@ -328,13 +333,14 @@ class Issuance:
             raise ProfileRefused(profile=profile.name)
         return self.templates.profile(profile, request.policies)
 
-    def _check_key(self, request: CertificateRequest, info: KeyInfo) -> None:
-        """The key in the token is the one asked for, of this owner, for this use, and enabled."""
+    def _check_key(self, request: CertificateRequest, profile: Profile, info: KeyInfo) -> None:
+        """The key in the token is the one asked for, of this owner, for this use, enabled, and vouched for."""
         spki = request.public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         wanted = _KEY_USES.get(request.profile)
         owned = info.owner == request.owner or (info.owner is None and not info.use.needs_activation)
         if not owned or info.use is not wanted or info.public_key != spki or not info.enabled:
             raise KeyNotTheirs
+        self._attestations.check(profile, info, request.owner)
 
     def _not_after(
         self, request: CertificateRequest, profile: Profile, authority: Authority, not_before: datetime

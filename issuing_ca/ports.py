@@ -7,6 +7,12 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from foundation.keys.port import Attesting, KeyStore
+
+
+class AttestedKeys(KeyStore, Attesting, Protocol):
+    """A token that signs what it says of its keys."""
+
 
 class KeyControl(Protocol):
     """Switches a certified key off and on, next to the key. A `foundation.keys.port.KeyStore` is one."""

@@ -14,7 +14,6 @@ from foundation.clock import Clock
 from foundation.db.audit import AuditTrail
 from foundation.db.engine import Database
 from foundation.errors import CamTrustError
-from foundation.keys.port import KeyStore
 from foundation.randomness import Randomness
 from foundation.x509.csr import read_csr
 from foundation.x509.names import subject_name
@@ -40,7 +39,7 @@ from issuing_ca.model import (
 )
 from issuing_ca.ocsp import OcspResponder
 from issuing_ca.ocsp_kept import KeptResponses
-from issuing_ca.ports import KeyControl, StatusWitness
+from issuing_ca.ports import AttestedKeys, KeyControl, StatusWitness
 from issuing_ca.revocation import Revocation
 from issuing_ca.revocation_lists import RevocationLists
 from issuing_ca.rollback import RollbackGuard
@@ -64,7 +63,7 @@ class CertificateAuthority:
     def __init__(
         self,
         database: Database,
-        keys: KeyStore,
+        keys: AttestedKeys,
         clock: Clock,
         randomness: Randomness,
         audit: AuditTrail,

@@ -4,7 +4,7 @@ A profile file is TOML: one table per profile, whose sub-tables each name the ``
 parsed once, strictly (unknown keys refused, no default that adds anything to a certificate), into a frozen `Profile`.
 The builder takes everything from it, and the lint holds every certificate against it.
 
-    [NAME]                             title, cps (section of the CP/CPS), specimen; ``extends`` another profile,
+    [NAME]                             title, cps (section of the CP/CPS), specimen, emulated_keys; ``extends`` another,
                                        ``without`` some of its tables; ``abstract``: to be extended, never issued
     [NAME.subject]                     order, optional, fixed
     [NAME.key]                         algorithms of the subject's key (foundation.keys.port.KeyAlgorithm)
@@ -198,6 +198,9 @@ class Profile(BaseModel):
     title: str
     cps: str = Field(min_length=3, description="the section of the CP/CPS that it implements")
     specimen: bool = Field(description="whether O and CN must say SPECIMEN")
+    emulated_keys: Literal["allow", "refuse"] = Field(
+        default="allow", description="whether keys of an emulated token, or that no token vouches for, are certified"
+    )
     subject: SubjectRule
     key: AlgorithmRule
     signature: AlgorithmRule

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import Protocol
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -21,7 +22,7 @@ from foundation.db import audit as audit_trail
 from foundation.db.engine import Database
 from foundation.keys.errors import TokenUnavailable
 from foundation.keys.policy import KeyPolicy
-from foundation.keys.port import KeyAlgorithm, KeyInfo, KeyStore, KeyUse, Mechanism
+from foundation.keys.port import Attesting, KeyAlgorithm, KeyInfo, KeyStore, KeyUse, Mechanism, WrappedKey, WrappedKeys
 from foundation.randomness import SystemRandomness
 from foundation.x509.names import subject_name
 from foundation.x509.profile import Profile
@@ -50,10 +51,14 @@ def down(*operations: str) -> Callable[[str], None]:
     return refuse
 
 
+class Token(KeyStore, WrappedKeys, Attesting, Protocol):
+    """What the CA and the persons of this world need of the emulated HSM."""
+
+
 class KeysOfOneTest:
     """The shared token, seen by one test: its own labels, and a switch that takes the token away."""
 
-    def __init__(self, token: KeyStore, prefix: str) -> None:
+    def __init__(self, token: Token, prefix: str) -> None:
         self._token = token
         self._prefix = prefix
         self.before: Callable[[str], None] = up
@@ -95,6 +100,21 @@ class KeysOfOneTest:
 
     def destroy(self, key_id: str) -> None:
         self._token.destroy(key_id)
+
+    def generate_wrapped(self, owner: str, algorithm: KeyAlgorithm, use: KeyUse) -> WrappedKey:
+        return self._token.generate_wrapped(owner, algorithm, use)
+
+    def sign_wrapped(
+        self, wrapped: bytes, mechanism: Mechanism, inputs: Sequence[bytes], activation: bytes
+    ) -> list[bytes]:
+        return self._token.sign_wrapped(wrapped, mechanism, inputs, activation=activation)
+
+    def attest(self, key_id: str) -> bytes:
+        self.before("attest")
+        return self._token.attest(key_id)
+
+    def token_key(self) -> bytes:
+        return self._token.token_key()
 
 
 class Root:
@@ -180,6 +200,7 @@ class World:
     audit: audit_trail.AuditTrail
     folder: Path
     prefix: str
+    wrapped: dict[str, bytes] = field(default_factory=dict)  # persons' keys by id, as signing keeps them
     _persons: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     def again(self, settings: IssuingCaSettings | None = None) -> CertificateAuthority:
@@ -192,7 +213,9 @@ class World:
         """A specimen person with a key in the token."""
         number = next(self._persons)
         person_id = f"{self.prefix}person-{number}"
-        info = self.keys.generate(f"citizen-{number}", KeyAlgorithm.EC_P256, KeyUse.CITIZEN_SIGN, person_id)
+        made = self.keys.generate_wrapped(person_id, KeyAlgorithm.EC_P256, KeyUse.CITIZEN_SIGN)
+        info = made.info
+        self.wrapped[info.key_id] = made.wrapped
         return CitizenRequest(
             person_id=person_id,
             key_id=info.key_id,
@@ -216,7 +239,7 @@ class World:
 def make_world(
     database: Database,
     clock: SetClock,
-    token: KeyStore,
+    token: Token,
     folder: Path,
     settings: IssuingCaSettings | None = None,
     profiles: Mapping[str, Profile] | None = None,
