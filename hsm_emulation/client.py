@@ -13,12 +13,12 @@ from types import TracebackType
 from typing import Any
 
 from foundation.keys.capabilities import Capabilities, Feature
-from foundation.keys.errors import NotLoggedIn, StoreRolledBack, TokenUnavailable
+from foundation.keys.errors import DataInvalid, NotLoggedIn, StoreRolledBack, TokenUnavailable
 from foundation.keys.policy import KeyPolicy
 from foundation.keys.port import KeyAlgorithm, KeyInfo, KeyUse, Mechanism, WrappedKey
 from hsm_emulation.client_wire import Wire
 from hsm_emulation.factors_wire import FactorCalls
-from hsm_emulation.protocol import SIGN, SIGN_WRAPPED, Frame, key_from
+from hsm_emulation.protocol import SIGN, SIGN_WRAPPED, STAMP, Frame, key_from
 from hsm_emulation.witness import WitnessFile
 
 _PAGE = 500
@@ -118,15 +118,36 @@ class HsmClient(FactorCalls):
     def get(self, key_id: str) -> KeyInfo:
         return key_from(self._call("get", reads=True, key_id=key_id))
 
-    def sign(self, key_id: str, mechanism: Mechanism, data: bytes, *, activation: bytes | None = None) -> bytes:
-        return self.sign_many(key_id, mechanism, [data], activation=activation)[0]
+    def sign(
+        self,
+        key_id: str,
+        mechanism: Mechanism,
+        data: bytes,
+        *,
+        activation: bytes | None = None,
+        content: bytes | None = None,
+    ) -> bytes:
+        contents = None if content is None else [content]
+        return self.sign_many(key_id, mechanism, [data], activation=activation, contents=contents)[0]
 
     def sign_many(
-        self, key_id: str, mechanism: Mechanism, inputs: Sequence[bytes], *, activation: bytes | None = None
+        self,
+        key_id: str,
+        mechanism: Mechanism,
+        inputs: Sequence[bytes],
+        *,
+        activation: bytes | None = None,
+        contents: Sequence[bytes] | None = None,
     ) -> list[bytes]:
+        frame = SIGN
+        if contents is not None:
+            frame = STAMP
+            if len(contents) != len(inputs):
+                raise DataInvalid
+            inputs = [octets for pair in zip(inputs, contents, strict=True) for octets in pair]
         signatures: list[bytes] = self._call(
-            "sign",
-            frame=SIGN,
+            "sign" if frame is SIGN else "stamp",
+            frame=frame,
             key_id=key_id,
             mechanism=mechanism,
             inputs=inputs,

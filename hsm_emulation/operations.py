@@ -29,9 +29,10 @@ from hsm_emulation.operation import (
     or_none,
     secret,
 )
-from hsm_emulation.protocol import SIGN, SIGN_WRAPPED, key_value
+from hsm_emulation.protocol import SIGN, SIGN_WRAPPED, STAMP, key_value
 from hsm_emulation.rotation import MOST_ROWS
 from hsm_emulation.sessions import Session
+from hsm_emulation.staged import Staged
 from hsm_emulation.token import PAGE, Token
 
 _algorithm = one_of(KeyAlgorithm, MechanismInvalid)
@@ -47,6 +48,10 @@ def _find(token: Token, _: Session, **args: Any) -> dict[str, Any]:
 def _generate_wrapped(token: Token, session: Session, **args: Any) -> dict[str, Any]:
     made = token.wrapped.generate(session, **args)
     return {"info": key_value(made.info), "wrapped": made.wrapped}
+
+
+def _stamp(token: Token, session: Session, inputs: list[bytes], **args: Any) -> Staged[list[bytes]]:
+    return token.sign(session, inputs=inputs[::2], contents=inputs[1::2], **args)
 
 
 OPERATIONS: Mapping[str, Operation] = {
@@ -81,6 +86,20 @@ OPERATIONS: Mapping[str, Operation] = {
         "key_id",
         hot=True,
         frame=SIGN,
+    ),
+    "stamp": Operation(  # timestamps: each SignedAttributes, and the TSTInfo that it is over
+        USER,
+        {
+            "key_id": opaque_id,
+            "mechanism": _mechanism,
+            "inputs": list_of_octets,
+            "activation": or_none(octets),
+            "audience": or_none(label),
+        },
+        _stamp,
+        "key_id",
+        hot=True,
+        frame=STAMP,
     ),
     "set_enabled": Operation(
         USER,

@@ -89,6 +89,7 @@ class Frame:
 
 
 SIGN = Frame(1, ("key_id", "mechanism", "audience"), ("activation",), "inputs")
+STAMP = Frame(3, ("key_id", "mechanism", "audience"), ("activation",), "inputs")
 SIGN_WRAPPED = Frame(2, ("mechanism", "audience"), ("wrapped", "activation"), "inputs")
 ANSWER = 0
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from foundation.clock import Clock
 from foundation.keys.errors import (
     ActivationRequired,
     DataInvalid,
@@ -19,9 +20,11 @@ from foundation.keys.errors import (
 )
 from foundation.keys.mechanisms import authorised_digest
 from foundation.keys.port import MOST_INPUTS, KeyAlgorithm, KeyInfo, KeyUse, Mechanism
-from hsm_emulation import epoch
+from foundation.randomness import Randomness
+from hsm_emulation import epoch, key_states, policies
 from hsm_emulation.activations import Activations
 from hsm_emulation.audit import AuditLog
+from hsm_emulation.gate import Facts, Gate
 from hsm_emulation.keys import LoadedKey, check_request
 from hsm_emulation.master_keys import MasterKeys
 from hsm_emulation.persons import Persons
@@ -33,13 +36,20 @@ from hsm_emulation.store import Store
 _LOADED_KEYS = 1024
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Known:
-    """A key that was loaded, and the exact row that it was loaded from."""
+    """A key that was loaded, and the exact row that it was loaded from.
+
+    ``past``: the key under which its past is sealed, where it has one that matters. ``issuer``: for whom it signs, once
+    that is on the disk; it never changes again.
+    """
 
     row: tuple[Any, ...]
     info: KeyInfo
     key: LoadedKey
+    gate: Gate
+    past: bytes | None
+    issuer: bytes | None = None
 
 
 class Signing:
@@ -53,7 +63,10 @@ class Signing:
         persons: Persons,
         activations: Activations,
         audit: AuditLog,
+        clock: Clock,
+        randomness: Randomness,
     ) -> None:
+        self._clock, self._randomness = clock, randomness
         self._store, self._sessions, self._masters, self._persons = store, sessions, masters, persons
         self._activations, self._audit = activations, audit
         self._loaded: OrderedDict[str, _Known] = OrderedDict()
@@ -66,6 +79,7 @@ class Signing:
         key_id: str,
         mechanism: Mechanism,
         inputs: Sequence[bytes],
+        contents: Sequence[bytes] | None,
         activation: bytes | None,
         audience: str | None,
     ) -> Staged[list[bytes]]:
@@ -73,10 +87,13 @@ class Signing:
 
         The result's audit row is in a later commit; an answer does not wait for it, and if it cannot be written, the
         next intent cannot either. KeyHandleInvalid, WrappedKeyInvalid, KeyDisabled, MechanismInvalid, DataInvalid,
-        ActivationRequired at once; ActivationInvalid in the work; SignatureInvalid at the end.
+        ActivationRequired, PolicyRefused at once; PolicyRefused (for what the key has signed before) and
+        ActivationInvalid in the work; SignatureInvalid at the end.
         """
-        if not 1 <= len(inputs) <= MOST_INPUTS:
+        if not 1 <= len(inputs) <= MOST_INPUTS or (contents is not None and len(contents) != len(inputs)):
             raise DataInvalid
+        now = self._clock.now()
+        shown: Sequence[bytes | None] = contents or [None] * len(inputs)
         known = self._cached(key_id) or self._load(self._store.read(), key_id)
         info = known.info
         if not info.enabled:
@@ -85,21 +102,26 @@ class Signing:
             check_request(info.algorithm, info.use, mechanism, data)
         if info.use.needs_activation and activation is None:
             raise ActivationRequired
+        facts = known.gate.judge_all(mechanism, inputs, shown, now)
+        issuer: bytes | None = None
         details = describe(mechanism, inputs)
 
         def work(connection: sqlite3.Connection) -> None:
+            nonlocal known, facts, issuer
             epoch.require_newest(connection)
-            nonlocal known
             if tuple(stored_key(connection, key_id)) != known.row:
                 known = self._load(connection, key_id)
                 if not known.info.enabled:
                     raise KeyDisabled
+                facts = known.gate.judge_all(mechanism, inputs, shown, now)
+            issuer = self._account(connection, known, facts)
             if activation is not None:
                 digests = [authorised_digest(mechanism, data) for data in inputs]
                 self._activations.consume(connection, activation, info, digests, audience)
             self._audit.append(connection, session.actor, "sign", key_id, "intent", details)
 
         def finish() -> list[bytes]:
+            known.issuer = issuer  # it is on the disk now
             signatures = [known.key.sign(mechanism, data) for data in inputs]
             self._store.submit(lambda connection: self._audit.append(connection, session.actor, "sign", key_id, "done"))
             return signatures
@@ -109,6 +131,14 @@ class Signing:
     def checked(self, connection: sqlite3.Connection, key_id: str) -> KeyInfo:
         """What the seal of a key's row vouches for. KeyHandleInvalid, WrappedKeyInvalid."""
         return self._load(connection, key_id).info
+
+    def _account(self, connection: sqlite3.Connection, known: _Known, facts: Sequence[Facts]) -> bytes | None:
+        """Hold what is to be signed against what the key has signed, unless that says nothing new. Gives the issuer."""
+        if known.past is None:
+            return None
+        if not key_states.counts(known.gate.policy) and all(one.issuer in (None, known.issuer) for one in facts):
+            return known.issuer
+        return key_states.account(connection, known.info.key_id, known.past, known.gate.policy, facts, self._randomness)
 
     def wrapping_key(self, connection: sqlite3.Connection, row: sqlite3.Row) -> bytes:
         """What the key of this row is sealed under: a version of the master key, or its owner's key."""
@@ -142,7 +172,9 @@ class Signing:
         row = stored_key(connection, key_id)
         info = key_of(row)
         private = unseal(self.wrapping_key(connection, row), row["sealed"], bound_to(info))
-        known = _Known(tuple(row), info, LoadedKey(private, info.public_key))
+        policy = policies.load(connection, info.policy)
+        past = key_states.state_key(private) if key_states.has_past(policy) else None
+        known = _Known(tuple(row), info, LoadedKey(private, info.public_key), Gate(policy, info), past)
         with self._lock:
             self._loaded[key_id] = known
             if len(self._loaded) > _LOADED_KEYS:

@@ -50,6 +50,7 @@ CREATE TABLE keys (
 ) STRICT;
 CREATE INDEX keys_owner ON keys (owner);
 CREATE INDEX keys_use ON keys (use);
+CREATE TABLE key_states (key_id TEXT PRIMARY KEY, sealed BLOB NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE policies (hash TEXT PRIMARY KEY, canonical BLOB NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE master_keys (version INTEGER PRIMARY KEY, sealed BLOB NOT NULL) STRICT;
 CREATE TABLE token_keys (

@@ -21,7 +21,7 @@ from foundation.keys.errors import (
 from foundation.keys.policy import KeyPolicy, policy_for
 from foundation.keys.port import KeyAlgorithm, KeyInfo, KeyUse, Mechanism
 from foundation.randomness import Randomness, SystemRandomness
-from hsm_emulation import epoch, policies
+from hsm_emulation import epoch, key_states, policies
 from hsm_emulation.activations import Activations
 from hsm_emulation.attestation import Attestation, make_token_key
 from hsm_emulation.audit import AuditLog, Entry
@@ -103,7 +103,10 @@ class Token:
         parts = (store, self.persons, proofs, Requests(self.persons, clock, self._randomness), self.audit, clock)
         self.factors = FactorEnrolment(*parts, self._randomness)
         self.activations = Activations(*parts, self._randomness)
-        self.signing = Signing(store, self.sessions, self.masters, self.persons, self.activations, self.audit)
+        self.signing = Signing(
+            *(store, self.sessions, self.masters, self.persons, self.activations, self.audit),
+            *(clock, self._randomness),
+        )
         self.rotation = Rotation(
             store,
             self.sessions,
@@ -163,6 +166,8 @@ class Token:
                 )
             except sqlite3.IntegrityError:
                 raise LabelExists from None
+            if key_states.has_past(chosen):
+                key_states.begin(connection, key_id, key_states.state_key(private), self._randomness)
             self.audit.append(connection, session.actor, "generate", key_id, "done", details)
 
         self.store.write(work)
@@ -193,9 +198,10 @@ class Token:
         inputs: Sequence[bytes],
         activation: bytes | None,
         audience: str | None,
+        contents: Sequence[bytes] | None = None,
     ) -> Staged[list[bytes]]:
         """Sign each input, all or none (:mod:`hsm_emulation.signing`)."""
-        return self.signing.sign(session, key_id, mechanism, inputs, activation, audience)
+        return self.signing.sign(session, key_id, mechanism, inputs, contents, activation, audience)
 
     def set_enabled(self, session: Session, key_id: str, enabled: bool) -> None:
         """Disable or enable, a person's wrapped key too. The state is under a seal: a row edited back does not sign."""
@@ -235,6 +241,7 @@ class Token:
             connection.execute("DELETE FROM activations WHERE key_id = ?", (key_id,))
             if connection.execute("DELETE FROM keys WHERE key_id = ?", (key_id,)).rowcount != 1:
                 raise KeyHandleInvalid
+            key_states.forget(connection, key_id)
             changed(connection)
             self.audit.append(connection, session.actor, "destroy", key_id, "done")
 

@@ -23,6 +23,7 @@ from foundation.keys.errors import (
     DataInvalid,
     KeyDisabled,
     KeyHandleInvalid,
+    PolicyInvalid,
     WrappedKeyInvalid,
 )
 from foundation.keys.mechanisms import authorised_digest
@@ -32,6 +33,7 @@ from foundation.randomness import Randomness
 from hsm_emulation import epoch, policies
 from hsm_emulation.activations import Activations
 from hsm_emulation.audit import AuditLog
+from hsm_emulation.gate import judge_document
 from hsm_emulation.keys import LoadedKey, check_request, make
 from hsm_emulation.person_record import PersonRecord, WrappedState, Wrapping
 from hsm_emulation.persons import Persons
@@ -81,6 +83,8 @@ class WrappedKeys:
         if use.certifies:
             raise DataInvalid
         chosen = policy_for(use, policy)
+        if chosen.use_limit is not None:
+            raise PolicyInvalid(field="use_limit")  # uses are counted for keys that the store itself holds
         private, public = make(algorithm)
         key_id = self._randomness.bytes(16).hex()
 
@@ -138,8 +142,8 @@ class WrappedKeys:
         """Sign every input, or none. The intent, and the use of the activation, are on disk before the key is used.
 
         WrappedKeyInvalid, KeyHandleInvalid (destroyed), KeyDisabled, OwnerDestroyed, MechanismInvalid, DataInvalid,
-        ActivationRequired at once; in the work once more for what has changed since, and ActivationInvalid;
-        SignatureInvalid at the end.
+        ActivationRequired, PolicyRefused at once; in the work once more for what has changed since, and
+        ActivationInvalid; SignatureInvalid at the end.
         """
         if not 1 <= len(inputs) <= MOST_INPUTS:
             raise DataInvalid
@@ -151,6 +155,7 @@ class WrappedKeys:
             check_request(state.algorithm, state.use, mechanism, data)
         if state.use.needs_activation and activation is None:
             raise ActivationRequired
+        judge_document(policies.load(self._store.read(), state.policy), mechanism)
         info = _info(head.key_id, head.owner, state)
         details = describe(mechanism, inputs)
 

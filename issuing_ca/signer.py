@@ -28,8 +28,11 @@ class Signer:
         mechanism = mechanism_for(info, signature_hash(public), False)
         return cls(info.key_id, public, mechanism, algorithm_identifier(public), store)
 
-    def sign(self, message: bytes) -> bytes:
-        """Sign a whole message. Raises the key store's errors, and SignatureWrong for one that does not verify."""
-        signature = self.store.sign(self.key_id, self.mechanism, message)
+    def sign(self, message: bytes, content: bytes | None = None) -> bytes:
+        """Sign a whole message. Raises the key store's errors, and SignatureWrong for one that does not verify.
+
+        ``content``: what a timestamp's signed attributes are over.
+        """
+        signature = self.store.sign(self.key_id, self.mechanism, message, content=content)
         verify(self.public_key, signature, message)
         return signature

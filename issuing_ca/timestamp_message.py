@@ -172,7 +172,7 @@ class TokenWriter:
         )
         digest = _attribute(_ID_MESSAGE_DIGEST, der.octet_string(hashlib.new(self._hash, info).digest()))
         attributes = (self._content_type, digest, self._signing_certificate)
-        signature = der.octet_string(self._key.sign(set_of(attributes)))
+        signature = der.octet_string(self._key.sign(set_of(attributes), info))
         signer = der.sequence((self._signer, set_of(attributes, 0xA0), self._key.algorithm, signature))
         content = der.sequence((_ID_TST_INFO, der.explicit(0, der.octet_string(info))))
         parts = (self._head, content, self._certificates if certificates else b"", set_of([signer]))

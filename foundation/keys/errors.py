@@ -7,6 +7,7 @@ KeyStoreError
 ├── MechanismInvalid          CKR_MECHANISM_INVALID         not for this key, or not known
 ├── DataInvalid               CKR_DATA_INVALID              wrong length or kind of input
 ├── PolicyInvalid             CKR_ATTRIBUTE_VALUE_INVALID   a key policy that is none, or allows more than its use
+├── PolicyRefused             CKR_KEY_FUNCTION_NOT_PERMITTED  its policy does not let the key sign this; see ``rule``
 ├── PolicyUnsupported         CKR_TEMPLATE_INCONSISTENT     this token does not enforce policies
 ├── SignatureInvalid          CKR_SIGNATURE_INVALID         a signature that was made does not verify
 ├── TokenPinIncorrect         CKR_PIN_INCORRECT             an operator's PIN
@@ -85,6 +86,12 @@ class PolicyInvalid(KeyStoreError):
     ckr = "CKR_ATTRIBUTE_VALUE_INVALID"
     code = "foundation.key_policy_invalid"
     kind = Kind.INVALID
+
+
+class PolicyRefused(KeyStoreError):
+    ckr = "CKR_KEY_FUNCTION_NOT_PERMITTED"
+    code = "foundation.key_policy_refused"
+    kind = Kind.FORBIDDEN
 
 
 class PolicyUnsupported(KeyStoreError):

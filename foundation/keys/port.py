@@ -136,14 +136,35 @@ class KeyStore(Protocol):
         """One key; KeyHandleInvalid where there is none."""
         ...
 
-    def sign(self, key_id: str, mechanism: Mechanism, data: bytes, *, activation: bytes | None = None) -> bytes:
-        """Sign ``data`` (whole message or digest, as the mechanism says); the token verifies before it answers."""
+    def sign(
+        self,
+        key_id: str,
+        mechanism: Mechanism,
+        data: bytes,
+        *,
+        activation: bytes | None = None,
+        content: bytes | None = None,
+    ) -> bytes:
+        """Sign ``data`` (whole message or digest, as the mechanism says); the token verifies before it answers.
+
+        ``content``: for a timestamping key, the TSTInfo that ``data``, CMS SignedAttributes, is over. A token that
+        enforces policies raises PolicyRefused for what the key's policy does not let it sign.
+        """
         ...
 
     def sign_many(
-        self, key_id: str, mechanism: Mechanism, inputs: Sequence[bytes], *, activation: bytes | None = None
+        self,
+        key_id: str,
+        mechanism: Mechanism,
+        inputs: Sequence[bytes],
+        *,
+        activation: bytes | None = None,
+        contents: Sequence[bytes] | None = None,
     ) -> list[bytes]:
-        """Sign 1 to MOST_INPUTS inputs with one key by one mechanism: a signature for each, in order, or none."""
+        """Sign 1 to MOST_INPUTS inputs with one key by one mechanism: a signature for each, in order, or none.
+
+        ``contents``: for a timestamping key, the content of each.
+        """
         ...
 
     def set_enabled(self, key_id: str, enabled: bool) -> None:

@@ -84,15 +84,29 @@ class KeysOfOneTest:
         self.before("get")
         return self._token.get(key_id)
 
-    def sign(self, key_id: str, mechanism: Mechanism, data: bytes, *, activation: bytes | None = None) -> bytes:
+    def sign(
+        self,
+        key_id: str,
+        mechanism: Mechanism,
+        data: bytes,
+        *,
+        activation: bytes | None = None,
+        content: bytes | None = None,
+    ) -> bytes:
         self.before("sign")
-        return self._token.sign(key_id, mechanism, data, activation=activation)
+        return self._token.sign(key_id, mechanism, data, activation=activation, content=content)
 
     def sign_many(
-        self, key_id: str, mechanism: Mechanism, inputs: Sequence[bytes], *, activation: bytes | None = None
+        self,
+        key_id: str,
+        mechanism: Mechanism,
+        inputs: Sequence[bytes],
+        *,
+        activation: bytes | None = None,
+        contents: Sequence[bytes] | None = None,
     ) -> list[bytes]:
         self.before("sign")
-        return self._token.sign_many(key_id, mechanism, inputs, activation=activation)
+        return self._token.sign_many(key_id, mechanism, inputs, activation=activation, contents=contents)
 
     def set_enabled(self, key_id: str, enabled: bool) -> None:
         self.before("set_enabled")

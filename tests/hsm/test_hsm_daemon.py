@@ -192,8 +192,8 @@ def test_frames_have_a_longest_length(served: Served) -> None:
 
 
 def test_a_long_message_is_signed_whole(served: Served) -> None:
-    """Eight megabytes, a large revocation list, go to a key that certifies as one message."""
-    key = served.client.generate("crl", KeyAlgorithm.EC_P384, KeyUse.ISSUING_CA)
+    """Eight megabytes, as much as a large revocation list, go to a key as one message."""
+    key = served.client.generate("log", KeyAlgorithm.EC_P384, KeyUse.LOG)
     assert served.client.sign(key.key_id, Mechanism.ECDSA_SHA384, bytes(8 << 20))
 
 

@@ -32,6 +32,7 @@ from hsm_emulation.lockout import FREE_TRIES, LONGEST_WAIT, wait_after
 from hsm_emulation.process import initialise
 from hsm_emulation.sealing import FORMAT, Cost
 from tests.hsm.conftest import CHEAP, SO_PIN, USER_PIN, Person, Served
+from tests.keys.structures import request_info
 
 SIGN = Mechanism.ECDSA_SHA256
 
@@ -209,10 +210,10 @@ def test_an_edited_row_does_not_sign(served: Served, edit: str, cached: bool) ->
     make(served, "two", KeyUse.ISSUING_CA)
     make(served, "other", KeyUse.AUDIT)
     if cached:
-        served.client.sign(key.key_id, SIGN, b"x")
+        served.client.sign(key.key_id, SIGN, request_info(key))
     assert served.edit(edit) == 1
     with pytest.raises(WrappedKeyInvalid):
-        served.client.sign(key.key_id, SIGN, b"x")
+        served.client.sign(key.key_id, SIGN, request_info(key))
 
 
 def test_swapped_rows_do_not_sign(served: Served) -> None:
@@ -255,7 +256,7 @@ def test_no_operation_gives_a_private_key(served: Served, person: Person) -> Non
     from hsm_emulation.operations import OPERATIONS
 
     assert set(OPERATIONS) == {
-        *("generate", "find", "get", "sign", "set_enabled", "destroy"),
+        *("generate", "find", "get", "sign", "stamp", "set_enabled", "destroy"),
         *("generate_wrapped", "sign_wrapped", "rewrap", "wrapped_keys", "set_wrapped_enabled", "destroy_wrapped"),
         *("renew_person", "enrol", "confirm", "check", "activate", "new_data_key", "open_data_key", "destroy_owner"),
         *("factors_of", "begin_passkey", "finish_passkey", "prepare_activation", "approve"),

@@ -32,6 +32,7 @@ from foundation.keys.mechanisms import FAMILIES, SCHEMES, verify_signature
 from foundation.keys.policy import DEFAULTS
 from foundation.keys.port import MOST_INPUTS, KeyAlgorithm, KeyStore, KeyUse, Mechanism
 from tests.keys.extensions import Past, check_extension, fresh
+from tests.keys.structures import request_info
 
 MESSAGE = b"SPECIMEN message"
 
@@ -89,7 +90,7 @@ class KeyStoreContract:
         info = store.generate(fresh("certifies"), KeyAlgorithm.EC_P256, use)
         with pytest.raises(MechanismInvalid):
             store.sign(info.key_id, Mechanism.ECDSA, hashlib.sha256(MESSAGE).digest())
-        store.sign(info.key_id, Mechanism.ECDSA_SHA256, MESSAGE)
+        store.sign(info.key_id, Mechanism.ECDSA_SHA256, request_info(info))
 
     @pytest.mark.parametrize("length", [0, 1, 16, 20, 28, 31, 33, 63, 65, 1000])
     def test_a_digest_has_the_length_of_a_sha2_digest(self, store: KeyStore, length: int) -> None:

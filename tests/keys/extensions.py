@@ -25,6 +25,7 @@ from foundation.keys.errors import (
     KeyStoreError,
     MechanismInvalid,
     OwnerDestroyed,
+    PolicyRefused,
     WrappedKeyInvalid,
 )
 from foundation.keys.handles import public_key
@@ -150,10 +151,12 @@ def every_call_of(protocol: type) -> Check:
 
 
 def the_token_refuses_what_the_policy_forbids(store: Any, past: Past) -> None:
-    """Past the key store too: no digest under a key that certifies, nothing under a key that is disabled."""
+    """Past the key store too: under a key that certifies no digest and no message, under a disabled key nothing."""
     authority = store.generate(fresh("past"), KeyAlgorithm.EC_P256, KeyUse.ISSUING_CA)
     with pytest.raises(MechanismInvalid):
         past(authority.key_id, Mechanism.ECDSA, DIGEST)
+    with pytest.raises(PolicyRefused):
+        past(authority.key_id, Mechanism.ECDSA_SHA256, b"to whom it may concern")
     seal = store.generate(fresh("past"), KeyAlgorithm.EC_P256, KeyUse.ORGANISATION_SEAL)
     past(seal.key_id, Mechanism.ECDSA, DIGEST)
     store.set_enabled(seal.key_id, False)

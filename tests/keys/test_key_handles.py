@@ -30,6 +30,7 @@ from foundation.keys.handles import mechanism_for, private_key, public_key
 from foundation.keys.mechanisms import authorised_digest, verify_signature
 from foundation.keys.port import KeyAlgorithm, KeyInfo, KeyStore, KeyUse, Mechanism
 from tests.keys.contract import fresh
+from tests.keys.structures import request_info
 
 NAME = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "SPECIMEN handle")])
 FROM, UNTIL = datetime(2026, 1, 1, tzinfo=UTC), datetime(2036, 1, 1, tzinfo=UTC)
@@ -44,11 +45,12 @@ def certificate(
 ) -> x509.Certificate:
     builder = x509.CertificateBuilder().subject_name(NAME).issuer_name(NAME).public_key(key.public_key())
     builder = builder.serial_number(2**64 + 1).not_valid_before(FROM).not_valid_after(UNTIL)
+    builder = builder.add_extension(x509.BasicConstraints(True, None), True)
     return builder.sign(key, hash_algorithm, rsa_padding=rsa_padding)
 
 
 @pytest.mark.parametrize("algorithm", list(KeyAlgorithm))
-@pytest.mark.parametrize("use", [KeyUse.ISSUING_CA, KeyUse.AUDIT])
+@pytest.mark.parametrize("use", [KeyUse.ROOT_CA, KeyUse.AUDIT])
 def test_builders_sign_with_a_handle(token: KeyStore, algorithm: KeyAlgorithm, use: KeyUse) -> None:
     """Certificate, CSR, CRL and OCSP response are made with a handle of every algorithm, and verify."""
     info = token.generate(fresh("builders"), algorithm, use)
@@ -59,7 +61,12 @@ def test_builders_sign_with_a_handle(token: KeyStore, algorithm: KeyAlgorithm, u
     assert request.is_signature_valid
     revoked = x509.RevokedCertificateBuilder().serial_number(7).revocation_date(FROM).build()
     crl = x509.CertificateRevocationListBuilder().issuer_name(NAME).last_update(FROM).next_update(UNTIL)
-    assert crl.add_revoked_certificate(revoked).sign(key, chosen).is_signature_valid(public_key(info))
+    assert (
+        crl.add_revoked_certificate(revoked)
+        .add_extension(x509.CRLNumber(1), False)
+        .sign(key, chosen)
+        .is_signature_valid(public_key(info))
+    )
     response = (
         ocsp.OCSPResponseBuilder()
         .add_response(made, made, hashes.SHA256(), ocsp.OCSPCertStatus.GOOD, FROM, UNTIL, None, None)
@@ -72,7 +79,7 @@ def test_builders_sign_with_a_handle(token: KeyStore, algorithm: KeyAlgorithm, u
 
 def test_pss_with_the_usual_parameters(token: KeyStore) -> None:
     """RSA-PSS with MGF1 of the same hash and a salt of its length signs a certificate that verifies."""
-    key = private_key(token, token.generate(fresh("pss"), KeyAlgorithm.RSA_2048, KeyUse.ISSUING_CA))
+    key = private_key(token, token.generate(fresh("pss"), KeyAlgorithm.RSA_2048, KeyUse.ROOT_CA))
     for salt in (32, padding.PSS.DIGEST_LENGTH):
         made = certificate(key, hashes.SHA256(), padding.PSS(padding.MGF1(hashes.SHA256()), salt))
         made.verify_directly_issued_by(made)
@@ -146,15 +153,23 @@ class GarbageStore:
 
     answer: bytes
 
-    def sign(self, key_id: str, mechanism: Mechanism, data: bytes, *, activation: bytes | None = None) -> bytes:
-        del key_id, mechanism, data, activation
+    def sign(
+        self,
+        key_id: str,
+        mechanism: Mechanism,
+        data: bytes,
+        *,
+        activation: bytes | None = None,
+        content: bytes | None = None,
+    ) -> bytes:
+        del key_id, mechanism, data, activation, content
         return self.answer
 
 
 def test_a_garbage_signature_never_leaves_the_handle(token: KeyStore) -> None:
     """A wrong signature, or one over other data, raises SignatureInvalid; the builder alone would have taken it."""
     info: KeyInfo = token.generate(fresh("garbage"), KeyAlgorithm.EC_P256, KeyUse.ROOT_CA)
-    other = token.sign(info.key_id, Mechanism.ECDSA_SHA256, b"something else")
+    other = token.sign(info.key_id, Mechanism.ECDSA_SHA256, request_info(info))
     for answer in (b"", b"garbage", other):
         broken: Any = GarbageStore(answer)
         with pytest.raises(SignatureInvalid):

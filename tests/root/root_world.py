@@ -85,8 +85,17 @@ class MemoryKeyStore:
             raise KeyHandleInvalid
         return self._keys[key_id][0]
 
-    def sign(self, key_id: str, mechanism: Mechanism, data: bytes, *, activation: bytes | None = None) -> bytes:
+    def sign(
+        self,
+        key_id: str,
+        mechanism: Mechanism,
+        data: bytes,
+        *,
+        activation: bytes | None = None,
+        content: bytes | None = None,
+    ) -> bytes:
         assert activation is None
+        assert content is None
         if self.broken is not None:
             raise self.broken
         info, key = self._keys[key_id]
@@ -101,8 +110,15 @@ class MemoryKeyStore:
         return bytes(key.sign(data, ec.ECDSA(_WHOLE[mechanism])))
 
     def sign_many(
-        self, key_id: str, mechanism: Mechanism, inputs: Sequence[bytes], *, activation: bytes | None = None
+        self,
+        key_id: str,
+        mechanism: Mechanism,
+        inputs: Sequence[bytes],
+        *,
+        activation: bytes | None = None,
+        contents: Sequence[bytes] | None = None,
     ) -> list[bytes]:
+        assert contents is None
         return [self.sign(key_id, mechanism, data, activation=activation) for data in inputs]
 
     def set_enabled(self, key_id: str, enabled: bool) -> None:

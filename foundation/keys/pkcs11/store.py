@@ -163,21 +163,37 @@ class Pkcs11KeyStore(WithoutPersons):
 
         return self._connection.run(work)
 
-    def sign(self, key_id: str, mechanism: Mechanism, data: bytes, *, activation: bytes | None = None) -> bytes:
+    def sign(
+        self,
+        key_id: str,
+        mechanism: Mechanism,
+        data: bytes,
+        *,
+        activation: bytes | None = None,
+        content: bytes | None = None,
+    ) -> bytes:
         """Sign the whole message or the digest, as the mechanism says, and verify.
 
         Raises KeyHandleInvalid, KeyDisabled, MechanismInvalid (another family; a digest for a key that certifies; what
-        the token lacks), DataInvalid, ActivationUnsupported, SignatureInvalid.
+        the token lacks), DataInvalid, ActivationUnsupported, SignatureInvalid. ``content`` is not looked at: a PKCS#11
+        token enforces no policy.
         """
-        return self.sign_many(key_id, mechanism, [data], activation=activation)[0]
+        contents = None if content is None else [content]
+        return self.sign_many(key_id, mechanism, [data], activation=activation, contents=contents)[0]
 
     def sign_many(
-        self, key_id: str, mechanism: Mechanism, inputs: Sequence[bytes], *, activation: bytes | None = None
+        self,
+        key_id: str,
+        mechanism: Mechanism,
+        inputs: Sequence[bytes],
+        *,
+        activation: bytes | None = None,
+        contents: Sequence[bytes] | None = None,
     ) -> list[bytes]:
         """The same for each input, in one session of the token; DataInvalid for none or more than MOST_INPUTS."""
         if activation is not None:
             raise ActivationUnsupported  # whoever sends one believes that it is checked
-        if not 1 <= len(inputs) <= MOST_INPUTS:
+        if not 1 <= len(inputs) <= MOST_INPUTS or (contents is not None and len(contents) != len(inputs)):
             raise DataInvalid
 
         def work(session: TokenSession) -> tuple[CertificateIssuerPublicKeyTypes, list[bytes]]:
