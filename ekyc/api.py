@@ -124,6 +124,13 @@ def create_router(service: EkycService, guard: Guard) -> APIRouter:
         """Leave: personal data is destroyed and every session ends."""
         return answer(response, service.enrolment.withdraw(actor, enrolment_id, if_version=version))
 
+    @router.get("/enrolments/{enrolment_id}/destruction", dependencies=[Depends(public)])
+    def destruction(enrolment_id: EnrolmentId) -> Response:
+        """After leaving: the key token's signed certificate that the person's keys were destroyed. Anybody can check it
+        with the token's public key (`camtrust hsm check-statement`); it holds opaque ids alone.
+        """
+        return Response(service.enrolment.destruction(enrolment_id), media_type="application/json")
+
     @router.post("/enrolments/{enrolment_id}/consent")
     def consent(
         enrolment_id: EnrolmentId,

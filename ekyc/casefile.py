@@ -88,6 +88,7 @@ class CaseFiles:
             certificate_serial=None,
             credential_id=None,
             erased_at=None,
+            destruction=None,
         )
         with self.database.unit_of_work() as connection:
             store.insert_enrolment(connection, enrolment)

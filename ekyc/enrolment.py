@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 from ekyc import store
 from ekyc.casefile import CaseFiles
-from ekyc.errors import WithdrawTooLate
+from ekyc.errors import EnrolmentUnknown, WithdrawTooLate
 from ekyc.evidence import EvidenceKind
 from ekyc.model import TRANSITIONS, Enrolment, State
 from ekyc.ports import Sessions
@@ -45,6 +46,16 @@ class EnrolmentDesk:
     def show(self, actor: Actor, enrolment_id: str | None = None) -> Enrolment:
         """The caller's own enrolment. Raises EnrolmentUnknown."""
         return self._files.of_person(actor, enrolment_id)
+
+    def destruction(self, enrolment_id: str) -> bytes:
+        """The token's certificate that the keys of this enrolment's person were destroyed, for whoever knows its id:
+        the person's session is gone with the rest. Raises EnrolmentUnknown before there is one.
+        """
+        with self._files.database.read() as connection:
+            certificate = store.load(connection, enrolment_id).destruction
+        if certificate is None:
+            raise EnrolmentUnknown
+        return certificate
 
     def consent(
         self, actor: Actor, enrolment_id: str, acceptance: Acceptance, *, if_version: int | None = None
@@ -102,9 +113,11 @@ class EnrolmentDesk:
         if enrolment.erased_at is not None:
             return enrolment
         self._sessions.close_all(enrolment.person_id)
-        self._files.vault.destroy(enrolment.person_id)
+        certificate = self._files.vault.destroy(enrolment.person_id)
         with self._files.step(enrolment) as connection:
             store.forget_messages(connection, enrolment.person_id, enrolment.id)
-            erased = store.change(connection, enrolment, {"erased_at": self._files.clock.now(), "subject_index": None})
-            self._files.audit.append(connection, "service:ekyc", "ekyc.erased", enrolment.id, {})
+            values = {"erased_at": self._files.clock.now(), "subject_index": None, "destruction": certificate}
+            erased = store.change(connection, enrolment, values)
+            details = {"certificate": hashlib.sha256(certificate).hexdigest()}
+            self._files.audit.append(connection, "service:ekyc", "ekyc.erased", enrolment.id, details)
         return erased

@@ -152,6 +152,7 @@ class Enrolment:
     certificate_serial: str | None
     credential_id: str | None
     erased_at: datetime | None
+    destruction: bytes | None
 
     @property
     def next(self) -> tuple[Action, ...]:

@@ -56,6 +56,7 @@ enrolments = Table(
     Column("certificate_serial", String(64), nullable=True),
     Column("credential_id", String(100), nullable=True),
     Column("erased_at", UtcDateTime, nullable=True),
+    Column("destruction", LargeBinary, nullable=True),  # the token's certificate that the person's key is gone
 )
 
 evidence = Table(

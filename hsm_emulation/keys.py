@@ -36,6 +36,7 @@ _MAKERS: dict[KeyAlgorithm, Callable[[], CertificateIssuerPrivateKeyTypes]] = {
     KeyAlgorithm.ML_DSA_65: mldsa.MLDSA65PrivateKey.generate,
     KeyAlgorithm.ML_DSA_87: mldsa.MLDSA87PrivateKey.generate,
 }
+_ML_DSA_KEYS = (mldsa.MLDSA44PrivateKey, mldsa.MLDSA65PrivateKey, mldsa.MLDSA87PrivateKey)
 
 
 def make(algorithm: KeyAlgorithm) -> tuple[bytes, bytes]:
@@ -71,6 +72,8 @@ class LoadedKey:
             return key.sign(data, ec.ECDSA(hash_for(mechanism, data)))
         if isinstance(key, rsa.RSAPrivateKey):
             return key.sign(data, padding_for(mechanism, data), hash_for(mechanism, data))
+        if mechanism is Mechanism.ML_DSA_EXTERNAL_MU and isinstance(key, _ML_DSA_KEYS):
+            return key.sign_mu(data)
         if isinstance(
             key,
             ed25519.Ed25519PrivateKey | mldsa.MLDSA44PrivateKey | mldsa.MLDSA65PrivateKey | mldsa.MLDSA87PrivateKey,
@@ -83,7 +86,7 @@ def check_request(algorithm: KeyAlgorithm, use: KeyUse, mechanism: Mechanism, da
     """Whether a key of this algorithm and use may do this at all.
 
     Raises MechanismInvalid when the mechanism is not the key's, or takes a digest where the token must see the whole
-    message (``KeyUse.certifies``); DataInvalid for an empty message or a digest that is not one of SHA-2.
+    message (``KeyUse.certifies``); DataInvalid for an empty message, a digest that is not one of SHA-2, or no mu.
     """
     scheme = SCHEMES[mechanism]
     if scheme.family not in FAMILIES[algorithm] or (use.certifies and scheme.takes_digest):

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from cryptography.utils import Buffer
 
 from foundation.keys.errors import KeyUnextractable, MechanismInvalid
-from foundation.keys.mechanisms import mechanism_for, verify_signature
+from foundation.keys.mechanisms import mechanism_for, message_representative, verify_signature
 from foundation.keys.port import KeyAlgorithm, KeyInfo, KeyStore, Mechanism
 
 __all__ = ["TokenKey", "mechanism_for", "private_key", "public_key"]
@@ -92,7 +92,6 @@ class TokenKey:
 
     exchange = _unsupported
     decrypt = _unsupported
-    sign_mu = _unsupported
 
 
 _HASH_OF_SIZE: dict[int, hashes.HashAlgorithm] = {32: hashes.SHA256(), 48: hashes.SHA384(), 64: hashes.SHA512()}
@@ -151,10 +150,19 @@ class Ed25519TokenKey(TokenKey, ed25519.Ed25519PrivateKey):
 
 class _MlDsaTokenKey(TokenKey):
     def sign(self, data: Buffer, context: Buffer | None = None) -> bytes:
-        """Pure ML-DSA without a context, as X.509 and CMS use it (RFC 9881 §2, RFC 9882 §3)."""
+        """Pure ML-DSA without a context, as X.509 and CMS use it (RFC 9881 §2, RFC 9882 §3).
+
+        Certifying keys send the whole message; the others send its mu, and the message stays here.
+        """
         if context:
             raise MechanismInvalid
-        return self._sign(Mechanism.ML_DSA, bytes(data))
+        if self.info.use.certifies:
+            return self._sign(Mechanism.ML_DSA, bytes(data))
+        return self.sign_mu(message_representative(self._public, bytes(data)))
+
+    def sign_mu(self, mu: Buffer) -> bytes:
+        """Sign a mu (FIPS 204 §6.2) that was made elsewhere; MechanismInvalid for a certifying key."""
+        return self._sign(Mechanism.ML_DSA_EXTERNAL_MU, bytes(mu))
 
 
 class MlDsa44TokenKey(_MlDsaTokenKey, mldsa.MLDSA44PrivateKey):

@@ -55,6 +55,7 @@ SCHEMES: Mapping[Mechanism, Scheme] = {
     Mechanism.SHA512_RSA_PKCS_PSS: Scheme(Family.RSA_PSS, "sha512"),
     Mechanism.EDDSA: Scheme(Family.EDDSA),
     Mechanism.ML_DSA: Scheme(Family.ML_DSA),
+    Mechanism.ML_DSA_EXTERNAL_MU: Scheme(Family.ML_DSA, takes_digest=True),
 }
 
 _RSA = frozenset({Family.RSA_PKCS1, Family.RSA_PSS})
@@ -74,15 +75,17 @@ FAMILIES: Mapping[KeyAlgorithm, frozenset[Family]] = {
 _WholeMessageKey: TypeAlias = (
     ed25519.Ed25519PublicKey | mldsa.MLDSA44PublicKey | mldsa.MLDSA65PublicKey | mldsa.MLDSA87PublicKey
 )
+_ML_DSA_KEYS = (mldsa.MLDSA44PublicKey, mldsa.MLDSA65PublicKey, mldsa.MLDSA87PublicKey)
 _WHOLE_MESSAGE_KEYS: Mapping[Family, tuple[type[_WholeMessageKey], ...]] = {
     Family.EDDSA: (ed25519.Ed25519PublicKey,),
-    Family.ML_DSA: (mldsa.MLDSA44PublicKey, mldsa.MLDSA65PublicKey, mldsa.MLDSA87PublicKey),
+    Family.ML_DSA: _ML_DSA_KEYS,
 }
 _HASHES: Mapping[str, hashes.HashAlgorithm] = {
     "sha256": hashes.SHA256(),
     "sha384": hashes.SHA384(),
     "sha512": hashes.SHA512(),
 }
+MU_LENGTH = 64
 _HASH_OF_LENGTH: Mapping[int, str] = {32: "sha256", 48: "sha384", 64: "sha512"}
 
 
@@ -91,7 +94,8 @@ def mechanism_for(
 ) -> Mechanism:
     """The mechanism by which the key ``info`` signs with this hash (None for Ed25519 and ML-DSA).
 
-    ``prehashed``: the input is a digest. ``pss``: RSA with PSS (salt as long as the digest, MGF1 with the same hash).
+    ``prehashed``: the input is a digest, or the mu of ML-DSA. ``pss``: RSA with PSS (salt as long as the digest, MGF1
+    with the same hash).
     Raises MechanismInvalid for a pair that no token should sign with (SHA-1, a hash for Ed25519, ...).
     """
     families = FAMILIES[info.algorithm]
@@ -99,8 +103,8 @@ def mechanism_for(
     if family not in families:
         raise MechanismInvalid
     if family in (Family.EDDSA, Family.ML_DSA):
-        wanted = Scheme(family)
-        if hash_algorithm is not None or prehashed:
+        wanted = Scheme(family, takes_digest=prehashed)
+        if hash_algorithm is not None or (prehashed and family is Family.EDDSA):
             raise MechanismInvalid
     elif hash_algorithm is None or hash_algorithm.name not in _HASHES:
         raise MechanismInvalid
@@ -115,7 +119,7 @@ def hash_for(mechanism: Mechanism, data: bytes) -> hashes.HashAlgorithm | Prehas
     if scheme.hash is not None:
         return _HASHES[scheme.hash]
     name = _HASH_OF_LENGTH.get(len(data))
-    if name is None:
+    if name is None or (mechanism is Mechanism.ML_DSA_EXTERNAL_MU and len(data) != MU_LENGTH):
         raise DataInvalid
     return Prehashed(_HASHES[name])
 
@@ -134,14 +138,25 @@ def padding_for(mechanism: Mechanism, data: bytes) -> padding.PKCS1v15 | padding
 def authorised_digest(mechanism: Mechanism, data: bytes) -> bytes:
     """The digest that an activation must name for ``data`` to be signed by ``mechanism``.
 
-    A digest mechanism: the digest itself. A mechanism that names a hash: that hash of the message. Ed25519 and
-    ML-DSA take the whole message; there it is SHA-512 of it (the digest that CMS pairs with them: RFC 8419 §3.1,
-    RFC 9882 §3.3).
+    A digest mechanism: the digest itself, or the mu of ML-DSA. A mechanism that names a hash: that hash of the message.
+    Ed25519 and ML-DSA take the whole message; there it is SHA-512 of it (the digest that CMS pairs with them:
+    RFC 8419 §3.1, RFC 9882 §3.3).
     """
     scheme = SCHEMES[mechanism]
     if scheme.takes_digest:
         return data
     return hashlib.new(scheme.hash or "sha512", data).digest()
+
+
+def message_representative(public_key: CertificateIssuerPublicKeyTypes, message: bytes) -> bytes:
+    """The mu of ML-DSA (FIPS 204 §6.2, line 6) for a message under this key, without a context: what a token signs that
+    need not see the message. MechanismInvalid for a key of another kind.
+    """
+    if not isinstance(public_key, _ML_DSA_KEYS):
+        raise MechanismInvalid
+    hasher = mldsa.MLDSAMuHasher(public_key)
+    hasher.update(message)
+    return hasher.finalize()
 
 
 def verify_signature(
@@ -154,6 +169,8 @@ def verify_signature(
             public_key.verify(signature, data, ec.ECDSA(hash_for(mechanism, data)))
         elif family in _RSA and isinstance(public_key, rsa.RSAPublicKey):
             public_key.verify(signature, data, padding_for(mechanism, data), hash_for(mechanism, data))
+        elif mechanism is Mechanism.ML_DSA_EXTERNAL_MU and isinstance(public_key, _ML_DSA_KEYS):
+            public_key.verify_mu(signature, data)
         elif family in _WHOLE_MESSAGE_KEYS and isinstance(public_key, _WHOLE_MESSAGE_KEYS[family]):
             public_key.verify(signature, data)
         else:

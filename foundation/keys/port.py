@@ -43,6 +43,7 @@ class Mechanism(StrEnum):
 
     Those that name a hash take the whole message; ``CKM_ECDSA`` and ``CKM_RSA_PKCS``/``_PSS`` take a digest, whose
     hash is told by its length (32, 48 or 64 octets: SHA-256, SHA-384, SHA-512; SHA-2 only).
+    ``CKM_ML_DSA_EXTERNAL_MU`` takes the 64 octets of mu (FIPS 204 §6.2), made where the document is.
     """
 
     ECDSA = "CKM_ECDSA"
@@ -59,6 +60,7 @@ class Mechanism(StrEnum):
     SHA512_RSA_PKCS_PSS = "CKM_SHA512_RSA_PKCS_PSS"
     EDDSA = "CKM_EDDSA"
     ML_DSA = "CKM_ML_DSA"
+    ML_DSA_EXTERNAL_MU = "CKM_ML_DSA_EXTERNAL_MU"
 
 
 class KeyUse(StrEnum):

@@ -37,7 +37,7 @@ from foundation.db.engine import Database
 from foundation.http import problems
 from foundation.http.actor import Actor, ActorKind, Credential, Unauthenticated
 from foundation.http.guard import Guard
-from foundation.keys.port import Factors, KeyStore, PersonKeys, WrappedKey, WrappedKeys
+from foundation.keys.port import Attesting, Factors, KeyStore, PersonKeys, WrappedKey, WrappedKeys
 from foundation.vault import Vault
 
 PIN = "402915"
@@ -47,7 +47,7 @@ OFFICER = Actor(ActorKind.OFFICER, "OFF-SPECIMEN", frozenset({"ekyc-review"}))
 OPERATOR = Actor(ActorKind.OPERATOR, "OPR-SPECIMEN", frozenset({OUTBOX_ROLE}))
 
 
-class Token(KeyStore, WrappedKeys, Factors, PersonKeys, Protocol):
+class Token(KeyStore, WrappedKeys, Factors, PersonKeys, Attesting, Protocol):
     """What the emulated HSM's client is."""
 
 

@@ -143,7 +143,7 @@ def test_policy_oids_are_of_the_example_arc() -> None:
 
 def enrolment_in(state: State) -> Enrolment:
     later = AT + timedelta(days=1)
-    return Enrolment("ENR-S", "KH-S", "IAL2", "en", state, 1, None, None, AT, later, None, None, None, None, None)
+    return Enrolment("ENR-S", "KH-S", "IAL2", "en", state, 1, None, None, AT, later, None, None, None, None, None, None)
 
 
 def test_closed_states_stay_closed_and_all_states_are_reached() -> None:

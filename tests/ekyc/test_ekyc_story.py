@@ -17,6 +17,7 @@ import foundation.db.audit
 from ekyc.model import State
 from ekyc.registry_simulation.persons import specimens
 from foundation.db.engine import Database
+from foundation.keys.attestation import DestructionCertificate, verify
 from foundation.keys.errors import OwnerDestroyed
 from foundation.keys.port import KeyUse
 from tests.ekyc.story import OPERATOR, PHONE, PHONE_E164, PIN, World
@@ -142,11 +143,22 @@ def test_erasure_makes_sealed_data_unreadable(both_worlds: World) -> None:
     assert (gone.state, gone.subject_index) == (State.WITHDRAWN, None)
     assert gone.erased_at is not None
     assert both_worlds.service.enrolment.withdraw(actor, name) == gone
+    answer = both_worlds.client().get(f"/ekyc/v1/enrolments/{name}/destruction")  # no session: it was ended
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/json")
+    said = verify(answer.content, both_worlds.token.token_key(), DestructionCertificate)
+    assert said.owner == actor.id
     for kind, sealed in backup:
         with pytest.raises(OwnerDestroyed):
             both_worlds.vault.open(actor.id, f"evidence:{kind}", sealed)
     assert both_worlds.outbox.read(OPERATOR, actor.id) == ()
     assert actor.id not in both_worlds.sessions.tokens.values()
+
+
+def test_there_is_no_certificate_of_what_was_not_destroyed(world: World) -> None:
+    """Before leaving, and for enrolments that never were: not found."""
+    _, name = world.until(State.CONSENTED)
+    for one in (name, "ENR-AAAAAAAAAAAAAAAA"):
+        assert world.client().get(f"/ekyc/v1/enrolments/{one}/destruction").status_code == 404
 
 
 def test_an_interrupted_erasure_is_completed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,6 +175,7 @@ def test_an_interrupted_erasure_is_completed(world: World, monkeypatch: pytest.M
     assert world.state(name).erased_at is None
     assert world.restarted().enrolment.sweep() == 1
     assert world.state(name).erased_at is not None
+    assert verify(world.service.enrolment.destruction(name), world.token.token_key(), DestructionCertificate)
     with pytest.raises(OwnerDestroyed):
         world.vault.seal(actor.id, "anything", b"")
 

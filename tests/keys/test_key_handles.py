@@ -22,12 +22,19 @@ from cryptography.x509.oid import NameOID
 
 from foundation.keys.errors import (
     ActivationRequired,
+    DataInvalid,
     KeyUnextractable,
     MechanismInvalid,
     SignatureInvalid,
 )
-from foundation.keys.handles import mechanism_for, private_key, public_key
-from foundation.keys.mechanisms import authorised_digest, verify_signature
+from foundation.keys.handles import private_key, public_key
+from foundation.keys.mechanisms import (
+    MU_LENGTH,
+    authorised_digest,
+    mechanism_for,
+    message_representative,
+    verify_signature,
+)
 from foundation.keys.port import KeyAlgorithm, KeyInfo, KeyStore, KeyUse, Mechanism
 from tests.keys.contract import fresh
 from tests.keys.structures import request_info
@@ -189,3 +196,39 @@ def test_what_an_activation_must_name(mechanism: Mechanism, hash_name: str) -> N
     """The digest that permits a whole message is that of the mechanism's hash; SHA-512 where it has none."""
     assert authorised_digest(mechanism, b"message") == hashlib.new(hash_name, b"message").digest()
     assert authorised_digest(Mechanism.ECDSA, bytes(32)) == bytes(32)
+
+
+@pytest.mark.parametrize("algorithm", [KeyAlgorithm.ML_DSA_44, KeyAlgorithm.ML_DSA_65, KeyAlgorithm.ML_DSA_87])
+def test_a_document_key_signs_a_mu_that_was_made_outside(token: KeyStore, algorithm: KeyAlgorithm) -> None:
+    """FIPS 204: the signature over mu is the signature over the message; an activation would name the mu. The handle
+    makes the mu by itself, so the message does not go to the token; a key that certifies takes the message alone.
+    """
+    info = token.generate(fresh("mu"), algorithm, KeyUse.AUDIT)
+    public: Any = public_key(info)
+    mu = message_representative(public, b"document")
+    assert len(mu) == MU_LENGTH
+    assert authorised_digest(Mechanism.ML_DSA_EXTERNAL_MU, mu) == mu
+    assert mechanism_for(info, None, prehashed=True) is Mechanism.ML_DSA_EXTERNAL_MU
+    public.verify(token.sign(info.key_id, Mechanism.ML_DSA_EXTERNAL_MU, mu), b"document")
+    asked: list[Mechanism] = []
+
+    class Watched:
+        def sign(self, key_id: str, mechanism: Mechanism, data: bytes, *, activation: bytes | None = None) -> bytes:
+            asked.append(mechanism)
+            assert b"document" not in data or info.use.certifies
+            return token.sign(key_id, mechanism, data, activation=activation)
+
+    watched: Any = Watched()
+    handle: Any = private_key(watched, info)
+    public.verify(handle.sign(b"document"), b"document")
+    public.verify(handle.sign_mu(mu), b"document")
+    assert asked == [Mechanism.ML_DSA_EXTERNAL_MU] * 2
+    for wrong in (mu[:-1], mu + b"\0", mu[:32], mu[:48], b""):
+        with pytest.raises(DataInvalid):
+            token.sign(info.key_id, Mechanism.ML_DSA_EXTERNAL_MU, wrong)
+    authority = token.generate(fresh("mu"), algorithm, KeyUse.ROOT_CA)
+    with pytest.raises(MechanismInvalid):
+        token.sign(authority.key_id, Mechanism.ML_DSA_EXTERNAL_MU, mu)
+    whole: Any = private_key(token, authority)
+    with pytest.raises(MechanismInvalid):
+        whole.sign_mu(mu)
