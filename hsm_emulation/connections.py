@@ -49,6 +49,12 @@ class Connection:
         """Whether something has come that was not taken."""
         return bool(self._came)
 
+    @property
+    def waiting(self) -> bool:
+        """Whether a whole frame of it waits for its turn: no more is read then, or its buffer would grow for ever."""
+        came = self._came
+        return len(came) >= HEADER and len(came) >= HEADER + int.from_bytes(came[:HEADER], "big")
+
     def frame(self) -> bytes | None:
         """The next whole frame's body, or None while there is none. FrameInvalid when it says that it is too long."""
         came = self._came

@@ -46,7 +46,7 @@ class Together:
 
     staged: Staged[Any]
     encode: Callable[[Any], bytes]
-    refusal: Callable[[str], Work[None] | None]
+    refusal: Callable[[str], Work[Any] | None]
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ class Conversation:
         session: Session,
         checked: dict[str, Any],
         encoding: Callable[[Any], bytes],
-        refusal: Callable[[str], Work[None] | None],
+        refusal: Callable[[str], Work[Any] | None],
     ) -> bytes:
         store = self._token.store
         try:
@@ -169,8 +169,8 @@ class Conversation:
 
     def _refusal(
         self, session: Session, name: str, operation: Operation, checked: dict[str, Any]
-    ) -> Callable[[str], Work[None] | None]:
-        def refusal(code: str) -> Work[None] | None:
+    ) -> Callable[[str], Work[Any] | None]:
+        def refusal(code: str) -> Work[Any] | None:
             if operation.subject is None:
                 return None
             audit, subject = self._token.audit, _subject(checked[operation.subject])
@@ -179,11 +179,13 @@ class Conversation:
         return refusal
 
 
-def commit(store: Store, batch: Sequence[Together]) -> list[bytes | None]:
-    """Do the work of all in one transaction. The answer for each that was refused; None for each that may finish."""
-    outcomes = store.transact([one.staged.work for one in batch])
+def commit(store: Store, batch: Sequence[Together]) -> tuple[list[bytes | None], int]:
+    """Do the work of all in one transaction. The answer for each that was refused; None for each that may finish when
+    the commit of this number is on the disk.
+    """
+    outcomes, number = store.commit([one.staged.work for one in batch])
     answers: list[bytes | None] = [None] * len(batch)
-    refusals: list[tuple[int, Work[None]]] = []
+    refusals: list[tuple[int, Work[Any]]] = []
     for at, (one, outcome) in enumerate(zip(batch, outcomes, strict=True)):
         if outcome.error is not None:
             answers[at] = failed("", outcome.error)
@@ -192,7 +194,7 @@ def commit(store: Store, batch: Sequence[Together]) -> list[bytes | None]:
                 refusals.append((at, written))
     if refusals:
         _write(store, refusals, answers)
-    return answers
+    return answers, number
 
 
 def finish(store: Store, one: Together) -> bytes:
@@ -227,13 +229,13 @@ def failed(name: str, error: BaseException) -> bytes:
     return error_answer(KeyStoreError())
 
 
-def _write(store: Store, refusals: list[tuple[int, Work[None]]], answers: list[bytes | None]) -> None:
+def _write(store: Store, refusals: list[tuple[int, Work[Any]]], answers: list[bytes | None]) -> None:
     for (at, _), outcome in zip(refusals, store.transact([work for _, work in refusals]), strict=True):
         if outcome.error is not None:
             answers[at] = failed("", outcome.error)
 
 
-def _refused(error: KeyStoreError, refusal: Callable[[str], Work[None] | None]) -> bytes | Together:
+def _refused(error: KeyStoreError, refusal: Callable[[str], Work[Any] | None]) -> bytes | Together:
     """An operation that was refused at once: its row shares a commit, and then it is answered."""
     answer, written = error_answer(error), refusal(error.code)
     if written is None:

@@ -19,6 +19,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn
@@ -33,6 +34,7 @@ from hsm_emulation.peers import Peers, mask_of, peer
 from hsm_emulation.protocol import send_frame
 from hsm_emulation.shared import MOST_WORKERS, Shared
 from hsm_emulation.store import FILE, Store
+from hsm_emulation.syncing import Syncing
 from hsm_emulation.token import Token
 from hsm_emulation.worker import WITHIN, Worker, prepare_process
 
@@ -42,6 +44,7 @@ CONNECTIONS = 256
 _TICK = 30.0
 _SOON = 1.0  # a worker that ends within this time is replaced only after it
 _PR_SET_PDEATHSIG = 1
+_SYNC = -1  # number of the process that waits for the disk
 
 
 @dataclass
@@ -83,8 +86,9 @@ class Daemon:
         self._peers, self._until = peers or Peers(), until
         self._processes = min(workers, MOST_WORKERS)
         self._lock = take_lock(directory)
+        self._shared, self._syncing = Shared(), Syncing(max(1, self._processes))
+        token: Token | None = None
         try:
-            self._shared = Shared()
             token = Token(Store(directory, self._shared), clock, randomness)  # what is no token is told now
             self._status: dict[str, Any] = {
                 "emulated": True,
@@ -100,10 +104,14 @@ class Daemon:
             self.socket_path = path or socket_path(directory)
             self._listener = listen(self.socket_path, private=path is None, group=group)
         except BaseException:
+            if token is not None:
+                token.close()
+            self._syncing.close()
             os.close(self._lock)
             raise
         self._stopping = False
         self._wake, self._woken = socket.socketpair()
+        self._sync_thread: threading.Thread | None = None
         self._hands: dict[int, _Hand] = {}  # by the descriptor of the intake
 
     def serve(self) -> None:
@@ -113,6 +121,12 @@ class Daemon:
             if one is not None:
                 wait.register(one, select.POLLIN)
         try:
+            if self._processes:
+                self._start(_SYNC, wait)
+            else:
+                run = partial(self._syncing.run, self.token.store)
+                self._sync_thread = threading.Thread(target=run, name="hsm-sync", daemon=True)
+                self._sync_thread.start()
             for number in range(self._processes or 1):
                 self._start(number, wait)
             while not self._stopping:
@@ -155,7 +169,8 @@ class Daemon:
 
     def _hand_over(self, connection: socket.socket, mask: int) -> bool:
         """Give it to the worker with the fewest."""
-        for hand in sorted(self._hands.values(), key=lambda one: self._shared.connections(one.number)):
+        workers = [one for one in self._hands.values() if one.number != _SYNC]
+        for hand in sorted(workers, key=lambda one: self._shared.connections(one.number)):
             try:
                 socket.send_fds(hand.intake, [bytes([mask])], [connection.fileno()])
             except OSError:
@@ -166,7 +181,8 @@ class Daemon:
 
     def _start(self, number: int, wait: select.poll) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._shared.forget_connections(number)
+        if number != _SYNC:
+            self._shared.forget_connections(number)
         hand = _Hand(number, ours, 0, None, time.monotonic())
         if self._processes:
             parent = os.getpid()
@@ -175,7 +191,7 @@ class Daemon:
                 self._work(number, theirs, ours, parent)
             theirs.close()
         else:
-            worker = Worker(self.token, self._status, theirs, number)
+            worker = Worker(self.token, self._status, theirs, self._syncing, number)
             hand.thread = threading.Thread(target=worker.run, name="hsm-worker", daemon=True)
             hand.thread.start()
         self._hands[ours.fileno()] = hand
@@ -208,8 +224,12 @@ class Daemon:
             harden()
             prepare_process()
             gc.freeze()
-            token = Token(Store(self._directory, self._shared), self._clock, self._randomness)
-            Worker(token, self._status, intake, number).run()
+            store = Store(self._directory, self._shared)
+            if number == _SYNC:
+                self._syncing.run(store)
+            token = Token(store, self._clock, self._randomness)
+            Worker(token, self._status, intake, self._syncing, number).run()
+            token.close()
             code = 0
         except BaseException as error:
             _log.error("worker %d failed: %s", number, type(error).__name__)
@@ -221,15 +241,21 @@ class Daemon:
         for one in (self._listener, self._wake, self._woken):
             one.close()
         self.socket_path.unlink(missing_ok=True)
-        hands = list(self._hands.values())
-        for hand in hands:
+        workers = sorted(self._hands.values(), key=lambda one: one.number == _SYNC)  # they need it to the end
+        for hand in workers:
             hand.intake.close()  # what was asked is still answered
         deadline = time.monotonic() + WITHIN + _SOON
-        for hand in hands:
+        for hand in workers:
             if hand.thread is not None:
                 hand.thread.join(WITHIN + _SOON)
             else:
-                _await(hand.pid, deadline)
+                _await(hand.pid, deadline if hand.number != _SYNC else 0)
+        if self._sync_thread is not None:
+            self._syncing.stop()
+            self._sync_thread.join(WITHIN + _SOON)
+        if not self._processes:
+            self.token.close()
+        self._syncing.close()
         os.close(self._lock)
 
     def __enter__(self) -> Daemon:

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from foundation.keys.errors import DataInvalid, MechanismInvalid, WrappedKeyInvalid
-from foundation.keys.mechanisms import FAMILIES, SCHEMES, hash_for, padding_for, verify_signature
+from foundation.keys.mechanisms import FAMILIES, SCHEMES, ecdsa_for, hash_for, padding_for, verify_signature
 from foundation.keys.port import KeyAlgorithm, KeyUse, Mechanism
 
 _MAKERS: dict[KeyAlgorithm, Callable[[], CertificateIssuerPrivateKeyTypes]] = {
@@ -69,7 +69,7 @@ class LoadedKey:
     def _raw(self, mechanism: Mechanism, data: bytes) -> bytes:
         key = self._private
         if isinstance(key, ec.EllipticCurvePrivateKey):
-            return key.sign(data, ec.ECDSA(hash_for(mechanism, data)))
+            return key.sign(data, ecdsa_for(mechanism, data))
         if isinstance(key, rsa.RSAPrivateKey):
             return key.sign(data, padding_for(mechanism, data), hash_for(mechanism, data))
         if mechanism is Mechanism.ML_DSA_EXTERNAL_MU and isinstance(key, _ML_DSA_KEYS):

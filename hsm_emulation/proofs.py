@@ -35,7 +35,7 @@ from hsm_emulation.store import Store
 Judged = tuple[Record, KeyStoreError | None]
 Judge = Callable[[Record, bytes, datetime], Judged]
 Edit = Callable[[Record], Record]
-Granted = Callable[[sqlite3.Connection], None]
+Granted = Callable[[sqlite3.Connection], object]
 
 _TRIES = 512  # each lost race is another's success: as many as can be in hand at once
 

@@ -131,10 +131,11 @@ class StoreConnection(sqlite3.Connection):
     """A connection to the token's store.
 
     ``changed``: this transaction changes what processes may have cached. ``tail``: number and hash of the audit log's
-    last row as this transaction sees it, None when not known.
+    last row as this transaction sees it, None when not known. ``at``: the time of this transaction's audit rows.
     """
 
     changed = False
+    at: str | None = None
     tail: tuple[int, bytes] | None = None
 
 

@@ -23,7 +23,7 @@ from foundation.keys.port import MOST_INPUTS, KeyAlgorithm, KeyInfo, KeyUse, Mec
 from foundation.randomness import Randomness
 from hsm_emulation import epoch, key_states, policies
 from hsm_emulation.activations import Activations
-from hsm_emulation.audit import AuditLog
+from hsm_emulation.audit import AuditLog, Results
 from hsm_emulation.gate import Facts, Gate
 from hsm_emulation.keys import LoadedKey, check_request
 from hsm_emulation.master_keys import MasterKeys
@@ -70,6 +70,7 @@ class Signing:
         self._store, self._sessions, self._masters, self._persons = store, sessions, masters, persons
         self._activations, self._audit = activations, audit
         self._loaded: OrderedDict[str, _Known] = OrderedDict()
+        self._results = Results(store, audit, "sign")
         self._lock = threading.Lock()
         self._generation = -1
 
@@ -106,8 +107,10 @@ class Signing:
         issuer: bytes | None = None
         details = describe(mechanism, inputs)
 
+        intent = 0
+
         def work(connection: sqlite3.Connection) -> None:
-            nonlocal known, facts, issuer
+            nonlocal known, facts, issuer, intent
             epoch.require_newest(connection)
             if tuple(stored_key(connection, key_id)) != known.row:
                 known = self._load(connection, key_id)
@@ -118,12 +121,12 @@ class Signing:
             if activation is not None:
                 digests = [authorised_digest(mechanism, data) for data in inputs]
                 self._activations.consume(connection, activation, info, digests, audience)
-            self._audit.append(connection, session.actor, "sign", key_id, "intent", details)
+            intent = self._audit.append(connection, session.actor, "sign", key_id, "intent", details)
 
         def finish() -> list[bytes]:
             known.issuer = issuer  # it is on the disk now
             signatures = [known.key.sign(mechanism, data) for data in inputs]
-            self._store.submit(lambda connection: self._audit.append(connection, session.actor, "sign", key_id, "done"))
+            self._results.done(session.actor, key_id, intent)
             return signatures
 
         return Staged(work, finish, len(inputs))

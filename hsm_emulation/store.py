@@ -220,24 +220,49 @@ class Store:
 
         An outcome each, in order. When it cannot be committed or kept, the outcome of every one is TokenUnavailable.
         """
+        outcomes, commit = self.commit(works)
+        try:
+            self.keep(commit)
+        except TokenUnavailable as error:
+            return _failed(works, error)
+        return outcomes
+
+    def commit(self, works: Sequence[Work[Any]]) -> tuple[list[Outcome[Any]], int]:
+        """The same without waiting for the disk: outcomes, and the number of the commit that must be kept
+        (:meth:`keep`) before anything may rest on them.
+        """
         if self._closed or self.shared.broken:
-            return _failed(works, None)
+            return _failed(works, None), 0
         waiting: list[Work[Any]] = []
         try:
             with self._write_lock:
                 waiting, self._waiting = self._waiting, waiting
-                outcomes = self._transaction([*waiting, *works])
-                commit = self.shared.committed
+                return self._transaction(waiting, works), self.shared.committed
         except Exception as error:  # a full disk, say: nothing of it happened, and everybody is told so
             self._waiting[:0] = waiting
-            return _failed(works, error)
-        try:
-            self._keep(commit)
-        except OSError as error:  # what the disk has now is unknown, and a second try would not tell (fsync(2))
-            self.shared.break_off()
-            _log.critical("the token's disk failed; nothing is done any more: %s", type(error).__name__)
-            return _failed(works, error)
-        return outcomes[len(waiting) :]
+            return _failed(works, error), 0
+
+    def kept(self, commit: int) -> bool:
+        """Whether this commit is on the disk. TokenUnavailable when the disk has failed."""
+        if self.shared.broken:
+            raise TokenUnavailable
+        return self.shared.synced >= commit
+
+    def keep(self, commit: int) -> None:
+        """Come back when this commit is on the disk. TokenUnavailable when the disk has failed."""
+        if self.kept(commit):
+            return
+        with self._sync_lock:
+            if self.kept(commit):
+                return
+            upto = self.shared.committed
+            try:
+                os.fdatasync(self._log_file)
+            except OSError as error:  # what the disk has now is unknown, and a second try would not tell (fsync(2))
+                self.shared.break_off()
+                _log.critical("the token's disk failed; nothing is done any more: %s", type(error).__name__)
+                raise TokenUnavailable from error
+            self.shared.synced = upto
 
     def scrub(self) -> None:
         """Empty the write-ahead log, so that what was deleted is in no file (deleted pages are overwritten already)."""
@@ -258,16 +283,19 @@ class Store:
             for lock in self._locks:
                 lock.close()
 
-    def _transaction(self, works: Sequence[Work[Any]]) -> list[Outcome[Any]]:
-        """With the write lock held."""
+    def _transaction(self, first: Sequence[Work[Any]], works: Sequence[Work[Any]]) -> list[Outcome[Any]]:
+        """With the write lock held. ``first`` must all succeed; of ``works`` each may fail by itself."""
         connection, shared = self._writer, self.shared
         if shared.dirty:  # a writer died here: its commit may be in the store without having been noted
             shared.tail = None
             shared.bump()
         shared.dirty = True
-        connection.changed, connection.tail = False, shared.tail
+        connection.changed, connection.tail, connection.at = False, shared.tail, None
+        before = connection.total_changes
         connection.execute("BEGIN IMMEDIATE")
         try:
+            for work in first:
+                work(connection)
             outcomes = [_run(connection, work) for work in works]
             connection.execute("COMMIT")
         except BaseException:
@@ -275,23 +303,13 @@ class Store:
                 connection.execute("ROLLBACK")
             shared.tail = None
             raise
-        shared.committed += 1
+        if connection.total_changes != before:
+            shared.committed += 1
         shared.tail = connection.tail
         if connection.changed:
             shared.bump()
         shared.dirty = False
         return outcomes
-
-    def _keep(self, commit: int) -> None:
-        """Come back when this commit is on the disk."""
-        shared = self.shared
-        if shared.synced >= commit:
-            return
-        with self._sync_lock:
-            if shared.synced < commit:
-                upto = shared.committed
-                os.fdatasync(self._log_file)
-                shared.synced = upto
 
 
 def _run(connection: StoreConnection, work: Work[Any]) -> Outcome[Any]:

@@ -20,11 +20,12 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from foundation.keys.errors import DataInvalid
+from foundation.keys.errors import DataInvalid, TokenUnavailable
 from hsm_emulation.connections import Connection
 from hsm_emulation.conversation import Conversation, Later, Together, commit, error_answer, finish
 from hsm_emulation.peers import roles_of
 from hsm_emulation.protocol import FrameInvalid
+from hsm_emulation.syncing import Syncing
 from hsm_emulation.token import Token
 
 _log = logging.getLogger("camtrust.hsm")
@@ -41,30 +42,35 @@ _THREADS = 4
 class Worker:
     """``intake``: where connections come from, a descriptor a message; at its end the worker ends."""
 
-    def __init__(self, token: Token, status: Mapping[str, Any], intake: socket.socket, number: int = 0) -> None:
+    def __init__(
+        self, token: Token, status: Mapping[str, Any], intake: socket.socket, syncing: Syncing, number: int = 0
+    ) -> None:
         self._token, self._status, self._intake, self._number = token, status, intake, number
+        self._syncing, self._told = syncing, syncing.told[number]
         self._store = token.store
         self._poll = select.epoll()
         self._woken = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._connections: dict[int, Connection] = {}
         self._ready: deque[Connection] = deque()  # those with a whole frame that was not taken yet
         self._done: deque[tuple[Connection, bytes]] = deque()  # from the threads
+        self._committed: deque[tuple[int, list[tuple[Connection, Together]]]] = deque()  # and not known to be kept
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="hsm-slow")
         self._logins = ThreadPoolExecutor(1, thread_name_prefix="hsm-login")
         self._under_way = 0  # in threads
         self._ending = False
-        self._looked = self._tended = time.monotonic()
+        self._looked = self._tended = self._settled = time.monotonic()
 
     def run(self) -> None:
         """Serve until the intake ends; then answer what was asked, write what is waiting, and close."""
         self._intake.setblocking(False)
         self._poll.register(self._intake, select.EPOLLIN)
         self._poll.register(self._woken, select.EPOLLIN)
+        self._poll.register(self._told, select.EPOLLIN)
         try:
             while not self._ending:
                 self._round()
             deadline = time.monotonic() + WITHIN
-            while (self._under_way or self._unsent()) and time.monotonic() < deadline:
+            while (self._under_way or self._committed or self._unsent()) and time.monotonic() < deadline:
                 self._round()
         finally:
             self._end()
@@ -72,8 +78,9 @@ class Worker:
     def _round(self) -> None:
         batch: list[tuple[Connection, Together]] = []
         for descriptor, event in self._poll.poll(self._patience()):
-            if descriptor == self._woken:
-                os.eventfd_read(self._woken)
+            if descriptor in (self._woken, self._told):
+                with suppress(BlockingIOError):
+                    os.eventfd_read(descriptor)
             elif descriptor == self._intake.fileno():
                 self._take_in()
             else:
@@ -85,7 +92,9 @@ class Worker:
         for _ in range(len(self._ready)):
             self._begin(self._ready.popleft(), batch)
         if batch:
-            self._carry_out(batch)
+            self._commit(batch)
+        if self._committed:
+            self._finish()
         self._look_around(bool(batch))
 
     def _patience(self) -> float:
@@ -123,6 +132,9 @@ class Worker:
         elif event & (select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR):
             if connection.parked:
                 self._drop(connection)  # it is not being read: this says that it is gone
+            elif connection.waiting:
+                connection.parked = True  # it sends more than it is answered
+                self._poll.modify(connection.plug, 0)
             elif not connection.read():
                 self._drop(connection)
             elif connection.started:
@@ -152,14 +164,36 @@ class Worker:
         else:
             self._answer(connection, begun)
 
-    def _carry_out(self, batch: list[tuple[Connection, Together]]) -> None:
-        for (connection, one), refused in zip(batch, commit(self._store, [one for _, one in batch]), strict=True):
-            if refused is not None:
-                self._answer(connection, refused)
-            elif one.staged.weight > _HEAVY:
-                self._run_later(connection, partial(finish, self._store, one), self._threads)
+    def _commit(self, batch: list[tuple[Connection, Together]]) -> None:
+        """Do the work of all of them, and have the disk asked to keep it."""
+        answers, number = commit(self._store, [one for _, one in batch])
+        going_on = []
+        for (connection, one), refused in zip(batch, answers, strict=True):
+            if refused is None:
+                going_on.append((connection, one))
             else:
-                self._answer(connection, finish(self._store, one))
+                self._answer(connection, refused)
+        if going_on:
+            self._committed.append((number, going_on))
+        self._want(number)
+
+    def _finish(self) -> None:
+        """Use the keys of those whose intents are on the disk, and answer."""
+        try:
+            while self._committed and self._store.kept(self._committed[0][0]):
+                for connection, one in self._committed.popleft()[1]:
+                    if one.staged.weight > _HEAVY:
+                        self._run_later(connection, partial(finish, self._store, one), self._threads)
+                    else:
+                        self._answer(connection, finish(self._store, one))
+        except TokenUnavailable as error:  # the disk has failed
+            while self._committed:
+                for connection, _ in self._committed.popleft()[1]:
+                    self._answer(connection, error_answer(error))
+
+    def _want(self, number: int) -> None:
+        if self._store.shared.synced < number:
+            self._syncing.want()
 
     def _run_later(self, connection: Connection, run: Callable[[], bytes], threads: ThreadPoolExecutor) -> None:
         connection.busy = connection.parked = True
@@ -210,8 +244,10 @@ class Worker:
     def _look_around(self, busy: bool) -> None:
         """Deadlines, sessions, and what was submitted and found no transaction to share."""
         now = time.monotonic()
-        if self._store.waiting and not busy:
-            self._store.flush()
+        if self._store.waiting and not busy and now - self._settled >= _SETTLE:
+            self._want(self._store.commit([])[1])
+        if busy:
+            self._settled = now
         if now - self._looked >= _LOOK:
             self._looked = now
             self._token.sessions.refresh()
@@ -232,7 +268,6 @@ class Worker:
         self._poll.close()
         os.close(self._woken)
         self._intake.close()
-        self._token.close()
 
 
 def prepare_process() -> None:

@@ -32,7 +32,7 @@ from foundation.keys.port import MOST_INPUTS, KeyAlgorithm, KeyInfo, KeyUse, Mec
 from foundation.randomness import Randomness
 from hsm_emulation import epoch, policies
 from hsm_emulation.activations import Activations
-from hsm_emulation.audit import AuditLog
+from hsm_emulation.audit import AuditLog, Results
 from hsm_emulation.gate import judge_document
 from hsm_emulation.keys import LoadedKey, check_request, make
 from hsm_emulation.person_record import PersonRecord, WrappedState, Wrapping
@@ -72,6 +72,7 @@ class WrappedKeys:
     ) -> None:
         self._store, self._persons, self._activations = store, persons, activations
         self._audit, self._randomness = audit, randomness
+        self._results = Results(store, audit, "sign-wrapped")
 
     def generate(
         self, session: Session, owner: str, algorithm: KeyAlgorithm, use: KeyUse, policy: KeyPolicy | None
@@ -159,7 +160,10 @@ class WrappedKeys:
         info = _info(head.key_id, head.owner, state)
         details = describe(mechanism, inputs)
 
+        intent = 0
+
         def work(connection: sqlite3.Connection) -> None:
+            nonlocal intent
             epoch.require_newest(connection)
             record, current = self._state(connection, head)
             if not current.enabled:
@@ -172,13 +176,11 @@ class WrappedKeys:
                 moved = replace(current, now=current.following, following=None)
                 self._persons.save(connection, head.owner, record.with_key(head.key_id, moved))
             self._persons.rewrap(connection, head.owner)
-            self._audit.append(connection, session.actor, "sign-wrapped", head.key_id, "intent", details)
+            intent = self._audit.append(connection, session.actor, "sign-wrapped", head.key_id, "intent", details)
 
         def finish() -> list[bytes]:
             signatures = [opened.key.sign(mechanism, data) for data in inputs]
-            self._store.submit(
-                lambda connection: self._audit.append(connection, session.actor, "sign-wrapped", head.key_id, "done")
-            )
+            self._results.done(session.actor, head.key_id, intent)
             return signatures
 
         return Staged(work, finish, len(inputs))

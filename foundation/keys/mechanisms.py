@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import TypeAlias
 
 from cryptography.exceptions import InvalidSignature
@@ -124,6 +125,16 @@ def hash_for(mechanism: Mechanism, data: bytes) -> hashes.HashAlgorithm | Prehas
     return Prehashed(_HASHES[name])
 
 
+@lru_cache(maxsize=64)
+def _ecdsa(mechanism: Mechanism, digest_length: int) -> ec.ECDSA:
+    return ec.ECDSA(hash_for(mechanism, bytes(digest_length)))
+
+
+def ecdsa_for(mechanism: Mechanism, data: bytes) -> ec.ECDSA:
+    """The ECDSA argument that `cryptography` wants for ``data``; DataInvalid for a digest of no SHA-2 length."""
+    return _ecdsa(mechanism, len(data) if SCHEMES[mechanism].takes_digest else 0)
+
+
 def padding_for(mechanism: Mechanism, data: bytes) -> padding.PKCS1v15 | padding.PSS:
     """The RSA padding of a mechanism: PKCS#1 v1.5, or PSS with MGF1 of the same hash and a salt as long as it
     (RFC 4055 §3.1).
@@ -166,7 +177,7 @@ def verify_signature(
     family = SCHEMES[mechanism].family
     try:
         if family is Family.ECDSA and isinstance(public_key, ec.EllipticCurvePublicKey):
-            public_key.verify(signature, data, ec.ECDSA(hash_for(mechanism, data)))
+            public_key.verify(signature, data, ecdsa_for(mechanism, data))
         elif family in _RSA and isinstance(public_key, rsa.RSAPublicKey):
             public_key.verify(signature, data, padding_for(mechanism, data), hash_for(mechanism, data))
         elif mechanism is Mechanism.ML_DSA_EXTERNAL_MU and isinstance(public_key, _ML_DSA_KEYS):
