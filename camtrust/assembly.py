@@ -21,6 +21,7 @@ import issuing_ca.acme.api
 import issuing_ca.api
 import issuing_ca.enrolment.api
 import issuing_ca.est.api
+import issuing_ca.ra.api
 import signing.api
 from camtrust import database as schema
 from camtrust.adapters import CaForCitizens, CaStatus, CaTimestamps, SigningCredentials, SigningKeyCustody
@@ -54,6 +55,7 @@ from issuing_ca.config import IssuingCaSettings
 from issuing_ca.enrolment.service import Enrolment
 from issuing_ca.log import IssuanceLog, log_origin
 from issuing_ca.log_api import create_log_router
+from issuing_ca.ra.service import Registration
 from issuing_ca.service import CertificateAuthority
 from issuing_ca.status_witness import FileWitness
 from signing.config import MIB, SigningConfig
@@ -86,6 +88,7 @@ class Services:
     log: IssuanceLog
     acme: AcmeService
     enrolment: Enrolment
+    registration: Registration
 
     def close(self) -> None:
         self.database.close()
@@ -183,6 +186,7 @@ def assemble(
         log,
         acme,
         Enrolment(ca, database, vault, clock, randomness, trail),
+        Registration(ca, database, vault, clock, randomness, trail, identity_service, token),
     )
 
 
@@ -209,6 +213,7 @@ def application(services: Services) -> FastAPI:
         routers=[
             identity.api.create_router(services.identity, guard),
             issuing_ca.api.create_router(ca, guard),
+            issuing_ca.ra.api.create_router(services.registration, guard),
             issuing_ca.api.create_public_router(ca),
             issuing_ca.acme.api.create_router(services.acme),
             issuing_ca.acme.api.create_credential_router(services.acme, guard),
@@ -251,6 +256,7 @@ def _ca_settings(settings: Settings, policies: Mapping[str, str]) -> IssuingCaSe
         crl_validity=timedelta(days=settings.ca.crl_days),
         crl_partitions=settings.ca.crl_partitions,
         ocsp_validity=timedelta(minutes=settings.ca.ocsp_minutes),
+        two_officers=frozenset(settings.ca.two_officers),
         acme_networks=settings.ca.acme_networks,
         acme_resolvers=settings.ca.acme_resolvers,
     )

@@ -16,6 +16,7 @@ import foundation.http.idempotency
 import identity.store
 import issuing_ca.acme.store
 import issuing_ca.enrolment.store
+import issuing_ca.ra.store
 import issuing_ca.store
 import signing.store
 from foundation.db.engine import Database
@@ -30,6 +31,7 @@ def all_metadata() -> tuple[MetaData, ...]:
         issuing_ca.store.metadata,
         issuing_ca.acme.store.metadata,
         issuing_ca.enrolment.store.metadata,
+        issuing_ca.ra.store.metadata,
         ekyc.store.metadata,
         signing.store.metadata,
     )

@@ -61,6 +61,7 @@ def make_seal_credential(
     """
     _check_client(services, client)
     ca, signing = services.ca, services.signing
+    ca.require_no_approval(ORGANISATION_SEAL)
     if not re.fullmatch(_IDENTIFIER % ca.settings.country, identifier):
         raise OrganisationIdentifierInvalid(country=ca.settings.country)
     wanted = subject_name(

@@ -79,6 +79,10 @@ class CaSettings(Section):
         Field(description="CRLs that new certificates are spread over; 0: they point to the full one"),
     ] = 0
     ocsp_minutes: Annotated[int, Field(ge=5, le=1440, description="validity of an OCSP response, in minutes")] = 60
+    two_officers: Annotated[
+        tuple[str, ...],
+        Field(description="profiles that two officers must approve, neither of whom asked; doors give none of them"),
+    ] = ()
     acme_networks: Annotated[
         tuple[IPv4Network | IPv6Network, ...],
         Field(description='networks beside the public ones where ACME\'s http-01 may look, as `["10.1.0.0/16"]`'),

@@ -3,7 +3,6 @@
 (Annotations are not postponed here: FastAPI resolves them, and the guards are local to the functions.)
 """
 
-import hashlib
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
@@ -13,13 +12,10 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from foundation.clock import rfc3339
-from foundation.errors import NotImplementedYet
 from foundation.http.actor import Actor, ActorKind
 from foundation.http.guard import Guard, public
-from foundation.x509.names import subject_name
-from foundation.x509.pem import certificate_pem, chain_pem
-from issuing_ca.errors import RequestRefused
-from issuing_ca.model import CertificateRecord, CertificateState, IssuedCertificate, Reason
+from foundation.x509.pem import certificate_pem
+from issuing_ca.model import CertificateRecord, CertificateState, Reason
 from issuing_ca.service import BY_REQUEST, CertificateAuthority
 from issuing_ca.store import StoredCrl
 
@@ -31,29 +27,6 @@ CrlScopeName = Annotated[str, Path(pattern=r"^(delta|(16|256)-(0|[1-9][0-9]{0,2}
 
 class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
-
-
-class SubjectAttribute(Strict):
-    """One attribute of the subject, in the profile's order."""
-
-    name: Annotated[str, Field(max_length=40)]
-    value: Annotated[str, Field(min_length=1, max_length=200)]
-
-
-class NewRequest(Strict):
-    """A certificate asked for by an officer. ``subject`` is what the officer verified; the CSR gives the key alone."""
-
-    profile: Annotated[str, Field(max_length=60)]
-    csr: Annotated[str, Field(max_length=20_000, description="PKCS#10, PEM")]
-    subject: Annotated[list[SubjectAttribute], Field(min_length=1, max_length=10)]
-    owner: Annotated[
-        str | None, Field(pattern=r"^[A-Za-z0-9:._-]{1,100}$", description="opaque id of whom it names")
-    ] = None
-    dns_names: Annotated[
-        list[Annotated[str, Field(max_length=253)]],
-        Field(max_length=100, description="names whose control the officer verified"),
-    ] = []
-    not_after: AwareDatetime | None = None
 
 
 class NewRevocation(Strict):
@@ -87,14 +60,6 @@ class CertificatePage(BaseModel):
     next: str | None
 
 
-class IssuedView(BaseModel):
-    """A certificate that was just issued, with the chain below the root; PEM."""
-
-    serial: str
-    certificate: str
-    chain: str
-
-
 class ProfileView(BaseModel):
     """A profile that this CA knows."""
 
@@ -107,10 +72,9 @@ class ProfileView(BaseModel):
 
 
 def create_router(service: CertificateAuthority, guard: Guard) -> APIRouter:
-    """``/ca/v1``: certificates, revocation, profiles, requests."""
+    """``/ca/v1``: certificates, revocation, profiles. Requests stand in `issuing_ca.ra.api`."""
     router = APIRouter(prefix="/ca/v1", tags=["Issuing CA"])
     staff = guard.any_of({ActorKind.OFFICER: None, ActorKind.OPERATOR: None})
-    issuers = guard.any_of({ActorKind.OFFICER: "ca-issue", ActorKind.OPERATOR: "ca-issue"})
     revokers = guard.officer("ca-revoke")
 
     @router.get("/certificates")
@@ -154,24 +118,6 @@ def create_router(service: CertificateAuthority, guard: Guard) -> APIRouter:
             )
             for profile in service.profiles.values()
         ]
-
-    @router.post("/requests", status_code=201)
-    def request_certificate(actor: Annotated[Actor, Depends(issuers)], body: NewRequest) -> IssuedView:
-        subject = tuple((attribute.name, attribute.value) for attribute in body.subject)
-        owner = body.owner or f"subject:{hashlib.sha256(subject_name(subject).public_bytes()).hexdigest()}"
-        if body.owner is not None and body.owner.startswith(("authority:", "subject:")):
-            raise RequestRefused(field="owner")  # names that the service gives itself
-        issued = service.issue_for_request(
-            body.profile, body.csr.encode(), subject, owner, str(actor), body.not_after, dns_names=body.dns_names
-        )
-        return _issued(issued)
-
-    @router.post("/requests/{request_id}/approvals")
-    def approve_request(
-        _: Annotated[Actor, Depends(guard.officer("ca-approve"))], request_id: Annotated[str, Path(max_length=64)]
-    ) -> None:
-        """Approval by a second officer: not built yet."""
-        raise NotImplementedYet(what=request_id)
 
     return router
 
@@ -224,12 +170,4 @@ def _view(record: CertificateRecord) -> CertificateView:
         revoked_at=rfc3339(record.revoked_at) if record.revoked_at else None,
         reason=record.reason.value if record.reason else None,
         key_switch_pending=record.key_wanted is not None,
-    )
-
-
-def _issued(issued: IssuedCertificate) -> IssuedView:
-    return IssuedView(
-        serial=issued.serial,
-        certificate=certificate_pem(issued.certificate).decode(),
-        chain=chain_pem(issued.chain).decode(),
     )

@@ -68,6 +68,9 @@ class IssuingCaSettings(BaseModel):
     responder_renew_before: timedelta = timedelta(days=7)
     tsa_renew_before: timedelta = timedelta(days=90)
 
+    two_officers: frozenset[str] = frozenset()
+    """Profiles whose certificates two different officers must approve, neither of whom asked."""
+
     acme_networks: tuple[IPv4Network | IPv6Network, ...] = ()
     """Networks beside the public ones where http-01 may look (agencies' own)."""
 

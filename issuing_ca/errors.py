@@ -18,6 +18,12 @@ CamTrustError
 ├── EnrolmentRefused        a request of a machine; `what` says where it is not what was verified
 ├── EstUnauthenticated      nobody that the EST door knows; `rule` says which proof failed
 ├── ServerKeysRefused       a key is never made for somebody else
+├── ApprovalRequired        a profile that two officers must approve, asked for past them
+├── RaRequestUnknown        no request of this id
+├── DecisionRefused         a decision that this officer may not make; `rule` says why
+├── HolderReasonRefused     a reason that cannot be given here
+├── QueryEmpty              a bulk revocation of everything
+├── QueryChanged            a bulk revocation of others than were seen
 ├── IssuanceTokenInvalid    used, expired or never given
 ├── IssuanceMismatch        what would be signed is not what was linted
 ├── CertificateUnknown      no certificate with this serial number
@@ -140,6 +146,38 @@ class KeyNotAttested(CamTrustError):
 class EmulatedKeyRefused(CamTrustError):
     code = "issuing_ca.emulated_key_refused"
     kind = Kind.FORBIDDEN
+
+
+class ApprovalRequired(CamTrustError):
+    code = "issuing_ca.approval_required"
+    kind = Kind.FORBIDDEN
+
+
+class RaRequestUnknown(CamTrustError):
+    code = "issuing_ca.ra_request_unknown"
+    kind = Kind.NOT_FOUND
+
+
+class DecisionRefused(CamTrustError):
+    """``rule``: RA-OTHER, RA-ONCE or RA-TWO."""
+
+    code = "issuing_ca.decision_refused"
+    kind = Kind.FORBIDDEN
+
+
+class HolderReasonRefused(CamTrustError):
+    code = "issuing_ca.holder_reason_refused"
+    kind = Kind.INVALID
+
+
+class QueryEmpty(CamTrustError):
+    code = "issuing_ca.query_empty"
+    kind = Kind.INVALID
+
+
+class QueryChanged(CamTrustError):
+    code = "issuing_ca.query_changed"
+    kind = Kind.CONFLICT
 
 
 class IssuanceTokenInvalid(CamTrustError):

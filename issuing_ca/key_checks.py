@@ -5,6 +5,7 @@ KEY-CURVE         the point lies on its curve and is not the point at infinity
 KEY-RSA-SIZE      a modulus of at least 2048 bits
 KEY-RSA-EXPONENT  an odd public exponent of at least 65537, at most 256 bits
 KEY-RSA-FACTOR    a modulus without small prime factors
+KEY-RSA-ROCA      a modulus that is not of the shape of Infineon's broken generator (CVE-2017-15361)
 KEY-RSA-FERMAT    primes that are not so close that Fermat's method finds them within 100 rounds (BR §6.1.6)
 """
 
@@ -21,6 +22,26 @@ from issuing_ca.errors import KeyRefused
 
 _SMALL_PRIMES = prod(n for n in range(3, 752, 2) if all(n % d for d in range(3, isqrt(n) + 1, 2)))
 _FERMAT_ROUNDS = 100
+_GENERATOR = 65537
+
+
+def _powers(prime: int) -> frozenset[int]:
+    """The residues that 65537 generates modulo a prime."""
+    found, value = {1}, _GENERATOR % prime
+    while value not in found:
+        found.add(value)
+        value = value * _GENERATOR % prime
+    return frozenset(found)
+
+
+# Both primes of such a key are powers of 65537 modulo each of the first primes (Nemec et al., CCS 2017, §2), and so is
+# the modulus. A prime where 65537 generates everything tells nothing and is left out; by chance all the others hold for
+# one modulus in 2^27.
+_ROCA = {
+    prime: powers
+    for prime in (n for n in range(3, 168, 2) if all(n % d for d in range(3, isqrt(n) + 1, 2)))
+    if len(powers := _powers(prime)) < prime - 1
+}
 
 
 def check_public_key(public_key: object) -> None:
@@ -51,6 +72,8 @@ def _check_rsa(numbers: rsa.RSAPublicNumbers) -> None:
         raise KeyRefused(rule="KEY-RSA-EXPONENT")
     if n % 2 == 0 or gcd(n, _SMALL_PRIMES) != 1:
         raise KeyRefused(rule="KEY-RSA-FACTOR")
+    if all(n % prime in powers for prime, powers in _ROCA.items()):
+        raise KeyRefused(rule="KEY-RSA-ROCA")
     a = isqrt(n - 1) + 1
     for _ in range(_FERMAT_ROUNDS):
         rest = a * a - n

@@ -55,3 +55,19 @@ class StatusWitness(Protocol):
     def add(self, seen: Sequence[Witnessed], *, again: bool = False) -> None:
         """Write down, for good when it returns. ``again``: what was written before counts no more."""
         ...
+
+
+class OfficerPersons(Protocol):
+    """Who stands behind an actor, where that is known, so that nobody approves under two names."""
+
+    def person_of(self, actor_id: str) -> str | None:
+        """The person id under which an actor is enrolled; None where that is not known."""
+        ...
+
+
+class HolderFactors(Protocol):
+    """A person's second factors, checked in the token. A `foundation.keys.port.Factors` is one."""
+
+    def check(self, owner: str, pin: str, totp: str) -> None:
+        """Raises PinIncorrect, PinLocked, FactorsNotEnrolled or CodeUsed."""
+        ...

@@ -21,7 +21,7 @@ from foundation.x509.profile import Profile, load_profiles
 from issuing_ca import store
 from issuing_ca.authorities import Authorities
 from issuing_ca.config import IssuingCaSettings
-from issuing_ca.errors import AuthorityUnknown, ProfileRefused
+from issuing_ca.errors import ApprovalRequired, AuthorityUnknown, ProfileRefused
 from issuing_ca.issuance import CAMDX, OFFICER, ORGANISATION_AUTH, ORGANISATION_SEAL, TLS_SERVER, Issuance
 from issuing_ca.log import IssuanceLog
 from issuing_ca.model import (
@@ -143,6 +143,7 @@ class CertificateAuthority:
         """
         if profile not in BY_REQUEST:
             raise ProfileRefused(profile=profile)
+        self.require_no_approval(profile)
         request = read_csr(csr)
         subject_name(subject)
         return self.issuance.issue_now(
@@ -157,6 +158,11 @@ class CertificateAuthority:
                 dns_names=tuple(dns_names),
             )
         )
+
+    def require_no_approval(self, profile: str) -> None:
+        """For doors that issue on one officer's word. Raises ApprovalRequired where the profile asks for two."""
+        if profile in self.settings.two_officers:
+            raise ApprovalRequired(profile=profile)
 
     def certificate(self, serial: str) -> CertificateRecord:
         """One record. Raises CertificateUnknown."""

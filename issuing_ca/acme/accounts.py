@@ -91,6 +91,7 @@ class Accounts:
         """
         if profile not in PROFILES:
             raise ProfileRefused(profile=profile)
+        self._ca.require_no_approval(profile)
         pairs = tuple((name, value) for name, value in subject)
         rule = self._ca.profiles[profile].subject
         wanted = [name for name in rule.order if name != "CN"]

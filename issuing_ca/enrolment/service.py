@@ -84,6 +84,7 @@ class Enrolment:
         """
         if profile not in BY_REQUEST:
             raise ProfileRefused(profile=profile)
+        self.ca.require_no_approval(profile)
         pairs = name_pairs(subject_name(subject))
         rule = self.ca.profiles[profile].subject
         given = [name for name, _ in pairs]

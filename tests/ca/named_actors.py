@@ -6,14 +6,15 @@ from foundation.http.actor import Actor, ActorKind, Credential, Unauthenticated
 
 
 class NamedActors:
-    """`Named KIND ROLE…`: these tests are about what actors may do, not about how they prove who they are."""
+    """`Named KIND[/ID] ROLE…`: these tests are about what actors may do, not about how they prove who they are."""
 
     def authenticate(self, credential: Credential) -> Actor:
         scheme, _, rest = credential.authorization.partition(" ")
         kind, *roles = rest.split(" ")
         if scheme != "Named":
             raise Unauthenticated
-        return Actor(ActorKind(kind), "specimen", frozenset(roles))
+        kind, _, name = kind.partition("/")
+        return Actor(ActorKind(kind), name or "specimen", frozenset(roles))
 
 
 def as_actor(*words: str) -> dict[str, str]:

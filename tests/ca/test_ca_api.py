@@ -19,9 +19,11 @@ from foundation.x509.csr import read_csr
 from foundation.x509.errors import CsrInvalid
 from issuing_ca.api import create_public_router, create_router
 from issuing_ca.model import CertificateState, Reason
+from issuing_ca.ra.api import create_router as create_ra_router
 from issuing_ca.service import BY_REQUEST
 from tests.ca.ca_world import OPERATOR, World
 from tests.ca.named_actors import NamedActors, as_actor
+from tests.ca.ra_world import registration
 from tests.programs import run
 
 SUBJECT = [
@@ -56,6 +58,7 @@ def serve(world: World) -> Iterator[TestClient]:
     install(app)
     guard = Guard(NamedActors(), "http://testserver")
     app.include_router(create_router(world.ca, guard))
+    app.include_router(create_ra_router(registration(world), guard))
     app.include_router(create_public_router(world.ca))
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client
@@ -174,8 +177,10 @@ def test_status_changes_that_are_refused(small_world: World, small_client: TestC
     assert small_client.get("/crl/nobody.crl").status_code == 404
     assert small_client.get("/crl/root.crl").status_code == 503
     assert small_client.get("/aia/nobody.cer").status_code == 404
-    approval = small_client.post("/ca/v1/requests/1/approvals", headers=as_actor("officer", "ca-approve"))
-    assert (approval.status_code, approval.json()["code"]) == (501, "foundation.not_implemented")
+    approval = small_client.post(
+        "/ca/v1/requests/1/approvals", json={"reason": "identity-verified"}, headers=as_actor("officer", "ca-approve")
+    )
+    assert (approval.status_code, approval.json()["code"]) == (404, "issuing_ca.ra_request_unknown")
 
 
 def test_openssl_reads_what_certificates_point_to(small_world: World, small_client: TestClient) -> None:

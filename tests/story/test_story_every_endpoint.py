@@ -107,6 +107,8 @@ def test_what_is_another_s_is_as_absent_as_what_never_was(assembled: Installatio
         "/factors": {"pin": "739218465017"},
         "/factors/confirmation": {"code": "123456"},
     }
+    serial = assembled.services.ca.certificates(owner=owner.person_id)[0].serial
+    revoke = {"reason": "superseded", "pin": owner.pin, "totp": "000000"}
     called = 0
     for endpoint in endpoints(assembled.app):
         if "person" not in (endpoint.allowed or {}) or "{" not in endpoint.path:
@@ -115,9 +117,12 @@ def test_what_is_another_s_is_as_absent_as_what_never_was(assembled: Installatio
             continue  # not built: 501 to everybody
         body = bodies.get(endpoint.path.partition("{enrolment_id}")[2], {} if endpoint.method == "POST" else None)
         answers = []
-        for ids in ((enrolment, document), ("ENR-" + "A" * 16, "0" * 32)):
+        if "{serial}" in endpoint.path:
+            body = revoke
+        for ids in ((enrolment, document, serial), ("ENR-" + "A" * 16, "0" * 32, "abc")):
             path = endpoint.path.replace("{enrolment_id}", ids[0]).replace("{document_id}", ids[1])
             path = path.replace("{approval_id}", ids[1] * 2)  # whose it is: tests/signing/test_signing_passkey.py
+            path = path.replace("{serial}", ids[2])
             assert "{" not in path, f"{endpoint.path}: tell this test whose that is"
             answers.append(other.ask(endpoint.method, path, body))
         assert {answer.status_code for answer in answers} == {404}, f"{endpoint.method} {endpoint.path}"

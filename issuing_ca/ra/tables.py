@@ -1,0 +1,39 @@
+"""The registration authority's tables."""
+
+from __future__ import annotations
+
+from sqlalchemy import Boolean, Column, LargeBinary, MetaData, String, Table, Text
+
+from foundation.db.types import UtcDateTime
+
+metadata = MetaData()
+
+requests = Table(
+    "ra_requests",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("profile", String(60), nullable=False),
+    Column("csr", LargeBinary, nullable=False),
+    Column("subject", Text, nullable=False),  # JSON
+    Column("dns_names", Text, nullable=False),  # JSON
+    Column("owner", String(200), nullable=False, index=True),
+    Column("not_after", UtcDateTime),
+    Column("requested_by", String(200), nullable=False),
+    Column("requested_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("changed_at", UtcDateTime, nullable=False),
+    Column("state", String(12), nullable=False, index=True),
+    Column("serial", String(40)),
+    Column("failure", String(100)),
+)
+
+decisions = Table(
+    "ra_decisions",
+    metadata,
+    Column("request", String(40), primary_key=True),
+    Column("officer", String(200), primary_key=True),  # an officer decides once
+    Column("approves", Boolean, nullable=False),
+    Column("reason", String(40), nullable=False),
+    Column("comment", LargeBinary),  # sealed in the vault
+    Column("at", UtcDateTime, nullable=False),
+)
