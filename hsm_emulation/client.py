@@ -38,7 +38,8 @@ class HsmClient(FactorCalls):
     ``pin``: where to get the user's PIN when the daemon was restarted and knows our session no more; without it the
     caller hears NotLoggedIn. ``audience``: if given, only activations for this audience are redeemed.
     ``timeout``: seconds to wait for an answer (an RSA-4096 key can take ten). ``witness``: the file with the token's
-    last checkpoint, shown to it at each login and renewed (:meth:`witness`).
+    last checkpoint, shown to it at each login and renewed (:meth:`witness`). ``session``: one that another process
+    logged in for us (:attr:`session`), so that this one need not know any PIN.
     """
 
     def __init__(
@@ -49,13 +50,19 @@ class HsmClient(FactorCalls):
         audience: str | None = None,
         timeout: float = 60.0,
         witness: Path | None = None,
+        session: bytes | None = None,
     ) -> None:
         self._pin, self._audience = pin, audience
         self._witness = WitnessFile(witness) if witness is not None else None
-        self._session: bytes | None = None
+        self._session = session
         self._wire = Wire(os.fspath(path), timeout)
 
     # -- sessions
+
+    @property
+    def session(self) -> bytes | None:
+        """What stands for the login, to be handed to a process that shall not know the PIN."""
+        return self._session
 
     def login(self, pin: str, role: str = "user") -> None:
         """Log in. TokenPinIncorrect, TokenPinLocked (``retry_after`` seconds), TokenUnavailable."""

@@ -166,14 +166,14 @@ class FactorEnrolment:
         uri = with_seed(record, seed).provisioning_uri(owner) if seed else None
         return ChangeRequest(ApprovalRequest(nonce, data.canonical(), expires, options), uri)
 
-    def approve_change(self, session: Session, nonce: bytes, proof: Proof, totp: str | None) -> None:
-        """Make the change that a proof approves. ``totp``: a code of the new seed, where there is one.
+    def approve_change(self, session: Session, owner: str, nonce: bytes, proof: Proof, totp: str | None) -> None:
+        """Make the change of ``owner``'s that a proof approves. ``totp``: a code of the new seed, if there is one.
 
         ActivationInvalid; PinIncorrect for a wrong code of the new seed too; what `Proofs.prove` raises.
         """
         waiting = self._requests.find(self._store.read(), nonce, _CHANGE)
-        content, owner = waiting.content, waiting.owner
-        if content["method"] != proof.method.value:
+        content = waiting.content
+        if waiting.owner != owner or content["method"] != proof.method.value:
             raise ActivationInvalid
         named, staged = content["named"], content["staged"]
         edit = self._edit(staged, totp)
@@ -185,10 +185,6 @@ class FactorEnrolment:
 
         data = ChangeData(owner, named, nonce, waiting.expires, proof.method)
         self._proofs.prove(owner, proof, data.challenge(), done, edit)
-
-    def owner_of_change(self, nonce: bytes) -> str:
-        """Whose change waits under this nonce; ActivationInvalid."""
-        return self._requests.find(self._store.read(), nonce, _CHANGE).owner
 
     def lose(self, session: Session, owner: str) -> list[str]:
         """Destroy a person's factors, keys, and what waits for approval; gives the keys' ids. FactorsNotEnrolled.

@@ -105,9 +105,9 @@ FACTOR_OPERATIONS: Mapping[str, Operation] = {
     ),
     "approve_change": Operation(
         USER,
-        {"nonce": octets, "proof": proof_from, "totp": or_none(secret)},
+        {"owner": opaque_id, "nonce": octets, "proof": proof_from, "totp": or_none(secret)},
         lambda token, session, **args: token.factors.approve_change(session, **args),
-        "nonce",
+        "owner",
     ),
     "lose_factors": Operation(
         USER, {"owner": opaque_id}, lambda token, session, owner: token.factors.lose(session, owner), "owner"

@@ -134,8 +134,8 @@ class FactorCalls:
         value = self._call("prepare_change", owner=owner, change=asked, method=method)
         return ChangeRequest(_approval_from(value["approval"]), value["provisioning_uri"])
 
-    def approve_change(self, nonce: bytes, proof: Proof, totp: str | None = None) -> None:
-        self._call("approve_change", nonce=nonce, proof=_proof_value(proof), totp=totp)
+    def approve_change(self, owner: str, nonce: bytes, proof: Proof, totp: str | None = None) -> None:
+        self._call("approve_change", owner=owner, nonce=nonce, proof=_proof_value(proof), totp=totp)
 
     def lose_factors(self, owner: str) -> tuple[str, ...]:
         return tuple(self._call("lose_factors", owner=owner))

@@ -102,8 +102,8 @@ class PersonFactors(Factors, Protocol):
         """Ask the person to approve a change by ``method``, a factor that they have. LastFactor, PinInvalid, …"""
         ...
 
-    def approve_change(self, nonce: bytes, proof: Proof, totp: str | None = None) -> None:
-        """Make the change. ``totp``: a code of the new seed, where there is one."""
+    def approve_change(self, owner: str, nonce: bytes, proof: Proof, totp: str | None = None) -> None:
+        """Make the change, which is of this person's. ``totp``: a code of the new seed, where there is one."""
         ...
 
     def lose_factors(self, owner: str) -> tuple[str, ...]:

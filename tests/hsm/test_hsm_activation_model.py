@@ -68,7 +68,7 @@ class ActivationMachine(RuleBasedStateMachine):
         response = self.device.register(client.begin_passkey("specimen"))
         change = FactorChange(ChangeKind.ADD_PASSKEY, passkey=response)
         adding = client.prepare_change("specimen", change, Method.PIN_TOTP)
-        client.approve_change(adding.approval.nonce, self.person.proof())
+        client.approve_change("specimen", adding.approval.nonce, self.person.proof())
         self.keys = [self.person.key("one"), self.person.key("two")]
         self.approved: Counter[tuple[str, bytes]] = Counter()
         self.signed: Counter[tuple[str, bytes]] = Counter()

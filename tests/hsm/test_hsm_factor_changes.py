@@ -46,13 +46,15 @@ def add_passkey(person: Person) -> Authenticator:
     client, device = person.served.client, Authenticator()
     response = device.register(client.begin_passkey(person.owner))
     request = ask(person.served, person.owner, FactorChange(ChangeKind.ADD_PASSKEY, passkey=response))
-    client.approve_change(request.approval.nonce, PinTotp(PERSON_PIN, person.next_code()))
+    client.approve_change(person.owner, request.approval.nonce, PinTotp(PERSON_PIN, person.next_code()))
     return device
 
 
-def by_passkey(served: Served, device: Authenticator, request: ChangeRequest, totp: str | None = None) -> None:
+def by_passkey(
+    served: Served, device: Authenticator, request: ChangeRequest, totp: str | None = None, owner: str = OWNER
+) -> None:
     answer = PasskeyAssertion(device.answer(request.approval.options or ""))
-    served.client.approve_change(request.approval.nonce, answer, totp)
+    served.client.approve_change(owner, request.approval.nonce, answer, totp)
 
 
 def test_a_new_pin(served: Served, person: Person) -> None:
@@ -61,12 +63,12 @@ def test_a_new_pin(served: Served, person: Person) -> None:
     assert json.loads(request.approval.data)["change"]["kind"] == "pin"
     assert NEW_PIN.encode() not in request.approval.data
     served.client.check(person.owner, PERSON_PIN, person.next_code())  # nothing changed yet
-    served.client.approve_change(request.approval.nonce, PinTotp(PERSON_PIN, person.next_code()))
+    served.client.approve_change(person.owner, request.approval.nonce, PinTotp(PERSON_PIN, person.next_code()))
     with pytest.raises(PinIncorrect):
         served.client.check(person.owner, PERSON_PIN, person.next_code())
     served.client.check(person.owner, NEW_PIN, person.next_code())
     with pytest.raises(ActivationInvalid):
-        served.client.approve_change(request.approval.nonce, PinTotp(NEW_PIN, person.next_code()))
+        served.client.approve_change(person.owner, request.approval.nonce, PinTotp(NEW_PIN, person.next_code()))
 
 
 def test_a_new_authenticator_app(served: Served, person: Person) -> None:
@@ -77,9 +79,13 @@ def test_a_new_authenticator_app(served: Served, person: Person) -> None:
     assert new.secret not in request.approval.data.decode()
     for wrong in (None, "", person.code(1)):
         with pytest.raises(PinIncorrect):
-            served.client.approve_change(request.approval.nonce, PinTotp(PERSON_PIN, person.next_code()), wrong)
+            served.client.approve_change(
+                person.owner, request.approval.nonce, PinTotp(PERSON_PIN, person.next_code()), wrong
+            )
     code = person.next_code()
-    served.client.approve_change(request.approval.nonce, PinTotp(PERSON_PIN, code), new.at(served.clock.now()))
+    served.client.approve_change(
+        person.owner, request.approval.nonce, PinTotp(PERSON_PIN, code), new.at(served.clock.now())
+    )
     with pytest.raises(PinIncorrect):
         served.client.check(person.owner, PERSON_PIN, person.next_code())
     served.client.check(person.owner, PERSON_PIN, new.at(served.clock.now()))
@@ -91,9 +97,9 @@ def test_a_wrong_proof_changes_nothing_and_is_counted(served: Served, person: Pe
     served.clock.advance(timedelta(seconds=30))
     for _ in range(FREE_TRIES):
         with pytest.raises(PinIncorrect):
-            served.client.approve_change(request.approval.nonce, PinTotp("999111", person.code()))
+            served.client.approve_change(person.owner, request.approval.nonce, PinTotp("999111", person.code()))
     with pytest.raises(PinLocked):
-        served.client.approve_change(request.approval.nonce, PinTotp(PERSON_PIN, person.code()))
+        served.client.approve_change(person.owner, request.approval.nonce, PinTotp(PERSON_PIN, person.code()))
 
 
 def test_a_passkey_beside_pin_and_code(served: Served, party: Served, person: Person) -> None:
@@ -118,7 +124,7 @@ def test_a_passkey_replaces_a_forgotten_pin(served: Served, party: Served, perso
     request = ask(served, person.owner, change, Method.PASSKEY)
     new = pyotp.parse_uri(request.provisioning_uri or "")
     assert isinstance(new, pyotp.TOTP)
-    by_passkey(served, device, request, new.at(served.clock.now()))
+    by_passkey(served, device, request, new.at(served.clock.now()), person.owner)
     served.clock.advance(timedelta(seconds=30))
     served.client.check(person.owner, NEW_PIN, new.at(served.clock.now()))
 
@@ -190,16 +196,18 @@ def test_what_is_approved_is_this_change(holder: Holder) -> None:
     assert data.canonical() == mine.approval.data
     answer = PasskeyAssertion(holder.device.answer(mine.approval.options or ""))
     with pytest.raises(PasskeyInvalid):
-        served.client.approve_change(other.approval.nonce, answer)
+        served.client.approve_change(OWNER, other.approval.nonce, answer)
     signing = holder.ask(holder.key(), ONE)
     with pytest.raises(PasskeyInvalid):
         served.client.approve(signing.nonce, answer)
     for wrong in (signing.nonce, bytes(32)):
         with pytest.raises(ActivationInvalid):
-            served.client.approve_change(wrong, answer)
+            served.client.approve_change(OWNER, wrong, answer)
+    with pytest.raises(ActivationInvalid):
+        served.client.approve_change("another", mine.approval.nonce, answer)
     served.clock.advance(LIFETIME)
     with pytest.raises(ActivationInvalid):
-        served.client.approve_change(mine.approval.nonce, answer)
+        served.client.approve_change(OWNER, mine.approval.nonce, answer)
 
 
 @pytest.mark.parametrize(
