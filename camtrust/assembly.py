@@ -45,6 +45,7 @@ from foundation.http.idempotency_store import IdempotencyStore
 from foundation.http.problems import audit_refusals
 from foundation.keys.port import KeyAlgorithm
 from foundation.randomness import SystemRandomness
+from foundation.time_source import AssumedTime, KernelTime, TimeSource
 from foundation.vault import Vault
 from hsm_emulation.client import HsmClient
 from identity.service import IdentityService
@@ -127,6 +128,8 @@ def assemble(
             _ca_settings(settings, {name: level.policy_oid for name, level in policy.levels.items()}),
             log=log,
             witness=FileWitness(home.path / "witness" / "status.jsonl"),
+            time_source=_time_source(settings),
+            timestamp_folder=home.path / "timestamps",
         )
         if not rolled_back and ca.rollback is not None:
             ca.rollback.advance()
@@ -276,7 +279,14 @@ def _proxy_secret(settings: Settings) -> bytes | None:
     return secret
 
 
+def _time_source(settings: Settings) -> TimeSource:
+    chosen = settings.ca.time_source or ("assumed" if settings.specimen else "kernel")
+    return KernelTime() if chosen == "kernel" else AssumedTime()
+
+
 def _check_supported(settings: Settings) -> None:
+    if settings.ca.time_source == "assumed" and not settings.specimen:
+        raise SettingsUnsupported(key="ca.time_source")
     if settings.notify.smtp is not None:
         raise SettingsUnsupported(key="notify.smtp")
     if settings.blobs.url is not None and "://" in settings.blobs.url:

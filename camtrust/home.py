@@ -7,6 +7,7 @@ HOME/
   hsm/                 the services' token
   witness/             how far the status of certificates had come: never goes back with the database
   root/                root certificate, CRL, ceremony files and transcripts; root/token is the offline token
+  timestamps/          digests of the timestamps that were given, hour by hour
   ca/  trust/  citizen/  officer/  documents/  blobs/
 """
 

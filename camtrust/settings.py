@@ -78,6 +78,10 @@ class CaSettings(Section):
         Literal[0, 16, 256],
         Field(description="CRLs that new certificates are spread over; 0: they point to the full one"),
     ] = 0
+    time_source: Annotated[
+        Literal["kernel", "assumed"] | None,
+        Field(description="who vouches for the clock: 'kernel', or 'assumed' (for specimens)"),
+    ] = None
     ocsp_minutes: Annotated[int, Field(ge=5, le=1440, description="validity of an OCSP response, in minutes")] = 60
     two_officers: Annotated[
         tuple[str, ...],

@@ -28,10 +28,13 @@ def tasks(services: Services) -> Mapping[str, Callable[[], object]]:
         "rows under an old master key": lambda: services.token.rewrap_rows(_ROWS),
         "checkpoint of the token": services.token.witness,
         "enrolments that ran out": services.ekyc.enrolment.sweep,
+        "heads of the revocation trees": lambda: ca.heads.publish() if ca.heads is not None else None,
         "issuance log": services.log.integrate,
         "witness of the status": lambda: ca.rollback.advance() if ca.rollback is not None else None,
         "CRLs of the issuing CA": lambda: ca.lists.upkeep("issuing"),
         "CRLs of the timestamping CA": lambda: ca.lists.upkeep("tsa"),
+        "timestamping unit": ca.timestamps.certificates,
+        "hours of timestamps": ca.timestamps.close_hours,
         "OCSP responses": ca.kept_ocsp.produce,
     }
 

@@ -58,6 +58,8 @@ class EntryKind(StrEnum):
 
     CERTIFICATE = "certificate"
     CRL = "crl"
+    TIMESTAMPS = "timestamps"  # a statement about one hour's tokens
+    REVOCATIONS = "revocations"  # a statement about the tree of an authority's status changes
 
 
 @dataclass(frozen=True)

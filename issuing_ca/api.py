@@ -15,6 +15,7 @@ from foundation.clock import rfc3339
 from foundation.http.actor import Actor, ActorKind
 from foundation.http.guard import Guard, public
 from foundation.x509.pem import certificate_pem
+from issuing_ca.errors import CrlUnknown
 from issuing_ca.model import CertificateRecord, CertificateState, Reason
 from issuing_ca.service import BY_REQUEST, CertificateAuthority
 from issuing_ca.store import StoredCrl
@@ -58,6 +59,13 @@ class CertificatePage(BaseModel):
 
     certificates: list[CertificateView]
     next: str | None
+
+
+class RevocationHeadView(BaseModel):
+    """``statement``: canonical JSON, as it is in the log; ``proof``: a C2SP tlog-proof of its SHA-256."""
+
+    statement: str
+    proof: str
 
 
 class ProfileView(BaseModel):
@@ -129,6 +137,14 @@ def create_public_router(service: CertificateAuthority) -> APIRouter:
     @router.get("/crl/{issuer}.crl", dependencies=[Depends(public)], response_class=Response)
     def crl(issuer: IssuerName) -> Response:
         return _crl(issuer, service.lists.current(issuer))
+
+    @router.get("/crl/{issuer}/head", dependencies=[Depends(public)])
+    def revocation_head(issuer: IssuerName) -> RevocationHeadView:
+        """How many status changes there were and the Merkle root over them, with the proof that the log has that."""
+        if service.heads is None:
+            raise CrlUnknown
+        head = service.heads.newest(issuer)
+        return RevocationHeadView(statement=head.statement.decode(), proof=bytes(head.proof).decode())
 
     @router.get("/crl/{issuer}/{scope}.crl", dependencies=[Depends(public)], response_class=Response)
     def crl_of_scope(issuer: IssuerName, scope: CrlScopeName) -> Response:

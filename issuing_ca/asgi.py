@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import hashlib
@@ -12,7 +13,10 @@ from email.utils import format_datetime
 from functools import lru_cache
 from typing import Any
 
+from cryptography.hazmat.primitives.serialization import Encoding
+
 from foundation.clock import Clock
+from foundation.errors import CamTrustError
 from issuing_ca.batches import Batches
 from issuing_ca.errors import Overloaded
 from issuing_ca.ocsp import OcspAnswer
@@ -94,15 +98,19 @@ class OcspEndpoint:
 
 
 class TimestampEndpoint:
-    """``POST /tsa`` (RFC 3161 §3.4)."""
+    """``POST /tsa`` (RFC 3161 §3.4), and ``GET /tsa/certificates``: the unit that works, and the one that will."""
 
     camtrust_public = True
 
-    def __init__(self, service: TimestampService) -> None:
+    def __init__(self, service: TimestampService, path: str = "/tsa") -> None:
         self._service = service
+        self._certificates = path.rstrip("/") + "/certificates"
         self._batches = Batches(self._answers, "tsa")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == self._certificates:
+            await self._publish(scope["method"], send)
+            return
         if scope["method"] != "POST":
             await _respond(send, 405, b"text/plain", b"", ((b"allow", b"POST"),))
             return
@@ -115,6 +123,20 @@ class TimestampEndpoint:
         except Overloaded:
             response = rejected(Failure.SYSTEM_FAILURE)
         await _respond(send, 200, _TSA, response, _NOT_KEPT)
+
+    async def _publish(self, method: str, send: Send) -> None:
+        if method not in ("GET", "HEAD"):
+            await _respond(send, 405, b"text/plain", b"", ((b"allow", b"GET, HEAD"),))
+            return
+        try:
+            certificates = await asyncio.to_thread(self._service.certificates)
+        except CamTrustError as error:
+            _log.error("no timestamping certificates: %s", error.code)
+            await _respond(send, 503, b"text/plain", b"", _NOT_KEPT)
+            return
+        body = b"".join(one.public_bytes(Encoding.PEM) for one in certificates)
+        kept = ((b"cache-control", b"public, max-age=3600"),)
+        await _respond(send, 200, b"application/pem-certificate-chain", body, kept, head=method == "HEAD")
 
     def _answers(self, requests: Sequence[bytes]) -> list[bytes]:
         return [self._answer(request) for request in requests]

@@ -82,6 +82,9 @@ class IssuingCaSettings(BaseModel):
 
     acme_resolver_port: Annotated[int, Field(ge=1, le=65535)] = 53
 
+    tsa_announce: timedelta = timedelta(days=30)
+    """How long a timestamping unit's certificate is published before it begins to work: members pin it."""
+
     tsa_policy: str = "2.999.116.2.2"
     tsa_accuracy: Annotated[int, Field(ge=1, le=60)] = 1
     """Seconds."""

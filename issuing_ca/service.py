@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from importlib.resources import files
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -15,6 +16,7 @@ from foundation.db.audit import AuditTrail
 from foundation.db.engine import Database
 from foundation.errors import CamTrustError
 from foundation.randomness import Randomness
+from foundation.time_source import TimeSource
 from foundation.x509.csr import read_csr
 from foundation.x509.names import subject_name
 from foundation.x509.profile import Profile, load_profiles
@@ -41,8 +43,10 @@ from issuing_ca.ocsp import OcspResponder
 from issuing_ca.ocsp_kept import KeptResponses
 from issuing_ca.ports import AttestedKeys, KeyControl, StatusWitness
 from issuing_ca.revocation import Revocation
+from issuing_ca.revocation_heads import RevocationHeads
 from issuing_ca.revocation_lists import RevocationLists
 from issuing_ca.rollback import RollbackGuard
+from issuing_ca.timestamp_journal import TimestampJournal
 from issuing_ca.timestamps import TimestampService
 from issuing_ca.units import Units
 
@@ -72,6 +76,8 @@ class CertificateAuthority:
         key_control: KeyControl | None = None,
         log: IssuanceLog | None = None,
         witness: StatusWitness | None = None,
+        time_source: TimeSource | None = None,
+        timestamp_folder: Path | None = None,
     ) -> None:
         self.settings = settings
         self.rollback = RollbackGuard(database, witness, clock, audit) if witness is not None else None
@@ -87,7 +93,13 @@ class CertificateAuthority:
         self.units = Units(database, keys, self.authorities, self.issuance, clock, settings)
         self.ocsp = OcspResponder(database, self.authorities, self.units, self.lists, clock, settings)
         self.kept_ocsp = KeptResponses(self.ocsp, database, clock, settings)
-        self.timestamps = TimestampService(self.authorities, self.units, clock, randomness, settings)
+        self.heads = RevocationHeads(database, self.authorities, log) if log is not None else None
+        journal = None
+        if timestamp_folder is not None and log is not None:
+            journal = TimestampJournal(timestamp_folder, database, self.authorities, log)
+        self.timestamps = TimestampService(
+            self.authorities, self.units, clock, randomness, settings, time_source, journal
+        )
 
     # --- authorities ----------------------------------------------------------------------------------------------
 

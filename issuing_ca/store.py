@@ -347,14 +347,18 @@ def raise_crl_number(connection: Connection, authority: str, number: int) -> Non
 
 def latest_unit(connection: Connection, authority: str, profile: str) -> StoredUnit | None:
     """The newest unit of this kind."""
+    return next(iter(newest_units(connection, authority, profile, 1)), None)
+
+
+def newest_units(connection: Connection, authority: str, profile: str, limit: int = 4) -> tuple[StoredUnit, ...]:
+    """The newest units of this kind, the newest first."""
     query = (
         select(units)
         .where(units.c.authority == authority, units.c.profile == profile)
         .order_by(units.c.generation.desc())
-        .limit(1)
+        .limit(limit)
     )
-    row = connection.execute(query).one_or_none()
-    return StoredUnit(row.generation, row.key_id, row.serial, row.not_after) if row is not None else None
+    return tuple(StoredUnit(row.generation, row.key_id, row.serial, row.not_after) for row in connection.execute(query))
 
 
 def add_unit(connection: Connection, authority: str, profile: str, unit: StoredUnit) -> bool:

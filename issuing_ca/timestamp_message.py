@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import IntEnum
 
 from cryptography import x509
@@ -144,7 +144,6 @@ class TokenWriter:
         chain: Sequence[x509.Certificate],
         signer: Signer,
         policy: str,
-        accuracy: int,
     ) -> None:
         whole = certificate.public_bytes(Encoding.DER)
         hash_algorithm = signature_hash(signer.public_key)
@@ -155,7 +154,6 @@ class TokenWriter:
         self._key = signer
         self.not_before, self.not_after = certificate.not_valid_before_utc, certificate.not_valid_after_utc
         self.policy = der.oid(policy)
-        self._accuracy = der.sequence([der.integer(accuracy)])
         self._head = _V3 + set_of([digest_algorithm])
         self._certificates = set_of([whole, *(one.public_bytes(Encoding.DER) for one in chain)], 0xA0)
         self._signer = _V1 + der.sequence((issuer, serial)) + digest_algorithm
@@ -165,18 +163,32 @@ class TokenWriter:
         ess = der.sequence((der.octet_string(hashlib.sha256(whole).digest()), issuer_serial))
         self._signing_certificate = _attribute(_ID_SIGNING_CERTIFICATE_V2, der.sequence([der.sequence([ess])]))
 
-    def write(self, imprint: bytes, serial: int, at: datetime, nonce: bytes | None, certificates: bool) -> bytes:
-        """A TimeStampToken. ``imprint`` is an encoded MessageImprint, ``nonce`` an encoded INTEGER."""
-        info = der.sequence(
-            (_V1, self.policy, imprint, der.integer(serial), _gen_time(at), self._accuracy, nonce or b"")
+    def write(
+        self, imprint: bytes, serial: int, at: datetime, nonce: bytes | None, certificates: bool, accuracy: bytes
+    ) -> bytes:
+        """A TimeStampToken. ``imprint`` is an encoded MessageImprint, ``nonce`` an encoded INTEGER, ``accuracy`` as
+        :func:`encoded_accuracy` gives it."""
+        info = der.tlv(
+            der.SEQUENCE,
+            _V1 + self.policy + imprint + der.integer(serial) + _gen_time(at) + accuracy + (nonce or b""),
         )
         digest = _attribute(_ID_MESSAGE_DIGEST, der.octet_string(hashlib.new(self._hash, info).digest()))
-        attributes = (self._content_type, digest, self._signing_certificate)
-        signature = der.octet_string(self._key.sign(set_of(attributes), info))
-        signer = der.sequence((self._signer, set_of(attributes, 0xA0), self._key.algorithm, signature))
-        content = der.sequence((_ID_TST_INFO, der.explicit(0, der.octet_string(info))))
-        parts = (self._head, content, self._certificates if certificates else b"", set_of([signer]))
-        return der.sequence((_ID_SIGNED_DATA, der.explicit(0, der.sequence(parts))))
+        attributes = b"".join(sorted((self._content_type, digest, self._signing_certificate)))
+        signature = der.octet_string(self._key.sign(der.tlv(der.SET, attributes), info))
+        signer = self._signer + der.tlv(0xA0, attributes) + self._key.algorithm + signature
+        content = der.tlv(der.SEQUENCE, _ID_TST_INFO + der.tlv(0xA0, der.octet_string(info)))
+        signers = der.tlv(der.SET, der.tlv(der.SEQUENCE, signer))
+        signed = self._head + content + (self._certificates if certificates else b"") + signers
+        return der.tlv(der.SEQUENCE, _ID_SIGNED_DATA + der.tlv(0xA0, der.tlv(der.SEQUENCE, signed)))
+
+
+def encoded_accuracy(error: timedelta) -> bytes:
+    """Accuracy ::= SEQUENCE { seconds, millis [0], micros [1] }, rounded up to a millisecond, without zero parts."""
+    seconds, millis = divmod(-(-error // timedelta(milliseconds=1)) or 1, 1000)
+    parts = der.integer(seconds) if seconds else b""
+    if millis:
+        parts += b"\x80" + der.integer(millis)[1:]
+    return der.tlv(der.SEQUENCE, parts)
 
 
 def set_of(items: Iterable[bytes], tag: int = der.SET) -> bytes:

@@ -1,11 +1,14 @@
 """Units: keys of the service's own under an authority, with short-lived certificates that roll over by themselves.
 
-One is the delegated OCSP responder of each CA (RFC 6960 §4.2.2.2), the other the timestamping unit of the TSA CA.
+One is the delegated OCSP responder of each CA (RFC 6960 §4.2.2.2), the other the timestamping unit of the TSA CA. Those
+who rely on timestamps may have pinned the unit's certificate: its successor is made, and published, long before it
+begins to work.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from threading import Lock
@@ -78,6 +81,17 @@ class Units:
         """The timestamping unit of the TSA CA."""
         return self._current(authority, TSA_UNIT, KeyUse.TSA, "Timestamping Unit", self._settings.tsa_renew_before)
 
+    def announced(self, authority: Authority, profile: str) -> tuple[x509.Certificate, ...]:
+        """The certificates of the unit that works and of those that will, oldest first; made ready where due."""
+        if profile == TSA_UNIT:
+            self.timestamp_unit(authority)
+        else:
+            self.ocsp_responder(authority)
+        good = self._good(authority, profile)
+        in_use = self._in_use(good, self._announce(profile), self._clock.now())
+        coming = [certificate for unit, certificate in good if in_use is None or unit.generation >= in_use.generation]
+        return tuple(reversed(coming))
+
     def forget(self, authority: Authority, profile: str) -> None:
         """Look again next time: the unit's key was refused, because its certificate was revoked or held."""
         with self._lock:
@@ -98,10 +112,34 @@ class Units:
                 stored = self._renewed(authority, profile, use, title, stored)
             # a unit that is due and could not be renewed is kept for as long as it lives, and tried again soon
             look_again = max(min(stored.not_after - renew_before, now + _LOOK), now + _RETRY)
+            announce = self._announce(profile)
+            if announce:  # the newest was announced, and works once everybody may know it
+                stored = self._in_use(self._good(authority, profile), announce, now) or stored
             look_again = min(look_again, stored.not_after)
             known = _Loaded(self._load(stored), look_again)
             self._loaded[place] = known
             return known.unit
+
+    def _announce(self, profile: str) -> timedelta:
+        return self._settings.tsa_announce if profile == TSA_UNIT else timedelta(0)
+
+    def _good(self, authority: Authority, profile: str) -> list[tuple[StoredUnit, x509.Certificate]]:
+        """Units whose certificates are good and have not expired, the newest first."""
+        now, good = self._clock.now(), []
+        with self._database.read() as connection:
+            for stored in store.newest_units(connection, authority.name, profile):
+                record = store.certificate(connection, stored.serial)
+                if record.state is CertificateState.ISSUED and stored.not_after > now and record.certificate:
+                    good.append((stored, x509.load_der_x509_certificate(record.certificate)))
+        return good
+
+    @staticmethod
+    def _in_use(
+        good: Sequence[tuple[StoredUnit, x509.Certificate]], announce: timedelta, now: datetime
+    ) -> StoredUnit | None:
+        """The newest that was announced for long enough; where none was, the oldest: there is no other."""
+        ready = [unit for unit, certificate in good if certificate.not_valid_before_utc + announce <= now]
+        return ready[0] if ready else good[-1][0] if good else None
 
     def _working(self, authority: Authority, profile: str) -> StoredUnit | None:
         """The newest unit, if its certificate is good and has not expired."""
