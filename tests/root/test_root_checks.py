@@ -81,7 +81,7 @@ BROKEN: list[tuple[str, str, Change]] = [
     ("ROOT-INPUT", ISSUING, lambda folder: (folder / "issuing.csr").unlink()),
     ("ROOT-INPUT", ISSUING, _edit(ISSUING, 'csr = "issuing.csr"', f'csr = "issuing.csr"\ncsr_sha256 = "{"0" * 64}"')),
     ("ROOT-PROFILE", ISSUING, _edit(ISSUING, '"issuing-ca"', '"root"')),
-    ("ROOT-PROFILE", ISSUING, _edit(ISSUING, "CP/CPS 7.1.2", "CP/CPS 9.9.9")),
+    ("ROOT-PROFILE", ISSUING, _edit(ISSUING, "CP/CPS 7.1.10.2", "CP/CPS 9.9.9")),
     ("ROOT-PROFILE", CRL, _edit(CRL, "CP/CPS 7.2", "CP/CPS 9.9.9")),
     ("ROOT-URLS", ISSUING, _edit(ISSUING, "\nocsp = ", "\n# ocsp = ")),
     ("ROOT-URLS", "4-root-ocsp.toml", _edit("4-root-ocsp.toml", "[urls]\n", '[urls]\ncrl = "http://unused.example/"\n')),

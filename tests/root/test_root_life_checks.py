@@ -58,7 +58,7 @@ LATER_BROKEN: list[tuple[str, str, Change]] = [
     ("ROOT-TWIN", "6-twin.toml", _edit("6-twin.toml", '"ml-dsa-87"', '"rsa-4096"')),
     ("ROOT-TWIN", "6-twin.toml", _edit("6-twin.toml", "SPECIMEN CamTrust Twin Roots", ROOT_CN)),
     ("ROOT-PROFILE", "6-twin.toml", _edit("6-twin.toml", '"twin-statement"', '"issuing-ca"')),
-    ("ROOT-PROFILE", "9-rollover.toml", _edit("9-rollover.toml", "CP/CPS 7.1.4", "CP/CPS 9.9.9")),
+    ("ROOT-PROFILE", "9-rollover.toml", _edit("9-rollover.toml", "CP/CPS 7.1.10.4", "CP/CPS 9.9.9")),
     ("ROOT-CROSS", "7-cross.toml", _stranger),
     ("ROOT-CROSS", "7-cross.toml", _not_self_signed),
     ("ROOT-INPUT", "8-licensed.toml", lambda folder: (folder / "audit-report.pdf").write_bytes(b"x") and None),

@@ -118,6 +118,13 @@ def test_a_missing_or_cut_file_is_named(name: str, how: str, done: Done) -> None
     result = verify(done.folder / "transcript.json")
     assert not result.valid
     assert {problem.artifact for problem in result.problems} == {name}
+    about = {problem.rule for problem in result.problems}
+    if name == "transcript.json":
+        assert about <= {"ROOT-TRANSCRIPT", "ROOT-ARTIFACT"}
+    elif how != "missing" and name.endswith("transcript.json"):
+        assert about == {"ROOT-PREVIOUS"}
+    else:
+        assert about == {"ROOT-ARTIFACT"}
 
 
 def _rewrite(path: Path, change) -> transcripts.Transcript:  # type: ignore[no-untyped-def]
