@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from camtrust.errors import KeysUnsupported
 from camtrust.home import Home
-from foundation.keys.errors import KeyStoreError, TokenInUse
+from foundation.keys.errors import CardsRequired, KeyStoreError, NoCards, TokenInUse
 from hsm_emulation.client import HsmClient
 from hsm_emulation.passkeys import RelyingParty
 from hsm_emulation.process import KeyDaemon, initialise, socket_path
@@ -30,6 +30,9 @@ if TYPE_CHECKING:  # the offline root is installed without what settings are rea
     from camtrust.settings import KeySettings, Settings
 
 _log = logging.getLogger(__name__)
+
+AskCards = Callable[[str], Sequence[str]]
+"""Asks the holders for their cards; told how many are needed of how many, as ``3of5``."""
 
 SERVICES = "hsm"
 ROOT = "root/token"
@@ -72,15 +75,64 @@ def make_token(home: Home, name: str, public_url: str | None = None) -> bool:
     return True
 
 
+def make_token_with_cards(home: Home, name: str, cards: str, public_url: str | None = None) -> tuple[str, ...]:
+    """Initialise a token of the home that no PIN opens, but ``3of5`` cards, say; they are in what comes back alone.
+
+    TokenAlreadyInitialised, CardsInvalid.
+    """
+    directory = home.path / name
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    party = relying_party(public_url) if public_url and name == SERVICES else None
+    return initialise(directory, None, None, relying_party=party, cards=cards)
+
+
+@contextmanager
+def opened_by_cards(home: Home, name: str, cards: Sequence[str] | AskCards, role: str = "user") -> Iterator[HsmClient]:
+    """A client that is logged in to a token of the home with its cards, or with those that ``cards`` asks for."""
+    with _daemon_of(home.path / name) as path, HsmClient(path, witness=_witness(home, name)) as client:
+        _login_with_cards(client, cards, role)
+        yield client
+
+
+def _login_with_cards(client: HsmClient, cards: Sequence[str] | AskCards, role: str) -> None:
+    if callable(cards):
+        size = client.status()["cards"]
+        if size is None:
+            raise NoCards
+        cards = cards(size)
+    client.login_quorum(cards, role)
+
+
+@contextmanager
+def _daemon_of(directory: Path) -> Iterator[Path]:
+    """The socket of a token's daemon: one that runs already, or one of ours, for as long as the block runs."""
+    try:
+        daemon = KeyDaemon.start(directory)
+    except TokenInUse:
+        yield socket_path(directory)
+        return
+    with daemon:
+        yield daemon.socket_path
+
+
+def _witness(home: Home, name: str) -> Path:
+    return home.path / WITNESSED / f"{name.replace('/', '-')}.json"
+
+
 @contextmanager
 def open_token(
-    home: Home, name: str, settings: KeySettings | None = None, *, supervised: bool = False
+    home: Home,
+    name: str,
+    settings: KeySettings | None = None,
+    *,
+    supervised: bool = False,
+    cards: AskCards | None = None,
 ) -> Iterator[HsmClient]:
     """A client that is logged in to a token of the home.
 
     Starts its daemon for as long as the block runs; where one runs already (the services are up), talks to that one.
-    ``supervised``: a daemon that dies is started again; the client logs in to it by itself. Raises KeysUnsupported
-    and what the token raises.
+    ``supervised``: a daemon that dies is started again; the client logs in to it by itself. ``cards``: asks for the
+    cards of a token that has no PIN. Raises KeysUnsupported, CardsRequired and what the token raises.
     """
     if settings is not None and settings.uri != _EMULATED:
         raise KeysUnsupported(uri=settings.uri.partition("?")[0])  # the query may hold a PIN (RFC 7512 §2.4)
@@ -96,9 +148,13 @@ def open_token(
             stack.enter_context(_Supervisor(directory, daemon))
         elif daemon is not None:
             stack.enter_context(daemon)
-        witness = home.path / WITNESSED / f"{name.replace('/', '-')}.json"
-        client = stack.enter_context(HsmClient(path, pin=lambda: _pin(directory, settings), witness=witness))
-        client.login(_pin(directory, settings))
+        client = stack.enter_context(
+            HsmClient(path, pin=lambda: _pin(directory, settings), witness=_witness(home, name))
+        )
+        if cards is not None and client.status()["cards"] and not (directory / "user.pin").exists():
+            _login_with_cards(client, cards, "user")
+        else:
+            client.login(_pin(directory, settings))
         try:
             yield client
         finally:
@@ -180,4 +236,7 @@ def throwaway_token() -> Iterator[HsmClient]:
 
 def _pin(directory: Path, settings: KeySettings | None) -> str:
     file = settings.pin_file if settings is not None and settings.pin_file else directory / "user.pin"
-    return file.read_text(encoding="ascii").strip()
+    try:
+        return file.read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        raise CardsRequired from None

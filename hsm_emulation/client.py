@@ -71,6 +71,17 @@ class HsmClient(FactorCalls):
         with suppress(StoreRolledBack):  # told by every call that would sign; the others are needed to mend it
             self.witness()
 
+    def login_quorum(self, cards: Sequence[str], role: str = "user") -> None:
+        """Log in with enough of the token's cards (SLIP-39), as ``user`` or ``so``.
+
+        CardsUnreadable, CardsMixed, CardsForeign, CardsRepeated, CardsTooFew; NoCards for a token with PINs;
+        TokenUnavailable. ``status()["cards"]`` says how many of how many are needed.
+        """
+        secret = self._wire.ask(None, "login_quorum", {"role": role, "cards": list(cards)}, reads=False)
+        self._session = secret
+        with suppress(StoreRolledBack):
+            self.witness()
+
     def logout(self) -> None:
         """End the session, on all connections. With its last session the token locks."""
         if self._session is not None:

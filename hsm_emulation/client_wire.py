@@ -107,7 +107,7 @@ class Wire:
                 answer = self._exchange(connection, body)
             except _Lost as lost:
                 raise TokenUnavailable from lost
-        opened_for = answer["ok"] if op == "login" and "ok" in answer else session
+        opened_for = answer["ok"] if op in ("login", "login_quorum") and "ok" in answer else session
         if opened_for is None:
             connection.close()  # nobody is logged in on it
         else:

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from foundation.keys.errors import DataInvalid, KeyStoreError, NotLoggedIn, RoleNotAllowed
-from hsm_emulation.operation import Operation, octets, one_of, secret
+from hsm_emulation.cards import MOST_CARDS
+from hsm_emulation.operation import Operation, octets, one_of, secret, text
 from hsm_emulation.operations import FRAMES, OPERATIONS
 from hsm_emulation.protocol import (
     ANSWER,
@@ -36,6 +37,7 @@ _log = logging.getLogger("camtrust.hsm")
 _LARGE = 1 << 20  # octets of a request that even to hash takes long
 
 _role = one_of(Role, DataInvalid)
+_card = text(500)
 
 
 @dataclass(frozen=True)
@@ -95,11 +97,15 @@ class Conversation:
     ) -> bytes | Together | Later:
         sessions = self._token.sessions
         if name == "status":
-            return encoding(dict(self._status))
+            return encoding({**self._status, **self._token.openings()})
         if name == "login":
             _names(args, {"role", "pin"})
             role, pin = self._permitted(_role(args["role"])), secret(args["pin"])
             return Later(_guarded(name, lambda: encoding(self._login(role, pin))), derives=True)
+        if name == "login_quorum":
+            _names(args, {"role", "cards"})
+            role, cards = self._permitted(_role(args["role"])), _cards(args["cards"])
+            return Later(_guarded(name, lambda: encoding(self._login_with_cards(role, cards))), derives=True)
         if name == "resume":
             _names(args, {"session"})
             session = sessions.resume(octets(args["session"]))
@@ -145,6 +151,11 @@ class Conversation:
 
     def _login(self, role: Role, pin: str) -> bytes:
         session, token = self._token.sessions.login(role, pin)
+        self._take(session)
+        return token
+
+    def _login_with_cards(self, role: Role, cards: list[str]) -> bytes:
+        session, token = self._token.login_with_cards(role, cards)
         self._take(session)
         return token
 
@@ -264,6 +275,12 @@ def _plain_answer(value: Any) -> bytes:
 def _subject(value: object) -> str:
     """What a refusal is about, as the audit log names it: an id, or the hash of a wrapped key."""
     return hashlib.sha256(value).hexdigest() if isinstance(value, bytes) else str(value)
+
+
+def _cards(value: object) -> list[str]:
+    if not isinstance(value, list):
+        raise DataInvalid
+    return [_card(card) for card in value[: MOST_CARDS + 1]]
 
 
 def _names(args: dict[str, Any], expected: set[str]) -> None:

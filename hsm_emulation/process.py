@@ -14,6 +14,7 @@ from types import TracebackType
 from foundation.clock import Clock, SystemClock
 from foundation.keys.errors import TokenUnavailable
 from hsm_emulation import token
+from hsm_emulation.cards import CardSet
 from hsm_emulation.listening import socket_path as socket_path
 from hsm_emulation.passkeys import RelyingParty
 from hsm_emulation.protocol import error_from
@@ -27,19 +28,27 @@ _STOP = 15.0
 
 def initialise(
     directory: Path,
-    so_pin: str,
-    user_pin: str,
+    so_pin: str | None,
+    user_pin: str | None,
     *,
     costs: Costs | None = None,
     clock: Clock | None = None,
     relying_party: RelyingParty | None = None,
-) -> None:
+    cards: str | None = None,
+) -> tuple[str, ...]:
     """Make a token in ``directory``; ``costs`` of Argon2id stay with it, and whose passkeys it takes.
 
-    TokenAlreadyInitialised, TokenPinInvalid.
+    ``cards``: ``3of5``, say, and no PINs; the cards come back, once. TokenAlreadyInitialised, TokenPinInvalid,
+    CardsInvalid.
     """
-    token.initialise(
-        directory, so_pin, user_pin, clock=clock or SystemClock(), costs=costs, relying_party=relying_party
+    return token.initialise(
+        directory,
+        so_pin,
+        user_pin,
+        clock=clock or SystemClock(),
+        costs=costs,
+        relying_party=relying_party,
+        card_size=None if cards is None else CardSet.parse(cards),
     )
 
 

@@ -14,6 +14,7 @@ from foundation.keys.attestation import Checkpoint, verify
 from foundation.keys.errors import (
     DataInvalid,
     KeyHandleInvalid,
+    KeyStoreError,
     LabelExists,
     StoreRolledBack,
     TokenPinInvalid,
@@ -25,6 +26,7 @@ from hsm_emulation import epoch, key_states, policies
 from hsm_emulation.activations import Activations
 from hsm_emulation.attestation import Attestation, make_token_key
 from hsm_emulation.audit import AuditLog, Entry
+from hsm_emulation.cards import CardSet, card_set, make_cards, open_with_cards
 from hsm_emulation.enrolment import FactorEnrolment
 from hsm_emulation.keys import make
 from hsm_emulation.master_keys import MasterKeys, add_master_key
@@ -46,24 +48,24 @@ PAGE = 500
 
 def initialise(
     directory: Path,
-    so_pin: str,
-    user_pin: str,
+    so_pin: str | None,
+    user_pin: str | None,
     *,
     clock: Clock,
     randomness: Randomness | None = None,
     costs: Costs | None = None,
     relying_party: RelyingParty | None = None,
-) -> None:
-    """Make a token in ``directory`` (made 0700): a random master key under both operators' PINs, and nothing else.
+    card_size: CardSet | None = None,
+) -> tuple[str, ...]:
+    """Make a token in ``directory`` (made 0700): a random master key, and nothing else.
 
-    ``relying_party``: whose passkeys it takes; the security officer can set it later too.
+    It is under both operators' PINs; or under a set of cards, which come back and are kept nowhere, and then no PIN is
+    given. ``relying_party``: whose passkeys it takes; the security officer can set it later too.
 
-    Raises TokenAlreadyInitialised and TokenPinInvalid (too short, or the same PIN for both roles).
+    Raises TokenAlreadyInitialised and TokenPinInvalid (too short, the same PIN for both roles, or PINs beside cards).
     """
-    check_operator_pin(so_pin)
-    check_operator_pin(user_pin)
-    if so_pin == user_pin:
-        raise TokenPinInvalid
+    pins = _checked_pins(so_pin, user_pin, card_size)
+    cards: list[str] = []
     chosen, source = costs or Costs(), randomness or SystemRandomness()
     master = source.bytes(KEY_LENGTH)
 
@@ -76,13 +78,26 @@ def initialise(
         if relying_party is not None:
             values["relying_party"] = relying_party.encode()
         connection.executemany("INSERT INTO meta (name, value) VALUES (?, ?)", values.items())
-        for role, pin in ((Role.SO, so_pin), (Role.USER, user_pin)):
+        if card_size is not None:
+            cards.extend(make_cards(connection, card_size, master, source))
+        for role, pin in pins.items():
             wrap_master_key(connection, role, pin, master, chosen.operator, source)
         make_token_key(connection, add_master_key(connection, master, 1, source), 1, source)
         epoch.begin(connection)
         AuditLog(clock).append(connection, Role.SO.value, "initialise", "token", "done")
 
     create(directory, fill)
+    return tuple(cards)
+
+
+def _checked_pins(so_pin: str | None, user_pin: str | None, size: CardSet | None) -> dict[Role, str]:
+    if size is not None and so_pin is None and user_pin is None:
+        return {}
+    if size is not None or so_pin is None or user_pin is None or so_pin == user_pin:
+        raise TokenPinInvalid
+    check_operator_pin(so_pin)
+    check_operator_pin(user_pin)
+    return {Role.SO: so_pin, Role.USER: user_pin}
 
 
 class Token:
@@ -286,6 +301,21 @@ class Token:
         """The public key (DER SubjectPublicKeyInfo) that the token's own statements are verified with."""
         return self.attestation.public_key(self.store.read())
 
+    def login_with_cards(self, role: Role, cards: Sequence[str]) -> tuple[Session, bytes]:
+        """A session for those who hold enough cards, and its token; what :func:`open_with_cards` raises."""
+        try:
+            master = open_with_cards(self.store.read(), cards)
+        except KeyStoreError as error:
+            code = error.code
+            self.store.write(lambda connection: self.audit.append(connection, role.value, "login-cards", "token", code))
+            raise
+        return self.sessions.open(role, master)
+
+    def openings(self) -> dict[str, Any]:
+        """What opens the token, for whoever asks before logging in: ``cards`` as ``3of5``, or None for PINs."""
+        cards = card_set(self.store.read())
+        return {"cards": None if cards is None else str(cards)}
+
     def inventory(self) -> dict[str, Any]:
         """How much of what is in the token; ids and secrets are not in it."""
         read = self.store.read()
@@ -304,7 +334,7 @@ class Token:
             {"use": use, "algorithm": algorithm, "enabled": bool(enabled), "count": count}
             for use, algorithm, enabled, count in keys
         ]
-        return {"serial": self.serial, "emulated": True, "keys": grouped, **counts}
+        return {"serial": self.serial, "emulated": True, "keys": grouped, **counts, **self.openings()}
 
     def audit_entries(self, after: int, limit: int) -> list[Entry]:
         """Rows of the daemon's audit log."""

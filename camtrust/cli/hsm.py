@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from camtrust.cli.context import Context
+from camtrust.cli.hsm_cards import add_login_quorum, write_cards
 from camtrust.cli.hsm_statements import add_commands
 from camtrust.cli.probe import add_probe
 from camtrust.home import Home
-from camtrust.keys import ROOT, SERVICES, TRUST_LIST, make_token, open_officer, open_token
+from camtrust.keys import (
+    ROOT,
+    SERVICES,
+    TRUST_LIST,
+    make_token,
+    make_token_with_cards,
+    open_officer,
+    open_token,
+)
 from foundation.errors import NotImplementedYet
 from hsm_emulation.client import HsmClient
 
@@ -28,9 +38,20 @@ def create(context: Context) -> typer.Typer:
     )
 
     @app.command()
-    def init(token: TokenOption = "services") -> None:  # noqa: S107 - the name of a token
-        """Make a token, with PINs made at random and kept beside it (embedded default)."""
+    def init(
+        token: TokenOption = "services",  # noqa: S107 - the name of a token
+        cards: Annotated[
+            str | None, typer.Option("--cards", metavar="KofN", help="no PIN: K of N cards open it, 3of5 say")
+        ] = None,
+        cards_to: Annotated[
+            Path | None, typer.Option("--cards-to", metavar="DIR", help="one file a card, instead of showing them")
+        ] = None,
+    ) -> None:
+        """Make a token, with PINs made at random and kept beside it (embedded default), or with cards."""
         home = context.new_home()
+        if cards is not None:
+            _init_with_cards(context, home, token, cards, cards_to)
+            return
         made = make_token(home, _directory(token), _public_url(home) if _directory(token) == SERVICES else None)
         context.terminal.result(
             {"token": token, "made": made, "directory": str(home.path / _directory(token))},
@@ -68,7 +89,6 @@ def create(context: Context) -> typer.Typer:
         def command() -> None:
             raise NotImplementedYet
 
-    absent("login-quorum", "Log in with custodians' cards.")
     absent("backup", "Back up a token under its quorum.")
     absent("restore", "Restore a token under its quorum.")
     add_commands(
@@ -77,8 +97,25 @@ def create(context: Context) -> typer.Typer:
         lambda token: _opened(context, token),
         lambda token: open_officer(context.home(), _directory(token)),
     )
+    add_login_quorum(app, context, _TOKENS)
     add_probe(app, context)
     return app
+
+
+def _init_with_cards(context: Context, home: Home, token: str, size: str, folder: Path | None) -> None:
+    directory = _directory(token)
+    made = make_token_with_cards(home, directory, size, _public_url(home) if directory == SERVICES else None)
+    value = {"token": token, "made": True, "directory": str(home.path / directory), "cards": size}
+    lines = [f"The {token} token is ready in {home.path / directory}. It has no PIN: {size} cards open it."]
+    if folder is not None:
+        files = [str(path) for path in write_cards(folder, made, size, token)]
+        context.terminal.result(
+            {**value, "card_files": files}, [*lines, *files, "Give each holder one, and keep none."]
+        )
+        return
+    lines += ["Each holder writes down one card. They are shown this once:"]
+    lines += [line for number, card in enumerate(made, 1) for line in ("", f"Card {number} of {len(made)}", card)]
+    context.terminal.result({**value, "card_words": list(made)}, lines)
 
 
 def _public_url(home: Home) -> str:

@@ -11,6 +11,7 @@ import typer
 
 from camtrust.ceremony_room import equipment
 from camtrust.cli.context import Context
+from camtrust.cli.hsm_cards import ask_cards
 from camtrust.keys import ROOT, make_token, open_token, throwaway_token
 from foundation.keys.port import KeyStore
 from root_ca.cli import create_app, key_password
@@ -25,7 +26,7 @@ def create(context: Context) -> typer.Typer:
     def root_token() -> Iterator[KeyStore]:
         home = context.new_home()
         make_token(home, ROOT)
-        with open_token(home, ROOT) as client:
+        with open_token(home, ROOT, cards=ask_cards) as client:
             yield client
 
     app = create_app(root_token, throwaway_token, lambda: context.terminal, context.clock, equipment)

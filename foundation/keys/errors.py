@@ -12,6 +12,14 @@ KeyStoreError
 ├── SignatureInvalid          CKR_SIGNATURE_INVALID         a signature that was made does not verify
 ├── TokenPinIncorrect         CKR_PIN_INCORRECT             an operator's PIN
 ├── TokenPinLocked            CKR_PIN_LOCKED
+├── CardsInvalid              CKR_ARGUMENTS_BAD             not so many of so many cards
+├── NoCards                   CKR_USER_PIN_NOT_INITIALIZED  this token has no cards
+├── CardsRequired             CKR_USER_PIN_NOT_INITIALIZED  this token has no PIN: its cards open it
+├── CardsUnreadable           CKR_PIN_INVALID               a word or the checksum of a card is wrong
+├── CardsMixed                CKR_PIN_INCORRECT             cards of different sets
+├── CardsForeign              CKR_PIN_INCORRECT             cards of another token, or of an older set
+├── CardsRepeated             CKR_PIN_INCORRECT             the same card twice
+├── CardsTooFew               CKR_PIN_INCORRECT             not enough cards
 ├── TokenFormatUnsupported    CKR_TOKEN_NOT_RECOGNIZED      made by another version
 ├── TokenNotInitialised       CKR_TOKEN_NOT_RECOGNIZED
 ├── TokenAlreadyInitialised   CKR_SESSION_EXISTS
@@ -133,6 +141,54 @@ class TokenInUse(KeyStoreError):
     ckr = "CKR_CANT_LOCK"
     code = "foundation.token_in_use"
     kind = Kind.CONFLICT
+
+
+class CardsInvalid(KeyStoreError):
+    ckr = "CKR_ARGUMENTS_BAD"
+    code = "foundation.cards_invalid"
+    kind = Kind.INVALID
+
+
+class NoCards(KeyStoreError):
+    ckr = "CKR_USER_PIN_NOT_INITIALIZED"
+    code = "foundation.token_without_cards"
+    kind = Kind.CONFLICT
+
+
+class CardsRequired(KeyStoreError):
+    ckr = "CKR_USER_PIN_NOT_INITIALIZED"
+    code = "foundation.token_cards_required"
+    kind = Kind.UNAVAILABLE
+
+
+class CardsUnreadable(KeyStoreError):
+    ckr = "CKR_PIN_INVALID"
+    code = "foundation.cards_unreadable"
+    kind = Kind.INVALID
+
+
+class CardsMixed(KeyStoreError):
+    ckr = "CKR_PIN_INCORRECT"
+    code = "foundation.cards_mixed"
+    kind = Kind.FORBIDDEN
+
+
+class CardsForeign(KeyStoreError):
+    ckr = "CKR_PIN_INCORRECT"
+    code = "foundation.cards_foreign"
+    kind = Kind.FORBIDDEN
+
+
+class CardsRepeated(KeyStoreError):
+    ckr = "CKR_PIN_INCORRECT"
+    code = "foundation.cards_repeated"
+    kind = Kind.FORBIDDEN
+
+
+class CardsTooFew(KeyStoreError):
+    ckr = "CKR_PIN_INCORRECT"
+    code = "foundation.cards_too_few"
+    kind = Kind.FORBIDDEN
 
 
 class TokenFormatUnsupported(KeyStoreError):

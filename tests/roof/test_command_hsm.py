@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 from camtrust.home import Home
@@ -58,3 +59,26 @@ def test_a_home_whose_token_was_put_back_signs_nothing(tmp_path: Path) -> None:
     assert refused.returncode == 4
     assert "foundation.token_store_rolled_back" in refused.stderr
     assert camtrust("hsm", "inventory", "--home", home.path).returncode == 0
+
+
+def test_a_token_that_cards_open(tmp_path: Path) -> None:
+    """Five card files, readable by their owner alone; three open the token, two do not; no PIN does."""
+    home, cards = tmp_path / "home", tmp_path / "cards"
+    made = camtrust("hsm", "init", "--token", "root", "--cards", "3of5", "--cards-to", cards, "--home", home, "--json")
+    assert made.returncode == 0
+    files = sorted(cards.iterdir())
+    assert [str(file) for file in files] == json.loads(made.stdout)["card_files"]
+    assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
+    assert not list(home.rglob("user.pin"))
+
+    def login(*chosen: Path) -> subprocess.CompletedProcess[str]:
+        arguments = [part for card in chosen for part in ("--card", card)]
+        return camtrust("hsm", "login-quorum", "--token", "root", *arguments, "--home", home, "--json")
+
+    opened = login(*files[1:4])
+    assert (opened.returncode, json.loads(opened.stdout)["cards"]) == (0, "3of5")
+    assert (login(*files[:2]).returncode, "cards_too_few" in login(*files[:2]).stderr) == (4, True)
+    assert "cards_repeated" in login(files[0], files[0], files[1]).stderr
+    assert "cards_too_few" in login().stderr  # no terminal to ask at
+    refused = camtrust("hsm", "inventory", "--token", "root", "--home", home)
+    assert (refused.returncode, "token_cards_required" in refused.stderr) == (4, True)
