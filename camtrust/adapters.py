@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import Connection
 
 from ekyc.ports import CitizenCertificateRequest, IssuedCertificate
 from foundation.keys.port import WrappedKey
+from issuing_ca.log import IssuanceLog
 from issuing_ca.model import CertificateState, CitizenRequest
 from issuing_ca.service import CertificateAuthority
 from signing.service import SigningService
@@ -40,6 +43,20 @@ class CaStatus:
 
     def crl(self, issuer: x509.Certificate) -> bytes | None:
         return self._ca.fresh_crl(issuer)
+
+
+class CaLogProofs:
+    """`signing.ports.LogProofs` over the issuance log of this process."""
+
+    def __init__(self, log: IssuanceLog) -> None:
+        self._log = log
+        self._kept = lru_cache(maxsize=4096)(self._make)  # a proof stays good, whatever the log becomes
+
+    def proof(self, certificate: x509.Certificate) -> bytes:
+        return self._kept(certificate.fingerprint(hashes.SHA256()))
+
+    def _make(self, digest: bytes) -> bytes:
+        return bytes(self._log.inclusion(digest))
 
 
 class CaForCitizens:

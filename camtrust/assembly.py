@@ -24,7 +24,7 @@ import issuing_ca.est.api
 import issuing_ca.ra.api
 import signing.api
 from camtrust import database as schema
-from camtrust.adapters import CaForCitizens, CaStatus, CaTimestamps, SigningCredentials, SigningKeyCustody
+from camtrust.adapters import CaForCitizens, CaLogProofs, CaStatus, CaTimestamps, SigningCredentials, SigningKeyCustody
 from camtrust.errors import ExampleOidRefused, ProxySecretInvalid, SettingsUnsupported
 from camtrust.home import Home
 from camtrust.settings import Settings
@@ -142,7 +142,14 @@ def assemble(
             maximum_document_bytes=settings.upload_mebibytes * MIB, mark="SPECIMEN" if settings.specimen else None
         )
         pades = PadesSigner(
-            token, CaTimestamps(ca), CaStatus(ca), clock, randomness, config.text, config.maximum_document_bytes
+            token,
+            CaTimestamps(ca),
+            CaStatus(ca),
+            clock,
+            randomness,
+            config.text,
+            config.maximum_document_bytes,
+            CaLogProofs(log),
         )
         custody = Custody(vault, LocalBlobs(_blob_folder(home, settings)))
         signing_service = SigningService(database, trail, clock, randomness, config, token, token, pades, custody)

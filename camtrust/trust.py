@@ -25,6 +25,7 @@ from issuing_ca.model import ROOT, AuthorityKind
 from issuing_ca.service import CertificateAuthority
 from signing.verify.bundle import Bundle, BundleContents, fingerprint, read_bundle
 from signing.verify.bundle_export import export_bundle
+from signing.verify.logged import LogRequirement
 
 _LABEL = "trust-list-operator"
 _OPERATOR_DAYS = 1096
@@ -104,6 +105,7 @@ def _gather(
         tsa=(unit,),
         crls=tuple(crls),
         ocsp=tuple(answer for one in asked if (answer := ca.fresh_ocsp(one)) is not None),
+        logs=LogRequirement(keys=(str(ca.log.verifier_key()),), required=True) if ca.log else LogRequirement(),
     )
 
 

@@ -28,6 +28,9 @@ from foundation.merkle import HASH_SIZE, leaf_hash, verify_inclusion
 from foundation.signed_note import Checkpoint, Note, NoteInvalid, NoteKey, read_note
 from foundation.x509.finding import Finding
 
+# The unsigned CMS attribute in which a proof travels (an OCTET STRING with a C2SP tlog-proof), in the example arc.
+PROOF_ATTRIBUTE = "2.999.116.9.1"
+
 ENTRY_FORM = "camtrust.log.entry/v1"
 LABEL_FORM = "camtrust.log.label/v1"
 BLINDING_SIZE = 32

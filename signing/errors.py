@@ -195,6 +195,11 @@ class StatusUnavailable(CamTrustError):
     kind = Kind.UNAVAILABLE
 
 
+class LogProofUnavailable(CamTrustError):
+    code = "signing.log_proof_unavailable"
+    kind = Kind.UNAVAILABLE
+
+
 class SignatureNotAccepted(CamTrustError):
     """``check`` names the check of :mod:`signing.sign.acceptance` that did not pass."""
 

@@ -41,6 +41,14 @@ class StatusSource(Protocol):
         ...
 
 
+class LogProofs(Protocol):
+    """Proofs that certificates stand in the issuance log."""
+
+    def proof(self, certificate: x509.Certificate) -> bytes:
+        """A C2SP tlog-proof. Raises a CamTrustError when there is none to be had."""
+        ...
+
+
 class Blobs(Protocol):
     """Octets by key. Writing is all or nothing; a key holds ``[a-z0-9/._-]``."""
 

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from pyhanko.sign.general import extract_certificate_info
 from pyhanko.sign.validation.generic_cms import validate_sig_integrity
 
+from foundation.log_proof import PROOF_ATTRIBUTE
 from foundation.x509 import der
 from foundation.x509.algorithms import signature_oid
 from signing.errors import TimestampUnavailable
@@ -30,6 +31,7 @@ _CONTENT_TYPE = der.oid("1.2.840.113549.1.9.3")
 _MESSAGE_DIGEST = der.oid("1.2.840.113549.1.9.4")
 _SIGNATURE_TIMESTAMP = der.oid("1.2.840.113549.1.9.16.2.14")
 _SIGNING_CERTIFICATE_V2 = der.oid("1.2.840.113549.1.9.16.2.47")
+_LOG_PROOF = der.oid(PROOF_ATTRIBUTE)
 _DIGESTS = {
     "sha256": der.sequence((der.oid("2.16.840.1.101.3.4.2.1"),)),
     "sha384": der.sequence((der.oid("2.16.840.1.101.3.4.2.2"),)),
@@ -59,9 +61,15 @@ def signed_attributes(document_digest: bytes, certificate: x509.Certificate) -> 
 
 
 def signed_data(
-    attributes: bytes, signature: bytes, signatory: Signatory, algorithm: SigningAlgorithm, token: bytes | None
+    attributes: bytes,
+    signature: bytes,
+    signatory: Signatory,
+    algorithm: SigningAlgorithm,
+    token: bytes | None,
+    log_proof: bytes | None = None,
 ) -> bytes:
-    """DER of a detached SignedData (RFC 5652 §5) over ``attributes``, with the timestamp token as unsigned attribute.
+    """DER of a detached SignedData (RFC 5652 §5) over ``attributes``, with the timestamp token, and the proof that the
+    certificate stands in the issuance log, as unsigned attributes.
 
     Carries the signer's certificate and those above it but the root, which a verifier has or does not trust. It is
     written, not built from objects: the signed attributes go in octet for octet as they were hashed. (And asn1crypto
@@ -80,8 +88,13 @@ def signed_data(
         der.sequence(signature_algorithm),
         der.octet_string(signature),
     ]
+    unsigned = []
     if token is not None:
-        signer_info.append(_retagged(_TAG_1, _set_of((_attribute(_SIGNATURE_TIMESTAMP, token),))))
+        unsigned.append(_attribute(_SIGNATURE_TIMESTAMP, token))
+    if log_proof is not None:
+        unsigned.append(_attribute(_LOG_PROOF, der.octet_string(log_proof)))
+    if unsigned:
+        signer_info.append(_retagged(_TAG_1, _set_of(unsigned)))
     carried = (signatory.certificate, *(one for one in signatory.chain if one.subject != one.issuer))
     content = der.sequence(
         (

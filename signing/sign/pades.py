@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from foundation.clock import Clock
 from foundation.errors import CamTrustError
 from foundation.randomness import Randomness
-from signing.errors import CredentialNotUsable, TimestampUnavailable
+from signing.errors import CredentialNotUsable, LogProofUnavailable, TimestampUnavailable
 from signing.model import Level, Signatory, SignatureText
-from signing.ports import SigningKeys, StatusSource, TimestampAuthority
+from signing.ports import LogProofs, SigningKeys, StatusSource, TimestampAuthority
 from signing.sign import cms, evidence, revisions
 from signing.sign.acceptance import accept
 from signing.sign.intake import MIB, check_field, open_pdf, signature_fields
@@ -27,6 +27,7 @@ from signing.sign.token_signer import SigningAlgorithm, TokenSigner, sign_digest
 
 _TIMESTAMP_HASH = "sha256"
 _ROOM_FOR_STRUCTURE = 2048
+_ROOM_FOR_ATTRIBUTE = 64
 _ROOM_FOR_TOKEN = 4096  # the token without the certificates above its unit's; RSA-4096 throughout still fits
 
 
@@ -43,6 +44,7 @@ class Prepared:
     placeholder: revisions.Placeholder
     attributes: bytes
     digest: bytes
+    log_proof: bytes | None
 
 
 class PadesSigner:
@@ -57,7 +59,9 @@ class PadesSigner:
         randomness: Randomness,
         text: SignatureText | None = None,
         limit: int = 50 * MIB,
+        logs: LogProofs | None = None,
     ) -> None:
+        """``logs``: where the proofs come from that travel with signatures; None: they carry none."""
         self._keys = keys
         self._timestamps = timestamps
         self._status = status
@@ -65,6 +69,7 @@ class PadesSigner:
         self._randomness = randomness
         self._text = text or SignatureText()
         self._limit = limit
+        self._logs = logs
 
     def prepare(
         self,
@@ -78,13 +83,14 @@ class PadesSigner:
         """Everything up to the digest that is to be authorised.
 
         ``field``: an existing empty signature field by name; without it a new one, whose name is its own.
-        Raises DocumentRefused, CredentialNotUsable, KeyUnsupported, key store errors.
+        Raises DocumentRefused, CredentialNotUsable, KeyUnsupported, LogProofUnavailable, key store errors.
         """
         now = self._clock.now()
         certificate = signatory.certificate
         if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
             raise CredentialNotUsable
         algorithm = signing_algorithm(self._keys.get(signatory.key_id), certificate)
+        proof = self._log_proof(certificate)
         writer = open_pdf(data, password=password, limit=self._limit)
         empty, filled = signature_fields(writer)
         if field is not None:
@@ -95,13 +101,13 @@ class PadesSigner:
             existing=field is not None,
             signer=TokenSigner(self._keys, signatory),
             hash_name=algorithm.hash_name,
-            reserved=self._room(signatory, level),
+            reserved=self._room(signatory, level) + (len(proof) + _ROOM_FOR_ATTRIBUTE if proof else 0),
             text=self._text,
             at=now,
         )
         attributes = cms.signed_attributes(placeholder.digest, certificate)
         digest = hashlib.new(algorithm.hash_name, attributes).digest()
-        return Prepared(data, password, signatory, algorithm, level, placeholder, attributes, digest)
+        return Prepared(data, password, signatory, algorithm, level, placeholder, attributes, digest, proof)
 
     def sign(self, prepared: Prepared, activation: bytes | None = None) -> bytes:
         """Use the key and :meth:`complete`. Raises key store errors besides those of :meth:`complete`."""
@@ -123,7 +129,12 @@ class PadesSigner:
         token = self._token(signature) if level.includes(Level.B_T) else None
         prepared.placeholder.fill(
             cms.signed_data(
-                prepared.attributes, signature, prepared.signatory, prepared.algorithm, token.der if token else None
+                prepared.attributes,
+                signature,
+                prepared.signatory,
+                prepared.algorithm,
+                token.der if token else None,
+                prepared.log_proof,
             )
         )
         if token is not None and level.includes(Level.B_LT):
@@ -162,6 +173,14 @@ class PadesSigner:
         except CamTrustError as error:
             raise TimestampUnavailable from error
         return cms.read_token(der, imprint, _TIMESTAMP_HASH, self._clock.now())
+
+    def _log_proof(self, certificate: x509.Certificate) -> bytes | None:
+        if self._logs is None:
+            return None
+        try:
+            return self._logs.proof(certificate)
+        except CamTrustError as error:
+            raise LogProofUnavailable from error
 
     def _new_field(self, taken: tuple[str, ...]) -> str:
         while True:

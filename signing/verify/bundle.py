@@ -1,13 +1,14 @@
 """The trust bundle: what offline verification trusts, in one signed file.
 
-It holds anchors, intermediates, timestamping certificates, CRLs and OCSP responses, numbered and dated. It is signed
+It holds anchors, intermediates, timestamping certificates, CRLs and OCSP responses, and the keys of issuance logs,
+numbered and dated. It is signed
 by trust-list operators, whose keys stand outside the root: their self-signed certificates are pinned by SHA-256.
 
     K1  the container is in the one canonical form (`bundle_container`)                          BND-FORM
     K2  each signature is in the one canonical form and verifies over its manifest               BND-SIGNATURE
     K3  as many different pinned signers as the bundle's threshold asks for, at least one        BND-PINNED
     K4  bundle.json is canonical and lists exactly the files that are there, with their digests  BND-INDEX
-    K5  every file is what its list says: a certificate, a CRL, an OCSP response                 BND-CONTENT
+    K5  every file is what its list says: a certificate, a CRL, an OCSP response; keys are keys  BND-CONTENT
 
 Reading never raises for a bad bundle. Age, sequence and clock are judged in `signing.verify.trust`.
 """
@@ -17,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -30,6 +31,7 @@ from foundation.x509.status_evidence import Evidence, EvidenceKind, read_evidenc
 from signing.verify.bundle_container import INDEX, ContainerInvalid, manifest, read_container
 from signing.verify.cades import rebuild
 from signing.verify.cms import DATA, CmsMalformed, check_message, read_message
+from signing.verify.logged import LogRequirement
 from signing.verify.model import Reason, SubIndication, indeterminate
 from signing.verify.policy import STRICT
 
@@ -37,7 +39,8 @@ FORMAT = "camtrust-bundle/1"
 SOURCE = "bundle"  # what evidence and anchors from here call themselves
 LISTS = ("anchors", "intermediates", "tsa", "crls", "ocsp")
 SUFFIXES = {"anchors": "cer", "intermediates": "cer", "tsa": "cer", "crls": "crl", "ocsp": "ors"}
-_KEYS = {"format", "sequence", "issued", "expires", "specimen", "threshold", *LISTS}
+_KEYS = {"format", "sequence", "issued", "expires", "specimen", "threshold", "logs", *LISTS}
+_LOG_KEYS = {"keys", "witnesses", "quorum", "required"}
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class BundleContents:
     crls: tuple[bytes, ...] = ()
     ocsp: tuple[bytes, ...] = ()
     threshold: int = 1
+    logs: LogRequirement = field(default_factory=LogRequirement)
 
 
 @dataclass(frozen=True)
@@ -174,10 +178,25 @@ def _contents(files: Mapping[str, bytes]) -> tuple[BundleContents, tuple[Evidenc
         tsa=certificates["tsa"],
         crls=named["crls"],
         ocsp=named["ocsp"],
+        logs=_logs(index["logs"]),
     )
     if contents.expires <= contents.issued:
         raise _Invalid("BND-INDEX")
     return contents, tuple(one for one in evidence if one is not None)
+
+
+def _logs(value: Any) -> LogRequirement:
+    if not isinstance(value, dict) or set(value) != _LOG_KEYS:
+        raise _Invalid("BND-INDEX")
+    if type(value["quorum"]) is not int or type(value["required"]) is not bool:
+        raise _Invalid("BND-INDEX")
+    lists = [value["keys"], value["witnesses"]]
+    if not all(isinstance(one, list) and all(isinstance(key, str) for key in one) for one in lists):
+        raise _Invalid("BND-INDEX")
+    logs = LogRequirement(tuple(value["keys"]), tuple(value["witnesses"]), value["quorum"], value["required"])
+    if logs.problem():
+        raise _Invalid("BND-CONTENT")
+    return logs
 
 
 def file_name(key: str, sha256: str) -> str:

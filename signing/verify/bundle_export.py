@@ -39,6 +39,12 @@ def export_bundle(contents: BundleContents, signers: Sequence[BundleSigner]) -> 
         "expires": rfc3339(contents.expires.replace(microsecond=0)),
         "specimen": contents.specimen,
         "threshold": contents.threshold,
+        "logs": {
+            "keys": list(contents.logs.keys),
+            "witnesses": list(contents.logs.witnesses),
+            "quorum": contents.logs.quorum,
+            "required": contents.logs.required,
+        },
     }
     for key in LISTS:
         named = {hashlib.sha256(one).hexdigest(): one for one in octets[key]}

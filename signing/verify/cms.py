@@ -26,6 +26,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from foundation.log_proof import PROOF_ATTRIBUTE
 from foundation.x509 import der
 from foundation.x509.signature_check import HASHES, SIGNATURE_ALGORITHMS, Outcome, Scheme, check_signature
 from foundation.x509.status_evidence import extension_of
@@ -54,6 +55,7 @@ DIGESTS = {
 }
 _MAX_CERTIFICATES = 100
 _MAX_TIMESTAMPS = 20
+_MAX_PROOFS = 8
 
 
 class CmsMalformed(ValueError):
@@ -92,6 +94,7 @@ class SignedMessage:
     certificate_ids: tuple[CertificateId, ...]
     signing_time: datetime | None
     timestamp_tokens: tuple[bytes, ...]
+    log_proofs: tuple[bytes, ...]  # C2SP tlog-proofs of the signer's certificate
 
 
 @dataclass(frozen=True)
@@ -155,6 +158,7 @@ def _read(octets: bytes, padded: bool) -> SignedMessage:
         certificate_ids=_certificate_ids(stated),
         signing_time=_time(stated.get(_SIGNING_TIME)),
         timestamp_tokens=_tokens(signer["unsigned_attrs"]),
+        log_proofs=_log_proofs(signer["unsigned_attrs"]),
     )
 
 
@@ -232,6 +236,15 @@ def _tokens(attributes: Any) -> tuple[bytes, ...]:
     if len(found) > _MAX_TIMESTAMPS:
         raise CmsMalformed("CMS-LIMIT")
     return tuple(found)
+
+
+def _log_proofs(attributes: Any) -> tuple[bytes, ...]:
+    """The octets of every proof that there is; what is no OCTET STRING is none."""
+    if isinstance(attributes, core.Void):
+        return ()
+    values = [value.dump() for one in attributes if one["type"].dotted == PROOF_ATTRIBUTE for value in one["values"]]
+    found = [value[der.read(value)[1] :] for value in values if value[:1] == bytes((der.OCTET_STRING,))]
+    return tuple(found[:_MAX_PROOFS])
 
 
 def digest_name(message: SignedMessage) -> str | None:

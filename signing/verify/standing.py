@@ -69,12 +69,15 @@ class Case:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What was found about one certificate. ``embedded``: path and status could be had from the document alone."""
+    """What was found about one certificate. ``embedded``: path and status could be had from the document alone;
+    ``anchor``: where the anchor of its path comes from.
+    """
 
     reasons: tuple[Reason, ...]
     relied_on: tuple[ReliedOn, ...] = ()
     embedded: bool = False
     specimen: bool = False
+    anchor: str | None = None
 
 
 def judge_signer(case: Case, signer: x509.Certificate, used_at: datetime, proven: bool) -> Judgement:
@@ -232,6 +235,7 @@ def _summed(case: Case, path: CertificatePath, usage: tuple[Reason, ...], status
         _relied_on(path, status, part.value, inside),
         embedded,
         any(is_specimen(_policies(one)) for one in path.certificates),
+        path.anchor.source,
     )
 
 

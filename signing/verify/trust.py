@@ -22,6 +22,7 @@ from foundation.clock import rfc3339
 from foundation.x509.path_search import TrustAnchor
 from foundation.x509.status_evidence import Evidence
 from signing.verify.bundle import SOURCE, Bundle, BundleProblem, read_bundle
+from signing.verify.logged import LogRequirement
 from signing.verify.model import Reason, SubIndication, indeterminate
 from signing.verify.policy import Policy
 
@@ -40,6 +41,11 @@ class Trust:
     claimed: Bundle | None
     fresh: bool
     rollback_checked: bool
+
+    @property
+    def logs(self) -> LogRequirement:
+        """The issuance logs of the bundle, and whether it requires their proofs."""
+        return self.bundle.contents.logs if self.bundle is not None else LogRequirement()
 
     @property
     def vouched_at(self) -> datetime | None:

@@ -30,7 +30,9 @@ from cryptography import x509
 from foundation.clock import rfc3339
 from foundation.x509.status_evidence import Evidence, EvidenceKind, read_evidence
 from signing.verify import pdf_bytes
+from signing.verify.bundle import SOURCE
 from signing.verify.cms import DATA, CmsMalformed, SignedMessage, check_message, read_message
+from signing.verify.logged import LogRequirement, judge_logged
 from signing.verify.model import (
     FileVerdict,
     Indication,
@@ -226,12 +228,14 @@ def _judge(
     verdict = verdict.with_reasons(time.reasons)
     used_at = time.proved_at or case.at
     signer = judge_signer(case, check.signer, used_at, time.proved_at is not None)  # steps 5, 6
+    logs = case.trust.logs if signer.anchor == SOURCE else LogRequirement()
+    logged, proofs = judge_logged(check.signer, message.log_proofs, logs, identity(check.signer).subject)
     verdict = replace(
         verdict,
         proved_at=time.proved_at,
-        relied_on=(*signer.relied_on, *time.relied_on),
+        relied_on=(*signer.relied_on, *proofs, *time.relied_on),
         specimen=signer.specimen,
-    ).with_reasons(signer.reasons)
+    ).with_reasons((*signer.reasons, *logged))
     return replace(
         verdict,
         level=_level(time, signer.embedded, archived),  # step 7

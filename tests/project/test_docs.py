@@ -25,8 +25,14 @@ FAMILIES = ("AS", "AUTH", "BND", "CMS", "EKYC", "FMT", "KEY", "LOG", "MRZ", "PAT
 RULE = re.compile(
     rf"\b(?:{'|'.join((*FAMILIES, 'SIGN-OUT', 'TRUST', 'TST', 'X509', 'XR'))})-[A-Z0-9]+(?:-[A-Z0-9]+)*\b"
 )
-JUDGES = ("signing/verify/", "foundation/x509/path.py", "foundation/x509/revocation.py", "foundation/x509/crl_check.py")
-VERDICT = ("BND", "CMS", "FMT", "PATH", "PDF", "REV", "SGN", "TRUST", "TST")
+JUDGES = (
+    "signing/verify/",
+    "foundation/x509/path.py",
+    "foundation/x509/revocation.py",
+    "foundation/x509/crl_check.py",
+    "foundation/log_proof.py",
+)
+VERDICT = ("BND", "CMS", "FMT", "LOG", "PATH", "PDF", "REV", "SGN", "TRUST", "TST")
 COMMAND = re.compile(r"\bcamtrust ((?:--home \S+ )?)([a-z]+)")
 
 

@@ -1,0 +1,45 @@
+"""A signature carries the proof that its certificate was logged, and offline verification asks for it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from camtrust.cli.main import run as command
+from foundation.http.actor import ActorKind
+from foundation.log_proof import PROOF_ATTRIBUTE
+from foundation.x509 import der
+from tests.story.installation import Installation
+from tests.story.test_story_seal import ROLE, letter, seal, seal_credential
+
+__all__ = ["letter"]
+
+
+def test_a_certificate_that_was_kept_out_of_the_log_is_worthless(
+    assembled: Installation, letter: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With its proof a sealed document passes and says so; without it, or with another in its place, it does not."""
+    client = assembled.staff(ActorKind.CLIENT, ROLE)
+    made = seal_credential(assembled, client.id)
+    sealed = seal(client, assembled.http, made.credential_id, letter).content
+    bundle, pin = assembled.bundle()
+
+    def verdict(document: bytes) -> tuple[str, set[str]]:
+        file = tmp_path / "letter.pdf"
+        file.write_bytes(document)
+        capsys.readouterr()
+        command(["verify", "--json", "--bundle", str(bundle), "--bundle-signer", pin, str(file)])
+        (signature,) = json.loads(capsys.readouterr().out)["files"][0]["signatures"]
+        rules = {one["rule"] for one in signature["reasons"] if one["rule"].startswith("LOG-")}
+        return signature["indication"], rules
+
+    attribute = der.oid(PROOF_ATTRIBUTE).hex().encode()
+    assert sealed.count(attribute) == 1
+    assert verdict(sealed) == ("TOTAL-PASSED", {"LOG-PROVED"})
+    # the attribute is unsigned: whoever takes it away breaks no signature
+    assert verdict(sealed.replace(attribute, attribute[:-2] + b"02")) == ("INDETERMINATE", {"LOG-MISSING"})
+    index = sealed.index(b"\nindex ".hex().upper().encode(), sealed.index(attribute)) + 14
+    other = b"38" if sealed[index : index + 2] == b"37" else b"37"
+    assert verdict(sealed[:index] + other + sealed[index + 2 :]) == ("INDETERMINATE", {"LOG-INCLUDED"})
