@@ -29,6 +29,7 @@ def put_aside(prepared: Prepared) -> bytes:
         "field": prepared.placeholder.field,
         "attributes": prepared.attributes.hex(),
         "digest": prepared.digest.hex(),
+        "log_proof": None if prepared.log_proof is None else prepared.log_proof.hex(),
         "document_digest": region.document_digest.hex(),
         "region": [region.reserved_region_start, region.reserved_region_end],
     }
@@ -51,4 +52,5 @@ def take_up(data: bytes, *, original: bytes, password: str | None, signatory: Si
         placeholder=Placeholder(BytesIO(data[end:]), head["field"], region),
         attributes=bytes.fromhex(head["attributes"]),
         digest=bytes.fromhex(head["digest"]),
+        log_proof=None if head["log_proof"] is None else bytes.fromhex(head["log_proof"]),
     )
