@@ -86,7 +86,8 @@ def test_no_seal_comes_of_a_fault(desk: Desk, fault: Fault) -> None:
     with pytest.raises(SignatureInvalid if fault in WRONG_SIGNATURES else KeyStoreError):
         desk.service.seal(client, credential.credential_id, sample())
     assert desk.actions().count("signing.sealed") == 1
-    assert desk.service.seal(client, credential.credential_id, sample()).startswith(sample())
+    letter = sample()
+    assert desk.service.seal(client, credential.credential_id, letter).startswith(letter)
     assert desk.actions().count("signing.sealed") == 2
 
 
