@@ -12,6 +12,7 @@ DEMO_HOME ?= demo-home
 PORT ?= 8440
 JOBS ?= 2
 SOAK_MINUTES ?= 10
+SOAK_KEYS ?= 100000
 ARGS ?=
 
 VENV := .venv
@@ -39,7 +40,7 @@ help:
 	@echo "make test        set up (system packages too, when root), then run every test"
 	@echo "make check       format, lint, types, import contracts"
 	@echo "make bench       rates of issuing, and of signing and verifying, beside the raw cost"
-	@echo "make soak        both key stores under stress, then the demo again and again for SOAK_MINUTES=$(SOAK_MINUTES)"
+	@echo "make soak        both key stores under stress, 100,000 citizens' keys, then the demo again and again for SOAK_MINUTES=$(SOAK_MINUTES)"
 	@echo "make rehearsal   a root ceremony, rehearsed where there is no network"
 	@echo "make serve       all services on 127.0.0.1:$(PORT), with the home of the demo"
 	@echo "make lock        write requirements/*.lock anew from pyproject.toml (needs a network)"
@@ -114,11 +115,14 @@ bench: $(DEV)
 	@$(RUN) -m bench.raw
 	@$(RUN) -m bench.issue
 	@$(RUN) -m bench.sign_verify
+	@$(RUN) -m bench.hsm
 	@echo "make bench: done. Compare with docs/measurements.md."
 
 soak: $(DEV) packages
 	$(call say,Both key stores under threads$(,) forks and 100 cold starts)
 	@CAMTRUST_SOAK=1 $(RUN) -m pytest -q --timeout 900 tests/keys/test_stress.py
+	$(call say,A hundred thousand citizens' keys in one token)
+	@$(RUN) -m bench.hsm_soak $(SOAK_KEYS)
 	$(call say,The demo again and again for $(SOAK_MINUTES) minutes)
 	@end=$$((SECONDS + $(SOAK_MINUTES) * 60)); n=0; \
 	while ((SECONDS < end)); do n=$$((n + 1)); begin=$$SECONDS; \

@@ -3,9 +3,10 @@
     python -m bench.hsm [seconds for each line]
 
 Raw is `cryptography` in one process: a P-256 signature, verified. Four client processes ask the daemon, which has a
-worker a core: one request at a time each, four at a time each (threads), and fifty inputs a request. ``of raw`` is per
-second of CPU time of clients and daemon together, so that a busy machine changes it little: both sides' whole work for
-one signature, against the work that nobody can spare. ``a second`` is by the clock, on this machine's cores.
+worker a core: one request at a time each, four at a time each (threads), and fifty inputs a request. ``of raw`` is the
+rate by the clock, on this machine's cores, beside that of one process alone. ``by CPU`` is per second of CPU time of
+clients and daemon together, so that a busy machine changes it little: both sides' whole work for one signature, against
+the work that nobody can spare.
 
 ``unaudited`` is a daemon that exists in this file alone: it writes no audit row for a signature, and so never waits for
 the disk.
@@ -19,24 +20,22 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.hsm_client import ACTIVATED, MODES
 from bench.raw import raw_sign_verify_rate
-from foundation.keys.port import KeyAlgorithm, KeyUse, Mechanism
+from foundation.keys.port import KeyAlgorithm, KeyUse
 from hsm_emulation.client import HsmClient
 from hsm_emulation.process import initialise
 from hsm_emulation.sealing import Cost, Costs
+from tests.hsm.authenticator import ORIGIN, RP_ID
 
 SO_PIN, USER_PIN = "so-pin-of-the-bench", "user-pin-of-the-bench"
 CLIENTS = 4
-BATCH = 50
-MODES = {"one in flight": (1, 1), "four in flight": (4, 1), f"{BATCH} a request": (1, BATCH)}
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -52,31 +51,37 @@ class Rate:
 
 def main() -> None:
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 3.0
-    print(f"P-256 signatures of the key daemon, {CLIENTS} client processes, {os.cpu_count()} cores")
+    cores = len(os.sched_getaffinity(0))
+    print(f"P-256 signatures of the key daemon: {CLIENTS} client processes, {cores} cores")
     raw = raw_sign_verify_rate(seconds / 2)
-    print(f"  {'raw: sign + verify in process':<34}{raw:>9,.0f} per CPU-second")
-    print(f"  {'':<34}{'a second':>9} {'of raw':>7}   microseconds of CPU: daemon, client")
+    print(f"  {'raw: sign + verify in one process':<50}{raw:>9,.0f} per CPU-second")
+    print(f"  {'':<50}{'a second':>9} {'of raw':>7} {'of raw, by CPU':>15}   us of CPU: daemon, client")
     rates: dict[tuple[str, str], Rate] = {}
     for audit in ("unaudited", "audited"):
         with _daemon(audit) as (path, pid), HsmClient(path) as client:
+            with HsmClient(path) as officer:
+                officer.login(SO_PIN, "so")
+                officer.set_relying_party(RP_ID, [ORIGIN])
             client.login(USER_PIN)
             key = client.generate("bench", KeyAlgorithm.EC_P256, KeyUse.AUDIT)
             for mode in MODES:
+                if audit == "unaudited" and mode == ACTIVATED:
+                    continue  # an approval is written down in any case
                 rate = rates[audit, mode] = _measure(path, client, key.key_id, mode, seconds, pid)
                 print(
-                    f"  {audit + ', ' + mode:<34}{rate.wall:>9,.0f} {rate.cpu / raw:>6.0%}"
-                    f"   {rate.daemon_cpu * 1e6:>6.0f} {rate.client_cpu * 1e6:>6.0f}"
+                    f"  {audit + ', ' + mode:<50}{rate.wall:>9,.0f} {rate.wall / raw:>7.0%} {rate.cpu / raw:>15.0%}"
+                    f"   {rate.daemon_cpu * 1e6:>15.0f} {rate.client_cpu * 1e6:>6.0f}"
                 )
-    for mode in MODES:
+    for mode in (one for one in MODES if one != ACTIVATED):
         ratio = rates["audited", mode].wall / rates["unaudited", mode].wall
-        print(f"  {'audited to unaudited, ' + mode:<34}{ratio:>17.0%}")
+        print(f"  {'audited to unaudited, ' + mode:<50}{ratio:>17.0%}")
 
 
 def _measure(path: str, client: HsmClient, key_id: str, mode: str, seconds: float, pid: int) -> Rate:
     session = client._session or b""
     clients = [
         subprocess.Popen(
-            [sys.executable, "-m", "bench.hsm", "client", path, key_id, mode, str(seconds)],
+            [sys.executable, "-m", "bench.hsm_client", path, key_id, mode, str(seconds)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
@@ -97,36 +102,6 @@ def _measure(path: str, client: HsmClient, key_id: str, mode: str, seconds: floa
     count = sum(one["count"] for one in told)
     cpu = sum(one["cpu"] for one in told)
     return Rate(sum(one["count"] / one["wall"] for one in told), count / (daemon + cpu), daemon / count, cpu / count)
-
-
-def _client(path: str, key_id: str, mode: str, seconds: float) -> None:
-    """One client process: signs as it is told until the time is over."""
-    threads, batch = MODES[mode]
-    client = HsmClient(path)
-    client._session = bytes.fromhex(sys.stdin.readline())
-    inputs = [bytes([number]) * 32 for number in range(batch)]
-    client.sign_many(key_id, Mechanism.ECDSA, inputs)
-    print("ready", flush=True)
-    sys.stdin.readline()
-    counts = [0] * threads
-    begin, cpu = time.monotonic(), time.process_time()
-    end = begin + seconds
-
-    def work(number: int) -> None:
-        while time.monotonic() < end:
-            client.sign_many(key_id, Mechanism.ECDSA, inputs)
-            counts[number] += batch
-
-    if threads == 1:
-        work(0)
-    else:
-        running = [threading.Thread(target=work, args=(number,)) for number in range(threads)]
-        for thread in running:
-            thread.start()
-        for thread in running:
-            thread.join()
-    wall, cpu = time.monotonic() - begin, time.process_time() - cpu
-    print(json.dumps({"count": sum(counts), "wall": wall, "cpu": cpu}))
 
 
 @contextmanager
@@ -176,10 +151,7 @@ def _cpu(pid: int | str) -> float:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["client"]:
-        _client(sys.argv[2], sys.argv[3], sys.argv[4], float(sys.argv[5]))
-    elif sys.argv[1:2] in (["audited"], ["unaudited"]):
+    if sys.argv[1:2] in (["audited"], ["unaudited"]):
         audited = sys.argv.pop(1) == "audited"
         sys.exit(_serve(audited))
-    else:
-        main()
+    main()
