@@ -5,13 +5,18 @@ It signs with `cryptography`; the service verifies each signature, as it does wi
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from foundation.clock import SystemClock
+from foundation.keys.attestation import TOKEN_KEY_HASH, KeyAttestation, document
 from foundation.keys.errors import KeyHandleInvalid
 from foundation.keys.mechanisms import hash_for
+from foundation.keys.policy import KeyPolicy, policy_for
 from foundation.keys.port import KeyAlgorithm, KeyInfo, KeyUse, Mechanism
 
 _CURVES: dict[KeyAlgorithm, ec.EllipticCurve] = {
@@ -21,16 +26,24 @@ _CURVES: dict[KeyAlgorithm, ec.EllipticCurve] = {
 
 
 class MemoryKeys:
-    """Implements `foundation.keys.port.KeyStore` for EC keys."""
+    """Implements `foundation.keys.port.KeyStore` and `Attesting` for EC keys."""
 
     def __init__(self) -> None:
+        self._own = ec.generate_private_key(ec.SECP256R1())
         self._keys: dict[str, tuple[KeyInfo, ec.EllipticCurvePrivateKey]] = {}
 
-    def generate(self, label: str, algorithm: KeyAlgorithm, use: KeyUse, owner: str | None = None) -> KeyInfo:
+    def generate(
+        self,
+        label: str,
+        algorithm: KeyAlgorithm,
+        use: KeyUse,
+        owner: str | None = None,
+        policy: KeyPolicy | None = None,
+    ) -> KeyInfo:
         key = ec.generate_private_key(_CURVES[algorithm])
         public = key.public_key()
         spki = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        info = KeyInfo(f"key-{len(self._keys)}", label, algorithm, use, spki, owner, True)
+        info = KeyInfo(f"key-{len(self._keys)}", label, algorithm, use, spki, owner, True, policy_for(use, policy).hash)
         self._keys[info.key_id] = info, key
         return info
 
@@ -48,8 +61,40 @@ class MemoryKeys:
             raise KeyHandleInvalid
         return self._keys[key_id][0]
 
-    def sign(self, key_id: str, mechanism: Mechanism, data: bytes, *, activation: bytes | None = None) -> bytes:  # noqa: ARG002
+    def sign(
+        self,
+        key_id: str,
+        mechanism: Mechanism,
+        data: bytes,
+        *,
+        activation: bytes | None = None,  # noqa: ARG002
+        content: bytes | None = None,  # noqa: ARG002
+    ) -> bytes:
         return self._keys[key_id][1].sign(data, ec.ECDSA(hash_for(mechanism, data)))
+
+    def sign_many(
+        self, key_id: str, mechanism: Mechanism, inputs: Sequence[bytes], *, activation: bytes | None = None
+    ) -> list[bytes]:
+        return [self.sign(key_id, mechanism, data, activation=activation) for data in inputs]
+
+    def attest(self, key_id: str) -> bytes:
+        info = self.get(key_id)
+        said = KeyAttestation(
+            token="00" * 8,
+            key_id=key_id,
+            owner=info.owner,
+            algorithm=info.algorithm.value,
+            use=info.use.value,
+            public_key=hashlib.sha256(info.public_key).hexdigest(),
+            policy=info.policy,
+            kept="token",
+            version=1,
+            at=SystemClock().now(),
+        )
+        return document(said, lambda octets: self._own.sign(octets, ec.ECDSA(TOKEN_KEY_HASH)))
+
+    def token_key(self) -> bytes:
+        return self._own.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
     def set_enabled(self, key_id: str, enabled: bool) -> None:
         info, key = self._keys[key_id]

@@ -26,11 +26,11 @@ from camtrust.server import listening
 from camtrust.web.app import WebSettings, create_app
 from camtrust.web.raw import Raw
 from foundation.clock import SystemClock
-from foundation.keys.port import KeyStore
 from foundation.x509 import der
 from hsm_emulation.client import HsmClient
 from hsm_emulation.process import KeyDaemon, initialise
 from issuing_ca.asgi import OcspEndpoint, TimestampEndpoint
+from issuing_ca.ports import AttestedKeys
 from issuing_ca.service import CertificateAuthority
 from issuing_ca.timestamp_message import message_imprint
 
@@ -40,7 +40,7 @@ CERTIFICATES = 64
 def main() -> None:
     folder, where = Path(sys.argv[1]), sys.argv[2]
     with ExitStack() as stack:
-        keys: KeyStore = MemoryKeys() if where == "memory" else _token(folder, stack)
+        keys: AttestedKeys = MemoryKeys() if where == "memory" else _token(folder, stack)
         ca = authority(keys, folder)
         app = create_app(
             WebSettings(public_url="http://127.0.0.1", version="0"),
@@ -58,7 +58,7 @@ def main() -> None:
         sys.stdin.read()
 
 
-def _token(folder: Path, stack: ExitStack) -> KeyStore:
+def _token(folder: Path, stack: ExitStack) -> AttestedKeys:
     initialise(folder / "hsm", SO_PIN, USER_PIN)
     client = HsmClient(stack.enter_context(KeyDaemon.start(folder / "hsm")).socket_path)
     client.login(USER_PIN)

@@ -76,7 +76,8 @@ def create(context: Context) -> typer.Typer:
         with _opened(context, token) as client:
             found = client.inventory()
             found["audit_rows_verified"] = client.verify_audit()
-        lines = [f"Token {found['serial']} (emulated), {found['owners']} persons, {found['factors']} with factors"]
+        people = f"{found['owners']} persons, {found['factors']} with factors, {found['wrapped_keys']} wrapped keys"
+        lines = [f"Token {found['serial']} (emulated), {people}"]
         lines += [
             f"  {row['count']:>6}  {row['use']:<24} {row['algorithm']:<10} {'' if row['enabled'] else 'disabled'}"
             for row in found["keys"]
