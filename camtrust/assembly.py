@@ -320,6 +320,7 @@ def _reads(database: Database) -> None:
 
 def _answers(token: HsmClient) -> None:
     token.find(label="readiness")  # any call that needs the login: after a restart of the daemon it logs in again
+    token.witness()  # and the store is one that may sign
 
 
 def _installed(ca: CertificateAuthority) -> None:

@@ -36,17 +36,25 @@ def require_newest(connection: sqlite3.Connection) -> None:
         raise StoreRolledBack
 
 
-def compare(connection: sqlite3.Connection, audit: AuditLog, actor: str, witnessed: Checkpoint) -> bool:
-    """Whether the store contains what was witnessed; if not, that is written down, in the caller's transaction."""
-    if _contains(connection, witnessed):
-        return True
+def contains(connection: sqlite3.Connection, witnessed: Checkpoint) -> bool:
+    """Whether the store has come as far as was witnessed, on the same way; one of an older epoch says nothing."""
+    epoch = current(connection)
+    if witnessed.epoch != epoch:
+        return witnessed.epoch < epoch
+    row = connection.execute("SELECT hash FROM audit WHERE sequence = ?", (witnessed.sequence,)).fetchone()
+    return row is not None and bytes(row[0]).hex() == witnessed.hash
+
+
+def note(connection: sqlite3.Connection, audit: AuditLog, actor: str, witnessed: Checkpoint) -> None:
+    """Write down that the store is older than what was witnessed, unless it is not: from then on it signs nothing."""
+    if contains(connection, witnessed):
+        return
     connection.execute(
         "INSERT OR IGNORE INTO meta (name, value) VALUES (?, ?)", (_BEHIND, str(witnessed.sequence).encode())
     )
     details = {"epoch": witnessed.epoch, "sequence": witnessed.sequence}
     audit.append(connection, actor, "rollback-found", "token", StoreRolledBack.code, details)
     changed(connection)
-    return False
 
 
 def accept(connection: sqlite3.Connection, audit: AuditLog, actor: str) -> int:
@@ -57,11 +65,3 @@ def accept(connection: sqlite3.Connection, audit: AuditLog, actor: str) -> int:
     audit.append(connection, actor, "accept-store", "token", "done", {"epoch": epoch})
     changed(connection)
     return epoch
-
-
-def _contains(connection: sqlite3.Connection, witnessed: Checkpoint) -> bool:
-    epoch = current(connection)
-    if witnessed.epoch != epoch:
-        return witnessed.epoch < epoch
-    row = connection.execute("SELECT hash FROM audit WHERE sequence = ?", (witnessed.sequence,)).fetchone()
-    return row is not None and bytes(row[0]).hex() == witnessed.hash

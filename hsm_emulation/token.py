@@ -16,7 +16,6 @@ from foundation.keys.errors import (
     KeyHandleInvalid,
     KeyStoreError,
     LabelExists,
-    StoreRolledBack,
     TokenPinInvalid,
 )
 from foundation.keys.policy import KeyPolicy, policy_for
@@ -283,19 +282,12 @@ class Token:
         StoreRolledBack when the store is older than that, or was found to be before; AttestationInvalid when ``last``
         is no checkpoint of this token.
         """
-        key = self.token_key()
-        witnessed = None if last is None else verify(last, key, Checkpoint)
-
-        def work(connection: sqlite3.Connection) -> bytes | None:
-            if witnessed is not None and not epoch.compare(connection, self.audit, session.actor, witnessed):
-                return None  # not raised here: what was found must be committed
-            epoch.require_newest(connection)
-            return self.attestation.checkpoint(connection, epoch.current(connection))
-
-        checkpoint = self.store.write(work)
-        if checkpoint is None:
-            raise StoreRolledBack
-        return checkpoint
+        connection = self.store.read()
+        witnessed = None if last is None else verify(last, self.token_key(), Checkpoint)
+        if witnessed is not None and not epoch.contains(connection, witnessed):
+            self.store.write(lambda writing: epoch.note(writing, self.audit, session.actor, witnessed))
+        epoch.require_newest(connection)
+        return self.attestation.checkpoint(connection, epoch.current(connection))
 
     def token_key(self) -> bytes:
         """The public key (DER SubjectPublicKeyInfo) that the token's own statements are verified with."""

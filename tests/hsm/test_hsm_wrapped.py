@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,6 +20,7 @@ from foundation.keys.errors import (
     DataInvalid,
     KeyDisabled,
     KeyHandleInvalid,
+    KeyStoreError,
     MechanismInvalid,
     OwnerDestroyed,
     WrappedKeyInvalid,
@@ -24,6 +28,7 @@ from foundation.keys.errors import (
 from foundation.keys.handles import public_key
 from foundation.keys.mechanisms import verify_signature
 from foundation.keys.port import KeyAlgorithm, KeyUse, Mechanism, WrappedKey
+from hsm_emulation.client import HsmClient
 from tests.hsm.conftest import Person, Served
 
 DIGEST = hashlib.sha256(b"SPECIMEN document").digest()
@@ -375,3 +380,31 @@ def test_a_person_has_a_bounded_number_of_keys(served: Served, monkeypatch: pyte
         seal_key(served)
     served.client.destroy_wrapped("specimen-1", keys[0].info.key_id)
     assert seal_key(served)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda client, key: client.set_wrapped_enabled("specimen-1", key.info.key_id, False), KeyDisabled),
+        (lambda client, key: client.destroy_wrapped("specimen-1", key.info.key_id), KeyHandleInvalid),
+        (lambda client, _: client.destroy_owner("specimen-1"), OwnerDestroyed),
+        (lambda client, key: retire(client, key), WrappedKeyInvalid),
+    ],
+    ids=["disabled", "destroyed", "person destroyed", "rolled back"],
+)
+def test_what_changes_before_the_commit_counts(
+    served: Served, change: Callable[[HsmClient, WrappedKey], object], expected: type[KeyStoreError]
+) -> None:
+    """Begun with a good key, which is taken away before the intent is on the disk: nothing is signed."""
+    key, token = seal_key(served), served.daemon.token
+    session: Any = SimpleNamespace(actor="specimen")
+    staged = token.wrapped.sign(session, key.wrapped, Mechanism.ECDSA, [DIGEST], None, None)
+    change(served.client, key)
+    with pytest.raises(expected):
+        token.store.carry_out(staged)
+
+
+def retire(client: HsmClient, key: WrappedKey) -> None:
+    """A newer wrapping of the key is used, so that this one is good no more."""
+    client.renew_person("specimen-1")
+    client.sign_wrapped(client.rewrap(key.wrapped), Mechanism.ECDSA, [DIGEST])
