@@ -10,6 +10,7 @@ CamTrustError
 ├── ExampleOidRefused    production start-up with example policy OIDs
 ├── ProxySecretInvalid   the file with the secret of the TLS proxy cannot be read, or is too short
 ├── RecordNotMade        a ceremony that does not verify, or a key that cannot sign its record
+├── RootsRefused         a root's transcript that does not verify, or is about other roots
 ├── DocumentsMissing     DEMO_PDFS names no folder with documents
 ├── ClientCannotSeal     not an active client with the role that sealing asks for
 ├── OrganisationIdentifierInvalid
@@ -60,6 +61,11 @@ class ExampleOidRefused(CamTrustError):
 
 class RecordNotMade(CamTrustError):
     code = "camtrust.record_not_made"
+    kind = Kind.CONFLICT
+
+
+class RootsRefused(CamTrustError):
+    code = "camtrust.roots_refused"
     kind = Kind.CONFLICT
 
 

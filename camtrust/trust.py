@@ -7,13 +7,14 @@ stolen root or service key cannot make a bundle. What relying parties pin is tha
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from camtrust.errors import RootsRefused
 from camtrust.home import Home
 from foundation.clock import Clock
 from foundation.keys.handles import private_key
@@ -23,6 +24,8 @@ from foundation.x509.certificate import key_identifier, sign_certificate
 from foundation.x509.names import subject_name
 from issuing_ca.model import ROOT, AuthorityKind
 from issuing_ca.service import CertificateAuthority
+from root_ca.acts import RolloverAct, TwinRootAct
+from root_ca.service import verify
 from signing.verify.bundle import Bundle, BundleContents, fingerprint, read_bundle
 from signing.verify.bundle_export import export_bundle
 from signing.verify.logged import LogRequirement
@@ -69,8 +72,45 @@ def operator_certificate(home: Home, keys: KeyStore, clock: Clock, specimen: boo
     return certificate
 
 
+@dataclass(frozen=True)
+class Roots:
+    """What the root's transcripts add to a bundle: anchors beside the services' own, links, statements of twins."""
+
+    anchors: tuple[x509.Certificate, ...] = ()
+    links: tuple[x509.Certificate, ...] = ()
+    twins: tuple[x509.Certificate, ...] = ()
+
+
+def roots_of(transcript: Path, ca: CertificateAuthority) -> Roots:
+    """Every root of a transcript that verifies and has not ended, the links between them, and the twins' statements.
+
+    RootsRefused when the transcript does not verify, or is not about the root of these services.
+    """
+    result = verify(transcript)
+    if not result.valid:
+        raise RootsRefused(transcript=transcript.name)
+    living = {state.label: state.certificate for state in result.states if not state.ended}
+    if not {one.root for one in ca.authorities.all()} <= set(living.values()):
+        raise RootsRefused(transcript=transcript.name)
+    links: list[x509.Certificate] = []
+    twins: list[x509.Certificate] = []
+    for one in result.acts:
+        act = one.ceremony.act
+        if isinstance(act, TwinRootAct | RolloverAct) and {act.key.label, act.key.beside} <= set(living):
+            made = one.certificates[1:]  # after the new root itself
+            (twins if isinstance(act, TwinRootAct) else links).extend(made)
+    return Roots(tuple(living.values()), tuple(links), tuple(twins))
+
+
 def write_bundle(
-    home: Home, ca: CertificateAuthority, keys: KeyStore, clock: Clock, *, days: int, specimen: bool
+    home: Home,
+    ca: CertificateAuthority,
+    keys: KeyStore,
+    clock: Clock,
+    *,
+    days: int,
+    specimen: bool,
+    roots: Roots = Roots(),
 ) -> WrittenBundle:
     """Gather, sign and write ``trust/camtrust.bundle`` and ``trust/bundle-signer.txt``; the sequence number rises by 1.
 
@@ -80,6 +120,12 @@ def write_bundle(
     pin, now = fingerprint(signer), clock.now().replace(microsecond=0)
     info = keys.find(label=_LABEL, use=KeyUse.TRUST_LIST)[0]
     contents = _gather(ca, _last_sequence(home, pin) + 1, now, now + timedelta(days=days), specimen)
+    contents = replace(
+        contents,
+        anchors=tuple(dict.fromkeys((*contents.anchors, *roots.anchors))),
+        intermediates=tuple(dict.fromkeys((*contents.intermediates, *roots.links))),
+        twins=roots.twins,
+    )
     made = export_bundle(contents, [(private_key(keys, info), signer)])
     _replace(home.bundle, made)
     _replace(home.bundle_signer, f"{pin}\n".encode())

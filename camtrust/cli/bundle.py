@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from camtrust.cli.context import Context
@@ -17,12 +20,17 @@ def create(context: Context) -> typer.Typer:
     app.command("check")(commands.bundle_check)
 
     @app.command()
-    def export() -> None:
+    def export(
+        roots: Annotated[
+            Path | None,
+            typer.Option(metavar="TRANSCRIPT", help="Also the root's twins and successors, from its last transcript."),
+        ] = None,
+    ) -> None:
         """Gather what the services publish now and have the trust-list operator's token sign it."""
         from camtrust.keys import TRUST_LIST, open_token
         from camtrust.server import opened
         from camtrust.settings import load_settings
-        from camtrust.trust import write_bundle
+        from camtrust.trust import Roots, roots_of, write_bundle
 
         place = context.home()
         settings = load_settings(place.settings_file)
@@ -34,6 +42,7 @@ def create(context: Context) -> typer.Typer:
                 context.clock,
                 days=settings.trust.bundle_days,
                 specimen=settings.specimen,
+                roots=roots_of(roots, services.ca) if roots else Roots(),
             )
         context.terminal.result(
             {

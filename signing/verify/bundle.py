@@ -9,6 +9,7 @@ by trust-list operators, whose keys stand outside the root: their self-signed ce
     K3  as many different pinned signers as the bundle's threshold asks for, at least one        BND-PINNED
     K4  bundle.json is canonical and lists exactly the files that are there, with their digests  BND-INDEX
     K5  every file is what its list says: a certificate, a CRL, an OCSP response; keys are keys  BND-CONTENT
+    K6  statements of twin roots come in pairs, each signed by two of the anchors (`x509.twin`)  BND-TWINS
 
 Reading never raises for a bad bundle. Age, sequence and clock are judged in `signing.verify.trust`.
 """
@@ -28,6 +29,7 @@ from cryptography.hazmat.primitives import hashes
 from foundation.canonical import canonical_json
 from foundation.clock import parse_rfc3339
 from foundation.x509.status_evidence import Evidence, EvidenceKind, read_evidence
+from foundation.x509.twin import statement_of, twins_problem
 from signing.verify.bundle_container import INDEX, ContainerInvalid, manifest, read_container
 from signing.verify.cades import rebuild
 from signing.verify.cms import DATA, CmsMalformed, check_message, read_message
@@ -37,9 +39,10 @@ from signing.verify.policy import STRICT
 
 FORMAT = "camtrust-bundle/1"
 SOURCE = "bundle"  # what evidence and anchors from here call themselves
-LISTS = ("anchors", "intermediates", "tsa", "crls", "ocsp")
-SUFFIXES = {"anchors": "cer", "intermediates": "cer", "tsa": "cer", "crls": "crl", "ocsp": "ors"}
-_KEYS = {"format", "sequence", "issued", "expires", "specimen", "threshold", "logs", *LISTS}
+TWINS = "twins"  # the one list that is left out when there is none
+LISTS = ("anchors", "intermediates", "tsa", "crls", "ocsp", TWINS)
+SUFFIXES = {"anchors": "cer", "intermediates": "cer", "tsa": "cer", "crls": "crl", "ocsp": "ors", TWINS: "cer"}
+_KEYS = {"format", "sequence", "issued", "expires", "specimen", "threshold", "logs", *LISTS} - {TWINS}
 _LOG_KEYS = {"keys", "witnesses", "quorum", "required"}
 
 
@@ -58,6 +61,7 @@ class BundleContents:
     ocsp: tuple[bytes, ...] = ()
     threshold: int = 1
     logs: LogRequirement = field(default_factory=LogRequirement)
+    twins: tuple[x509.Certificate, ...] = ()  # statements that two anchors are twins, by both
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,7 @@ def _read(octets: bytes, pins: frozenset[str]) -> Bundle | BundleProblem:
     files, signatures = read_container(octets)  # K1
     signers = tuple(_signer(signature, manifest(files, number)) for number, signature in enumerate(signatures, 1))  # K2
     contents, evidence = _contents(files)  # K4, K5
+    _check_twins(contents)  # K6
     for signer in signers:
         if not signer.not_valid_before_utc <= contents.issued <= signer.not_valid_after_utc:
             raise _Invalid("BND-SIGNATURE")
@@ -147,14 +152,16 @@ def _contents(files: Mapping[str, bytes]) -> tuple[BundleContents, tuple[Evidenc
     index = _index(files[INDEX])
     named: dict[str, tuple[bytes, ...]] = {}
     for key in LISTS:
-        listed = index[key]
+        listed = index.get(key, []) if key == TWINS else index[key]
+        if key == TWINS and key in index and not listed:
+            raise _Invalid("BND-INDEX")
         if not isinstance(listed, list) or listed != sorted(set(listed)):
             raise _Invalid("BND-INDEX")
         for sha256 in listed:
             if hashlib.sha256(files.get(file_name(key, sha256), b"")).hexdigest() != sha256:
                 raise _Invalid("BND-INDEX")
         named[key] = tuple(files[file_name(key, sha256)] for sha256 in listed)
-    if {file_name(key, one) for key in LISTS for one in index[key]} | {INDEX} != set(files):
+    if {file_name(key, one) for key in LISTS for one in index.get(key, [])} | {INDEX} != set(files):
         raise _Invalid("BND-INDEX")
     kinds = {"crls": EvidenceKind.CRL, "ocsp": EvidenceKind.OCSP}
     evidence = [read_evidence(kind, octets, SOURCE) for key, kind in kinds.items() for octets in named[key]]
@@ -163,7 +170,7 @@ def _contents(files: Mapping[str, bytes]) -> tuple[BundleContents, tuple[Evidenc
     try:
         certificates = {
             key: tuple(x509.load_der_x509_certificate(octets) for octets in named[key])
-            for key in ("anchors", "intermediates", "tsa")
+            for key in ("anchors", "intermediates", "tsa", TWINS)
         }
     except ValueError:
         raise _Invalid("BND-CONTENT") from None
@@ -179,6 +186,7 @@ def _contents(files: Mapping[str, bytes]) -> tuple[BundleContents, tuple[Evidenc
         crls=named["crls"],
         ocsp=named["ocsp"],
         logs=_logs(index["logs"]),
+        twins=certificates[TWINS],
     )
     if contents.expires <= contents.issued:
         raise _Invalid("BND-INDEX")
@@ -199,6 +207,15 @@ def _logs(value: Any) -> LogRequirement:
     return logs
 
 
+def _check_twins(contents: BundleContents) -> None:
+    pairs: dict[bytes | None, list[x509.Certificate]] = {}
+    for one in contents.twins:
+        pairs.setdefault(statement_of(one), []).append(one)
+    for pair in pairs.values():
+        if len(pair) != 2 or twins_problem(pair[0], pair[1], contents.anchors) is not None:
+            raise _Invalid("BND-TWINS")
+
+
 def file_name(key: str, sha256: str) -> str:
     """The name of an entry: its list, and the digest of its octets."""
     return f"{key}/{sha256}.{SUFFIXES[key]}"
@@ -206,7 +223,7 @@ def file_name(key: str, sha256: str) -> str:
 
 def _index(octets: bytes) -> dict[str, Any]:
     index = json.loads(octets)
-    if not isinstance(index, dict) or set(index) != _KEYS or index["format"] != FORMAT:
+    if not isinstance(index, dict) or set(index) - {TWINS} != _KEYS or index["format"] != FORMAT:
         raise _Invalid("BND-INDEX")
     if canonical_json(index) != octets:
         raise _Invalid("BND-INDEX")

@@ -25,7 +25,7 @@ INDEX = "bundle.json"
 MAX_SIZE = 512 * 1024 * 1024
 MAX_ENTRIES = 10_000
 
-_NAME = re.compile(r"(bundle\.json|(anchors|intermediates|tsa|crls|ocsp)/[0-9a-f]{64}\.(cer|crl|ors))")
+_NAME = re.compile(r"(bundle\.json|(anchors|intermediates|tsa|crls|ocsp|twins)/[0-9a-f]{64}\.(cer|crl|ors))")
 _SIGNATURE = re.compile(r"META-INF/signature(\d{3})\.p7s")
 
 

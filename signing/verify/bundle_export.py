@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from foundation.canonical import canonical_json
 from foundation.clock import rfc3339
-from signing.verify.bundle import FORMAT, LISTS, Bundle, BundleContents, file_name, fingerprint, read_bundle
+from signing.verify.bundle import FORMAT, LISTS, TWINS, Bundle, BundleContents, file_name, fingerprint, read_bundle
 from signing.verify.bundle_container import INDEX, manifest, write_container
 from signing.verify.cades import sign_detached
 from signing.verify.errors import BundleNotMade
@@ -30,6 +30,7 @@ def export_bundle(contents: BundleContents, signers: Sequence[BundleSigner]) -> 
         "tsa": [one.public_bytes(Encoding.DER) for one in contents.tsa],
         "crls": list(contents.crls),
         "ocsp": list(contents.ocsp),
+        TWINS: [one.public_bytes(Encoding.DER) for one in contents.twins],
     }
     files: dict[str, bytes] = {}
     index: dict[str, object] = {
@@ -46,7 +47,7 @@ def export_bundle(contents: BundleContents, signers: Sequence[BundleSigner]) -> 
             "required": contents.logs.required,
         },
     }
-    for key in LISTS:
+    for key in (one for one in LISTS if one != TWINS or octets[TWINS]):
         named = {hashlib.sha256(one).hexdigest(): one for one in octets[key]}
         index[key] = sorted(named)
         files.update({file_name(key, sha256): one for sha256, one in named.items()})

@@ -147,6 +147,7 @@ def _show(terminal: Terminal, request: Any) -> bool:
     if shown is not None:
         counts = {
             "anchors": len(shown.contents.anchors),
+            "twins": len(shown.contents.twins) // 2,
             "intermediates": len(shown.contents.intermediates),
             "tsa": len(shown.contents.tsa),
             "crls": len(shown.contents.crls),
