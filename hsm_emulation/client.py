@@ -5,8 +5,9 @@ Thread-safe and fork-safe; what happens when the daemon goes away is in :mod:`hs
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +17,7 @@ from foundation.keys.capabilities import Capabilities, Feature
 from foundation.keys.errors import DataInvalid, NotLoggedIn, StoreRolledBack, TokenUnavailable
 from foundation.keys.policy import KeyPolicy
 from foundation.keys.port import KeyAlgorithm, KeyInfo, KeyUse, Mechanism, WrappedKey
+from foundation.keys.quorum import Custodians
 from hsm_emulation.client_wire import Wire
 from hsm_emulation.factors_wire import FactorCalls
 from hsm_emulation.protocol import SIGN, SIGN_WRAPPED, STAMP, Frame, key_from
@@ -275,6 +277,33 @@ class HsmClient(FactorCalls):
     def set_auditor_pin(self, pin: str) -> None:
         """As SO: set the PIN of the auditor, who may read counts and the audit log and nothing else."""
         self._call("set_auditor_pin", pin=pin)
+
+    # -- custodians
+
+    def custodians(self) -> Custodians:
+        """Who must approve new CA keys, rotation, policies, an accepted store and other custodians; maybe nobody."""
+        return Custodians.parse(self._call("custodians", reads=True))
+
+    def set_custodians(self, custodians: Custodians) -> None:
+        """As SO, while there are none: set them. QuorumRequired afterwards."""
+        self._call("set_custodians", custodians=custodians.data())
+
+    def quorum_ask(self, operation: str, arguments: Mapping[str, Any]) -> bytes:
+        """A request that custodians sign (`foundation.keys.quorum`). RequestInvalid."""
+        request: bytes = self._call("quorum_ask", operation=operation, arguments=json.dumps(dict(arguments)))
+        return request
+
+    def quorum_perform(self, request: bytes, approvals: Sequence[bytes]) -> Any:
+        """Do what was approved, once. RequestInvalid, ApprovalInvalid, QuorumTooFew, and what the act raises."""
+        return self._call("quorum_perform", request=request, approvals=list(approvals))
+
+    def set_policy(self, key_id: str, policy: KeyPolicy) -> KeyInfo:
+        """As SO: give a key another policy."""
+        return key_from(self._call("set_policy", key_id=key_id, policy=policy.data()))
+
+    def accept_store(self) -> int:
+        """As SO: take a store that was put back for the newest there is; gives the new epoch."""
+        return int(self._call("accept_store"))
 
     def rotate_master(self) -> int:
         """As SO: begin a new version of the master key; gives its number. RotationUnderWay."""

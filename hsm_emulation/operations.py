@@ -30,6 +30,7 @@ from hsm_emulation.operation import (
     secret,
 )
 from hsm_emulation.protocol import SIGN, SIGN_WRAPPED, STAMP, key_value
+from hsm_emulation.quorum_operations import QUORUM_OPERATIONS
 from hsm_emulation.rotation import MOST_ROWS
 from hsm_emulation.sessions import Session
 from hsm_emulation.staged import Staged
@@ -55,18 +56,6 @@ def _stamp(token: Token, session: Session, inputs: list[bytes], **args: Any) -> 
 
 
 OPERATIONS: Mapping[str, Operation] = {
-    "generate": Operation(
-        USER,
-        {
-            "label": label,
-            "algorithm": _algorithm,
-            "use": _use,
-            "owner": or_none(opaque_id),
-            "policy": or_none(KeyPolicy.parse),
-        },
-        lambda token, session, **args: key_value(token.generate(session, **args)),
-        "label",
-    ),
     "find": Operation(
         BOTH,
         {"label": or_none(label), "use": or_none(_use), "owner": or_none(opaque_id), "after": number},
@@ -163,6 +152,7 @@ OPERATIONS: Mapping[str, Operation] = {
         "owner",
     ),
     **FACTOR_OPERATIONS,
+    **QUORUM_OPERATIONS,
     "attest": Operation(
         BOTH,
         {"key_id": opaque_id},
@@ -174,7 +164,6 @@ OPERATIONS: Mapping[str, Operation] = {
         {"last": or_none(octets)},
         lambda token, session, last: token.witness(session, last),
     ),
-    "rotate_master": Operation(SO, {}, lambda token, session: token.rotation.begin(session)),
     "rewrap_rows": Operation(
         BOTH,
         {"limit": number},

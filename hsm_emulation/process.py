@@ -13,6 +13,7 @@ from types import TracebackType
 
 from foundation.clock import Clock, SystemClock
 from foundation.keys.errors import TokenUnavailable
+from foundation.keys.quorum import Custodians
 from hsm_emulation import token
 from hsm_emulation.cards import CardSet
 from hsm_emulation.listening import socket_path as socket_path
@@ -35,6 +36,7 @@ def initialise(
     clock: Clock | None = None,
     relying_party: RelyingParty | None = None,
     cards: str | None = None,
+    custodians: Custodians | None = None,
 ) -> tuple[str, ...]:
     """Make a token in ``directory``; ``costs`` of Argon2id stay with it, and whose passkeys it takes.
 
@@ -48,6 +50,7 @@ def initialise(
         clock=clock or SystemClock(),
         costs=costs,
         relying_party=relying_party,
+        custodians=custodians,
         card_size=None if cards is None else CardSet.parse(cards),
     )
 

@@ -20,6 +20,7 @@ from foundation.keys.errors import (
 )
 from foundation.keys.policy import KeyPolicy, policy_for
 from foundation.keys.port import KeyAlgorithm, KeyInfo, KeyUse, Mechanism
+from foundation.keys.quorum import Custodians
 from foundation.randomness import Randomness, SystemRandomness
 from hsm_emulation import epoch, key_states, policies
 from hsm_emulation.activations import Activations
@@ -32,6 +33,7 @@ from hsm_emulation.master_keys import MasterKeys, add_master_key
 from hsm_emulation.passkeys import RelyingParty
 from hsm_emulation.persons import Persons
 from hsm_emulation.proofs import Proofs
+from hsm_emulation.quorum import Quorum, write_custodians
 from hsm_emulation.requests import Requests
 from hsm_emulation.rotation import Rotation
 from hsm_emulation.sealing import FORMAT, KEY_LENGTH, Cost, Costs, seal, unseal
@@ -55,11 +57,13 @@ def initialise(
     costs: Costs | None = None,
     relying_party: RelyingParty | None = None,
     card_size: CardSet | None = None,
+    custodians: Custodians | None = None,
 ) -> tuple[str, ...]:
     """Make a token in ``directory`` (made 0700): a random master key, and nothing else.
 
     It is under both operators' PINs; or under a set of cards, which come back and are kept nowhere, and then no PIN is
-    given. ``relying_party``: whose passkeys it takes; the security officer can set it later too.
+    given. ``custodians``: who must approve what `hsm_emulation.quorum_operations` lists. ``relying_party``: whose
+    passkeys it takes. The security officer can set either later too.
 
     Raises TokenAlreadyInitialised and TokenPinInvalid (too short, the same PIN for both roles, or PINs beside cards).
     """
@@ -82,6 +86,7 @@ def initialise(
         for role, pin in pins.items():
             wrap_master_key(connection, role, pin, master, chosen.operator, source)
         make_token_key(connection, add_master_key(connection, master, 1, source), 1, source)
+        write_custodians(connection, custodians or Custodians(), master, source)
         epoch.begin(connection)
         AuditLog(clock).append(connection, Role.SO.value, "initialise", "token", "done")
 
@@ -130,6 +135,7 @@ class Token:
             self.audit,
             self._randomness,
         )
+        self.quorum = Quorum(store, self.sessions, self.audit, clock, self._randomness, self.serial)
         self.wrapped = WrappedKeys(store, self.persons, self.activations, self.audit, self._randomness)
 
     def close(self) -> None:
@@ -242,6 +248,34 @@ class Token:
 
         self.store.write(work)
 
+    def set_policy(self, session: Session, key_id: str, policy: KeyPolicy) -> KeyInfo:
+        """Give a key another policy, under its seal; what it signed stays counted. KeyHandleInvalid, PolicyInvalid."""
+
+        def work(connection: sqlite3.Connection) -> KeyInfo:
+            epoch.require_newest(connection)
+            row = stored_key(connection, key_id)
+            before = key_of(row)
+            wrapping = self.signing.wrapping_key(connection, row)
+            private = unseal(wrapping, row["sealed"], bound_to(before))
+            after = replace(before, policy=policy_for(before.use, policy).hash)
+            policies.keep(connection, policy)
+            if key_states.has_past(policy) and not key_states.has_past(policies.load(connection, before.policy)):
+                key_states.begin(connection, key_id, key_states.state_key(private), self._randomness)
+            connection.execute(
+                "UPDATE keys SET policy = ?, sealed = ? WHERE key_id = ?",
+                (after.policy, seal(wrapping, private, bound_to(after), self._randomness), key_id),
+            )
+            changed(connection)
+            details = {"before": before.policy, "after": after.policy}
+            self.audit.append(connection, session.actor, "set-policy", key_id, "done", details)
+            return after
+
+        return self.store.write(work)
+
+    def accept_store(self, session: Session) -> int:
+        """Take the store for the newest there is, in a new epoch, whose number comes back (:mod:`~.epoch`)."""
+        return self.store.write(lambda connection: epoch.accept(connection, self.audit, session.actor))
+
     def destroy(self, session: Session, key_id: str) -> None:
         """Destroy a key for good, a person's wrapped one too, and the activations for it."""
         owner = self.wrapped.owner_of(key_id)
@@ -326,7 +360,8 @@ class Token:
             {"use": use, "algorithm": algorithm, "enabled": bool(enabled), "count": count}
             for use, algorithm, enabled, count in keys
         ]
-        return {"serial": self.serial, "emulated": True, "keys": grouped, **counts, **self.openings()}
+        told = {**self.openings(), "quorum": self.quorum.told()}
+        return {"serial": self.serial, "emulated": True, "keys": grouped, **counts, **told}
 
     def audit_entries(self, after: int, limit: int) -> list[Entry]:
         """Rows of the daemon's audit log."""

@@ -10,6 +10,7 @@ import typer
 
 from camtrust.cli.context import Context
 from camtrust.cli.hsm_cards import add_login_quorum, write_cards
+from camtrust.cli.hsm_quorum import add_quorum
 from camtrust.cli.hsm_statements import add_commands
 from camtrust.cli.probe import add_probe
 from camtrust.home import Home
@@ -92,12 +93,13 @@ def create(context: Context) -> typer.Typer:
 
     absent("backup", "Back up a token under its quorum.")
     absent("restore", "Restore a token under its quorum.")
-    add_commands(
-        app,
-        context,
-        lambda token: _opened(context, token),
-        lambda token: open_officer(context.home(), _directory(token)),
-    )
+    for add in (add_commands, add_quorum):
+        add(
+            app,
+            context,
+            lambda token: _opened(context, token),
+            lambda token: open_officer(context.home(), _directory(token)),
+        )
     add_login_quorum(app, context, _TOKENS)
     add_probe(app, context)
     return app

@@ -20,6 +20,11 @@ KeyStoreError
 ├── CardsForeign              CKR_PIN_INCORRECT             cards of another token, or of an older set
 ├── CardsRepeated             CKR_PIN_INCORRECT             the same card twice
 ├── CardsTooFew               CKR_PIN_INCORRECT             not enough cards
+├── CustodiansInvalid         CKR_ARGUMENTS_BAD             no list of custodians
+├── RequestInvalid            CKR_ARGUMENTS_BAD             another token's, used, over or changed
+├── ApprovalInvalid           CKR_SIGNATURE_INVALID         of no custodian, or of another request
+├── QuorumTooFew              CKR_USER_NOT_LOGGED_IN        not enough custodians approved
+├── QuorumRequired            CKR_USER_NOT_LOGGED_IN        custodians must approve this
 ├── TokenFormatUnsupported    CKR_TOKEN_NOT_RECOGNIZED      made by another version
 ├── TokenNotInitialised       CKR_TOKEN_NOT_RECOGNIZED
 ├── TokenAlreadyInitialised   CKR_SESSION_EXISTS
@@ -188,6 +193,36 @@ class CardsRepeated(KeyStoreError):
 class CardsTooFew(KeyStoreError):
     ckr = "CKR_PIN_INCORRECT"
     code = "foundation.cards_too_few"
+    kind = Kind.FORBIDDEN
+
+
+class CustodiansInvalid(KeyStoreError):
+    ckr = "CKR_ARGUMENTS_BAD"
+    code = "foundation.custodians_invalid"
+    kind = Kind.INVALID
+
+
+class RequestInvalid(KeyStoreError):
+    ckr = "CKR_ARGUMENTS_BAD"
+    code = "foundation.quorum_request_invalid"
+    kind = Kind.INVALID
+
+
+class ApprovalInvalid(KeyStoreError):
+    ckr = "CKR_SIGNATURE_INVALID"
+    code = "foundation.quorum_approval_invalid"
+    kind = Kind.FORBIDDEN
+
+
+class QuorumTooFew(KeyStoreError):
+    ckr = "CKR_USER_NOT_LOGGED_IN"
+    code = "foundation.quorum_too_few"
+    kind = Kind.FORBIDDEN
+
+
+class QuorumRequired(KeyStoreError):
+    ckr = "CKR_USER_NOT_LOGGED_IN"
+    code = "foundation.quorum_required"
     kind = Kind.FORBIDDEN
 
 

@@ -262,6 +262,7 @@ def test_no_operation_gives_a_private_key(served: Served, person: Person) -> Non
         *("factors_of", "begin_passkey", "finish_passkey", "prepare_activation", "approve"),
         *("prepare_change", "approve_change", "lose_factors", "set_relying_party"),
         *("attest", "token_key", "witness", "rotate_master", "rewrap_rows"),
+        *("custodians", "set_custodians", "quorum_ask", "quorum_perform", "set_policy", "accept_store"),
         *("set_user_pin", "set_auditor_pin", "inventory", "audit_entries", "verify_audit"),
     }  # a new operation is looked at here before it is let in
     person.key()

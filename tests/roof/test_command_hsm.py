@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from camtrust.home import Home
 from camtrust.keys import SERVICES, make_token, open_token
@@ -82,3 +86,36 @@ def test_a_token_that_cards_open(tmp_path: Path) -> None:
     assert "cards_too_few" in login().stderr  # no terminal to ask at
     refused = camtrust("hsm", "inventory", "--token", "root", "--home", home)
     assert (refused.returncode, "token_cards_required" in refused.stderr) == (4, True)
+
+
+def test_custodians_approve_by_files(tmp_path: Path) -> None:
+    """Custodians are set, a CA key is refused, requested, approved by two of three with their own keys, and made."""
+    home = tmp_path / "home"
+    keys = [tmp_path / f"custodian-{number}.pem" for number in range(3)]
+    people = []
+    for number, file in enumerate(keys):
+        key = ec.generate_private_key(ec.SECP256R1())
+        file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        public = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        people.append({"name": f"SPECIMEN {number}", "public_key": base64.b64encode(public).decode()})
+    listed, arguments, request = (tmp_path / name for name in ("custodians.json", "arguments.json", "request.json"))
+    listed.write_text(json.dumps({"threshold": 2, "people": people}))
+    arguments.write_text(
+        json.dumps({"label": "root", "algorithm": "ec-p256", "use": "root-ca", "owner": None, "policy": None})
+    )
+    assert camtrust("hsm", "init", "--token", "root", "--home", home).returncode == 0
+    assert camtrust("hsm", "custodians", "--set", listed, "--home", home).returncode == 0
+    again = camtrust("hsm", "custodians", "--set", listed, "--home", home)
+    assert (again.returncode, "quorum_required" in again.stderr) == (4, True)
+    asked = camtrust("hsm", "request", "generate", "--arguments", arguments, "-o", request, "--home", home, "--json")
+    approvals = []
+    for number, file in enumerate(keys[:2]):
+        approvals.append(tmp_path / f"approval-{number}.json")
+        made = camtrust("hsm", "approve", request, "--key", file, "-o", approvals[-1], "--yes", "--json")
+        assert json.loads(made.stdout)["sha256"] == json.loads(asked.stdout)["sha256"]
+    few = camtrust("hsm", "perform", request, approvals[0], "--home", home)
+    assert (few.returncode, "quorum_too_few" in few.stderr) == (4, True)
+    done = camtrust("hsm", "perform", request, *approvals, "--home", home, "--json")
+    assert (done.returncode, json.loads(done.stdout)["done"]["use"]) == (0, "root-ca")
+    told = json.loads(camtrust("hsm", "inventory", "--token", "root", "--home", home, "--json").stdout)
+    assert (told["quorum"], told["keys"][0]["use"]) == ("2of3", "root-ca")
