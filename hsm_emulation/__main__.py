@@ -11,12 +11,13 @@ import sys
 from pathlib import Path
 
 from foundation.clock import SystemClock
-from foundation.keys.errors import KeyStoreError
+from foundation.keys.errors import KeyStoreError, TokenUnavailable
 from hsm_emulation.daemon import Daemon
 from hsm_emulation.hardening import harden
 from hsm_emulation.peers import Peers
 from hsm_emulation.protocol import error_value
 from hsm_emulation.sessions import Role
+from hsm_emulation.tls import TlsServer, address
 
 
 def main() -> int:
@@ -41,8 +42,13 @@ def main() -> int:
             path=options.socket,
             group=options.group,
             until=0 if options.child else None,
+            tls=_tls(options),
         )
-    except KeyStoreError as error:
+    except (KeyStoreError, OSError, ValueError) as found:
+        # Files and addresses of the command line: the daemon is not there. What was wrong stands on standard error.
+        error = found if isinstance(found, KeyStoreError) else TokenUnavailable()
+        if error is not found:
+            print(f"{type(found).__name__}: {found}", file=sys.stderr)
         print(json.dumps({"error": error_value(error)}), flush=True)
         print(str(error), file=sys.stderr)
         return 4
@@ -72,7 +78,33 @@ def _options() -> argparse.ArgumentParser:
         metavar="ROLE=UID",
         help="let this user of the machine take this role (user, so, auditor); more than once",
     )
+    parser.add_argument("--tls", metavar="HOST:PORT", help="listen for other machines too, with TLS 1.3")
+    parser.add_argument("--tls-certificate", type=Path, metavar="PEM", help="the daemon's certificate")
+    parser.add_argument("--tls-key", type=Path, metavar="PEM", help="its key")
+    parser.add_argument(
+        "--tls-allow",
+        type=_admission,
+        action="append",
+        default=[],
+        metavar="ROLE=PEM",
+        help="let who has this very certificate take this role; more than once",
+    )
     return parser
+
+
+def _tls(options: argparse.Namespace) -> TlsServer | None:
+    if not options.tls:
+        return None
+    if not (options.tls_certificate and options.tls_key and options.tls_allow):
+        raise ValueError("--tls needs --tls-certificate, --tls-key and --tls-allow")
+    server = TlsServer(*address(options.tls), options.tls_certificate, options.tls_key, options.tls_allow)
+    server.context(), server.roles()  # files that hold nothing of use are told now
+    return server
+
+
+def _admission(written: str) -> tuple[Role, Path]:
+    role, _, path = written.partition("=")
+    return Role(role), Path(path)
 
 
 def _allowance(written: str) -> tuple[Role, int]:

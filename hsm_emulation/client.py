@@ -21,6 +21,7 @@ from foundation.keys.quorum import Custodians
 from hsm_emulation.client_wire import Wire
 from hsm_emulation.factors_wire import FactorCalls
 from hsm_emulation.protocol import SIGN, SIGN_WRAPPED, STAMP, Frame, key_from
+from hsm_emulation.tls import TlsIdentity
 from hsm_emulation.witness import WitnessFile
 
 _PAGE = 500
@@ -41,7 +42,8 @@ class HsmClient(FactorCalls):
     caller hears NotLoggedIn. ``audience``: if given, only activations for this audience are redeemed.
     ``timeout``: seconds to wait for an answer (an RSA-4096 key can take ten). ``witness``: the file with the token's
     last checkpoint, shown to it at each login and renewed (:meth:`witness`). ``session``: one that another process
-    logged in for us (:attr:`session`), so that this one need not know any PIN.
+    logged in for us (:attr:`session`), so that this one need not know any PIN. ``tls``: certificates, for a daemon on
+    another machine, whose ``path`` is ``tls://host:port``.
     """
 
     def __init__(
@@ -51,13 +53,14 @@ class HsmClient(FactorCalls):
         pin: Callable[[], str] | None = None,
         audience: str | None = None,
         timeout: float = 60.0,
+        tls: TlsIdentity | None = None,
         witness: Path | None = None,
         session: bytes | None = None,
     ) -> None:
         self._pin, self._audience = pin, audience
         self._witness = WitnessFile(witness) if witness is not None else None
         self._session = session
-        self._wire = Wire(os.fspath(path), timeout)
+        self._wire = Wire(os.fspath(path), timeout, tls)
 
     # -- sessions
 

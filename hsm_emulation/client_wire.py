@@ -30,6 +30,7 @@ from hsm_emulation.protocol import (
     error_from,
     is_plain,
 )
+from hsm_emulation.tls import SCHEME, TlsIdentity, address, fingerprint, shown
 
 _IDLE_CONNECTIONS = 16
 _AT_ONCE = 1 << 16
@@ -75,10 +76,14 @@ class _Pool:
 
 
 class Wire:
-    """Requests and answers. ``path``: the daemon's socket. ``timeout``: seconds to wait for an answer."""
+    """Requests and answers. ``path``: the daemon's socket, or ``tls://host:port``, which needs ``tls``. ``timeout``:
+    seconds to wait for an answer.
+    """
 
-    def __init__(self, path: str, timeout: float) -> None:
-        self._path, self._timeout = path, timeout
+    def __init__(self, path: str, timeout: float, tls: TlsIdentity | None = None) -> None:
+        self._path, self._timeout, self._tls = path, timeout, tls
+        if path.startswith(SCHEME) and tls is None:
+            raise ValueError("tls:// needs a client's certificate and the daemon's")
         self._pool = _Pool()
 
     def ask(
@@ -119,10 +124,8 @@ class Wire:
         self._own_pool().close()
 
     def _connect(self, session: bytes | None) -> socket.socket:
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection = self._dial()
         try:
-            _limit(connection, self._timeout)
-            connection.connect(self._path)
             if session is not None:
                 _value(self._exchange(connection, encode({"op": "resume", "args": {"session": session}})))
         except (OSError, _Lost) as error:
@@ -131,6 +134,33 @@ class Wire:
         except BaseException:
             connection.close()
             raise
+        return connection
+
+    def _dial(self) -> socket.socket:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) if self._tls is None else None
+        try:
+            if connection is None:
+                return self._dial_tls()
+            _limit(connection, self._timeout)
+            connection.connect(self._path)
+        except OSError as error:
+            if connection is not None:
+                connection.close()
+            raise TokenUnavailable from error
+        return connection
+
+    def _dial_tls(self) -> socket.socket:
+        assert self._tls is not None  # noqa: S101
+        plain = socket.create_connection(address(self._path), self._timeout)
+        try:
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection = self._tls.context().wrap_socket(plain)
+        except BaseException:
+            plain.close()
+            raise
+        if shown(connection) != fingerprint(self._tls.daemon):
+            connection.close()
+            raise TokenUnavailable
         return connection
 
     def _exchange(self, connection: socket.socket, body: bytes) -> dict[str, Any]:

@@ -28,13 +28,15 @@ from foundation.clock import Clock
 from foundation.keys.errors import TokenNotInitialised, TokenUnavailable
 from foundation.randomness import Randomness
 from hsm_emulation.conversation import error_answer
+from hsm_emulation.gateway import Gateway
 from hsm_emulation.hardening import harden
-from hsm_emulation.listening import listen, socket_path, take_lock
+from hsm_emulation.listening import listen, listen_for_tls, socket_path, take_lock
 from hsm_emulation.peers import Peers, mask_of, peer
 from hsm_emulation.protocol import send_frame
 from hsm_emulation.shared import MOST_WORKERS, Shared
 from hsm_emulation.store import FILE, Store
 from hsm_emulation.syncing import Syncing
+from hsm_emulation.tls import TlsServer
 from hsm_emulation.token import Token
 from hsm_emulation.worker import WITHIN, Worker, prepare_process
 
@@ -44,7 +46,7 @@ CONNECTIONS = 256
 _TICK = 30.0
 _SOON = 1.0  # a worker that ends within this time is replaced only after it
 _PR_SET_PDEATHSIG = 1
-_SYNC = -1  # number of the process that waits for the disk
+_SYNC, _GATEWAY = -1, -2  # numbers of the process that waits for the disk, and of the one that speaks TLS
 
 
 @dataclass
@@ -63,7 +65,8 @@ class Daemon:
 
     ``workers``: processes; 0 serves in this process, for tests and programs that keep the token themselves.
     ``peers``: who may come, beside this user and root. ``path``, ``group``: another place for the socket, and the
-    group that may connect to it. ``until``: a descriptor at whose end the daemon stops.
+    group that may connect to it. ``until``: a descriptor at whose end the daemon stops. ``tls``: a door for other
+    machines, which needs workers.
     """
 
     def __init__(
@@ -78,12 +81,13 @@ class Daemon:
         path: Path | None = None,
         group: str | None = None,
         until: int | None = None,
+        tls: TlsServer | None = None,
     ) -> None:
         """Take the token: TokenNotInitialised where there is none, TokenInUse when another daemon has it."""
         if not (directory / FILE).exists():
             raise TokenNotInitialised
         self._directory, self._clock, self._randomness = directory, clock, randomness
-        self._peers, self._until = peers or Peers(), until
+        self._peers, self._until, self._tls = peers or Peers(), until, tls
         self._processes = min(workers, MOST_WORKERS)
         self._lock = take_lock(directory)
         self._shared, self._syncing = Shared(), Syncing(max(1, self._processes))
@@ -103,6 +107,7 @@ class Daemon:
                 self.token = token
             self.socket_path = path or socket_path(directory)
             self._listener = listen(self.socket_path, private=path is None, group=group)
+            self._tls_listener = listen_for_tls(tls) if tls else None
         except BaseException:
             if token is not None:
                 token.close()
@@ -123,6 +128,8 @@ class Daemon:
         try:
             if self._processes:
                 self._start(_SYNC, wait)
+                if self._tls:
+                    self._start(_GATEWAY, wait)
             else:
                 run = partial(self._syncing.run, self.token.store)
                 self._sync_thread = threading.Thread(target=run, name="hsm-sync", daemon=True)
@@ -130,11 +137,13 @@ class Daemon:
             for number in range(self._processes or 1):
                 self._start(number, wait)
             while not self._stopping:
-                for descriptor, _ in wait.poll(_TICK * 1000):
+                for descriptor, event in wait.poll(_TICK * 1000):
                     if descriptor == self._listener.fileno():
                         self._accept()
-                    elif descriptor in self._hands:
+                    elif descriptor in self._hands and event & (select.POLLHUP | select.POLLERR):
                         self._replace(descriptor, wait)
+                    elif descriptor in self._hands:
+                        self._accept_from_gateway(self._hands[descriptor])
                     elif descriptor == self._until and not os.read(descriptor, 1024):
                         self._stopping = True
         finally:
@@ -160,16 +169,22 @@ class Daemon:
             time.sleep(0.1)  # out of descriptors, say: others will close theirs
             return
         with connection:
-            roles = self._peers.roles(peer(connection))
-            if not roles:
-                return
-            if self.open_connections >= CONNECTIONS or not self._hand_over(connection, mask_of(roles)):
-                with suppress(OSError):
-                    send_frame(connection, error_answer(TokenUnavailable(retry_after=1)), 1.0)
+            self._let_in(connection, mask_of(self._peers.roles(peer(connection))))
+
+    def _accept_from_gateway(self, gateway: _Hand) -> None:
+        message, descriptors, _, _ = socket.recv_fds(gateway.intake, 16, 1)
+        if descriptors:
+            with socket.socket(fileno=descriptors[0]) as connection:
+                self._let_in(connection, message[0])
+
+    def _let_in(self, connection: socket.socket, mask: int) -> None:
+        if mask and (self.open_connections >= CONNECTIONS or not self._hand_over(connection, mask)):
+            with suppress(OSError):
+                send_frame(connection, error_answer(TokenUnavailable(retry_after=1)), 1.0)
 
     def _hand_over(self, connection: socket.socket, mask: int) -> bool:
         """Give it to the worker with the fewest."""
-        workers = [one for one in self._hands.values() if one.number != _SYNC]
+        workers = [one for one in self._hands.values() if one.number >= 0]
         for hand in sorted(workers, key=lambda one: self._shared.connections(one.number)):
             try:
                 socket.send_fds(hand.intake, [bytes([mask])], [connection.fileno()])
@@ -181,7 +196,7 @@ class Daemon:
 
     def _start(self, number: int, wait: select.poll) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        if number != _SYNC:
+        if number >= 0:
             self._shared.forget_connections(number)
         hand = _Hand(number, ours, 0, None, time.monotonic())
         if self._processes:
@@ -195,7 +210,7 @@ class Daemon:
             hand.thread = threading.Thread(target=worker.run, name="hsm-worker", daemon=True)
             hand.thread.start()
         self._hands[ours.fileno()] = hand
-        wait.register(ours, 0)  # that it is gone is always told
+        wait.register(ours, select.POLLIN if number == _GATEWAY else 0)  # that it is gone is always told
 
     def _replace(self, descriptor: int, wait: select.poll) -> None:
         """A worker is gone."""
@@ -224,6 +239,11 @@ class Daemon:
             harden()
             prepare_process()
             gc.freeze()
+            if number == _GATEWAY and self._tls and self._tls_listener:
+                Gateway(self._tls, self._tls_listener, intake).run()
+                os._exit(0)
+            if self._tls_listener:
+                self._tls_listener.close()
             store = Store(self._directory, self._shared)
             if number == _SYNC:
                 self._syncing.run(store)
@@ -240,6 +260,8 @@ class Daemon:
         self._stopping = True
         for one in (self._listener, self._wake, self._woken):
             one.close()
+        if self._tls_listener:
+            self._tls_listener.close()
         self.socket_path.unlink(missing_ok=True)
         workers = sorted(self._hands.values(), key=lambda one: one.number == _SYNC)  # they need it to the end
         for hand in workers:

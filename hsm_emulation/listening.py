@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from foundation.keys.errors import TokenInUse, TokenUnavailable
+from hsm_emulation.tls import TlsServer
 
 SOCKET = "hsm.sock"
 BACKLOG = 128
@@ -76,6 +77,14 @@ def listen(path: Path, *, private: bool, group: str | None) -> socket.socket:
     except BaseException:
         listener.close()
         raise
+    listener.setblocking(False)
+    return listener
+
+
+def listen_for_tls(server: TlsServer) -> socket.socket:
+    """Bind for other machines; their certificates are looked at later. OSError when it cannot be had."""
+    family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
+    listener = socket.create_server((server.host, server.port), family=family, backlog=BACKLOG)
     listener.setblocking(False)
     return listener
 
