@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from ekyc.ports import CitizenCertificateRequest, IssuedCertificate
 from foundation.keys.port import WrappedKey
 from issuing_ca.log import IssuanceLog
-from issuing_ca.model import CertificateState, CitizenRequest
+from issuing_ca.model import CertificateState, CitizenRequest, Reason
 from issuing_ca.service import CertificateAuthority
 from signing.service import SigningService
 
@@ -60,10 +60,11 @@ class CaLogProofs:
 
 
 class CaForCitizens:
-    """`ekyc.ports.CertificateIssuer` over the issuing CA of this process."""
+    """`ekyc.ports.CertificateIssuer` over the issuing CA and the signing service of this process."""
 
-    def __init__(self, ca: CertificateAuthority) -> None:
+    def __init__(self, ca: CertificateAuthority, signing: SigningService) -> None:
         self._ca = ca
+        self._signing = signing
 
     def issue_citizen(self, request: CitizenCertificateRequest) -> IssuedCertificate:
         """Asked again for the same decision and key, gives the certificate that came out the first time."""
@@ -84,6 +85,11 @@ class CaForCitizens:
             )
         )
         return _told(issued.serial, issued.certificate.public_bytes(Encoding.DER), issued.chain)
+
+    def revoke_citizen(self, serial: str, *, compromised: bool) -> None:
+        record = self._ca.revoke(serial, Reason.KEY_COMPROMISE if compromised else Reason.SUPERSEDED, "ekyc:recovery")
+        if record.key_id is not None:
+            self._signing.withdraw_key("ekyc:recovery", record.key_id)
 
 
 class SigningKeyCustody:

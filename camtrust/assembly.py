@@ -16,6 +16,7 @@ from pathlib import Path
 from fastapi import FastAPI
 
 import ekyc.api
+import ekyc.authenticator_api
 import identity.api
 import issuing_ca.acme.api
 import issuing_ca.api
@@ -168,7 +169,7 @@ def assemble(
             factors=token,
             keys=token,
             custody=SigningKeyCustody(signing_service),
-            issuer=CaForCitizens(ca),
+            issuer=CaForCitizens(ca, signing_service),
             credentials=SigningCredentials(signing_service, ca),
             policy=policy,
             randomness=randomness,
@@ -231,6 +232,7 @@ def application(services: Services) -> FastAPI:
             issuing_ca.est.api.create_router(services.enrolment, _proxy_secret(settings)),
             create_log_router(services.log),
             ekyc.api.create_router(services.ekyc, guard),
+            ekyc.authenticator_api.create_authenticator_router(services.ekyc, guard),
             ekyc.api.create_outbox_router(services.outbox, guard),
             signing.api.create_router(services.signing, guard),
             trust_door.create_router(services.home, services.clock, settings.upload_mebibytes * MIB),

@@ -8,6 +8,7 @@ EkycError
 ├── document   MrzFormatUnknown, MrzFieldInvalid, MrzCheckDigitWrong, DocumentNotAccepted, DocumentExpired,
 │              BirthDateIncomplete, NameUnusable, UnderAge, GuardianNeeded
 ├── registry   RegistryUnavailable, RegistryNoMatch, PersonDeceased, DuplicatePerson
+├── factors    ChangeUnknown
 ├── review     SelfReview, ReviewReasonUnknown, EvidenceChanged, InPersonNeeded, DecisionMissing
 └── issuance   GateClosed, CertificateMismatch, EvidenceChainBroken, PolicyInvalid
 """
@@ -96,6 +97,13 @@ class TermsOutdated(EkycError):
 class ContactInvalid(EkycError):
     code = "ekyc.contact_invalid"
     kind = Kind.INVALID
+
+
+class ChangeUnknown(EkycError):
+    """The caller has asked for no such change, or too long ago, or it is made."""
+
+    code = "ekyc.change_unknown"
+    kind = Kind.NOT_FOUND
 
 
 class OtpMissing(EkycError):

@@ -3,6 +3,8 @@
     DRAFT → CONSENTED → CONTACT_VERIFIED → DOCUMENT_CAPTURED → DOCUMENT_VALIDATED → REGISTRY_MATCHED → PERSON_BOUND
           → APPROVED → FACTOR_BOUND → KEY_GENERATED → CERTIFICATE_ISSUED → ACTIVATED
 
+When all factors are lost, an officer leads FACTOR_BOUND and what follows it back to APPROVED (`ekyc.recovery`).
+
 Beside the way: NEEDS_INPUT(reason, retry_at), WAITING_REGISTRY, REFERRED_IN_PERSON, REJECTED, EXPIRED, WITHDRAWN.
 A gate is held twice: the policy decides on approval, and :func:`check_transition` asks the ledger at each milestone.
 """
@@ -73,10 +75,10 @@ TRANSITIONS: Mapping[State, frozenset[State]] = {
     State.REFERRED_IN_PERSON: _LEAVES | {State.PERSON_BOUND, State.REJECTED},
     State.PERSON_BOUND: frozenset({State.APPROVED, State.REFERRED_IN_PERSON, State.REJECTED}),
     State.APPROVED: _LEAVES | {State.FACTOR_BOUND},
-    State.FACTOR_BOUND: _LEAVES | {State.KEY_GENERATED},
-    State.KEY_GENERATED: frozenset({State.CERTIFICATE_ISSUED}),
-    State.CERTIFICATE_ISSUED: frozenset({State.ACTIVATED}),
-    State.ACTIVATED: frozenset(),
+    State.FACTOR_BOUND: _LEAVES | {State.KEY_GENERATED, State.APPROVED},
+    State.KEY_GENERATED: frozenset({State.CERTIFICATE_ISSUED, State.APPROVED}),
+    State.CERTIFICATE_ISSUED: frozenset({State.ACTIVATED, State.APPROVED}),
+    State.ACTIVATED: frozenset({State.APPROVED}),
     State.REJECTED: frozenset(),
     State.EXPIRED: frozenset(),
     State.WITHDRAWN: frozenset(),
@@ -87,6 +89,7 @@ REVIEWABLE = (State.REGISTRY_MATCHED, State.REFERRED_IN_PERSON)
 WAITS_FOR_REGISTRY = (State.DOCUMENT_VALIDATED, State.WAITING_REGISTRY)
 TAKES_DOCUMENT = (State.CONTACT_VERIFIED, State.NEEDS_INPUT)
 ISSUING = (State.FACTOR_BOUND, State.KEY_GENERATED, State.CERTIFICATE_ISSUED)
+RECOVERABLE = (*ISSUING, State.ACTIVATED)
 
 _NEXT: Mapping[State, tuple[Action, ...]] = {
     State.DRAFT: (Action.CONSENT,),

@@ -128,7 +128,14 @@ class CertificateIssuer(Protocol):
     """The issuing CA."""
 
     def issue_citizen(self, request: CitizenCertificateRequest) -> IssuedCertificate:
-        """Idempotent by ``enrolment_id``: asked again, gives the certificate that was issued before."""
+        """Idempotent by ``enrolment_id`` and ``key_id``: asked again, gives the certificate that was issued before."""
+        ...
+
+    def revoke_citizen(self, serial: str, *, compromised: bool) -> None:
+        """Revoke for good, and withdraw what was registered over it. Once more changes nothing.
+
+        ``compromised``: somebody else may have had the use of the key; otherwise it is superseded.
+        """
         ...
 
 

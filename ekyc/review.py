@@ -89,7 +89,7 @@ class ReviewDesk:
         with self._files.database.read() as connection:
             enrolment = store.load(connection, enrolment_id)
         enrolment.expect(*REVIEWABLE)
-        self._not_their_own(officer, enrolment)
+        self.not_their_own(officer, enrolment)
         with self._files.database.unit_of_work() as connection:
             self._files.audit.append(
                 connection, str(officer), "ekyc.evidence_viewed", enrolment.id, {"person": enrolment.person_id}
@@ -126,7 +126,7 @@ class ReviewDesk:
             enrolment = store.load(connection, enrolment_id)
             ledger = store.ledger(connection, enrolment.id)
         files.check(enrolment, *REVIEWABLE, if_version=if_version)
-        self._not_their_own(officer, enrolment)
+        self.not_their_own(officer, enrolment)
         reasons = {reason.code: reason.decisions for reason in files.policy.review_reasons}
         if verdict.value not in reasons.get(reason_code, ()):
             raise ReviewReasonUnknown
@@ -167,7 +167,7 @@ class ReviewDesk:
                     raise
         raise AssertionError("unreachable")
 
-    def _not_their_own(self, officer: Actor, enrolment: Enrolment) -> None:
+    def not_their_own(self, officer: Actor, enrolment: Enrolment) -> None:
         """By person id, and by the index of the person whom the officer is enrolled as."""
         own = self._officers.person_of(officer.id)
         if enrolment.person_id in (own, officer.id):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ekyc.authenticators import AuthenticatorDesk
 from ekyc.casefile import CaseFiles
 from ekyc.config import EkycSettings
 from ekyc.contact import ContactDesk
@@ -11,12 +12,14 @@ from ekyc.enrolment import EnrolmentDesk
 from ekyc.issuance import IssuanceDesk
 from ekyc.policy import Policy, default_policy
 from ekyc.ports import CertificateIssuer, Credentials, KeyCustody, Notifier, Officers, Registry, Sessions
+from ekyc.recovery import RecoveryDesk
 from ekyc.registry_match import RegistryDesk
 from ekyc.review import ReviewDesk
 from foundation.clock import Clock
 from foundation.db.audit import AuditTrail
 from foundation.db.engine import Database
-from foundation.keys.port import Factors, WrappedKeys
+from foundation.keys.factors import PersonFactors
+from foundation.keys.port import WrappedKeys
 from foundation.randomness import Randomness, SystemRandomness
 from foundation.vault import Vault
 
@@ -35,7 +38,7 @@ class EkycService:
         registry: Registry,
         sessions: Sessions,
         officers: Officers,
-        factors: Factors,
+        factors: PersonFactors,
         keys: WrappedKeys,
         custody: KeyCustody,
         issuer: CertificateIssuer,
@@ -59,4 +62,6 @@ class EkycService:
         self.document = DocumentDesk(self.files)
         self.registry = RegistryDesk(self.files, registry)
         self.review = ReviewDesk(self.files, officers, self.decider)
+        self.authenticators = AuthenticatorDesk(self.files, factors)
+        self.recovery = RecoveryDesk(self.files, self.review, factors, issuer, sessions)
         self.issuance = IssuanceDesk(self.files, self.decider, factors, keys, custody, issuer, credentials)

@@ -23,18 +23,20 @@ _Line = Annotated[str, Field(min_length=1, max_length=80)]
 _KhmerPart = Annotated[SecretStr, Field(min_length=1, max_length=120)]
 
 
-class _Input(BaseModel):
+class Input(BaseModel):
+    """What comes in: nothing that is not named, and nothing of it in an error."""
+
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
 
-class StartInput(_Input):
+class StartInput(Input):
     """Which assurance level is sought, and the language of notices."""
 
     level: Annotated[str, Field(pattern=r"^[A-Z0-9]{1,20}$")] = "IAL2"
     language: Literal["en", "km"] = "km"
 
 
-class ConsentInput(_Input):
+class ConsentInput(Input):
     """What was read and is accepted (see ``GET /terms``)."""
 
     purpose: Annotated[str, Field(min_length=1, max_length=60)]
@@ -43,20 +45,20 @@ class ConsentInput(_Input):
     agreement_digest: _Digest
 
 
-class ContactInput(_Input):
+class ContactInput(Input):
     """A Cambodian mobile number (or one with country code), or an e-mail address."""
 
     channel: Literal["sms", "email"]
     address: Annotated[SecretStr, Field(min_length=3, max_length=254)]
 
 
-class CodeInput(_Input):
+class CodeInput(Input):
     """A six-digit code; Khmer digits are welcome."""
 
     code: Annotated[SecretStr, Field(min_length=6, max_length=6)]
 
 
-class LinesInput(_Input):
+class LinesInput(Input):
     """Machine-readable lines as printed."""
 
     lines: Annotated[list[_Line], Field(min_length=2, max_length=3)]
@@ -69,13 +71,13 @@ class DocumentInput(LinesInput):
     given_names_km: _KhmerPart
 
 
-class PinInput(_Input):
+class PinInput(Input):
     """A signing PIN of 6 to 12 digits."""
 
     pin: Annotated[SecretStr, Field(min_length=6, max_length=12)]
 
 
-class ReviewInput(_Input):
+class ReviewInput(Input):
     """An officer's verdict on the evidence with this digest."""
 
     decision: Verdict

@@ -22,6 +22,7 @@ import ekyc.store
 import foundation.db.audit
 import signing.store
 from ekyc.api import create_router
+from ekyc.authenticator_api import create_authenticator_router
 from ekyc.contact import Channel
 from ekyc.model import Enrolment, State
 from ekyc.outbox import ROLE as OUTBOX_ROLE
@@ -58,12 +59,14 @@ class SmallCa:
         self._clock = clock
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "SPECIMEN test CA")])
-        self.issued: dict[str, IssuedCertificate] = {}
+        self.issued: dict[tuple[str, str], IssuedCertificate] = {}
+        self.revoked: dict[str, bool] = {}
         self.requests: list[CitizenCertificateRequest] = []
 
     def issue_citizen(self, request: CitizenCertificateRequest) -> IssuedCertificate:
         self.requests.append(request)
-        if request.enrolment_id not in self.issued:
+        once = (request.enrolment_id, request.key_id)
+        if once not in self.issued:
             now, serial = self._clock.now(), x509.random_serial_number()
             attributes = [
                 (NameOID.SURNAME, request.surname),
@@ -81,10 +84,11 @@ class SmallCa:
                 .not_valid_after(now + timedelta(days=365))
                 .sign(self._key, hashes.SHA256())
             )
-            self.issued[request.enrolment_id] = IssuedCertificate(
-                format(serial, "x"), certificate.public_bytes(Encoding.DER)
-            )
-        return self.issued[request.enrolment_id]
+            self.issued[once] = IssuedCertificate(format(serial, "x"), certificate.public_bytes(Encoding.DER))
+        return self.issued[once]
+
+    def revoke_citizen(self, serial: str, *, compromised: bool) -> None:
+        self.revoked[serial] = compromised
 
 
 class TableCustody:
@@ -191,7 +195,9 @@ class World:
         """The room's endpoints, with failures as problem documents."""
         app = FastAPI()
         problems.install(app)
-        app.include_router(create_router(self.service, Guard(self.sessions, "http://testserver")))
+        guard = Guard(self.sessions, "http://testserver")
+        app.include_router(create_router(self.service, guard))
+        app.include_router(create_authenticator_router(self.service, guard))
         return TestClient(app)
 
     def code(self, person_id: str) -> str:

@@ -107,6 +107,7 @@ def test_what_is_another_s_is_as_absent_as_what_never_was(assembled: Installatio
         "/factors": {"pin": "739218465017"},
         "/factors/confirmation": {"code": "123456"},
     }
+    changes = {"/ekyc/v1/authenticators/changes/{change_id}": {"pin": "482913", "totp": "123456"}}
     serial = assembled.services.ca.certificates(owner=owner.person_id)[0].serial
     revoke = {"reason": "superseded", "pin": owner.pin, "totp": "000000"}
     called = 0
@@ -116,12 +117,14 @@ def test_what_is_another_s_is_as_absent_as_what_never_was(assembled: Installatio
         if endpoint.path.endswith("/images"):
             continue  # not built: 501 to everybody
         body = bodies.get(endpoint.path.partition("{enrolment_id}")[2], {} if endpoint.method == "POST" else None)
+        body = changes.get(endpoint.path, body)
         answers = []
         if "{serial}" in endpoint.path:
             body = revoke
         for ids in ((enrolment, document, serial), ("ENR-" + "A" * 16, "0" * 32, "abc")):
             path = endpoint.path.replace("{enrolment_id}", ids[0]).replace("{document_id}", ids[1])
-            path = path.replace("{approval_id}", ids[1] * 2)  # whose it is: tests/signing/test_signing_passkey.py
+            # Whose these are: tests/signing/test_signing_passkey.py, tests/ekyc/test_ekyc_authenticators.py.
+            path = path.replace("{approval_id}", ids[1] * 2).replace("{change_id}", ids[1] * 2)
             path = path.replace("{serial}", ids[2])
             assert "{" not in path, f"{endpoint.path}: tell this test whose that is"
             answers.append(other.ask(endpoint.method, path, body))

@@ -1,0 +1,79 @@
+"""A citizen with a passkey, over HTTP and against the real CA: enrolled, signing, all lost, back in."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from camtrust.documents import make_specimen_documents
+from foundation.clock import SystemClock
+from issuing_ca.model import CertificateState, Reason
+from tests.hsm.authenticator import Authenticator
+from tests.story.installation import Applicant, Installation
+
+
+@pytest.fixture(scope="module")
+def letter(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A PDF that can be signed."""
+    folder: Path = tmp_path_factory.mktemp("letter")
+    make_specimen_documents(folder, SystemClock().now().replace(microsecond=0))
+    return min(folder.glob("*.pdf"), key=lambda file: file.stat().st_size).read_bytes()
+
+
+class Phone:
+    """The person's device, in the browser at the origin that a home's settings stand for by default."""
+
+    ORIGIN = "http://localhost:8440"
+
+    def __init__(self) -> None:
+        self.device = Authenticator()
+
+    def enrol(self, person: Applicant) -> None:
+        options = person.post("/ekyc/v1/authenticators/passkey-options")["options"]
+        made = json.loads(self.device.register(json.dumps(options), origin=self.ORIGIN))
+        assert person.post(f"{person.base}/passkey", {"credential": made})["state"] == "FACTOR_BOUND"
+
+    def sign(self, person: Applicant, *documents: str) -> list[bytes]:
+        asking = {"credential": person.credential, "documents": list(documents)}
+        asked = person.post("/sign/v1/authorisations/passkey", asking)
+        answer = json.loads(self.device.answer(json.dumps(asked["options"]), origin=self.ORIGIN))
+        done = person.post(f"/sign/v1/authorisations/passkey/{asked['id']}", {"assertion": answer})
+        assert all(one["signed"] for one in done["documents"]), done
+        return [person.download(f"/sign/v1/documents/{one}/signed") for one in documents]
+
+
+def test_enrolled_signing_lost_and_back(assembled: Installation, letter: bytes) -> None:
+    """With a passkey alone: two documents signed. Lost: the old certificate is revoked, its credential gone, an officer
+    hands over a session. With a new passkey, a new key and certificate under the same person id, and it goes on."""
+    person, phone = assembled.applicant().until("review"), Phone()
+    phone.enrol(person)
+    person.credential = person.post(f"{person.base}/certificate")["credential_id"]
+    first = person.get(person.base)
+    assert len(phone.sign(person, person.uploaded("one.pdf", letter), person.uploaded("two.pdf", letter))) == 2
+
+    waiting, session = person.uploaded("three.pdf", letter), person.session
+    led = assembled.officer.post(f"/ekyc/v1/reviews/{first['id']}/recovery", {"loss": "stolen"})
+    assert led["enrolment"]["state"] == "APPROVED"
+    assert person.ask("GET", person.base).status_code == 401
+    record = assembled.services.ca.certificate(first["certificate_serial"])
+    assert (record.state, record.reason) == (CertificateState.REVOKED, Reason.KEY_COMPROMISE)
+    assert assembled.services.ca.reconcile() == ()
+
+    person._session = led["session_token"]
+    assert person.session != session
+    (credential,) = person.get("/sign/v1/credentials")
+    assert credential["status"] == "withdrawn"
+    refused = person.ask(
+        "POST", "/sign/v1/authorisations/passkey", {"credential": person.credential, "documents": [waiting]}
+    )
+    assert (refused.status_code, refused.json()["code"]) == (409, "signing.credential_not_usable")
+
+    new = Phone()
+    new.enrol(person)
+    person.credential = person.post(f"{person.base}/certificate")["credential_id"]
+    again = person.get(person.base)
+    assert again["person_id"] == first["person_id"]
+    assert again["certificate_serial"] != first["certificate_serial"]
+    assert len(new.sign(person, waiting)) == 1
