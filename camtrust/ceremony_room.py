@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 from asn1crypto import tsp
 
 from foundation.x509.names import name_pairs
-from root_ca.cli import Equipment, OpenForQuorum
+from root_ca.cli import Equipment
 from root_ca.ports import TimestampFound, TokenModule
 from signing.verify.policy import STRICT
 from signing.verify.timestamps import Timestamp, check_token
@@ -93,10 +93,10 @@ def _sources(folder: Traversable, prefix: str) -> list[tuple[str, bytes]]:
     return found
 
 
-def equipment(open_for_quorum: OpenForQuorum | None = None) -> Equipment:
+def equipment() -> Equipment:
     """What this installation has."""
     try:
         lints: tuple[Pkilint, ...] = (Pkilint(version("pkilint")),)
     except PackageNotFoundError:
         lints = ()
-    return Equipment(token_module(), lints, Rfc3161(), open_for_quorum)
+    return Equipment(token_module(), lints, Rfc3161())

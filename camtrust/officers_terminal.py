@@ -41,6 +41,7 @@ def answer(
 ) -> Screen:
     """Run a command at a terminal of its own and type each answer when its prompt stands on the screen, in order.
 
+    Give a prompt for hidden input to its last character: what is typed before that is shown, and lost.
     NotAnswered when a prompt does not come, or the command does not end, within ``seconds``.
     """
     ours, theirs = os.openpty()

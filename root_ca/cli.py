@@ -13,23 +13,20 @@ from typing import Annotated, Any
 import typer
 
 from foundation.clock import Clock, rfc3339
-from foundation.errors import NotImplementedYet
 from foundation.keys.port import KeyStore
 from foundation.terminal import Terminal
 from root_ca import cosigning
 from root_ca.ceremony_file import load_ceremony
 from root_ca.checks import examine
-from root_ca.errors import QuorumRefused, TranscriptInvalid
+from root_ca.errors import TranscriptInvalid
 from root_ca.ports import OutsideLint, TimestampChecker, TokenModule
 from root_ca.service import Briefing, Outcome, perform, rehearse, verify
 from root_ca.verification import Replayed, Verification, audit_fingerprint, root_fingerprint
 from root_ca.words import khmer_word_lines, word_lines
 
 NOT_VALID = 1
-MAX_CARDS = 16
 
 OpenToken = Callable[[], AbstractContextManager[KeyStore]]
-OpenForQuorum = Callable[[Sequence[str]], AbstractContextManager[KeyStore]]
 CeremonyFile = Annotated[Path, typer.Argument(metavar="FILE", help="The ceremony file: one act, in TOML.")]
 
 
@@ -40,7 +37,6 @@ class Equipment:
     module: TokenModule | None = None
     lints: Sequence[OutsideLint] = field(default=())
     timestamps: TimestampChecker | None = None
-    open_for_quorum: OpenForQuorum | None = None
 
 
 def create_app(
@@ -50,7 +46,9 @@ def create_app(
     clock: Clock,
     equipment: Callable[[], Equipment] = Equipment,
 ) -> typer.Typer:
-    """The commands. ``open_token`` opens the root's token, ``rehearsal_token`` one that is gone afterwards."""
+    """The commands. ``open_token`` opens the root's token, by PIN or by its custodians' cards, which it asks for;
+    ``rehearsal_token`` one that is gone afterwards.
+    """
     app = typer.Typer(
         help="Root ceremonies. One file is one act; nothing is overwritten; every act leaves a signed transcript.",
         no_args_is_help=True,
@@ -99,9 +97,6 @@ def create_app(
         yes_i_read: Annotated[
             str, typer.Option(metavar="WORDS", help="The words that check printed, for runs without a person.")
         ] = "",
-        quorum: Annotated[
-            bool, typer.Option("--quorum", help="Open the token with the custodians' cards, asked for one by one.")
-        ] = False,
     ) -> None:
         """Perform the act, once: asks for the words of the ceremony, signs in the token, writes outputs and transcript.
 
@@ -119,7 +114,7 @@ def create_app(
             return sys.stdin.readline()
 
         room = equipment()
-        with _opened(quorum, open_token, room.open_for_quorum) as store:
+        with open_token() as store:
             outcome = perform(ceremony, store, clock, confirm, token=room.module, lints=room.lints)
         shown.result(_outcome(outcome), _outcome_lines(outcome))
 
@@ -168,35 +163,6 @@ def create_app(
             raise typer.Exit(NOT_VALID)
 
     return app
-
-
-def _opened(
-    quorum: bool, open_token: OpenToken, open_for_quorum: OpenForQuorum | None
-) -> AbstractContextManager[KeyStore]:
-    if not quorum:
-        return open_token()
-    if open_for_quorum is None:
-        raise NotImplementedYet
-    return open_for_quorum(read_cards())
-
-
-def read_cards() -> tuple[str, ...]:
-    """The custodians' cards, one after the other, unseen; an empty one ends. QuorumRefused for none or too many.
-
-    They are only handed on: never shown, logged or kept.
-    """
-    cards: list[str] = []
-    while len(cards) < MAX_CARDS:
-        typed = getpass.getpass(f"Card of custodian {len(cards) + 1} (empty when all are in): ")
-        words = " ".join(typed.lower().split())
-        if not words:
-            break
-        if words in cards:
-            raise QuorumRefused(reason="one card was typed twice")
-        cards.append(words)
-    if not cards:
-        raise QuorumRefused(reason="no card was typed")
-    return tuple(cards)
 
 
 def key_password(key: Path) -> str | None:

@@ -6,7 +6,6 @@ RootError
 ├── ConfirmationWrong    the words typed are not those of this ceremony
 ├── OutputExists         an output is there already; nothing is overwritten
 ├── CosigningRefused     a key that cannot sign this transcript
-├── QuorumRefused        the custodians' cards did not open the token
 └── TranscriptInvalid    a file that is not a transcript
 """
 
@@ -61,9 +60,4 @@ class TranscriptInvalid(RootError):
 
 class CosigningRefused(RootError):
     code = "root_ca.cosigning_refused"
-    kind = Kind.FORBIDDEN
-
-
-class QuorumRefused(RootError):
-    code = "root_ca.quorum_refused"
     kind = Kind.FORBIDDEN

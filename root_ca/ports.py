@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -16,14 +15,6 @@ class TokenModule:
     version: str
     sha256: str
     emulated: bool
-
-
-class QuorumLogin(Protocol):
-    """A token that opens for a quorum of custodians instead of a PIN."""
-
-    def login_quorum(self, cards: Sequence[str]) -> None:
-        """Open the session with the custodians' SLIP-39 cards. KeyStoreError for wrong, mixed or too few cards."""
-        ...
 
 
 class CosigningKey(Protocol):

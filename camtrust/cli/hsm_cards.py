@@ -27,7 +27,9 @@ def ask_cards(size: str) -> list[str]:
     needed = int(size.partition("of")[0])
     cards = []
     for number in range(1, needed + 1):
-        card = typer.prompt(f"Card {number} of the {needed} that are needed", hide_input=True, default="", err=True)
+        card = typer.prompt(
+            f"Card {number} of the {needed} that are needed", hide_input=True, default="", show_default=False, err=True
+        )
         if not card.strip():
             raise CardsTooFew
         cards.append(" ".join(card.split()))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from camtrust.cli.hsm_cards import read_card
 from camtrust.officers_terminal import NotAnswered, answer
 from foundation.clock import SystemClock
 from root_ca.ceremonies import Place, specimen_acts
@@ -19,6 +21,7 @@ from tests import programs
 from tests.root.people_world import PASSWORD, name_them, people
 
 COMMAND = (sys.executable, "-c", "from camtrust.cli.main import main; main()", "root")
+HSM = (*COMMAND[:-1], "hsm")
 WORDS = "Type the words of this ceremony: "
 PLACE = Place("http://t.example/o", "http://t.example/i", "http://t.example/c")
 
@@ -76,6 +79,49 @@ def test_khmer_words_are_as_good_and_people_sign_unseen(file: Path, tmp_path: Pa
     # Under the throwaway key a root is not self-signed, and pkilint misses the identifier that it would then need.
     assert outside[0]["outputs"]["before"] == "ERROR pkix.authority_key_identifier_extension_absent"
     assert verify(record).valid
+
+
+def _cards(home: Path, folder: Path) -> list[str]:
+    """Make a root token that two of three cards open; give the words of each card."""
+    made = subprocess.run(
+        [*HSM, "init", "--token", "root", "--cards", "2of3", "--cards-to", folder, "--home", home],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    return [read_card(folder / f"card-{number}.txt") for number in (1, 2, 3)]
+
+
+def test_custodians_open_the_token_with_their_cards_one_after_the_other(file: Path, tmp_path: Path) -> None:
+    """Too few, wrong or mixed cards are refused clearly, before any word is asked for; two of three then perform it.
+
+    No word of a card stands on the screen, or in any file of the home.
+    """
+    home = tmp_path / "home"
+    mine, others = _cards(home, tmp_path / "cards"), _cards(tmp_path / "other", tmp_path / "others")
+    asked = ("Card 1 of the 2 that are needed: ", "Card 2 of the 2 that are needed: ")
+    command = [*COMMAND, "perform", file, "--home", home]
+    misspelt = " ".join([*mine[0].split()[:-1], "zzzz"])
+    for first, second, code in (
+        (mine[0], "", "cards_too_few"),
+        (mine[0], mine[0], "cards_repeated"),
+        (mine[0], others[1], "cards_mixed"),
+        (others[0], others[1], "cards_foreign"),
+        (misspelt, mine[1], "cards_unreadable"),
+    ):
+        refused = answer(command, [(asked[0], first), (asked[1], second)])
+        assert refused.status == 4, refused.text
+        assert code in refused.text
+        assert WORDS not in refused.text
+        assert mine[0][:30] not in refused.text
+    words = " ".join(examine(load_ceremony(file)).words)
+    done = answer(command, [(asked[0], mine[2]), (asked[1], mine[0]), (WORDS, words)])
+    assert done.status == 0, done.text
+    assert (file.parent / "root.pem").exists()
+    for card in mine:
+        part = " ".join(card.split()[4:8])  # words after those that a set of cards shares
+        assert part not in done.text
+        kept = [one for one in home.rglob("*") if one.is_file() and part.encode() in one.read_bytes()]
+        assert kept == []
 
 
 def test_a_command_that_asks_nothing_is_not_waited_for_forever() -> None:
