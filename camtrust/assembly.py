@@ -20,6 +20,7 @@ import ekyc.authenticator_api
 import identity.api
 import issuing_ca.acme.api
 import issuing_ca.api
+import issuing_ca.cmp.api
 import issuing_ca.enrolment.api
 import issuing_ca.est.api
 import issuing_ca.ra.api
@@ -53,6 +54,7 @@ from identity.service import IdentityService
 from issuing_ca.acme.network import DnsResolver, HttpFetcher
 from issuing_ca.acme.service import AcmeService
 from issuing_ca.asgi import OcspEndpoint, TimestampEndpoint
+from issuing_ca.cmp.service import CmpServer
 from issuing_ca.config import IssuingCaSettings
 from issuing_ca.enrolment.service import Enrolment
 from issuing_ca.log import IssuanceLog, log_origin
@@ -91,6 +93,7 @@ class Services:
     acme: AcmeService
     enrolment: Enrolment
     registration: Registration
+    cmp: CmpServer
 
     def close(self) -> None:
         self.database.close()
@@ -138,6 +141,7 @@ def assemble(
             _refuse_examples(ca)
         resolver = DnsResolver(ca.settings.acme_resolvers, ca.settings.acme_resolver_port)
         fetcher = HttpFetcher(resolver, ca.settings.acme_networks, ca.settings.acme_http_port)
+        enrolment = Enrolment(ca, database, vault, clock, randomness, trail)
         acme = AcmeService(ca, database, vault, clock, randomness, trail, fetcher, resolver)
         config = SigningConfig(
             maximum_document_bytes=settings.upload_mebibytes * MIB, mark="SPECIMEN" if settings.specimen else None
@@ -196,8 +200,9 @@ def assemble(
         outbox,
         log,
         acme,
-        Enrolment(ca, database, vault, clock, randomness, trail),
+        enrolment,
         Registration(ca, database, vault, clock, randomness, trail, identity_service, token),
+        CmpServer(enrolment, database, clock, randomness, trail),
     )
 
 
@@ -224,6 +229,7 @@ def application(services: Services) -> FastAPI:
         routers=[
             identity.api.create_router(services.identity, guard),
             issuing_ca.api.create_router(ca, guard),
+            issuing_ca.cmp.api.create_router(services.cmp),
             issuing_ca.ra.api.create_router(services.registration, guard),
             issuing_ca.api.create_public_router(ca),
             issuing_ca.acme.api.create_router(services.acme),

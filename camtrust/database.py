@@ -15,6 +15,7 @@ import foundation.db.audit
 import foundation.http.idempotency
 import identity.store
 import issuing_ca.acme.store
+import issuing_ca.cmp.store
 import issuing_ca.enrolment.store
 import issuing_ca.ra.store
 import issuing_ca.store
@@ -31,6 +32,7 @@ def all_metadata() -> tuple[MetaData, ...]:
         issuing_ca.store.metadata,
         issuing_ca.acme.store.metadata,
         issuing_ca.enrolment.store.metadata,
+        issuing_ca.cmp.store.metadata,
         issuing_ca.ra.store.metadata,
         ekyc.store.metadata,
         signing.store.metadata,

@@ -17,6 +17,7 @@ CamTrustError
 ├── EnrolmentCredentialUsed     its one certificate is made, or is being made
 ├── EnrolmentRefused        a request of a machine; `what` says where it is not what was verified
 ├── EstUnauthenticated      nobody that the EST door knows; `rule` says which proof failed
+├── CmpTypeWrong            not a PKIMessage by its Content-Type
 ├── ServerKeysRefused       a key is never made for somebody else
 ├── ApprovalRequired        a profile that two officers must approve, asked for past them
 ├── RaRequestUnknown        no request of this id
@@ -129,6 +130,11 @@ class EstUnauthenticated(CamTrustError):
     code = "issuing_ca.est_unauthenticated"
     kind = Kind.UNAUTHENTICATED
     challenge = 'Basic realm="camtrust-est"'
+
+
+class CmpTypeWrong(CamTrustError):
+    code = "issuing_ca.cmp_type_wrong"
+    kind = Kind.INVALID
 
 
 class ServerKeysRefused(CamTrustError):

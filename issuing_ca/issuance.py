@@ -44,6 +44,7 @@ from issuing_ca.errors import (
 from issuing_ca.key_checks import check_public_key
 from issuing_ca.log import IssuanceLog
 from issuing_ca.model import (
+    CMP_SIGNER,
     OCSP_RESPONDER,
     TSA_UNIT,
     Authority,
@@ -75,6 +76,7 @@ _PROFILES = {
         TLS_SERVER,
         *CAMDX,
         OCSP_RESPONDER,
+        CMP_SIGNER,
     },
     AuthorityKind.TSA: {TSA_UNIT, OCSP_RESPONDER},
     AuthorityKind.ROOT_OCSP: set[str](),
@@ -84,8 +86,9 @@ _KEY_USES = {
     ORGANISATION_SEAL: KeyUse.ORGANISATION_SEAL,
     TSA_UNIT: KeyUse.TSA,
     OCSP_RESPONDER: KeyUse.OCSP_RESPONDER,
+    CMP_SIGNER: KeyUse.REGISTRATION_AUTHORITY,
 }
-_IN_TOKEN = {CITIZEN_SIGN, TSA_UNIT, OCSP_RESPONDER}  # profiles whose keys live in our token alone
+_IN_TOKEN = {CITIZEN_SIGN, TSA_UNIT, OCSP_RESPONDER, CMP_SIGNER}  # profiles whose keys live in our token alone
 _SIGNING_TIME = timedelta(minutes=1)  # a signature that has not come out by then never will
 
 

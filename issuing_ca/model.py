@@ -19,7 +19,7 @@ from foundation.keys.port import KeyUse
 from issuing_ca.errors import ReasonUnknown
 
 ROOT = "root"  # the name under which the root's CRL and certificate are published; no authority of ours has it
-TSA_UNIT, OCSP_RESPONDER = "tsa", "ocsp-responder"  # profiles of the service's own units
+TSA_UNIT, OCSP_RESPONDER, CMP_SIGNER = "tsa", "ocsp-responder", "cmp-signer"  # profiles of the service's own units
 
 
 class AuthorityKind(StrEnum):

@@ -25,7 +25,7 @@ from issuing_ca import store
 from issuing_ca.authorities import Authorities
 from issuing_ca.config import IssuingCaSettings
 from issuing_ca.issuance import Issuance
-from issuing_ca.model import OCSP_RESPONDER, TSA_UNIT, Authority, CertificateRequest, CertificateState
+from issuing_ca.model import CMP_SIGNER, OCSP_RESPONDER, TSA_UNIT, Authority, CertificateRequest, CertificateState
 from issuing_ca.signer import Signer
 from issuing_ca.store import StoredUnit
 
@@ -91,6 +91,16 @@ class Units:
         in_use = self._in_use(good, self._announce(profile), self._clock.now())
         coming = [certificate for unit, certificate in good if in_use is None or unit.generation >= in_use.generation]
         return tuple(reversed(coming))
+
+    def cmp_signer(self, authority: Authority) -> Unit:
+        """The signer of a CA's CMP answers: a CA's own key signs certificates and CRLs alone."""
+        return self._current(
+            authority,
+            CMP_SIGNER,
+            KeyUse.REGISTRATION_AUTHORITY,
+            "CMP Signer",
+            self._settings.responder_renew_before,
+        )
 
     def forget(self, authority: Authority, profile: str) -> None:
         """Look again next time: the unit's key was refused, because its certificate was revoked or held."""

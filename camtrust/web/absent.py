@@ -11,7 +11,6 @@ from foundation.errors import NotImplementedYet
 from foundation.http.guard import public
 
 ABSENT = (
-    "/.well-known/cmp",
     "/.well-known/openid-configuration",
     "/oauth2/{path:path}",
     "/csc/v1/{path:path}",

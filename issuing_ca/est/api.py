@@ -21,6 +21,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from foundation.http.guard import public
 from foundation.x509.csr import read_csr
 from issuing_ca.enrolment.model import Applicant, Wanted
+from issuing_ca.enrolment.request import wanted_of
 from issuing_ca.enrolment.service import AUTHORITY, Enrolment
 from issuing_ca.errors import EnrolmentRefused, EstUnauthenticated, ServerKeysRefused
 from issuing_ca.est.attributes import csr_attributes
@@ -142,19 +143,6 @@ def _wanted(request: Request, body: bytes) -> Wanted:
     if der[:1] != b"\x30":
         raise EnrolmentRefused(what="PKCS#10")
     return wanted_of(read_csr(der))
-
-
-def wanted_of(csr: x509.CertificateSigningRequest) -> Wanted:
-    """Key, subject and names of a request that was read; everything else in it is ignored. Raises EnrolmentRefused."""
-    try:
-        names = csr.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return Wanted(csr.public_key(), csr.subject)
-    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
-        raise EnrolmentRefused(what="extensions") from None
-    if not all(isinstance(name, x509.DNSName) for name in names):
-        raise EnrolmentRefused(what="subjectAltName")
-    return Wanted(csr.public_key(), csr.subject, tuple(names.get_values_for_type(x509.DNSName)))
 
 
 def _issued(issued: IssuedCertificate) -> Response:

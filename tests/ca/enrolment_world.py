@@ -14,6 +14,7 @@ import httpx2
 import uvicorn
 from fastapi import APIRouter, FastAPI
 
+import issuing_ca.cmp.store
 import issuing_ca.enrolment.store
 from foundation.clock import SetClock, SystemClock
 from foundation.db.engine import Database
@@ -70,6 +71,7 @@ def enrolment_world(database: Database, token: Any, folder: Path, doors: Doors) 
     clock = SetClock(SystemClock().now().replace(microsecond=0))
     world = make_world(database, clock, token, folder)
     issuing_ca.enrolment.store.metadata.create_all(database.engine)
+    issuing_ca.cmp.store.metadata.create_all(database.engine)
     service = Enrolment(world.ca, database, Vault(token), clock, SystemRandomness(), world.audit)
     app = FastAPI()
     install(app)

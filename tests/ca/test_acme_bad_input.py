@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from foundation.clock import SetClock
-from foundation.keys.port import KeyStore
-from tests.ca.acme_world import AcmeWorld, Client, acme_world, encoded
+from tests.ca.acme_world import AcmeWorld, Client, encoded
 
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
@@ -24,17 +21,10 @@ _PATHS = (
 )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def fuzzed(token: KeyStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[AcmeWorld, Client]]:
-    from datetime import UTC, datetime
-
-    from foundation.db.engine import open_database
-
-    folder = tmp_path_factory.mktemp("fuzz")
-    database = open_database(f"sqlite:///{folder / 'fuzz.sqlite'}")
-    with acme_world(database, SetClock(datetime(2026, 11, 1, tzinfo=UTC)), token, folder) as world:
-        yield world, world.client()
-    database.close()
+@pytest.fixture
+def fuzzed(small_door: AcmeWorld) -> tuple[AcmeWorld, Client]:
+    """One world and account for every example."""
+    return small_door, small_door.client()
 
 
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

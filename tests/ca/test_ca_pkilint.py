@@ -66,6 +66,7 @@ def verdicts(world: World) -> Mapping[str, frozenset[str]]:
         return world.ca.issue_now(request).certificate.public_bytes(Encoding.PEM)
 
     responder = world.ca.units.ocsp_responder(world.ca.authorities.get("issuing"))
+    signer = world.ca.units.cmp_signer(world.ca.authorities.get("issuing"))
     certificates = {
         "citizen-sign": citizen.certificate.public_bytes(Encoding.PEM),
         "organisation-seal": by_request("organisation-seal", SEAL),
@@ -78,6 +79,7 @@ def verdicts(world: World) -> Mapping[str, frozenset[str]]:
         "camdx-auth": by_request("camdx-auth", MEMBER_SERVER, SERVER_NAME),
         "camdx-auth-ec": by_request("camdx-auth-ec", MEMBER_SERVER, SERVER_NAME),
         "tsa": world.ca.timestamps.certificate().public_bytes(Encoding.PEM),
+        "cmp-signer": signer.certificate.public_bytes(Encoding.PEM),
         "ocsp-responder": responder.certificate.public_bytes(Encoding.PEM),
     }
     jobs: list[tuple[str, str, Path, tuple[str, ...]]] = []

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from foundation.db.engine import Database, open_database
+from foundation.db.engine import Database
 from foundation.keys.port import KeyStore
 from issuing_ca.enrolment.model import NewEnrolmentCredential
 from issuing_ca.est.api import create_router
@@ -236,13 +236,11 @@ def test_officers_make_and_withdraw_credentials(door: EnrolmentWorld) -> None:
     assert door.http.delete(f"{path}/{reference}", headers=issuer).json()["state"] == "withdrawn"
 
 
-@pytest.fixture(scope="module")
-def fuzzed(token: KeyStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EnrolmentWorld]:
-    folder = tmp_path_factory.mktemp("est")
-    database = open_database(f"sqlite:///{folder / 'est.sqlite'}")
-    with enrolment_world(database, token, folder, lambda service: [create_router(service, SECRET)]) as world:
+@pytest.fixture
+def fuzzed(sqlite_database: Database, token: KeyStore, tmp_path: Path) -> Iterator[EnrolmentWorld]:
+    """One world for every example."""
+    with enrolment_world(sqlite_database, token, tmp_path, lambda service: [create_router(service, SECRET)]) as world:
         yield world
-    database.close()
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

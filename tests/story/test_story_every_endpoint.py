@@ -15,6 +15,7 @@ from tests.web.endpoint_walk import endpoints, walk
 
 _SIGNED = "RFC 8555 §6.2: each request is signed by the key of the account (tests/ca/test_acme_rules.py)"
 _EST = "RFC 7030 §3.2.3: HTTP Basic or a client certificate (tests/ca/test_est.py)"
+_CMP = "RFC 9483 §3: each message is protected by a secret or a key (tests/ca/test_cmp_rules.py)"
 # Open to everybody, each on purpose. An endpoint that is not here is refused by the test: decide, then write it down.
 PUBLIC = {
     "GET /": "the portal",
@@ -50,6 +51,8 @@ PUBLIC = {
     "POST /.well-known/est/simpleenroll": _EST,
     "POST /.well-known/est/simplereenroll": _EST,
     "POST /.well-known/est/serverkeygen": "refuses everybody",
+    "POST /.well-known/cmp": _CMP,
+    "POST /.well-known/cmp/p/{profile}": _CMP,
     "GET /trust/bundle": "the signed trust bundle",
     "POST /verify/v1/documents": "verification; keeps nothing",
 }
