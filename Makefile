@@ -39,7 +39,7 @@ help:
 	@echo "make demo        set up, then tell the whole story once into $(DEMO_HOME)/ (DEMO_PDFS=dir: sign these)"
 	@echo "make test        set up (system packages too, when root), then run every test"
 	@echo "make check       format, lint, types, import contracts"
-	@echo "make bench       rates of issuing, and of signing and verifying, beside the raw cost"
+	@echo "make bench       rates of issuing, status, timestamps, signing and verifying, beside the raw cost"
 	@echo "make soak        both key stores under stress, 100,000 citizens' keys, then the demo again and again for SOAK_MINUTES=$(SOAK_MINUTES)"
 	@echo "make rehearsal   a root ceremony, rehearsed where there is no network"
 	@echo "make serve       all services on 127.0.0.1:$(PORT), with the home of the demo"
@@ -114,6 +114,8 @@ check: $(DEV)
 bench: $(DEV)
 	@$(RUN) -m bench.raw
 	@$(RUN) -m bench.issue
+	@$(RUN) -m bench.status
+	@$(RUN) -m bench.lists
 	@$(RUN) -m bench.sign_verify
 	@$(RUN) -m bench.hsm
 	@echo "make bench: done. Compare with docs/measurements.md."

@@ -52,10 +52,10 @@ def load(
             one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         _round(opened, requests, 0)
         count = 0
-        before, begin = _cpu(pids), time.perf_counter()
+        before, begin = cpu_of(pids), time.perf_counter()
         while (passed := time.perf_counter() - begin) < seconds:
             count += _round(opened, requests, count)
-        return Load(count / passed, (_cpu(pids) - before) / count * 1e6, count)
+        return Load(count / passed, (cpu_of(pids) - before) / count * 1e6, count)
     finally:
         for one in opened:
             one.close()
@@ -88,7 +88,7 @@ def _more(one: socket.socket) -> bytes:
     return data
 
 
-def _cpu(pids: Sequence[int]) -> float:
+def cpu_of(pids: Sequence[int]) -> float:
     """CPU seconds that these processes have used, with all their threads."""
     used = 0.0
     for pid in pids:

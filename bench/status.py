@@ -9,7 +9,8 @@
 - `openssl ocsp` as a responder (in a network namespace, because it listens on every interface), and `openssl ts`, which
   answers one request a process.
 
-Wall-clock rates suffer from neighbours; the server's CPU time for each answer suffers less. Both are printed.
+Wall-clock rates suffer from neighbours; the CPU time of the server for each answer suffers less. Both are printed. One
+worker can use one CPU at most: what it answers in a CPU-second is what it can do on a machine of its own.
 """
 
 from __future__ import annotations
@@ -62,7 +63,8 @@ def _lines(where: str, pids: Sequence[int], asked: Mapping[str, Any], base: Load
 
 def _line(what: str, measured: Load, base: Load | None) -> None:
     times = f"{measured.cpu / base.cpu:5.1f} x nginx" if base is not None else ""
-    print(f"{what:56} {measured.rate:9,.0f} /s   {measured.cpu:6.0f} us CPU   {times}", flush=True)
+    cpu = f"{measured.cpu:6.0f} us CPU = {measured.per_cpu_second:9,.0f} a CPU-second"
+    print(f"{what:56} {measured.rate:9,.0f} /s   {cpu}   {times}", flush=True)
 
 
 @contextmanager

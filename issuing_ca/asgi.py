@@ -7,7 +7,7 @@ import base64
 import binascii
 import hashlib
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, MutableMapping
 from datetime import datetime
 from email.utils import format_datetime
 from functools import lru_cache
@@ -105,7 +105,7 @@ class TimestampEndpoint:
     def __init__(self, service: TimestampService, path: str = "/tsa") -> None:
         self._service = service
         self._certificates = path.rstrip("/") + "/certificates"
-        self._batches = Batches(self._answers, "tsa")
+        self._batches = Batches(service.timestamp_many, "tsa")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] == self._certificates:
@@ -122,6 +122,9 @@ class TimestampEndpoint:
             response = await self._batches.ask(body)
         except Overloaded:
             response = rejected(Failure.SYSTEM_FAILURE)
+        except Exception:
+            _log.exception("timestamp")
+            response = rejected(Failure.SYSTEM_FAILURE)
         await _respond(send, 200, _TSA, response, _NOT_KEPT)
 
     async def _publish(self, method: str, send: Send) -> None:
@@ -137,16 +140,6 @@ class TimestampEndpoint:
         body = b"".join(one.public_bytes(Encoding.PEM) for one in certificates)
         kept = ((b"cache-control", b"public, max-age=3600"),)
         await _respond(send, 200, b"application/pem-certificate-chain", body, kept, head=method == "HEAD")
-
-    def _answers(self, requests: Sequence[bytes]) -> list[bytes]:
-        return [self._answer(request) for request in requests]
-
-    def _answer(self, request: bytes) -> bytes:
-        try:
-            return self._service.timestamp(request)
-        except Exception:
-            _log.exception("timestamp")
-            return rejected(Failure.SYSTEM_FAILURE)
 
 
 _OCSP = b"application/ocsp-response"

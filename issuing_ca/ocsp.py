@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -79,6 +79,23 @@ class OcspAnswer:
     told: tuple[Told, ...] = field(default=(), compare=False)
 
 
+@dataclass(frozen=True)
+class _Draft:
+    """A response that waits for its signature."""
+
+    issuer: Issuer
+    writer: ResponseWriter
+    data: bytes
+    this_update: datetime
+    next_update: datetime
+    request: OcspRequest
+    told: tuple[Told, ...]
+
+    def answer(self, response: bytes) -> OcspAnswer:
+        nonce = self.request.nonce is not None
+        return OcspAnswer(response, ResponseStatus.SUCCESSFUL, self.this_update, self.next_update, nonce, self.told)
+
+
 class OcspResponder:
     """Answers requests. One for the process; safe to call from many threads."""
 
@@ -106,13 +123,15 @@ class OcspResponder:
         return self.answer_many([data])[0]
 
     def answer_many(self, requests: Sequence[bytes]) -> list[OcspAnswer]:
-        """The same for several requests, which share one look into the database."""
+        """The same for several requests, which share one look into the database and one round trip to the token."""
         read = [_read(data) for data in requests]
         try:
             known: _Known | OcspAnswer = self._known([one for one in read if isinstance(one, OcspRequest)])
         except CamTrustError as error:
             known = _failed(error)
-        return [self._told(one, known) if isinstance(one, OcspRequest) else one for one in read]
+        drafts = [self._draft(one, known) if isinstance(one, OcspRequest) else one for one in read]
+        answers = self._signed([one for one in drafts if isinstance(one, _Draft)])
+        return [next(answers) if isinstance(one, _Draft) else one for one in drafts]
 
     def for_certificate(self, certificate: x509.Certificate, issuer: x509.Certificate) -> bytes | None:
         """A fresh OCSPResponse about a certificate, for whoever embeds it; None where we have no answer."""
@@ -120,7 +139,8 @@ class OcspResponder:
         answer = self.answer(request.public_bytes(Encoding.DER))
         return answer.response if answer.status is ResponseStatus.SUCCESSFUL else None
 
-    def _told(self, request: OcspRequest, known: _Known | OcspAnswer) -> OcspAnswer:
+    def _draft(self, request: OcspRequest, known: _Known | OcspAnswer) -> _Draft | OcspAnswer:
+        """What is to be signed, or the answer where nothing is."""
         try:
             issuers = [self.issuers.find(asked) for asked in request.asked]
             first = issuers[0]
@@ -128,21 +148,13 @@ class OcspResponder:
                 return _error(ResponseStatus.UNAUTHORIZED)
             if isinstance(known, OcspAnswer) and not first.is_root:
                 return known
-            for attempt in (1, 2):
-                try:
-                    return self._signed(first, issuers, request, known)
-                except (KeyDisabled, KeyHandleInvalid):
-                    # the responder's own certificate was revoked: the next unit takes over
-                    if first.is_root or attempt == 2:
-                        raise
-                    self._units.forget(first.authority, OCSP_RESPONDER)
+            return self._written(first, issuers, request, known)
         except CamTrustError as error:
             return _failed(error)
-        raise AssertionError("the second attempt answers or raises")
 
-    def _signed(
+    def _written(
         self, first: Issuer, issuers: Sequence[Issuer | None], request: OcspRequest, known: _Known | OcspAnswer
-    ) -> OcspAnswer:
+    ) -> _Draft:
         writer = self._writer(first)  # before the time is read: a responder made just now is valid from now on
         now = self._clock.now().replace(microsecond=0)
         next_update = min(now + self._settings.ocsp_validity, writer.not_after)
@@ -156,9 +168,35 @@ class OcspResponder:
             statuses = [self._status(first, *one, known) for one in zip(issuers, request.asked, strict=True)]
             told = tuple(Told(first.name, *one) for one in zip(request.asked, statuses, strict=True))
         answers = tuple(zip(request.asked, statuses, strict=True))
-        response = writer.write(answers, now, now, next_update, request.nonce)
-        nonce = request.nonce is not None
-        return OcspAnswer(response, ResponseStatus.SUCCESSFUL, now, next_update, nonce, told)
+        data = writer.data(answers, now, now, next_update, request.nonce)
+        return _Draft(first, writer, data, now, next_update, request, told)
+
+    def _signed(self, drafts: Sequence[_Draft]) -> Iterator[OcspAnswer]:
+        """Answers in the order of the drafts; those of one responder are signed together."""
+        answers: dict[int, OcspAnswer] = {}
+        for writer in {id(one.writer): one.writer for one in drafts}.values():
+            places = [at for at, one in enumerate(drafts) if one.writer is writer]
+            try:
+                responses = writer.sign_all([drafts[at].data for at in places])
+            except (KeyDisabled, KeyHandleInvalid) as error:
+                answers |= {at: self._once_more(drafts[at], error) for at in places}
+            except CamTrustError as error:
+                answers |= dict.fromkeys(places, _failed(error))
+            else:
+                for at, response in zip(places, responses, strict=True):
+                    answers[at] = drafts[at].answer(response)
+        return iter([answers[at] for at in range(len(drafts))])
+
+    def _once_more(self, draft: _Draft, error: CamTrustError) -> OcspAnswer:
+        """The responder's own certificate was revoked: the next unit takes over. The root has no other."""
+        if draft.issuer.is_root:
+            return _failed(error)
+        try:
+            self._units.forget(draft.issuer.authority, OCSP_RESPONDER)
+            again = self._draft(draft.request, self._known([draft.request]))
+            return again.answer(again.writer.sign_all([again.data])[0]) if isinstance(again, _Draft) else again
+        except CamTrustError as failure:
+            return _failed(failure)
 
     def _known(self, requests: Sequence[OcspRequest]) -> _Known:
         """What the database says about all that is asked."""

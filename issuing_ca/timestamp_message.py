@@ -132,6 +132,19 @@ def rejected(failure: int) -> bytes:
     return der.sequence([der.sequence((der.integer(2), bits))])
 
 
+@dataclass(frozen=True)
+class TokenDraft:
+    """What one token says. ``imprint`` is an encoded MessageImprint, ``nonce`` an encoded INTEGER, ``accuracy`` as
+    :func:`encoded_accuracy` gives it; ``certificates``: whether they go along."""
+
+    imprint: bytes
+    serial: int
+    at: datetime
+    nonce: bytes | None
+    certificates: bool
+    accuracy: bytes
+
+
 class TokenWriter:
     """Writes the tokens of one TSA unit: CMS SignedData over a TSTInfo (RFC 3161 §2.4.2, RFC 5652, RFC 5816).
 
@@ -163,22 +176,22 @@ class TokenWriter:
         ess = der.sequence((der.octet_string(hashlib.sha256(whole).digest()), issuer_serial))
         self._signing_certificate = _attribute(_ID_SIGNING_CERTIFICATE_V2, der.sequence([der.sequence([ess])]))
 
-    def write(
-        self, imprint: bytes, serial: int, at: datetime, nonce: bytes | None, certificates: bool, accuracy: bytes
-    ) -> bytes:
-        """A TimeStampToken. ``imprint`` is an encoded MessageImprint, ``nonce`` an encoded INTEGER, ``accuracy`` as
-        :func:`encoded_accuracy` gives it."""
-        info = der.tlv(
-            der.SEQUENCE,
-            _V1 + self.policy + imprint + der.integer(serial) + _gen_time(at) + accuracy + (nonce or b""),
-        )
-        digest = _attribute(_ID_MESSAGE_DIGEST, der.octet_string(hashlib.new(self._hash, info).digest()))
-        attributes = b"".join(sorted((self._content_type, digest, self._signing_certificate)))
-        signature = der.octet_string(self._key.sign(der.tlv(der.SET, attributes), info))
-        signer = self._signer + der.tlv(0xA0, attributes) + self._key.algorithm + signature
+    def write(self, drafts: Sequence[TokenDraft]) -> list[bytes]:
+        """A TimeStampToken for each, signed in one round trip to the token."""
+        infos, attributes = [], []
+        for one in drafts:
+            content = _V1 + self.policy + one.imprint + der.integer(one.serial) + _gen_time(one.at)
+            infos.append(der.tlv(der.SEQUENCE, content + one.accuracy + (one.nonce or b"")))
+            digest = _attribute(_ID_MESSAGE_DIGEST, der.octet_string(hashlib.new(self._hash, infos[-1]).digest()))
+            attributes.append(b"".join(sorted((self._content_type, digest, self._signing_certificate))))
+        signatures = self._key.sign_many([der.tlv(der.SET, one) for one in attributes], infos)
+        return [self._token(*parts) for parts in zip(drafts, infos, attributes, signatures, strict=True)]
+
+    def _token(self, draft: TokenDraft, info: bytes, attributes: bytes, signature: bytes) -> bytes:
+        signer = self._signer + der.tlv(0xA0, attributes) + self._key.algorithm + der.octet_string(signature)
         content = der.tlv(der.SEQUENCE, _ID_TST_INFO + der.tlv(0xA0, der.octet_string(info)))
         signers = der.tlv(der.SET, der.tlv(der.SEQUENCE, signer))
-        signed = self._head + content + (self._certificates if certificates else b"") + signers
+        signed = self._head + content + (self._certificates if draft.certificates else b"") + signers
         return der.tlv(der.SEQUENCE, _ID_SIGNED_DATA + der.tlv(0xA0, der.tlv(der.SEQUENCE, signed)))
 
 

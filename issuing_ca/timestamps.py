@@ -9,6 +9,7 @@ it has caught up. What was measured stands in the token as its accuracy; each to
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from threading import Lock
 
@@ -27,6 +28,8 @@ from issuing_ca.model import TSA_UNIT
 from issuing_ca.timestamp_journal import TimestampJournal
 from issuing_ca.timestamp_message import (
     Failure,
+    TimestampRequest,
+    TokenDraft,
     TokenWriter,
     encoded_accuracy,
     granted,
@@ -77,30 +80,43 @@ class TimestampService:
         Refusals carry a PKIFailureInfo: badDataFormat, badAlg, badRequest, unacceptedPolicy, unacceptedExtension,
         timeNotAvailable, systemFailure.
         """
+        return self.timestamp_many([data])[0]
+
+    def timestamp_many(self, requests: Sequence[bytes]) -> list[bytes]:
+        """The same for several requests, which share one round trip to the token."""
+        read = [self._read(data) for data in requests]
+        wanted = [one for one in read if isinstance(one, TimestampRequest)]
+        try:
+            tokens = iter(self._tokens(wanted))
+        except CamTrustError as error:
+            _log.error("no timestamp: %s", error.code)
+            clock = isinstance(error, ClockUntrusted)
+            failed = rejected(Failure.TIME_NOT_AVAILABLE if clock else Failure.SYSTEM_FAILURE)
+        except OSError as error:
+            _log.error("no timestamp: the journal cannot be written: %s", type(error).__name__)
+            failed = rejected(Failure.SYSTEM_FAILURE)
+        else:
+            return [granted(next(tokens)) if isinstance(one, TimestampRequest) else one for one in read]
+        return [failed if isinstance(one, TimestampRequest) else one for one in read]
+
+    def _read(self, data: bytes) -> TimestampRequest | bytes:
+        """The request, or the response that refuses it."""
         try:
             request = read_request(data)
             if request.policy is not None and request.policy != self._policy:
                 raise refusal(Failure.UNACCEPTED_POLICY)
-            return granted(self._token(request.imprint, request.nonce, request.certificates))
         except TimestampRefused as refused:
             return rejected(refused.failure)
         except DerInvalid:
             return rejected(Failure.BAD_DATA_FORMAT)
-        except ClockUntrusted:
-            return rejected(Failure.TIME_NOT_AVAILABLE)
-        except CamTrustError as error:
-            _log.error("no timestamp: %s", error.code)
-            return rejected(Failure.SYSTEM_FAILURE)
-        except OSError as error:
-            _log.error("no timestamp: the journal cannot be written: %s", type(error).__name__)
-            return rejected(Failure.SYSTEM_FAILURE)
+        return request
 
     def token(self, imprint: bytes, hash_name: str) -> bytes:
         """A TimeStampToken with its certificates over a digest (sha256, sha384 or sha512), for our own signing.
 
         Raises TimestampRefused (unknown hash, wrong length), ClockUntrusted, AuthorityNotInstalled, key store errors.
         """
-        return self._token(message_imprint(imprint, hash_name), None, True)
+        return self._tokens([TimestampRequest(message_imprint(imprint, hash_name), None, None, True)])[0]
 
     def certificates(self) -> tuple[x509.Certificate, ...]:
         """The working unit's certificate and, before a switch, its successor's; then the chain without the root."""
@@ -116,21 +132,28 @@ class TimestampService:
         """The working unit's certificate."""
         return self._units.timestamp_unit(self._authorities.get(self._authority)).certificate
 
-    def _token(self, imprint: bytes, nonce: bytes | None, certificates: bool) -> bytes:
-        serial = serial_number(self._randomness)
-        writer = self._writer()  # before the time is read: a unit made just now is valid from now on
-        at, accuracy = self._time()
+    def _tokens(self, requests: Sequence[TimestampRequest]) -> list[bytes]:
+        if not requests:
+            return []
         try:
-            token = writer.write(imprint, serial, at, nonce, certificates, accuracy)
+            tokens, drafts = self._written(requests)
         except (KeyDisabled, KeyHandleInvalid):
             # the unit's certificate was revoked: the next unit takes over
             self._units.forget(self._authorities.get(self._authority), TSA_UNIT)
-            writer = self._writer()
-            at, accuracy = self._time()
-            token = writer.write(imprint, serial, at, nonce, certificates, accuracy)
+            tokens, drafts = self._written(requests)
         if self.journal is not None:
-            self.journal.add(token, at)
-        return token
+            for token, draft in zip(tokens, drafts, strict=True):
+                self.journal.add(token, draft.at)
+        return tokens
+
+    def _written(self, requests: Sequence[TimestampRequest]) -> tuple[list[bytes], list[TokenDraft]]:
+        writer = self._writer()  # before the time is read: a unit made just now is valid from now on
+        drafts = []
+        for one in requests:
+            at, accuracy = self._time()
+            serial = serial_number(self._randomness)
+            drafts.append(TokenDraft(one.imprint, serial, at, one.nonce, one.certificates, accuracy))
+        return writer.write(drafts), drafts
 
     def _time(self) -> tuple[datetime, bytes]:
         """Now, to the millisecond, and the accuracy for the token; ClockUntrusted where it cannot be told."""

@@ -45,38 +45,46 @@ class RevokedEntry(NamedTuple):
 
 def encode_entry(entry: RevokedEntry) -> bytes:
     """One element of revokedCertificates (RFC 5280 §5.1.2.6) as DER."""
-    extensions = []
-    if entry.reason is not None and entry.reason is not x509.ReasonFlags.unspecified:
-        extensions.append(_extension(CRLEntryExtensionOID.CRL_REASON, der.enumerated(REASON_CODES[entry.reason])))
-    if entry.invalidity_date is not None:
-        value = der.generalized_time(entry.invalidity_date.astimezone(UTC))
-        extensions.append(_extension(CRLEntryExtensionOID.INVALIDITY_DATE, value))
     parts = [der.integer(entry.serial), der.time(entry.revoked_at.astimezone(UTC))]
-    if extensions:
-        parts.append(der.sequence(extensions))
-    return der.sequence(parts)
+    return der.sequence([*parts, _entry_extensions(entry.reason, entry.invalidity_date)])
+
+
+def _entry_extensions(reason: x509.ReasonFlags | None, invalidity_date: datetime | None) -> bytes:
+    """crlEntryExtensions; nothing where there is none."""
+    extensions = []
+    if reason is not None and reason is not x509.ReasonFlags.unspecified:
+        extensions.append(_extension(CRLEntryExtensionOID.CRL_REASON, der.enumerated(REASON_CODES[reason])))
+    if invalidity_date is not None:
+        value = der.generalized_time(invalidity_date.astimezone(UTC))
+        extensions.append(_extension(CRLEntryExtensionOID.INVALIDITY_DATE, value))
+    return der.sequence(extensions) if extensions else b""
 
 
 def encode_entries(entries: Iterable[RevokedEntry]) -> Iterator[bytes]:
-    """The same for many: what follows the serial number is encoded once for all entries that share it."""
-    tails: dict[tuple[datetime, x509.ReasonFlags | None, datetime | None], bytes] = {}
+    """The same for many: dates and reasons that entries share are encoded once."""
+    times: dict[datetime, bytes] = {}
+    reasons: dict[tuple[x509.ReasonFlags | None, datetime | None], bytes] = {}
     for serial, revoked_at, reason, invalidity_date in entries:
-        kind = revoked_at, reason, invalidity_date
-        tail = tails.get(kind)
-        if tail is None:
-            if len(tails) >= _MOST_TAILS:
-                tails.clear()
-            tail = tails[kind] = encode_entry(RevokedEntry(0, *kind))[_BEFORE_TAIL:]
-        number = serial.to_bytes(serial.bit_length() // 8 + 1, "big")
-        size = len(number) + 2 + len(tail)
+        time = times.get(revoked_at)
+        if time is None:
+            if len(times) >= _MOST_SHARED:
+                times.clear()
+            time = times[revoked_at] = der.time(revoked_at.astimezone(UTC))
+        extensions = reasons.get((reason, invalidity_date))
+        if extensions is None:
+            if len(reasons) >= _MOST_SHARED:
+                reasons.clear()
+            extensions = reasons[reason, invalidity_date] = _entry_extensions(reason, invalidity_date)
+        octets = serial.bit_length() // 8 + 1
+        size = 2 + octets + len(time) + len(extensions)
         if size < 0x80:  # serial numbers have 20 octets at most
-            yield bytes((der.SEQUENCE, size, der.INTEGER, len(number))) + number + tail
+            lengths = bytes((der.SEQUENCE, size, der.INTEGER, octets))
+            yield lengths + serial.to_bytes(octets, "big") + time + extensions
         else:
-            yield encode_entry(RevokedEntry(serial, *kind))
+            yield encode_entry(RevokedEntry(serial, revoked_at, reason, invalidity_date))
 
 
-_MOST_TAILS = 10_000
-_BEFORE_TAIL = 5  # SEQUENCE and its length, and the INTEGER 0
+_MOST_SHARED = 100_000
 
 
 @dataclass(frozen=True)

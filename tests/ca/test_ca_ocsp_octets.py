@@ -25,8 +25,8 @@ from tests.ca.test_ca_ocsp import SHA1
 class KeyOfThisTest:
     """What :class:`Signer` needs of a key store, for one key."""
 
-    def sign(self, _key_id: str, _mechanism: Mechanism, data: bytes, **_: object) -> bytes:
-        return RESPONDER_KEY.sign(data, ec.ECDSA(hashes.SHA256()))
+    def sign_many(self, _key_id: str, _mechanism: Mechanism, inputs: list[bytes], **_: object) -> list[bytes]:
+        return [RESPONDER_KEY.sign(data, ec.ECDSA(hashes.SHA256())) for data in inputs]
 
 
 RESPONDER_KEY = ec.generate_private_key(ec.SECP256R1())
