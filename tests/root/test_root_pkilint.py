@@ -33,6 +33,23 @@ def test_what_pkilint_finds_is_explained(done: Done) -> None:
     assert {name: codes for name, codes in found.items() if codes} == explained
 
 
+def test_what_pkilint_finds_in_later_acts_is_explained(lived: Done) -> None:
+    """Twin, cross-certificate, licence, second root, links and the emergency CRL: exactly the explained findings.
+
+    The statements of the twins are left out: pkilint refuses to load an extension below the example arc.
+    """
+    text = Path(__file__).with_name("pkilint-findings.toml").read_text(encoding="utf-8")
+    explained = {(name, entry["code"]) for entry in tomllib.loads(text)["later"] for name in entry["on"]}
+    assert all(entry["reason"].strip() for entry in tomllib.loads(text)["later"])
+    found = {
+        (name, code)
+        for name in ("twin", "cross", "licensed", "root-2", "old-with-new", "new-with-old")
+        for code in findings("pkix_cert", lived.folder / f"{name}.pem")
+    }
+    crl = findings("crl", lived.folder / "emergency.crl", ("-t", "ARL", "-p", "PKIX"))
+    assert found | {("crl", code) for code in crl} == explained
+
+
 def test_without_the_example_arc_nothing_remains(tmp_path: Path) -> None:
     """The responder's certificate with a policy below another arc has no finding: the arc was the cause."""
     data = profiles()["root-ocsp-responder"].data()
