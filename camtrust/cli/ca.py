@@ -112,6 +112,23 @@ def create(context: Context) -> typer.Typer:
         lines = [f"Key identifier: {made.credential.kid}", f"HMAC key:       {made.hmac_key}"]
         context.terminal.result(value, [*lines, f"To be used by   {made.credential.expires_at:%Y-%m-%d}"])
 
+    @app.command(name="enrolment-credential")
+    def enrolment_credential(
+        profile_name: Annotated[str, typer.Option("--profile", help="one that officers may ask for")],
+        subject: Annotated[str, typer.Option(help='the whole verified name, as "C=KH, O=SPECIMEN …, CN=…"')],
+        owner: Annotated[str, typer.Option(help="opaque id of whom it names")],
+        dns_name: Annotated[list[str] | None, typer.Option(help="a verified host name; may be repeated")] = None,
+        days: Annotated[int, typer.Option(min=1, max=365, help="until when it must be used")] = 30,
+    ) -> None:
+        """Make a credential by which one machine enrols through EST or CMP; its secret is shown this once."""
+        with services_of(context) as services:
+            made = services.enrolment.new_credential(
+                profile_name, _subject(subject), dns_name or (), owner, ACTOR, days
+            )
+        value = {"reference": made.credential.reference, "secret": made.secret}
+        lines = [f"Reference: {made.credential.reference}", f"Secret:    {made.secret}"]
+        context.terminal.result(value, [*lines, f"To be used by {made.credential.expires_at:%Y-%m-%d}"])
+
     @app.command()
     def revoke(
         serial: Annotated[str, typer.Argument(help="serial number, hexadecimal")],

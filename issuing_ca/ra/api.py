@@ -83,6 +83,14 @@ class HolderRevocation(Strict):
     totp: SecretStr = Field(max_length=16)
 
 
+class NewOwnCertificate(Strict):
+    """A key that the person's own device holds, and both factors."""
+
+    csr: Annotated[str, Field(max_length=20_000, description="PKCS#10, PEM")]
+    pin: SecretStr = Field(max_length=64)
+    totp: SecretStr = Field(max_length=16)
+
+
 class Conditions(Strict):
     """Which certificates; every condition that is given must hold."""
 
@@ -244,6 +252,12 @@ def create_router(service: Registration, guard: Guard) -> APIRouter:
         """The certificates of the person who asks."""
         return [_own(record) for record in service.own(actor)]
 
+    @router.post("/own-certificates", status_code=201)
+    def issue_own_certificate(actor: Annotated[Actor, Depends(person)], body: NewOwnCertificate) -> IssuedView:
+        """A certificate to log in with (citizen-auth), under the names of the person's signing certificate."""
+        pin, totp = body.pin.get_secret_value(), body.totp.get_secret_value()
+        return _issued(service.issue_own(actor, body.csr.encode(), pin, totp))
+
     @router.post("/own-certificates/{serial}/revocation")
     def revoke_own_certificate(
         actor: Annotated[Actor, Depends(person)], serial: Serial, body: HolderRevocation
@@ -272,6 +286,10 @@ def _made(made: IssuedCertificate | CertificateApplication, response: Response) 
     if isinstance(made, CertificateApplication):
         response.status_code = 202
         return _view(made)
+    return _issued(made)
+
+
+def _issued(made: IssuedCertificate) -> IssuedView:
     return IssuedView(
         serial=made.serial,
         certificate=certificate_pem(made.certificate).decode(),

@@ -31,12 +31,14 @@ from issuing_ca.errors import (
     CertificateUnknown,
     DecisionRefused,
     HolderReasonRefused,
+    KeyNotTheirs,
     ProfileRefused,
     QueryChanged,
     QueryEmpty,
     RaRequestUnknown,
     TransitionRefused,
 )
+from issuing_ca.issuance import CITIZEN_AUTH, CITIZEN_SIGN
 from issuing_ca.key_checks import check_public_key
 from issuing_ca.model import CertificateRecord, CertificateRequest, CertificateState, IssuedCertificate, Reason
 from issuing_ca.ports import HolderFactors, OfficerPersons
@@ -314,6 +316,42 @@ class Registration:
             raise HolderReasonRefused
         self._factors.check(person.id, pin, totp)
         return self.ca.revoke(serial, reason, str(person))
+
+    def issue_own(self, person: Actor, csr: bytes, pin: str, totp: str) -> IssuedCertificate:
+        """A citizen-auth certificate for a key on the person's own device, with both factors.
+
+        Names, level and evidence are those of the person's good citizen-sign certificate, and so is the end.
+        Raises CsrInvalid, CertificateUnknown (nothing to go by), KeyNotTheirs, and what the factors and issuing raise.
+        """
+        request = read_csr(csr)
+        now = self._clock.now()
+        standing = [
+            record
+            for record in self.ca.certificates(None, 200, CertificateState.ISSUED, person.id)
+            if record.profile == CITIZEN_SIGN and record.not_before <= now < record.not_after and record.certificate
+        ]
+        if person.kind is not ActorKind.PERSON or not standing:
+            raise CertificateUnknown
+        newest = max(standing, key=lambda record: record.not_after)
+        certificate = x509.load_der_x509_certificate(newest.certificate or b"")
+        held = [x509.load_der_x509_certificate(record.certificate or b"").public_key() for record in standing]
+        if request.public_key() in held:
+            raise KeyNotTheirs  # the token's key signs documents and nothing else
+        self._factors.check(person.id, pin, totp)
+        policies = certificate.extensions.get_extension_for_class(x509.CertificatePolicies).value
+        return self.ca.issue_now(
+            CertificateRequest(
+                authority=newest.authority,
+                profile=CITIZEN_AUTH,
+                subject=name_pairs(certificate.subject),
+                public_key=request.public_key(),
+                owner=person.id,
+                requested_by=str(person),
+                not_after_limit=newest.not_after,
+                evidence=newest.evidence,
+                policies=tuple(policy.policy_identifier.dotted_string for policy in policies),
+            )
+        )
 
     # --- many at once ---------------------------------------------------------------------------------------------
 

@@ -29,6 +29,7 @@ from issuing_ca.errors import (
     CertificateUnknown,
     DecisionRefused,
     HolderReasonRefused,
+    ProfileRefused,
     QueryChanged,
     QueryEmpty,
     RaRequestUnknown,
@@ -247,6 +248,35 @@ def test_a_holder_revokes_with_both_factors(world: World) -> None:
     done = ra.revoke_own(holder, serial, Reason.KEY_COMPROMISE, PIN, CODE)
     assert (done.state, done.reason) == (CertificateState.REVOKED, Reason.KEY_COMPROMISE)
     assert [one.serial for one in ra.own(holder)] == [serial]
+
+
+def test_a_person_gets_a_certificate_to_log_in_with(world: World) -> None:
+    """For a key of their own, with both factors: names, level, evidence and end of the signing certificate. Not with a
+    wrong PIN, not for the token's key, not without a good signing certificate, and never through an officer."""
+    ra, request = registration(world), world.person()
+    signing = world.ca.issue_citizen(request)
+    person, key = Actor(ActorKind.PERSON, request.person_id), ec.generate_private_key(ec.SECP256R1())
+    with pytest.raises(PinIncorrect):
+        ra.issue_own(person, csr(key), "000000000000", CODE)
+    made = ra.issue_own(person, csr(key), PIN, CODE).certificate
+    assert made.subject == signing.certificate.subject
+    assert made.not_valid_after_utc <= signing.certificate.not_valid_after_utc
+    usage = made.extensions.get_extension_for_class(x509.KeyUsage).value
+    assert usage.digital_signature
+    assert not usage.content_commitment
+    policies = [
+        one.extensions.get_extension_for_class(x509.CertificatePolicies).value for one in (made, signing.certificate)
+    ]
+    assert policies[0] == policies[1]
+    record = world.ca.certificate(f"{made.serial_number:x}")
+    assert (record.owner, record.evidence, record.key_id) == (request.person_id, request.evidence, None)
+    with pytest.raises(CertificateUnknown):
+        ra.issue_own(Actor(ActorKind.PERSON, "nobody"), csr(), PIN, CODE)
+    world.ca.revoke(signing.serial, Reason.CERTIFICATE_HOLD, OPERATOR)
+    with pytest.raises(CertificateUnknown):
+        ra.issue_own(person, csr(), PIN, CODE)
+    with pytest.raises(ProfileRefused):
+        ra.request(ASKS, "citizen-auth", csr(), (("C", "KH"),), request.person_id)
 
 
 def test_many_at_once(world: World) -> None:
