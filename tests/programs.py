@@ -19,6 +19,7 @@ from typing import Any
 
 PACKAGES: Mapping[str, str] = {
     "certtool": "gnutls-bin",
+    "certutil": "libnss3-tools",
     "curl": "curl",
     "initdb": "postgresql",
     "ip": "iproute2",
@@ -30,11 +31,14 @@ PACKAGES: Mapping[str, str] = {
     "pdftoppm": "poppler-utils",
     "pdftotext": "poppler-utils",
     "pkcs11-tool": "opensc",
+    # pki reads EC keys by a plugin that Debian packs by itself
+    "pki": "strongswan-pki libstrongswan-standard-plugins",
     "postgres": "postgresql",
     "qpdf": "qpdf",
     "setpriv": "util-linux",
     "softhsm2-util": "softhsm2",
     "unshare": "util-linux",
+    "vfychain": "libnss3-tools",
     "zbarimg": "zbar-tools",
 }
 

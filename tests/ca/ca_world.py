@@ -276,15 +276,15 @@ def make_world(
 
 
 @contextmanager
-def served(world: World) -> Iterator[str]:
-    """The hot paths on a free loopback port, by a real server; gives its address."""
+def served(world: World, port: int = 0) -> Iterator[str]:
+    """The hot paths on a loopback port (0: any free one), by a real server; gives its address."""
     import uvicorn
     from starlette.applications import Starlette
     from starlette.routing import Mount, Route
 
     ocsp, tsa = OcspEndpoint(world.ca.kept_ocsp, world.clock), TimestampEndpoint(world.ca.timestamps)
     routes = [Route("/ocsp", ocsp), Mount("/ocsp", ocsp), Route("/tsa", tsa)]
-    listening = socket.create_server(("127.0.0.1", 0))
+    listening = socket.create_server(("127.0.0.1", port))
     config = uvicorn.Config(Starlette(routes=routes), log_level="error", lifespan="off", ws="none", http="h11")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)

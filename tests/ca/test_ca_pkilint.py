@@ -90,6 +90,9 @@ def verdicts(world: World) -> Mapping[str, frozenset[str]]:
         jobs.append((f"etsi {name}", "etsi_cert", file, ("-t", f"NCP-{kind}-PERSON-CERTIFICATE")))
     crl = world.write("issuing.crl", world.ca.current_crl("issuing"))
     jobs.append(("crl", "crl", crl, ("-t", "CRL", "-p", "PKIX")))
+    for scope in ("delta", "16-3"):
+        part = world.write(f"{scope}.crl", world.ca.lists.renew("issuing", scope).crl)
+        jobs.append((scope, "crl", part, ("-t", "CRL", "-p", "PKIX")))
     for number, certificate in enumerate((citizen.certificate, revoked.certificate)):
         response = world.write(f"{number}.ocsp", world.ca.fresh_ocsp(certificate) or b"")
         jobs.append(("ocsp", "ocsp_response", response, ()))

@@ -340,6 +340,5 @@ def test_scopes_are_byte_for_byte_the_librarys(scope: CrlScope) -> None:
 
 def test_a_delta_to_a_newer_list_is_refused() -> None:
     """The base of a delta has at most its own number (RFC 5280 §5.2.4)."""
-    """RFC 5280 §5.2.4: a delta CRL builds on a list that came before it."""
     with pytest.raises(CrlInvalid):
         crl_tbs(ROOT, 7, DAY, DAY + timedelta(days=1), [], None, CrlScope(base=8))
