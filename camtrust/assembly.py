@@ -120,7 +120,7 @@ def assemble(
     try:
         schema.upgrade(database)
         trail, vault = AuditTrail(clock), Vault(token)
-        identity_service = IdentityService(database, clock, trail, token, settings.public_url)
+        identity_service = IdentityService(database, clock, trail, token, settings.public_url, passkeys=token)
         policy = default_policy()
         log = IssuanceLog(database, token, clock, randomness, log_origin(settings.public_url))
         ca = CertificateAuthority(

@@ -14,7 +14,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from foundation.clock import Clock
-from foundation.keys.activation import ChangeData, Method, PinTotp, Proof
+from foundation.keys.activation import ChangeData, Method, PinTotp, PresenceData, Proof
 from foundation.keys.errors import (
     ActivationInvalid,
     DataInvalid,
@@ -51,7 +51,7 @@ from hsm_emulation.sessions import Session
 from hsm_emulation.store import Store
 
 _SEED_LENGTH = 20
-_REGISTER, _CHANGE = "register-passkey", "change-factor"
+_REGISTER, _CHANGE, _PRESENCE = "register-passkey", "change-factor", "be-present"
 _PARTY = "relying_party"
 
 
@@ -141,6 +141,34 @@ class FactorEnrolment:
         """What the person has."""
         record = self._proofs.record(owner) or Record()
         return FactorsOf(record.methods, tuple(RegisteredPasskey(one.credential_id) for one in record.passkeys))
+
+    # -- being there
+
+    def prepare_presence(self, owner: str, audience: str) -> ApprovalRequest:
+        """Ask a person's passkey whether they are there. Anybody may cause it: it crowds out nothing that is to be
+        signed or changed. FactorsNotEnrolled."""
+        record = self._proofs.record(owner)
+        if record is None or not record.passkeys:
+            raise FactorsNotEnrolled
+        nonce, expires = self._requests.new()
+        data = PresenceData(owner, audience, nonce, expires, Method.PASSKEY)
+        content = {"act": _PRESENCE, "audience": audience}
+        self._store.write(lambda connection: self._requests.put(connection, owner, nonce, expires, content))
+        options = assertion_options(record.passkeys, data.challenge())
+        return ApprovalRequest(nonce, data.canonical(), expires, options)
+
+    def check_presence(self, session: Session, owner: str, nonce: bytes, proof: Proof) -> None:
+        """Check the answer; good once. ActivationInvalid, PasskeyInvalid, PasskeyCloned, FactorsNotEnrolled."""
+        waiting = self._requests.find(self._store.read(), nonce, _PRESENCE)
+        if waiting.owner != owner or proof.method is not Method.PASSKEY:
+            raise ActivationInvalid
+        data = PresenceData(owner, waiting.content["audience"], nonce, waiting.expires, Method.PASSKEY)
+
+        def done(connection: sqlite3.Connection) -> None:
+            self._requests.take(connection, nonce)
+            self._audit.append(connection, session.actor, "check-presence", owner, "done")
+
+        self._proofs.prove(owner, proof, data.challenge(), done)
 
     # -- changes
 

@@ -100,6 +100,18 @@ FACTOR_OPERATIONS: Mapping[str, Operation] = {
         "key_id",
     ),
     "approve": Operation(USER, {"nonce": octets, "proof": proof_from}, _approve, "nonce"),
+    "prepare_presence": Operation(
+        USER,
+        {"owner": opaque_id, "audience": label},
+        lambda token, _, **args: approval_value(token.factors.prepare_presence(**args)),
+        "owner",
+    ),
+    "check_presence": Operation(
+        USER,
+        {"owner": opaque_id, "nonce": octets, "proof": proof_from},
+        lambda token, session, **args: token.factors.check_presence(session, **args),
+        "owner",
+    ),
     "prepare_change": Operation(
         USER, {"owner": opaque_id, "change": change_from, "method": _method}, _prepare_change, "owner"
     ),

@@ -129,6 +129,12 @@ class FactorCalls:
         value = self._call("approve", nonce=nonce, proof=_proof_value(proof))
         return Activation(value["token"], parse_rfc3339(value["expires"]))
 
+    def prepare_presence(self, owner: str, audience: str) -> ApprovalRequest:
+        return _approval_from(self._call("prepare_presence", owner=owner, audience=audience))
+
+    def check_presence(self, owner: str, nonce: bytes, proof: Proof) -> None:
+        self._call("check_presence", owner=owner, nonce=nonce, proof=_proof_value(proof))
+
     def prepare_change(self, owner: str, change: FactorChange, method: Method) -> ChangeRequest:
         asked = {"kind": change.kind, "pin": change.pin, "passkey": change.passkey}
         value = self._call("prepare_change", owner=owner, change=asked, method=method)

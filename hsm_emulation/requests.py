@@ -17,7 +17,7 @@ from hsm_emulation.persons import Persons
 from hsm_emulation.sealing import seal, unseal
 
 NONCE_LENGTH = 32
-_MOST_OPEN = 32  # of one person; a further one takes the place of the oldest
+_MOST_OPEN = 32  # of one person and one act; a further one takes the place of the oldest
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,13 @@ class Requests:
         sealed = seal(key, canonical_json(content), _bound_to(nonce, owner, seconds), self._randomness)
         connection.execute("DELETE FROM requests WHERE expires <= ?", (int(self._clock.now().timestamp()),))
         connection.execute(
-            "DELETE FROM requests WHERE owner = ?1 AND nonce NOT IN"
-            " (SELECT nonce FROM requests WHERE owner = ?1 ORDER BY rowid DESC LIMIT ?2)",
-            (owner, _MOST_OPEN - 1),
+            "DELETE FROM requests WHERE owner = ?1 AND act = ?2 AND nonce NOT IN"
+            " (SELECT nonce FROM requests WHERE owner = ?1 AND act = ?2 ORDER BY rowid DESC LIMIT ?3)",
+            (owner, content["act"], _MOST_OPEN - 1),
         )
         connection.execute(
-            "INSERT INTO requests (nonce, owner, expires, sealed) VALUES (?, ?, ?, ?)", (nonce, owner, seconds, sealed)
+            "INSERT INTO requests (nonce, owner, act, expires, sealed) VALUES (?, ?, ?, ?, ?)",
+            (nonce, owner, content["act"], seconds, sealed),
         )
 
     def find(self, connection: sqlite3.Connection, nonce: bytes, act: str) -> Waiting:

@@ -79,7 +79,7 @@ CREATE TABLE activation_digests (
   token_hash BLOB PRIMARY KEY REFERENCES activations ON DELETE CASCADE, digests TEXT NOT NULL
 ) STRICT;
 CREATE TABLE requests (
-  nonce BLOB PRIMARY KEY, owner TEXT NOT NULL, expires INTEGER NOT NULL, sealed BLOB NOT NULL
+  nonce BLOB PRIMARY KEY, owner TEXT NOT NULL, act TEXT NOT NULL, expires INTEGER NOT NULL, sealed BLOB NOT NULL
 ) STRICT;
 CREATE INDEX requests_owner ON requests (owner);
 CREATE INDEX requests_expires ON requests (expires);

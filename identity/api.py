@@ -3,8 +3,9 @@
 Annotations are not postponed here: the guards are local names, which postponed annotations cannot see.
 """
 
+import json
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -29,6 +30,28 @@ class Login(_Input):
     person_id: str = Field(min_length=1, max_length=200)
     pin: SecretStr = Field(max_length=64)
     totp: SecretStr = Field(max_length=16)
+
+
+class PasskeyOptions(_Input):
+    """Who wants to log in with a passkey."""
+
+    person_id: str = Field(pattern=r"^[!-~]{1,128}$")
+
+
+class PasskeyQuestion(BaseModel):
+    """What the person's device is asked."""
+
+    id: str
+    expires_at: datetime
+    options: dict[str, Any] = Field(description="for navigator.credentials.get()")
+
+
+class PasskeyLogin(_Input):
+    """What the device answered."""
+
+    person_id: str = Field(pattern=r"^[!-~]{1,128}$")
+    id: str = Field(pattern=r"^[0-9a-f]{64}$", description="of the question")
+    assertion: dict[str, Any] = Field(description="the PublicKeyCredential of navigator.credentials.get(), as toJSON()")
 
 
 class Session(BaseModel):
@@ -81,6 +104,19 @@ def create_router(service: IdentityService, guard: Guard) -> APIRouter:
         """Log in with PIN and one-time code; gives a new session."""
         opened = service.log_in(login.person_id, login.pin.get_secret_value(), login.totp.get_secret_value())
         return _session(opened)
+
+    @router.post("/sessions/passkey-options", dependencies=[Depends(public)])
+    def ask_passkey(asking: PasskeyOptions) -> PasskeyQuestion:
+        """What to ask the device of a person who logs in with a passkey."""
+        asked = service.ask_passkey(asking.person_id)
+        return PasskeyQuestion(
+            id=asked.nonce.hex(), expires_at=asked.expires, options=json.loads(asked.options or "{}")
+        )
+
+    @router.post("/sessions/passkey", status_code=201, dependencies=[Depends(public)])
+    def log_in_by_passkey(login: PasskeyLogin) -> Session:
+        """Log in with the answer of a passkey; gives a new session."""
+        return _session(service.log_in_by_passkey(login.person_id, login.id, json.dumps(login.assertion)))
 
     @router.delete("/sessions/current", status_code=204)
     def log_out(request: Request, actor: Annotated[Actor, Depends(person)]) -> Response:  # noqa: ARG001

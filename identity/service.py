@@ -12,7 +12,19 @@ from foundation.clock import Clock
 from foundation.db.audit import AuditTrail
 from foundation.db.engine import Database, StaleWrite
 from foundation.http.actor import Actor, ActorKind, Credential, Unauthenticated
-from foundation.keys.errors import CodeUsed, FactorsNotEnrolled, OwnerDestroyed, PinIncorrect, PinInvalid
+from foundation.keys.activation import PasskeyAssertion
+from foundation.keys.errors import (
+    ActivationInvalid,
+    CodeUsed,
+    FactorsNotEnrolled,
+    OwnerDestroyed,
+    PasskeyCloned,
+    PasskeyInvalid,
+    PasskeysUnavailable,
+    PinIncorrect,
+    PinInvalid,
+)
+from foundation.keys.factors import ApprovalRequest, PasskeyPresence
 from foundation.keys.port import Factors
 from foundation.randomness import Randomness, SystemRandomness
 from identity import assertion as assertions
@@ -56,12 +68,14 @@ class IdentityService:
         *,
         randomness: Randomness | None = None,
         settings: SessionSettings | None = None,
+        passkeys: PasskeyPresence | None = None,
     ) -> None:
         randomness = randomness or SystemRandomness()
         self._database = database
         self._clock = clock
         self._trail = trail
         self._factors = factors
+        self._passkeys = passkeys
         self._audience = public_url.rstrip("/")
         self._randomness = randomness
         self._actors = ActorStore()
@@ -105,6 +119,28 @@ class IdentityService:
         try:
             self._factors.check(person_id, pin, totp)
         except (PinIncorrect, PinInvalid, CodeUsed, FactorsNotEnrolled, OwnerDestroyed) as refused:
+            raise LoginRefused(rule=refused.code) from None
+        return self.sessions.open(person_id)
+
+    def ask_passkey(self, person_id: str) -> ApprovalRequest:
+        """What to ask the device of a person who wants to log in. LoginRefused for whoever has no passkey here."""
+        if self._passkeys is None:
+            raise PasskeysUnavailable
+        try:
+            return self._passkeys.prepare_presence(person_id, self._audience)
+        except (FactorsNotEnrolled, OwnerDestroyed) as refused:
+            raise LoginRefused(rule=refused.code) from None
+
+    def log_in_by_passkey(self, person_id: str, login_id: str, assertion: str) -> OpenedSession:
+        """A session for a person whose device answered; once. Raises LoginRefused, whatever was wrong.
+
+        ``login_id``: the request's nonce in hex; ``assertion``: the JSON of the PublicKeyCredential.
+        """
+        if self._passkeys is None:
+            raise PasskeysUnavailable
+        try:
+            self._passkeys.check_presence(person_id, bytes.fromhex(login_id), PasskeyAssertion(assertion))
+        except (PasskeyInvalid, PasskeyCloned, ActivationInvalid, FactorsNotEnrolled, OwnerDestroyed) as refused:
             raise LoginRefused(rule=refused.code) from None
         return self.sessions.open(person_id)
 

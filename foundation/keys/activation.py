@@ -103,6 +103,35 @@ class ActivationData:
 
 
 @dataclass(frozen=True)
+class PresenceData:
+    """That a person is there now, for ``audience`` (a login). It permits nothing to be signed and changes nothing."""
+
+    owner: str
+    audience: str
+    nonce: bytes
+    expires: datetime
+    method: Method
+
+    def canonical(self) -> bytes:
+        """The byte string that stands for it (canonical JSON)."""
+        return canonical_json(
+            {
+                "format": FORMAT,
+                "act": "be-present",
+                "owner": self.owner,
+                "audience": self.audience,
+                "nonce": self.nonce.hex(),
+                "expires": rfc3339(self.expires),
+                "method": self.method.value,
+            }
+        )
+
+    def challenge(self) -> bytes:
+        """SHA-256 of the canonical form."""
+        return hashlib.sha256(self.canonical()).digest()
+
+
+@dataclass(frozen=True)
 class ChangeData:
     """A change of a person's factors, to be approved by one that they have. ``change`` names it without a secret:
     its ``kind``, and what identifies the new factor (a public key, or the hash of a salted PIN verifier or seed)."""

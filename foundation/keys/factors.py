@@ -73,6 +73,18 @@ class FactorsOf:
     passkeys: tuple[RegisteredPasskey, ...]
 
 
+class PasskeyPresence(Protocol):
+    """That a person is there, shown by a passkey: for logging in."""
+
+    def prepare_presence(self, owner: str, audience: str) -> ApprovalRequest:
+        """Ask the person's device. FactorsNotEnrolled for a person without a passkey."""
+        ...
+
+    def check_presence(self, owner: str, nonce: bytes, proof: Proof) -> None:
+        """Check the answer to what this person was asked; good once. ActivationInvalid, PasskeyInvalid, …"""
+        ...
+
+
 class PersonFactors(Factors, Protocol):
     """Passkeys beside PIN and one-time code. Every failure is a `foundation.keys.errors` class."""
 

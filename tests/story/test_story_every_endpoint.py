@@ -27,6 +27,8 @@ PUBLIC = {
     "GET /ekyc/v1/terms": "what a person will be asked to accept",
     "POST /ekyc/v1/enrolments": "the start of an enrolment, where nobody has a session yet",
     "POST /identity/v1/sessions": "logging in, with both factors",
+    "POST /identity/v1/sessions/passkey-options": "logging in: what the person's device is asked",
+    "POST /identity/v1/sessions/passkey": "logging in, with the device's answer",
     "GET /crl/{issuer}.crl": "RFC 5280 §4.2.1.13",
     "GET /aia/{issuer}.cer": "RFC 5280 §4.2.2.1",
     "GET /log/checkpoint": "the issuance log: a signed tree head, without names",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+import httpx2
 import pytest
 
 from camtrust.documents import make_specimen_documents
@@ -42,6 +44,38 @@ class Phone:
         done = person.post(f"/sign/v1/authorisations/passkey/{asked['id']}", {"assertion": answer})
         assert all(one["signed"] for one in done["documents"]), done
         return [person.download(f"/sign/v1/documents/{one}/signed") for one in documents]
+
+
+def test_logging_in_with_a_passkey(assembled: Installation) -> None:
+    """The device's answer opens a session, once; another's, a wrong one and an unknown person are refused alike."""
+    person, other, phone, strange = (
+        *(assembled.applicant().until("review") for _ in range(2)),
+        *(Phone(), Phone()),
+    )
+    phone.enrol(person)
+    strange.enrol(other)
+
+    def ask(who: str) -> httpx2.Response:
+        return assembled.http.post("/identity/v1/sessions/passkey-options", json={"person_id": who})
+
+    def answer(device: Phone, question: dict[str, Any], who: str) -> httpx2.Response:
+        made = json.loads(device.device.answer(json.dumps(question["options"]), origin=Phone.ORIGIN))
+        body = {"person_id": who, "id": question["id"], "assertion": made}
+        return assembled.http.post("/identity/v1/sessions/passkey", json=body)
+
+    question = ask(person.person_id).json()
+    refused = [
+        ask("KH-NOBODY"),
+        answer(strange, question, person.person_id),
+        answer(phone, question, other.person_id),
+        answer(phone, ask(other.person_id).json(), person.person_id),
+    ]
+    assert {(one.status_code, one.json()["code"]) for one in refused} == {(401, "identity.login_refused")}
+    opened = answer(phone, question, person.person_id)
+    assert opened.status_code == 201, opened.text
+    person._session = opened.json()["token"]
+    assert person.state() == "FACTOR_BOUND"
+    assert answer(phone, question, person.person_id).status_code == 401
 
 
 def test_enrolled_signing_lost_and_back(assembled: Installation, letter: bytes) -> None:
