@@ -33,12 +33,13 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help demo test check bench soak rehearsal serve clean lock packages
+.PHONY: help tables demo test check bench soak rehearsal serve clean lock packages
 
 help:
 	@echo "make demo        set up, then tell the whole story once into $(DEMO_HOME)/ (DEMO_PDFS=dir: sign these)"
 	@echo "make test        set up (system packages too, when root), then run every test"
 	@echo "make check       format, lint, types, import contracts"
+	@echo "make tables      write the tables of the documents anew that come from the code"
 	@echo "make bench       rates of issuing, status, timestamps, signing and verifying, beside the raw cost"
 	@echo "make soak        both key stores under stress, 100,000 citizens' keys, then the demo again and again for SOAK_MINUTES=$(SOAK_MINUTES)"
 	@echo "make rehearsal   a root ceremony, rehearsed where there is no network"
@@ -109,7 +110,12 @@ check: $(DEV)
 	@$(RUN) -m mypy
 	$(call say,Import contracts)
 	@$(VENV)/bin/lint-imports --verbose 2>&1 | grep -E 'KEPT|BROKEN|Contracts:|->|not allowed'
+	$(call say,Tables of the documents)
+	@$(RUN) -m camtrust.cp_cps --check
 	@echo "make check: format, lint, types and import contracts are as they should be."
+
+tables: $(DEV)
+	@$(RUN) -m camtrust.cp_cps
 
 bench: $(DEV)
 	@$(RUN) -m bench.raw

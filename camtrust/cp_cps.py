@@ -1,4 +1,4 @@
-"""Tables of the documents that come from the code: ``python -m camtrust.cp_cps`` writes them anew, in the source tree.
+"""Tables of the documents that come from the code: ``make tables`` writes them anew, in the source tree.
 
 A table stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``; a test holds every committed table against
 what this module makes.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -145,17 +145,23 @@ def renewed(text: str) -> str:
     return _BLOCK.sub(lambda found: f"{found[1]}{TABLES[found[2]]()}\n{found[3]}", text)
 
 
-def main() -> int:
-    """Write the tables of every document; tells which files changed."""
+def main(arguments: Sequence[str] = ()) -> int:
+    """Write the tables of every document, and tell which changed; with ``--check`` only tell, and fail if one would."""
+    stale = 0
     for name in DOCUMENTS:
         path = TREE / name
         before = path.read_text(encoding="utf-8")
         after = renewed(before)
-        if after != before:
+        if after == before:
+            continue
+        if "--check" in arguments:
+            print(f"{name}: its tables are not those of the code; run 'make tables', and commit what it wrote")
+            stale = 1
+        else:
             path.write_text(after, encoding="utf-8")
             print(f"{name}: written")
-    return 0
+    return stale
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
