@@ -232,7 +232,7 @@ def application(services: Services) -> FastAPI:
             issuing_ca.cmp.api.create_router(services.cmp),
             issuing_ca.ra.api.create_router(services.registration, guard),
             issuing_ca.api.create_public_router(ca),
-            issuing_ca.acme.api.create_router(services.acme),
+            issuing_ca.acme.api.create_router(services.acme, audit_refusals(services.database, services.trail)),
             issuing_ca.acme.api.create_credential_router(services.acme, guard),
             issuing_ca.enrolment.api.create_router(services.enrolment, guard),
             issuing_ca.est.api.create_router(services.enrolment, _proxy_secret(settings)),

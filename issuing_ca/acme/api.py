@@ -11,16 +11,16 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from foundation.catalogue import negotiate
 from foundation.clock import rfc3339
 from foundation.errors import CamTrustError
 from foundation.http.actor import Actor, ActorKind
 from foundation.http.guard import Guard, public
-from foundation.http.problems import MEDIA_TYPE, STATUS, log_failure
+from foundation.http.problems import OnRefusal, log_failure
 from foundation.http.trace import trace_id_of
-from issuing_ca.acme import jose, renewal
-from issuing_ca.acme.errors import URN, AccountKeyInUse, AcmeRefused, BadSignatureAlgorithm, Malformed, WrongContentType
+from issuing_ca.acme import renewal
+from issuing_ca.acme.errors import AccountKeyInUse, Malformed, WrongContentType
 from issuing_ca.acme.model import Account, Authorization, Challenge, Credential, CredentialState, OrderView, Status
+from issuing_ca.acme.problems import problem, refusal
 from issuing_ca.acme.service import AcmeService
 
 Id = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
@@ -117,10 +117,18 @@ def create_credential_router(service: AcmeService, guard: Guard) -> APIRouter:
     return router
 
 
-def create_router(service: AcmeService) -> APIRouter:
-    """``/acme``."""
+def create_router(service: AcmeService, on_refusal: OnRefusal | None = None) -> APIRouter:
+    """``/acme``. ``on_refusal`` is told of each request of somebody who may not make it, for the audit trail."""
     router = APIRouter(prefix="/acme", tags=["ACME"], dependencies=[Depends(public)])
     at = service.accounts.url
+
+    def _record(request: Request, error: CamTrustError, status: int) -> None:
+        if on_refusal is None or status not in (401, 403):
+            return
+        try:
+            on_refusal(refusal(request, error, status))
+        except Exception as failure:  # the answer matters more than its record, whose absence the log tells
+            log_failure(failure, trace_id_of(request.scope), event="audit.failed", code=error.code)
 
     def answer(request: Request, act: Callable[[], Response]) -> Response:
         """Run one request; every answer has a nonce and the way to the directory (RFC 8555 §6.5, §7.1)."""
@@ -129,7 +137,8 @@ def create_router(service: AcmeService) -> APIRouter:
                 raise WrongContentType
             response = act()
         except CamTrustError as error:
-            response = _problem(request, error)
+            response = problem(request, error)
+            _record(request, error, response.status_code)
             if isinstance(error, AccountKeyInUse):
                 response.headers["Location"] = at(f"accounts/{error.account}")
         response.headers["Replay-Nonce"] = service.nonces.new()
@@ -299,35 +308,6 @@ Address = Callable[[str], str]
 
 def _json(value: Mapping[str, Any], status: int = 200) -> Response:
     return Response(json.dumps(value, ensure_ascii=False), status_code=status, media_type="application/json")
-
-
-def _problem(request: Request, error: CamTrustError) -> Response:
-    """A problem document with an error type of the protocol (RFC 8555 §6.7)."""
-    acme = isinstance(error, AcmeRefused)
-    status = error.status if isinstance(error, AcmeRefused) else STATUS[error.kind]
-    if status >= 500 and not acme:
-        log_failure(error, trace_id_of(request.scope))
-    language = negotiate(request.headers.get("accept-language"))
-    document: dict[str, Any] = {
-        "type": URN + (error.type if isinstance(error, AcmeRefused) else _type_of(status)),
-        "detail": error.message(language),
-        "status": status,
-        "code": error.code,
-        "hint": error.hint(language),
-        "trace_id": trace_id_of(request.scope),
-    }
-    if isinstance(error, BadSignatureAlgorithm):
-        document["algorithms"] = list(jose.ALGORITHMS)
-    response = _json(document, status)
-    response.headers["Content-Type"] = MEDIA_TYPE
-    response.headers["Content-Language"] = language.value
-    if error.retry_after is not None:
-        response.headers["Retry-After"] = str(int(error.retry_after))
-    return response
-
-
-def _type_of(status: int) -> str:
-    return "serverInternal" if status >= 500 else "malformed"
 
 
 def _account(account: Account, at: Address) -> dict[str, Any]:

@@ -39,7 +39,7 @@ import issuing_ca.acme.store
 from foundation.clock import SetClock
 from foundation.db.engine import Database
 from foundation.http.guard import Guard
-from foundation.http.problems import install
+from foundation.http.problems import audit_refusals, install
 from foundation.randomness import SystemRandomness
 from foundation.vault import Vault
 from issuing_ca.acme.api import create_credential_router, create_router
@@ -309,7 +309,7 @@ def acme_world(database: Database, clock: SetClock, token: Any, folder: Path, **
     service = AcmeService(world.ca, database, Vault(token), clock, SystemRandomness(), world.audit, fetcher, resolver)
     app = FastAPI()
     install(app)
-    app.include_router(create_router(service))
+    app.include_router(create_router(service, audit_refusals(database, world.audit)))
     app.include_router(create_credential_router(service, Guard(NamedActors(), url)))
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off", ws="none", http="h11"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)

@@ -11,7 +11,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from joserfc.errors import SecurityWarning
 from joserfc.jwk import ECKey, OctKey, RSAKey
+from sqlalchemy import select
 
+from foundation.db.audit import events
 from issuing_ca.model import CertificateState, Reason
 from tests.ca.acme_world import AcmeWorld, Client, csr, encoded, flattened, refused
 from tests.ca.ca_world import OPERATOR
@@ -145,6 +147,23 @@ def test_requests_are_bound_to_nonce_address_and_key(door: AcmeWorld) -> None:
     refused(client.send(url, unsigned | {"signature": ""}), "badSignatureAlgorithm")
     answer = door.http.post(url, content=json.dumps(client.signed(url, payload)))
     refused(answer, "malformed", 415)
+
+
+def test_refusals_are_in_the_audit_trail(door: AcmeWorld) -> None:
+    """Who may not do what they asked is written down, with the code and the route; a used nonce is not."""
+    client = door.client()
+    url = f"{door.url}/acme/new-order"
+
+    def kept() -> list[dict[str, str]]:
+        with door.world.database.read() as connection:
+            rows = connection.execute(select(events.c.details).where(events.c.action == "http.refused")).scalars()
+            return [json.loads(row) for row in rows]
+
+    refused(client.post(url, {}, nonce="AAAA"), "badNonce")
+    assert kept() == []
+    refused(client.post(url, {}, key=ECKey.generate_key("P-256")), "unauthorized")
+    (row,) = kept()
+    assert (row["code"], row["route"]) == ("issuing_ca.acme_unauthorized", "/acme/new-order")
 
 
 def test_a_weak_account_key_is_refused(small_door: AcmeWorld) -> None:
