@@ -40,7 +40,15 @@ class Persons:
         """The owner's record, None where there never was one. OwnerDestroyed; WrappedKeyInvalid for an edited row."""
         connection = connection or self._store.read()
         row = _row(connection, owner)
-        return self._open(connection, owner, row) if row else None
+        if row is None:
+            return None
+        try:
+            return self._open(connection, owner, row)
+        except WrappedKeyInvalid:
+            moved = _row(connection, owner)  # a rotation that ended in between destroyed the version it was read under
+            if moved is None or tuple(moved) == tuple(row):
+                raise
+            return self._open(connection, owner, moved)
 
     def record_in(self, connection: sqlite3.Connection, owner: str) -> PersonRecord:
         """The owner's record, made when there is none, in a writing transaction. Raises what :meth:`record` does."""

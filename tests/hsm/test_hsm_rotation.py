@@ -8,6 +8,8 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -132,6 +134,32 @@ def test_a_row_under_a_destroyed_version_does_not_open(served: Served) -> None:
     served.edit("UPDATE owners SET sealed = ?, master = 1 WHERE owner = 'specimen-1'", sealed)
     with pytest.raises(KeyStoreError, match="wrapped_key_invalid"):
         served.client.sign_wrapped(filled.wrapped[1].wrapped, Mechanism.ECDSA, [DIGEST])
+
+
+def test_a_row_that_moves_while_it_is_read(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between a row and its master key the last step of a rotation destroys that version: the row is read once more."""
+    filled = Filled(served.client)
+    begin(served)
+    token = served.daemon.token
+    real, ended = token.masters.key, []
+
+    def rotated_first(connection: Any, version: int) -> bytes:
+        if not ended:
+            ended.append(version)
+            while token.rotation.step(SimpleNamespace(actor="specimen"), 100):  # type: ignore[arg-type]
+                pass
+        return real(connection, version)
+
+    read = token.store.read()
+    monkeypatch.setattr(token.masters, "key", rotated_first)
+    assert token.persons.record("specimen-1", read) is not None
+    assert ended == [1]
+    monkeypatch.undo()
+    begin(served)
+    ended.clear()
+    monkeypatch.setattr(token.masters, "key", rotated_first)
+    assert token.signing.checked(read, filled.seals[1].key_id) == filled.seals[1]
+    assert ended == [2]
 
 
 def test_killed_again_and_again_a_rotation_loses_nothing(tmp_path: Path) -> None:
