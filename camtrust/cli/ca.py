@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.progress import Progress
 
 from camtrust.cli.context import Context
 from camtrust.cli.services import ACTOR, services_of
@@ -141,6 +144,46 @@ def create(context: Context) -> typer.Typer:
             record = services.ca.revoke(serial.lower().lstrip("0"), Reason.parse(reason), ACTOR)
         value = {"serial": record.serial, "state": record.state.value, "reason": record.reason}
         context.terminal.result(value, [f"Certificate {record.serial} is {record.state.value}."])
+
+    @app.command(name="revoke-matching")
+    def revoke_matching(
+        reason: Annotated[str, typer.Option("--reason", help="RFC 5280 name or number, for good")],
+        profile_name: Annotated[str | None, typer.Option("--profile")] = None,
+        owner: Annotated[str | None, typer.Option(help="opaque id of whom they name")] = None,
+        requested_by: Annotated[str | None, typer.Option(help="as acme:ACCOUNT or officer:ID")] = None,
+        evidence: Annotated[str | None, typer.Option(help="hexadecimal: what they were issued on")] = None,
+        issued_from: Annotated[datetime | None, typer.Option(help="in UTC")] = None,
+        issued_until: Annotated[datetime | None, typer.Option(help="in UTC")] = None,
+        digest: Annotated[
+            str | None, typer.Option(help="from the dry run: revokes what it found; without it nothing is revoked")
+        ] = None,
+    ) -> None:
+        """Revoke every certificate that meets all conditions. Without --digest a dry run, which gives the digest."""
+        from foundation.http.actor import Actor, ActorKind
+        from issuing_ca.model import Reason
+        from issuing_ca.ra.model import CertificateQuery
+
+        moments = [one.replace(tzinfo=UTC) if one else None for one in (issued_from, issued_until)]
+        query = CertificateQuery(profile_name, owner, evidence, requested_by, *moments)
+        wanted = Reason.parse(reason)
+        with services_of(context) as services:
+            found = services.registration.matching(query)
+            if digest is None:
+                first = [one.serial for one in found.first]
+                value = {"count": found.count, "digest": found.digest, "first": first}
+                lines = [f"{found.count} certificates would be revoked ({wanted.value}):", *first]
+                context.terminal.result(value, [*lines, f"To revoke them: --digest {found.digest}"])
+                return
+            actor, done = Actor(ActorKind.OPERATOR, ACTOR.partition(":")[2]), 0
+            with Progress(console=Console(stderr=True)) as progress:
+                bar = progress.add_task("Revoking", total=found.count)
+                while True:
+                    part = services.registration.revoke_matching(actor, query, wanted, digest)
+                    done, digest = done + part.revoked, part.digest
+                    progress.update(bar, completed=done)
+                    if not part.remaining:
+                        break
+        context.terminal.result({"revoked": done}, [f"Revoked {done} certificates."])
 
     @app.command()
     def crl(
