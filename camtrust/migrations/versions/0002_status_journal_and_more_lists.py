@@ -11,7 +11,10 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from foundation.canonical import canonical_json
+from foundation.clock import rfc3339
 from foundation.db.types import UtcDateTime
+from foundation.merkle import Frontier, leaf_hash
 
 revision = "0002"
 down_revision = "0001"
@@ -71,16 +74,36 @@ def upgrade() -> None:
 
 
 def _write_journal() -> None:
-    from issuing_ca.model import CertificateState, Reason
-    from issuing_ca.status_journal import record
-
+    """Written with the tables as they were then, and with nothing of the rooms, whose tables go on."""
     connection = op.get_bind()
-    connection.exec_driver_sql("UPDATE ca_authorities SET status_changes = 0")
+    connection.execute(sa.text("UPDATE ca_authorities SET status_changes = 0"))
     rows = connection.execute(
         sa.text(
             "SELECT authority, serial, state, reason, revoked_at FROM ca_certificates "
             "WHERE state IN ('revoked', 'held') ORDER BY revoked_at, serial"
         ).columns(revoked_at=UtcDateTime())
     ).all()
+    changes = sa.table(
+        "ca_status_changes",
+        *(sa.column(name) for name in ("authority", "number", "serial", "state", "reason", "root")),
+        sa.column("at", UtcDateTime()),
+    )
+    frontiers: dict[str, Frontier] = {}
     for row in rows:
-        record(connection, row.authority, row.serial, CertificateState(row.state), Reason(row.reason), row.revoked_at)
+        frontier = frontiers.setdefault(row.authority, Frontier())
+        at = row.revoked_at.replace(microsecond=0)
+        change = {
+            "authority": row.authority,
+            "number": frontier.size + 1,
+            "serial": row.serial,
+            "state": row.state,
+            "reason": row.reason,
+        }
+        leaf = {"form": "camtrust.ca.status-change/v1", **change, "at": rfc3339(at)}
+        frontier.append(leaf_hash(canonical_json(leaf)))
+        connection.execute(changes.insert().values(**change, at=at, root=frontier.root))
+    for authority, frontier in frontiers.items():
+        connection.execute(
+            sa.text("UPDATE ca_authorities SET status_changes = :size, status_frontier = :edge WHERE name = :name"),
+            {"size": frontier.size, "edge": frontier.to_bytes(), "name": authority},
+        )
