@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
@@ -45,7 +46,7 @@ from foundation.db.engine import Database, open_database
 from foundation.http.guard import Guard
 from foundation.http.idempotency_store import IdempotencyStore
 from foundation.http.problems import audit_refusals
-from foundation.keys.port import KeyAlgorithm
+from foundation.keys.port import KeyAlgorithm, KeyUse
 from foundation.randomness import SystemRandomness
 from foundation.time_source import AssumedTime, KernelTime, TimeSource
 from foundation.vault import Vault
@@ -67,6 +68,9 @@ from signing.custody import Custody
 from signing.service import SigningService
 from signing.sign.pades import PadesSigner
 
+if TYPE_CHECKING:  # it needs python-pkcs11, which is not asked of those who have no module
+    from camtrust.split_keys import SplitKeys
+
 _log = logging.getLogger(__name__)
 
 _SECRET_OCTETS = 32
@@ -75,7 +79,7 @@ _EXAMPLE_ARC = "2.999."
 
 @dataclass(frozen=True)
 class Services:
-    """The services of one process, over one database and one token."""
+    """The services of one process, over one database and one token (``keys``: where the services' own keys are)."""
 
     home: Home
     settings: Settings
@@ -83,6 +87,7 @@ class Services:
     database: Database
     trail: AuditTrail
     token: HsmClient
+    keys: HsmClient | SplitKeys
     vault: Vault
     identity: IdentityService
     ca: CertificateAuthority
@@ -105,16 +110,25 @@ def database_url(home: Home, settings: Settings) -> str:
 
 
 def assemble(
-    home: Home, settings: Settings, clock: Clock, token: HsmClient, registry_url: str, *, rolled_back: bool = False
+    home: Home,
+    settings: Settings,
+    clock: Clock,
+    token: HsmClient,
+    registry_url: str,
+    *,
+    keys: HsmClient | SplitKeys | None = None,
+    rolled_back: bool = False,
 ) -> Services:
     """Open the database, bring its schema up to date, and put the rooms together.
 
+    ``token`` has persons' keys and factors; ``keys`` the services' own too (default: the same token).
     A database that is behind what was published is refused (DatabaseRolledBack), unless it is opened to be reconciled:
     ``rolled_back``.
     Raises ExampleOidRefused for a production start-up with example policies, SettingsUnsupported for a setting that
     names a part that is not built, DatabaseUnavailable.
     """
     _check_supported(settings)
+    keys = token if keys is None else keys
     randomness = SystemRandomness()
     database = open_database(database_url(home, settings))
     try:
@@ -122,10 +136,10 @@ def assemble(
         trail, vault = AuditTrail(clock), Vault(token)
         identity_service = IdentityService(database, clock, trail, token, settings.public_url, passkeys=token)
         policy = default_policy()
-        log = IssuanceLog(database, token, clock, randomness, log_origin(settings.public_url))
+        log = IssuanceLog(database, keys, clock, randomness, log_origin(settings.public_url))
         ca = CertificateAuthority(
             database,
-            token,
+            keys,
             clock,
             randomness,
             trail,
@@ -147,7 +161,7 @@ def assemble(
             maximum_document_bytes=settings.upload_mebibytes * MIB, mark="SPECIMEN" if settings.specimen else None
         )
         pades = PadesSigner(
-            token,
+            keys,
             CaTimestamps(ca),
             CaStatus(ca),
             clock,
@@ -157,7 +171,7 @@ def assemble(
             CaLogProofs(log),
         )
         custody = Custody(vault, LocalBlobs(_blob_folder(home, settings)))
-        signing_service = SigningService(database, trail, clock, randomness, config, token, token, pades, custody)
+        signing_service = SigningService(database, trail, clock, randomness, config, keys, token, pades, custody)
         outbox = Outbox(database, vault, trail, clock)
         ekyc_service = EkycService(
             database=database,
@@ -192,6 +206,7 @@ def assemble(
         database,
         trail,
         token,
+        keys,
         vault,
         identity_service,
         ca,
@@ -210,7 +225,10 @@ def application(services: Services) -> FastAPI:
     """The one application: every room's endpoints, the hot paths, the pages."""
     settings, ca = services.settings, services.ca
     guard = Guard(services.identity, settings.public_url)
-    emulated = ["key_store", "notifications"]
+    emulated = ["key_store"]
+    if services.keys is not services.token:
+        emulated = [*(["software_module"] if services.keys.capabilities().emulated else []), "person_keys"]
+    emulated.append("notifications")
     if settings.registry.url is None:
         emulated.append("registry")
     return create_app(
@@ -249,7 +267,7 @@ def application(services: Services) -> FastAPI:
         ],
         checks={
             "database": lambda: _reads(services.database),
-            "key_store": lambda: _answers(services.token),
+            "key_store": lambda: _answers(services.keys, services.token),
             "authorities": lambda: _installed(ca),
         },
         on_refusal=audit_refusals(services.database, services.trail),
@@ -326,7 +344,9 @@ def _reads(database: Database) -> None:
         connection.exec_driver_sql("SELECT 1")
 
 
-def _answers(token: HsmClient) -> None:
+def _answers(keys: HsmClient | SplitKeys, token: HsmClient) -> None:
+    if keys is not token:
+        keys.find(label="readiness", use=KeyUse.ISSUING_CA)
     token.find(label="readiness")  # any call that needs the login: after a restart of the daemon it logs in again
     token.witness()  # and the store is one that may sign
 

@@ -6,6 +6,7 @@ CamTrustError
 ├── HomeMissing          a command that needs a home, and there is none
 ├── ProbeTokenNotSpoilable  wrong PINs are not tried on a token that does not say that it may be spoilt
 ├── ProbePinMissing      a token to probe, and no way to its PIN
+├── ModulePinMissing     keys.uri names a PKCS#11 token, and keys.pin_file no file with its PIN
 ├── KeysUnsupported      a key store address that this build cannot open
 ├── ExampleOidRefused    production start-up with example policy OIDs
 ├── ProxySecretInvalid   the file with the secret of the TLS proxy cannot be read, or is too short
@@ -46,6 +47,11 @@ class ProbeTokenNotSpoilable(CamTrustError):
 
 class ProbePinMissing(CamTrustError):
     code = "camtrust.probe_pin_missing"
+    kind = Kind.INVALID
+
+
+class ModulePinMissing(CamTrustError):
+    code = "camtrust.module_pin_missing"
     kind = Kind.INVALID
 
 

@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from camtrust.errors import KeysUnsupported
+from camtrust.errors import KeysUnsupported, ModulePinMissing
 from camtrust.home import Home
 from foundation.keys.errors import CardsRequired, KeyStoreError, NoCards, TokenInUse
 from hsm_emulation.client import HsmClient
@@ -28,6 +28,7 @@ from hsm_emulation.store import FILE as TOKEN_FILE
 
 if TYPE_CHECKING:  # the offline root is installed without what settings are read with
     from camtrust.settings import KeySettings, Settings
+    from camtrust.split_keys import SplitKeys
 
 _log = logging.getLogger(__name__)
 
@@ -132,10 +133,8 @@ def open_token(
 
     Starts its daemon for as long as the block runs; where one runs already (the services are up), talks to that one.
     ``supervised``: a daemon that dies is started again; the client logs in to it by itself. ``cards``: asks for the
-    cards of a token that has no PIN. Raises KeysUnsupported, CardsRequired and what the token raises.
+    cards of a token that has no PIN. Raises CardsRequired and what the token raises.
     """
-    if settings is not None and settings.uri != _EMULATED:
-        raise KeysUnsupported(uri=settings.uri.partition("?")[0])  # the query may hold a PIN (RFC 7512 §2.4)
     directory = home.path / name
     with ExitStack() as stack:
         daemon: KeyDaemon | None
@@ -211,9 +210,43 @@ class _Supervisor:
 
 @contextmanager
 def services_token(home: Home, settings: Settings, *, supervised: bool = False) -> Iterator[HsmClient]:
-    """The services' token, as the settings name it."""
+    """The emulated token of the services: persons' keys and factors, and by default the services' own keys."""
+    _check_uri(settings.keys)
     with open_token(home, SERVICES, settings.keys, supervised=supervised) as client:
         yield client
+
+
+@contextmanager
+def service_keys(settings: Settings, token: HsmClient) -> Iterator[HsmClient | SplitKeys]:
+    """Where the services' keys are: in the emulated ``token`` itself, or in the PKCS#11 module of ``keys.uri``, with
+    persons' keys staying in ``token``. Raises what opening the module raises, ModulePinMissing.
+    """
+    if settings.keys.uri == _EMULATED:
+        yield token
+        return
+    from camtrust.split_keys import SplitKeys
+    from foundation.keys.pkcs11 import open_pkcs11
+
+    try:
+        pin = settings.keys.pin_file.read_text(encoding="utf-8").strip() if settings.keys.pin_file else ""
+    except (OSError, UnicodeDecodeError):
+        pin = ""
+    if not pin:
+        raise ModulePinMissing
+    with open_pkcs11(settings.keys.uri, pin) as module:
+        can = module.capabilities()
+        _log.warning(
+            "services' keys are in a PKCS#11 module (%s) that enforces no policy of ours; it sees whole messages: %s; "
+            "persons' keys and factors are emulated",
+            "emulated" if can.emulated else "its maker says: hardware",
+            can.sees_message,
+        )
+        yield SplitKeys(module, token)
+
+
+def _check_uri(settings: KeySettings) -> None:
+    if settings.uri != _EMULATED and not settings.uri.lower().startswith("pkcs11:"):
+        raise KeysUnsupported(uri=settings.uri.partition("?")[0])  # the query may hold a PIN (RFC 7512 §2.4)
 
 
 @contextmanager
@@ -235,7 +268,8 @@ def throwaway_token() -> Iterator[HsmClient]:
 
 
 def _pin(directory: Path, settings: KeySettings | None) -> str:
-    file = settings.pin_file if settings is not None and settings.pin_file else directory / "user.pin"
+    own = settings is not None and settings.uri == _EMULATED  # else pin_file is the module's
+    file = settings.pin_file if settings is not None and own and settings.pin_file else directory / "user.pin"
     try:
         return file.read_text(encoding="ascii").strip()
     except FileNotFoundError:

@@ -118,7 +118,7 @@ def _records(ca: CertificateAuthority, client: str) -> Iterator[CertificateRecor
 
 def _key(services: Services, client: str, records: tuple[CertificateRecord, ...]) -> KeyInfo:
     """The client's key, made where it has none that may be used. A key that is on hold has no successor."""
-    keys = services.token.find(use=KeyUse.ORGANISATION_SEAL, owner=client)
+    keys = services.keys.find(use=KeyUse.ORGANISATION_SEAL, owner=client)
     of_keys = [record for record in records if record.key_id in {key.key_id for key in keys}]
     for record in of_keys:
         if record.state is CertificateState.HELD:
@@ -129,7 +129,7 @@ def _key(services: Services, client: str, records: tuple[CertificateRecord, ...]
     if usable:
         return usable[-1]
     label = f"organisation-seal/{client}" + (f"/{len(keys) + 1}" if keys else "")
-    return services.token.generate(label, KeyAlgorithm.EC_P256, KeyUse.ORGANISATION_SEAL, client)
+    return services.keys.generate(label, KeyAlgorithm.EC_P256, KeyUse.ORGANISATION_SEAL, client)
 
 
 def _current(services: Services, key: KeyInfo, records: tuple[CertificateRecord, ...]) -> x509.Certificate | None:

@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from camtrust.assembly import Services, assemble
 from camtrust.errors import PortBusy
 from camtrust.home import Home
-from camtrust.keys import services_token
+from camtrust.keys import service_keys, services_token
 from camtrust.settings import Settings
 from ekyc.registry_simulation.process import RegistryProcess
 from foundation.clock import Clock
@@ -33,8 +33,9 @@ def opened(
     """
     with ExitStack() as stack:
         token = stack.enter_context(services_token(home, settings, supervised=supervised))
+        keys = stack.enter_context(service_keys(settings, token))
         registry = settings.registry.url or stack.enter_context(RegistryProcess.start()).url
-        services = assemble(home, settings, clock, token, registry, rolled_back=rolled_back)
+        services = assemble(home, settings, clock, token, registry, keys=keys, rolled_back=rolled_back)
         stack.callback(services.close)
         yield services
 

@@ -37,10 +37,12 @@ class KeySettings(Section):
 
     uri: Annotated[
         str,
-        Field(description="'emulated:'; an RFC 7512 'pkcs11:…' URI is refused until persons' keys can stand beside it"),
+        Field(
+            description="services' keys: 'emulated:', or an RFC 7512 'pkcs11:…' URI; persons' keys are always emulated"
+        ),
     ] = "emulated:"
     pin_file: Annotated[
-        Path | None, Field(description="file with the services' PIN; default: HOME/hsm/user.pin (embedded only)")
+        Path | None, Field(description="file with the PIN of keys.uri; default: HOME/hsm/user.pin (embedded only)")
     ] = None
 
 

@@ -3,6 +3,7 @@
 KEY-ATTEST-KEY     the statement is about the key that is to be certified: its id, its public key, its use
 KEY-ATTEST-OWNER   a key that needs its owner's activation is of the person whom the certificate names
 KEY-ATTEST-ORIGIN  made in the token, and cannot leave it readable
+KEY-ATTEST-SILENT  a token that signs no statements is taken at its attributes, and for services' keys alone
 KEY-ATTEST-KIND    an emulated token's key is certified by profiles that allow it (``emulated_keys``) and by no other
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 import hashlib
 
 from foundation.keys.attestation import KeyAttestation, verify
+from foundation.keys.errors import AttestationUnsupported
 from foundation.keys.port import KeyInfo
 from foundation.x509.profile import Profile
 from issuing_ca.errors import EmulatedKeyRefused, KeyNotAttested
@@ -28,7 +30,12 @@ class Attestations:
         """A key of our token. Raises KeyNotAttested, EmulatedKeyRefused, AttestationInvalid, key store errors."""
         if self._token_key is None:
             self._token_key = self._keys.token_key()
-        check_attestation(verify(self._keys.attest(info.key_id), self._token_key, KeyAttestation), profile, info, owner)
+        try:
+            statement = self._keys.attest(info.key_id)
+        except AttestationUnsupported as silent:
+            check_unattested(profile, info, emulated=bool(silent.params["emulated"]))
+            return
+        check_attestation(verify(statement, self._token_key, KeyAttestation), profile, info, owner)
 
 
 def check_attestation(said: KeyAttestation, profile: Profile, info: KeyInfo, owner: str | None) -> None:
@@ -41,6 +48,16 @@ def check_attestation(said: KeyAttestation, profile: Profile, info: KeyInfo, own
     if said.exportable or said.origin != "generated":
         raise KeyNotAttested(field="KEY-ATTEST-ORIGIN")
     if said.emulated and profile.emulated_keys != "allow":
+        raise EmulatedKeyRefused(profile=profile.name)
+
+
+def check_unattested(profile: Profile, info: KeyInfo, *, emulated: bool) -> None:
+    """A key of a token that signs no statements; its key store has read from the token itself that the key was made
+    there and cannot leave it. Raises KeyNotAttested, EmulatedKeyRefused.
+    """
+    if info.use.needs_activation:
+        raise KeyNotAttested(field="KEY-ATTEST-SILENT")
+    if emulated and profile.emulated_keys != "allow":
         raise EmulatedKeyRefused(profile=profile.name)
 
 

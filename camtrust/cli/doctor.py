@@ -11,6 +11,7 @@ import typer
 from camtrust.cli.context import Context
 from camtrust.cli.services import services_of
 from foundation.errors import CamTrustError
+from foundation.keys.port import KeyUse
 
 if TYPE_CHECKING:
     from camtrust.assembly import Services
@@ -74,7 +75,11 @@ def _audit(services: Services) -> tuple[bool, str]:
 
 
 def _token(services: Services) -> tuple[bool, str]:
-    return True, f"emulated; {services.token.verify_audit()} rows of its own trail, chain unbroken"
+    own = f"emulated; {services.token.verify_audit()} rows of its own trail, chain unbroken"
+    if services.keys is services.token:
+        return True, own
+    services.keys.find(label="readiness", use=KeyUse.ISSUING_CA)
+    return True, f"services' keys in a PKCS#11 module, which answers; persons' keys {own}"
 
 
 def _authorities(services: Services) -> tuple[bool, str]:

@@ -19,6 +19,10 @@ class Feature(StrEnum):
     """Persons' factors live in the token, and it checks an owner's approval of each signature (`Factors`)."""
     PERSON_KEYS = "person-keys"
     """It keeps data keys of persons, and forgets them for good (`PersonKeys`)."""
+    WRAPPED_KEYS = "wrapped-keys"
+    """Persons' keys by the million, kept outside and sealed (`WrappedKeys`)."""
+    ATTESTATION = "attestation"
+    """It signs what it says of its keys (`Attesting`)."""
     POLICY_INSIDE = "policy-inside"
     """Use, owner and enabled are enforced by the token, also against who is logged in to it by another program."""
 

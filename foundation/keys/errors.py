@@ -352,6 +352,14 @@ class WrappedKeyInvalid(KeyStoreError):
     kind = Kind.INVALID
 
 
+class AttestationUnsupported(KeyStoreError):
+    """The token signs no statements about its keys. ``emulated``: whether there is no hardware behind it."""
+
+    ckr = "CKR_FUNCTION_NOT_SUPPORTED"
+    code = "foundation.attestation_unsupported"
+    kind = Kind.FORBIDDEN
+
+
 class AttestationInvalid(KeyStoreError):
     ckr = "CKR_SIGNATURE_INVALID"
     code = "foundation.attestation_invalid"

@@ -16,12 +16,15 @@ import pyotp
 import pytest
 
 from foundation.clock import SystemClock
+from foundation.keys.attestation import KeyAttestation, verify
 from foundation.keys.capabilities import Feature
 from foundation.keys.errors import (
     ActivationInvalid,
     ActivationRequired,
+    AttestationInvalid,
     DataInvalid,
     KeyDisabled,
+    KeyHandleInvalid,
     KeyStoreError,
     MechanismInvalid,
     OwnerDestroyed,
@@ -30,7 +33,7 @@ from foundation.keys.errors import (
 )
 from foundation.keys.handles import public_key
 from foundation.keys.mechanisms import verify_signature
-from foundation.keys.port import Factors, KeyAlgorithm, KeyUse, Mechanism, PersonKeys
+from foundation.keys.port import Attesting, Factors, KeyAlgorithm, KeyUse, Mechanism, PersonKeys, WrappedKeys
 
 PERSON_PIN = "482913"
 DIGEST = hashlib.sha256(b"SPECIMEN document").digest()
@@ -130,6 +133,33 @@ def data_keys_open_for_owner_and_purpose(store: Any, past: Past) -> None:
         store.open_data_key(owner, "specimen", wrapped)
 
 
+# --- keys that are kept outside, and statements ------------------------------------------------------------------
+
+
+def wrapped_keys_sign_while_the_token_permits(store: Any, past: Past) -> None:
+    """A key that is kept outside signs for its owner's sake, not when it is disabled, and never once destroyed."""
+    owner = fresh("owner")
+    made = store.generate_wrapped(owner, KeyAlgorithm.EC_P256, KeyUse.ORGANISATION_SEAL)
+    assert [one.key_id for one in store.wrapped_keys(owner)] == [made.info.key_id]
+    (signature,) = store.sign_wrapped(made.wrapped, Mechanism.ECDSA, [DIGEST])
+    verify_signature(public_key(made.info), Mechanism.ECDSA, signature, DIGEST)
+    store.set_wrapped_enabled(owner, made.info.key_id, False)
+    with pytest.raises(KeyDisabled):
+        store.sign_wrapped(made.wrapped, Mechanism.ECDSA, [DIGEST])
+    store.destroy_wrapped(owner, made.info.key_id)
+    with pytest.raises(KeyHandleInvalid):
+        store.sign_wrapped(made.wrapped, Mechanism.ECDSA, [DIGEST])
+
+
+def the_token_vouches_for_its_keys(store: Any, past: Past) -> None:
+    """Its signed word is about this key, and verifies under the token's key alone."""
+    info = store.generate(fresh("attested"), KeyAlgorithm.EC_P256, KeyUse.AUDIT)
+    said = verify(store.attest(info.key_id), store.token_key(), KeyAttestation)
+    assert (said.key_id, said.public_key) == (info.key_id, hashlib.sha256(info.public_key).hexdigest())
+    with pytest.raises(AttestationInvalid):
+        verify(store.attest(info.key_id), info.public_key, KeyAttestation)
+
+
 # --- both protocols, where the feature is not there -----------------------------------------------------------------
 
 
@@ -180,6 +210,14 @@ EXTENSIONS: Mapping[Feature, Extension] = {
     Feature.PERSON_KEYS: Extension(
         shown=(data_keys_open_for_owner_and_purpose,),
         refused=(every_call_of(PersonKeys),),
+    ),
+    Feature.WRAPPED_KEYS: Extension(
+        shown=(wrapped_keys_sign_while_the_token_permits,),
+        refused=(every_call_of(WrappedKeys),),
+    ),
+    Feature.ATTESTATION: Extension(
+        shown=(the_token_vouches_for_its_keys,),
+        refused=(every_call_of(Attesting),),
     ),
     Feature.POLICY_INSIDE: Extension(
         shown=(the_token_refuses_what_the_policy_forbids,),

@@ -251,3 +251,26 @@ def elsewhere(softhsm: SoftHsm, act: str, info: KeyInfo) -> None:
     done = start(act, softhsm.address("contract"), softhsm.environment, info.key_id)
     said, _ = done.communicate(timeout=60)
     assert done.returncode == 0, said
+
+
+def test_a_key_that_was_made_elsewhere_is_not_used(other_store: Pkcs11KeyStore) -> None:
+    """A key that the token says could leave it, put beside a good record: refused, whoever put it there."""
+    info = seal(other_store)
+    identifier = bytes.fromhex(info.key_id)
+    (private,) = objects(other_store, **{"class": ObjectClass.PRIVATE_KEY, "id": identifier})
+    private.destroy()
+    inside(
+        other_store,
+        lambda raw: raw.generate_keypair(
+            KeyType.EC,
+            id=identifier,
+            label=info.label,
+            store=True,
+            capabilities=MechanismFlag.SIGN | MechanismFlag.VERIFY,
+            public_template=dict(signing.SHAPES[KeyAlgorithm.EC_P256].parameters),
+            private_template={Attribute.EXTRACTABLE: True},
+        ),
+    )
+    for call in (lambda: other_store.get(info.key_id), lambda: sign(other_store, info)):
+        with pytest.raises(KeyUnprotected):
+            call()

@@ -103,7 +103,8 @@ def test_unknown_settings_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("toml", "code"),
     [
-        ('[keys]\nuri = "pkcs11:token=x"\n', "camtrust.keys_unsupported"),
+        ('[keys]\nuri = "kms://vault"\n', "camtrust.keys_unsupported"),
+        ('[keys]\nuri = "pkcs11:token=x?module-path=/x.so"\n', "camtrust.module_pin_missing"),
         ('[notify]\nsmtp = "smtp://localhost"\n', "camtrust.settings_unsupported"),
         ('[blobs]\nurl = "s3://bucket"\n', "camtrust.settings_unsupported"),
         ("specimen = false\n", "camtrust.example_oid_refused"),

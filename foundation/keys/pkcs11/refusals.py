@@ -1,4 +1,4 @@
-"""What a plain PKCS#11 token has no function for, refused by name: persons' factors and their data keys.
+"""What a plain PKCS#11 token has no function for, refused by name: persons' factors and keys, and statements.
 
 They are here so that whoever holds any key store hears CKR_FUNCTION_NOT_SUPPORTED, and not that Python has no such
 method. `Capabilities.features` says the same before the call.
@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import NoReturn
 
+from foundation.keys.errors import AttestationUnsupported
 from foundation.keys.pkcs11.errors import ActivationUnsupported, PersonKeysUnsupported
 
 
 class WithoutPersons:
-    """`foundation.keys.port.Factors` and `PersonKeys`, each call refused, whatever it is given."""
+    """`Factors`, `PersonKeys`, `WrappedKeys` and `Attesting` of the port: each call refused, whatever it is given."""
 
     def _refuse_factors(self, *_: object, **__: object) -> NoReturn:
         raise ActivationUnsupported
@@ -23,3 +24,10 @@ class WithoutPersons:
         raise PersonKeysUnsupported
 
     new_data_key = open_data_key = destroy_owner = _refuse_person_keys
+    generate_wrapped = sign_wrapped = rewrap = wrapped_keys = _refuse_person_keys
+    set_wrapped_enabled = destroy_wrapped = renew_person = _refuse_person_keys
+
+    def _refuse_statements(self, *_: object, **__: object) -> NoReturn:
+        raise AttestationUnsupported
+
+    attest = token_key = _refuse_statements

@@ -282,6 +282,8 @@ class Pkcs11KeyStore(WithoutPersons):
         record = records.read(bytes(data[0]))
         if record.key_id != key_id:
             raise KeyHandleInvalid
+        if not signing.is_protected(private[0]):
+            raise KeyUnprotected  # somebody put a key there that was made elsewhere, or could leave
         found = _Found(record, private[0], public_key(record.info(True)))
         _is_enabled(session, found)
         session.known[key_id] = found
