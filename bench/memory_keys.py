@@ -73,7 +73,13 @@ class MemoryKeys:
         return self._keys[key_id][1].sign(data, ec.ECDSA(hash_for(mechanism, data)))
 
     def sign_many(
-        self, key_id: str, mechanism: Mechanism, inputs: Sequence[bytes], *, activation: bytes | None = None
+        self,
+        key_id: str,
+        mechanism: Mechanism,
+        inputs: Sequence[bytes],
+        *,
+        activation: bytes | None = None,
+        contents: Sequence[bytes] | None = None,  # noqa: ARG002
     ) -> list[bytes]:
         return [self.sign(key_id, mechanism, data, activation=activation) for data in inputs]
 
