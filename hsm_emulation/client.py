@@ -308,6 +308,10 @@ class HsmClient(FactorCalls):
         """As SO: take a store that was put back for the newest there is; gives the new epoch."""
         return int(self._call("accept_store"))
 
+    def backup(self) -> str:
+        """As SO: write a sealed backup on the daemon's machine; gives its path, from which to move it away."""
+        return str(self._call("backup"))
+
     def rotate_master(self) -> int:
         """As SO: begin a new version of the master key; gives its number. RotationUnderWay."""
         return int(self._call("rotate_master"))

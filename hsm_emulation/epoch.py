@@ -57,6 +57,11 @@ def note(connection: sqlite3.Connection, audit: AuditLog, actor: str, witnessed:
     changed(connection)
 
 
+def put_back(connection: sqlite3.Connection, sequence: int) -> None:
+    """Say of a store that was just restored that it is older than what was; ``sequence``: of its last row."""
+    connection.execute("INSERT OR IGNORE INTO meta (name, value) VALUES (?, ?)", (_BEHIND, str(sequence).encode()))
+
+
 def accept(connection: sqlite3.Connection, audit: AuditLog, actor: str) -> int:
     """Take the store as it is for the newest there is, in a new epoch; whoever calls this has asked the quorum."""
     epoch = current(connection) + 1

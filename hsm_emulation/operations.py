@@ -198,6 +198,7 @@ OPERATIONS: Mapping[str, Operation] = {
         {"pin": secret},
         lambda token, session, pin: token.sessions.set_auditor_pin(session, pin),
     ),
+    "backup": Operation(SO, {}, lambda token, session: token.backup(session)),
     "inventory": Operation(ALL, {}, lambda token, _: token.inventory()),
     "audit_entries": Operation(
         ALL,

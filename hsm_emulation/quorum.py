@@ -37,6 +37,14 @@ def write_custodians(
     connection.execute("INSERT OR REPLACE INTO meta (name, value) VALUES ('custodians', ?)", (sealed,))
 
 
+def read_custodians(connection: sqlite3.Connection, key: bytes) -> Custodians:
+    """The list; WrappedKeyInvalid when it was edited or taken away."""
+    row = connection.execute("SELECT value FROM meta WHERE name = 'custodians'").fetchone()
+    if row is None:
+        raise WrappedKeyInvalid
+    return Custodians.parse(json.loads(unseal(key, row[0], _BOUND)))
+
+
 class Quorum:
     """Custodians and what they approve."""
 
@@ -48,11 +56,7 @@ class Quorum:
 
     def custodians(self, connection: sqlite3.Connection | None = None) -> Custodians:
         """Who they are; WrappedKeyInvalid for a list that was edited or taken away."""
-        source = connection or self._store.read()
-        row = source.execute("SELECT value FROM meta WHERE name = 'custodians'").fetchone()
-        if row is None:
-            raise WrappedKeyInvalid
-        return Custodians.parse(json.loads(unseal(self._sessions.master_key(), row[0], _BOUND)))
+        return read_custodians(connection or self._store.read(), self._sessions.master_key())
 
     def told(self) -> str | None:
         """``3of5``, say; None where there are none; ``sealed`` while nobody is logged in who could open the list."""

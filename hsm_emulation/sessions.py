@@ -71,6 +71,11 @@ def wrap_master_key(
     )
 
 
+def master_key_of(role: Role, key: bytes, wrapped: bytes) -> bytes:
+    """What :func:`wrap_master_key` stored, by the key derived from the PIN; WrappedKeyInvalid for another PIN."""
+    return unseal(key, wrapped, _bound_to(role))
+
+
 def _bound_to(role: Role) -> dict[str, str]:
     return {"what": "master-key", "role": role.value}
 
@@ -119,7 +124,7 @@ class Sessions:
             if row["locked_until"] > now:
                 raise TokenPinLocked(retry_after=ceil(row["locked_until"] - now))
             try:
-                master = unseal(derive(pin, row["salt"], self._cost), row["wrapped"], _bound_to(role))
+                master = master_key_of(role, derive(pin, row["salt"], self._cost), row["wrapped"])
             except WrappedKeyInvalid:
                 self._store.write(lambda connection: self._count_failure(connection, role, now))
                 raise TokenPinIncorrect from None

@@ -139,6 +139,7 @@ class Store:
     def __init__(self, directory: Path, shared: Shared | None = None) -> None:
         """``shared``: the memory of the daemon's processes, made before they were forked."""
         self.shared = shared or Shared()
+        self.directory = directory
         self._path = directory / FILE
         if not self._path.exists():
             raise TokenNotInitialised

@@ -26,6 +26,7 @@ from hsm_emulation import epoch, key_states, policies
 from hsm_emulation.activations import Activations
 from hsm_emulation.attestation import Attestation, make_token_key
 from hsm_emulation.audit import AuditLog, Entry
+from hsm_emulation.backup import write_backup
 from hsm_emulation.cards import CardSet, card_set, make_cards, open_with_cards
 from hsm_emulation.enrolment import FactorEnrolment
 from hsm_emulation.keys import make
@@ -275,6 +276,17 @@ class Token:
     def accept_store(self, session: Session) -> int:
         """Take the store for the newest there is, in a new epoch, whose number comes back (:mod:`~.epoch`)."""
         return self.store.write(lambda connection: epoch.accept(connection, self.audit, session.actor))
+
+    def backup(self, session: Session) -> str:
+        """Write a sealed backup beside the store, to be moved away by whoever asked; gives its path."""
+
+        def work(connection: sqlite3.Connection) -> bytes:
+            epoch.require_newest(connection)
+            self.audit.append(connection, session.actor, "backup", "token", "done")
+            return self.attestation.checkpoint(connection, epoch.current(connection))
+
+        parts = (self.store.write(work), self.token_key(), self._randomness)
+        return str(write_backup(self.store.read(), self.store.directory, self.sessions.master_key(), *parts))
 
     def destroy(self, session: Session, key_id: str) -> None:
         """Destroy a key for good, a person's wrapped one too, and the activations for it."""

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from camtrust.cli.context import Context
+from camtrust.cli.hsm_backup import add_backup
 from camtrust.cli.hsm_cards import add_login_quorum, write_cards
 from camtrust.cli.hsm_quorum import add_quorum
 from camtrust.cli.hsm_statements import add_commands
@@ -23,7 +24,6 @@ from camtrust.keys import (
     open_officer,
     open_token,
 )
-from foundation.errors import NotImplementedYet
 from hsm_emulation.client import HsmClient
 
 _TOKENS = {"services": SERVICES, "root": ROOT, "trust": TRUST_LIST}
@@ -86,13 +86,6 @@ def create(context: Context) -> typer.Typer:
         lines.append(f"Audit chain: {found['audit_rows_verified']} rows, unbroken")
         context.terminal.result(found, lines)
 
-    def absent(name: str, help_text: str) -> None:
-        @app.command(name, help=f"{help_text} (not built yet)")
-        def command() -> None:
-            raise NotImplementedYet
-
-    absent("backup", "Back up a token under its quorum.")
-    absent("restore", "Restore a token under its quorum.")
     for add in (add_commands, add_quorum):
         add(
             app,
@@ -100,6 +93,13 @@ def create(context: Context) -> typer.Typer:
             lambda token: _opened(context, token),
             lambda token: open_officer(context.home(), _directory(token)),
         )
+    add_backup(
+        app,
+        context,
+        lambda token: _opened(context, token),
+        lambda token: open_officer(context.home(), _directory(token)),
+        _TOKENS,
+    )
     add_login_quorum(app, context, _TOKENS)
     add_probe(app, context)
     return app

@@ -25,6 +25,8 @@ KeyStoreError
 ├── ApprovalInvalid           CKR_SIGNATURE_INVALID         of no custodian, or of another request
 ├── QuorumTooFew              CKR_USER_NOT_LOGGED_IN        not enough custodians approved
 ├── QuorumRequired            CKR_USER_NOT_LOGGED_IN        custodians must approve this
+├── BackupInvalid             CKR_DATA_INVALID              cut off, changed, or no backup
+├── BackupExists              CKR_ARGUMENTS_BAD             a file of this name is there
 ├── TokenFormatUnsupported    CKR_TOKEN_NOT_RECOGNIZED      made by another version
 ├── TokenNotInitialised       CKR_TOKEN_NOT_RECOGNIZED
 ├── TokenAlreadyInitialised   CKR_SESSION_EXISTS
@@ -224,6 +226,18 @@ class QuorumRequired(KeyStoreError):
     ckr = "CKR_USER_NOT_LOGGED_IN"
     code = "foundation.quorum_required"
     kind = Kind.FORBIDDEN
+
+
+class BackupInvalid(KeyStoreError):
+    ckr = "CKR_DATA_INVALID"
+    code = "foundation.token_backup_invalid"
+    kind = Kind.INVALID
+
+
+class BackupExists(KeyStoreError):
+    ckr = "CKR_ARGUMENTS_BAD"
+    code = "foundation.token_backup_exists"
+    kind = Kind.CONFLICT
 
 
 class TokenFormatUnsupported(KeyStoreError):

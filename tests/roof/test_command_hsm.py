@@ -119,3 +119,17 @@ def test_custodians_approve_by_files(tmp_path: Path) -> None:
     assert (done.returncode, json.loads(done.stdout)["done"]["use"]) == (0, "root-ca")
     told = json.loads(camtrust("hsm", "inventory", "--token", "root", "--home", home, "--json").stdout)
     assert (told["quorum"], told["keys"][0]["use"]) == ("2of3", "root-ca")
+
+
+def test_a_backup_from_the_command_line(tmp_path: Path) -> None:
+    """Backed up, the home lost, put back into another with the SO's PIN; a file is not overwritten, nor a token."""
+    home, other, file = tmp_path / "home", tmp_path / "other", tmp_path / "token.backup"
+    assert camtrust("hsm", "init", "--token", "root", "--home", home).returncode == 0
+    assert camtrust("hsm", "backup", file, "--token", "root", "--home", home).returncode == 0
+    again = camtrust("hsm", "backup", file, "--token", "root", "--home", home)
+    assert (again.returncode, "token_backup_exists" in again.stderr) == (4, True)
+    pin = ("--so-pin-file", home / "root/token/so.pin")
+    back = camtrust("hsm", "restore", file, "--token", "root", *pin, "--home", other, "--json")
+    assert (back.returncode, json.loads(back.stdout)["waits_for_quorum"]) == (0, False)
+    over = camtrust("hsm", "restore", file, "--token", "root", *pin, "--home", other)
+    assert (over.returncode, "token_already_initialised" in over.stderr) == (4, True)
