@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPub
 from foundation.keys.handles import mechanism_for, public_key
 from foundation.keys.port import MOST_INPUTS, KeyInfo, KeyStore, Mechanism
 from foundation.x509.algorithms import algorithm_identifier, signature_hash, verify
+from foundation.x509.errors import SignatureWrong
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class Signer:
             some = messages[start : start + MOST_INPUTS]
             over = contents[start : start + MOST_INPUTS] if contents is not None else None
             made = self.store.sign_many(self.key_id, self.mechanism, some, contents=over)
+            if len(made) != len(some):
+                raise SignatureWrong
             for message, signature in zip(some, made, strict=True):
                 verify(self.public_key, signature, message)
             signatures += made

@@ -95,7 +95,7 @@ def check_rates(store: KeyStore, label: Label, seconds: float, progress: Callabl
 
 
 def _tried(store: KeyStore, info: KeyInfo, mechanism: Mechanism) -> str:
-    data = hashlib.sha256(_MESSAGE).digest() if SCHEMES[mechanism].takes_digest else _MESSAGE
+    data = hashlib.sha512(_MESSAGE).digest() if SCHEMES[mechanism].takes_digest else _MESSAGE
     try:
         verify_signature(public_key(info), mechanism, store.sign(info.key_id, mechanism, data), data)
     except KeyStoreError as error:
@@ -104,7 +104,7 @@ def _tried(store: KeyStore, info: KeyInfo, mechanism: Mechanism) -> str:
 
 
 def _rate(store: KeyStore, info: KeyInfo, mechanism: Mechanism, seconds: float) -> float:
-    data = hashlib.sha256(_MESSAGE).digest() if SCHEMES[mechanism].takes_digest else _MESSAGE
+    data = hashlib.sha512(_MESSAGE).digest() if SCHEMES[mechanism].takes_digest else _MESSAGE
     store.sign(info.key_id, mechanism, data)  # what is done once is not part of the rate
     begin, count = time.perf_counter(), 0
     while (taken := time.perf_counter() - begin) < seconds:
