@@ -6,6 +6,7 @@ import json
 import shutil
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def witness_file(world: World) -> Path:
 def copied(world: World) -> Path:
     """A backup of the SQLite file."""
     file = world.folder / "backup.sqlite"
-    with sqlite3.connect(world.folder / "camtrust.sqlite") as live, sqlite3.connect(file) as copy:
+    with closing(sqlite3.connect(world.folder / "camtrust.sqlite")) as live, closing(sqlite3.connect(file)) as copy:
         live.backup(copy)
     return file
 

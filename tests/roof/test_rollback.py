@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -67,7 +68,8 @@ def test_a_copy_of_the_file_is_found_too(tmp_path: Path) -> None:
     folder = tmp_path / "home"
     with installed(folder, None) as site:
         serial = f"{site.services.ca.timestamps.certificate().serial_number:x}"
-        with sqlite3.connect(folder / "camtrust.sqlite") as live, sqlite3.connect(tmp_path / "copy") as copy:
+        database = folder / "camtrust.sqlite"
+        with closing(sqlite3.connect(database)) as live, closing(sqlite3.connect(tmp_path / "copy")) as copy:
             live.backup(copy)
         site.services.ca.revoke(serial, Reason.SUPERSEDED, "operator:specimen")
     for suffix in ("-wal", "-shm"):
