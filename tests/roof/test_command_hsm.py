@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -52,13 +53,14 @@ def test_a_home_whose_token_was_put_back_signs_nothing(tmp_path: Path) -> None:
     """The witness is in the home beside the token: the token's directory, restored from a copy, is noticed."""
     home = Home.make(tmp_path / "home")
     make_token(home, SERVICES)
-    token = home.path / SERVICES / "token.sqlite"
+    token = home.path / SERVICES
     with open_token(home, SERVICES) as client:
         key = client.generate("specimen-seal", KeyAlgorithm.EC_P256, KeyUse.ORGANISATION_SEAL)
-    before = token.read_bytes()
+    shutil.copytree(token, tmp_path / "copy")
     with open_token(home, SERVICES) as client:
         client.sign(key.key_id, Mechanism.ECDSA, bytes(32))
-    token.write_bytes(before)
+    shutil.rmtree(token)
+    shutil.copytree(tmp_path / "copy", token)
     refused = camtrust("hsm", "attest", "specimen-seal", "--home", home.path)
     assert refused.returncode == 4
     assert "foundation.token_store_rolled_back" in refused.stderr
