@@ -48,6 +48,9 @@ def subject_of(profile: Profile) -> x509.Name:
     return subject_name([(name, profile.subject.fixed.get(name, VALUES[name])) for name in profile.subject.order])
 
 
+NAME_CONSTRAINTS = x509.NameConstraints([x509.DNSName("specimen.example")], None)
+
+
 def given_for(profile: Profile, **values: Any) -> CertificateInput:
     """A fitting input for a profile; ``values`` replaces parts of it."""
     wanted = next(
@@ -66,6 +69,8 @@ def given_for(profile: Profile, **values: Any) -> CertificateInput:
         issuer_public_key=ISSUER_KEY.public_key(),
         urls=URLS,
         san=(x509.DNSName("specimen.example"),) if rule and rule.presence == "required" else (),
+        name_constraints=NAME_CONSTRAINTS if profile.name_constraints else None,
+        statement=b"SPECIMEN statement" if profile.statement else None,
     )
     return replace(given, **values)
 
