@@ -31,7 +31,8 @@ from bench.raw import raw_sign_verify_rate
 from foundation.clock import SystemClock
 from foundation.db import audit
 from foundation.db.engine import open_database
-from foundation.keys.port import KeyAlgorithm
+from foundation.keys.handles import private_key
+from foundation.keys.port import KeyAlgorithm, KeyUse
 from foundation.randomness import SystemRandomness
 from foundation.x509.names import subject_name
 from hsm_emulation.client import HsmClient
@@ -63,9 +64,10 @@ def measure(client: HsmClient, folder: Path) -> None:
     ca = authority(client, folder)
     raw = raw_sign_verify_rate()
     line("sign + verify, P-256, cryptography alone", raw, raw)
-    signer = ca.authorities.signer(ca.authorities.get("issuing"))
     message = bytes(1000)
-    line("sign in the emulated HSM + verify here", rate(lambda: signer.sign(message)), raw)
+    seal = client.generate("seal", KeyAlgorithm.EC_P256, KeyUse.ORGANISATION_SEAL)
+    key = private_key(client, seal)
+    line("sign in the emulated HSM + verify here", rate(lambda: key.sign(message, ec.ECDSA(hashes.SHA256()))), raw)
 
     issued = ca.issue_now(request(0))
     numbers = iter(range(1, 1_000_000))

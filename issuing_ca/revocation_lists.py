@@ -126,9 +126,14 @@ class RevocationLists:
     def _make(self, connection: Connection, authority: Authority, row: Row[Any], scope: str) -> StoredCrl:
         now = self._clock.now().replace(microsecond=0)
         number, this_update, next_update = row.crl_number + 1, now, now + self._settings.crl_validity
-        form = CrlScope(freshest=self._url(row.name, DELTA))
+        form = CrlScope()
         entries: Iterable[RevokedEntry]
         if scope == FULL:
+            # A list that tells everything names no delta: validators that find it in a signed document would ask for
+            # one (RFC 5280 §5.2.6 leaves it open). A long one waits, so it says where what is newer stands.
+            last = store.latest_crl(connection, row.name)
+            if last is not None and last.entries > self._settings.crl_full_at_once_up_to:
+                form = CrlScope(freshest=self._url(row.name, DELTA))
             entries = _entries(store.revoked(connection, row.name))
         elif scope == DELTA:
             full, base = store.latest_crl(connection, row.name), store.oldest_current_crl(connection, row.name, now)

@@ -63,8 +63,8 @@ def test_a_delta_and_its_base_make_the_newest_full_list(world: World) -> None:
     applied = {**listed(base), **listed(delta)}
     applied = {serial: reason for serial, reason in applied.items() if reason is not x509.ReasonFlags.remove_from_crl}
     assert applied == listed(full)
-    freshest = full.extensions.get_extension_for_class(x509.FreshestCRL).value
-    assert freshest[0].full_name[0].value == "http://127.0.0.1:8440/crl/issuing/delta.crl"  # type: ignore[index]
+    with pytest.raises(x509.ExtensionNotFound):  # it tells all: whoever has it needs no other
+        full.extensions.get_extension_for_class(x509.FreshestCRL)
     assert delta.is_signature_valid(world.ca.authorities.get("issuing").certificate.public_key())  # type: ignore[arg-type]
 
 
@@ -88,6 +88,8 @@ def test_a_long_full_list_waits_and_the_delta_does_not(
     second = crl_of(world)
     assert set(listed(second)) == {one, two, three, four}
     assert number(second) > number(delta)
+    freshest = second.extensions.get_extension_for_class(x509.FreshestCRL).value
+    assert freshest[0].full_name[0].value == "http://127.0.0.1:8440/crl/issuing/delta.crl"  # type: ignore[index]
     assert number(crl_of(world, DELTA)) == number(second)
     world.clock.advance(settings.crl_renew_after)
     assert number(crl_of(world)) > number(second)
@@ -126,14 +128,20 @@ def test_openssl_takes_partitions_and_deltas(
     sqlite_database: Database, clock: SetClock, token: KeyStore, tmp_path: Path
 ) -> None:
     """`openssl verify -crl_check -extended_crl` with a partition; `-use_deltas` with an older full CRL and a delta."""
-    world = make_world(sqlite_database, clock, token, tmp_path, IssuingCaSettings(crl_partitions=16))
-    good, bad = world.citizen(), world.citizen()
+    settings = IssuingCaSettings(crl_partitions=16, crl_full_at_once_up_to=1)
+    world = make_world(sqlite_database, clock, token, tmp_path, settings)
+    good, bad, *others = (world.citizen() for _ in range(4))
+    for other in others:  # so long a list names its deltas, from the next one on
+        world.ca.revoke(other.serial, Reason.SUPERSEDED, OPERATOR)
+    crl_of(world)
+    world.clock.advance(settings.crl_renew_after)
     issuing = world.write("issuing.pem", world.ca.authorities.get("issuing").certificate)
     root = world.write("root.pem", world.root.certificate)
     base = world.write("base.crl", crl_of(world).public_bytes(Encoding.PEM))
     world.ca.revoke(bad.serial, Reason.KEY_COMPROMISE, OPERATOR)
     delta = world.write("delta.crl", crl_of(world, DELTA).public_bytes(Encoding.PEM))
-    trust = ("-CAfile", root, "-untrusted", issuing, "-crl_check", "-extended_crl")
+    at = str(int(world.clock.now().timestamp()))
+    trust = ("-CAfile", root, "-untrusted", issuing, "-crl_check", "-extended_crl", "-attime", at)
     for one, expected in ((good, 0), (bad, 2)):
         leaf = world.write("leaf.pem", one.certificate)
         scope = partition_of(int(one.serial, 16), 16)

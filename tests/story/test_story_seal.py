@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
 import httpx2
 import pytest
+from asn1crypto import x509 as asn1_x509
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from pyhanko.pdf_utils.reader import PdfFileReader
+from pyhanko.sign.validation import validate_pdf_signature
+from pyhanko.sign.validation.dss import DocumentSecurityStore
 
 from camtrust.cli.main import run as command
 from camtrust.documents import make_specimen_documents
@@ -224,3 +231,19 @@ def test_the_command(assembled: Installation, console: Callable[..., tuple[int, 
     assert seal(client, assembled.http, made["credential"], letter).status_code == 200
     code, told = console("--json", "seal-credential", "act_nobody", *names)
     assert (code, json.loads(told)["error"]["code"]) == (4, "identity.actor_unknown")
+
+
+def test_pyhanko_accepts_a_seal_by_what_the_document_carries(assembled: Installation, letter: bytes) -> None:
+    """Its validator, without a network: the root is all that it needs beside the document. (A CRL that pointed to a
+    delta made it ask for the delta.)"""
+    client = assembled.staff(ActorKind.CLIENT, ROLE)
+    made = seal_credential(assembled, client.id)
+    reader = PdfFileReader(BytesIO(seal(client, assembled.http, made.credential_id, letter).content))
+    root = x509.load_pem_x509_certificate((assembled.home.path / "root/root.pem").read_bytes())
+    arguments = {
+        "trust_roots": [asn1_x509.Certificate.load(root.public_bytes(Encoding.DER))],
+        "allow_fetching": False,
+        "revocation_mode": "require",
+    }
+    trusted = DocumentSecurityStore.read_dss(reader).as_validation_context(arguments)
+    assert validate_pdf_signature(reader.embedded_signatures[0], trusted, trusted).bottom_line
