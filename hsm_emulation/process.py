@@ -1,4 +1,4 @@
-"""Making a token, and running its daemon as a child process that ends with us."""
+"""Making a token, and running its daemon and its PKCS#11 door as child processes that end with us."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from foundation.clock import Clock, SystemClock
 from foundation.keys.errors import TokenUnavailable
@@ -21,7 +22,7 @@ from hsm_emulation.passkeys import RelyingParty
 from hsm_emulation.protocol import error_from
 from hsm_emulation.sealing import Costs
 
-__all__ = ["KeyDaemon", "initialise", "socket_path"]
+__all__ = ["KeyDaemon", "Pkcs11Door", "initialise", "socket_path"]
 
 _START = 30.0
 _STOP = 15.0
@@ -55,45 +56,16 @@ def initialise(
     )
 
 
-class KeyDaemon:
-    """The key daemon of a token, as a child process. It ends when ``stop`` is called or this process is gone.
+class _Child:
+    """A process of ours at a socket. It ends when ``stop`` is called or this process is gone.
 
-    The daemon holds the other end of a pipe of ours: when we end, however we end, it reads the end of file and stops.
+    It holds the other end of a pipe of ours: when we end, however we end, it reads the end of file and stops.
     """
 
     def __init__(self, process: subprocess.Popen[bytes], path: Path) -> None:
         self._process = process
         self.socket_path = path
         self.pid = process.pid
-
-    @classmethod
-    def start(cls, directory: Path, *options: str) -> KeyDaemon:
-        """Start it and wait until it listens. TokenNotInitialised, TokenInUse, TokenUnavailable.
-
-        ``options``: as ``python -m hsm_emulation --help`` says.
-        """
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "hsm_emulation", "--child", *options, os.fspath(directory.resolve())],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        assert process.stdout is not None  # noqa: S101 (PIPE)
-        patience = threading.Timer(_START, process.kill)
-        patience.daemon = True
-        patience.start()
-        try:
-            line = process.stdout.readline()
-        finally:
-            patience.cancel()
-        try:
-            greeting = json.loads(line)
-        except ValueError:
-            _end(process)
-            raise TokenUnavailable from None
-        if "error" in greeting:
-            _end(process)
-            raise error_from(greeting["error"])
-        return cls(process, Path(greeting["socket"]))
 
     @property
     def alive(self) -> bool:
@@ -104,13 +76,59 @@ class KeyDaemon:
         """End it in good order; once more does nothing."""
         _end(self._process)
 
-    def __enter__(self) -> KeyDaemon:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+class KeyDaemon(_Child):
+    """The key daemon of a token, as a child process."""
+
+    @classmethod
+    def start(cls, directory: Path, *options: str) -> KeyDaemon:
+        """Start it and wait until it listens. TokenNotInitialised, TokenInUse, TokenUnavailable.
+
+        ``options``: as ``python -m hsm_emulation --help`` says.
+        """
+        return cls(*_started("hsm_emulation", "--child", *options, os.fspath(directory.resolve())))
+
+
+class Pkcs11Door(_Child):
+    """The door for PKCS#11 programs to a token whose daemon listens at a socket, as a child process."""
+
+    @classmethod
+    def start(cls, token: Path, path: Path) -> Pkcs11Door:
+        """Start it and wait until it listens at ``path``. SocketExposed, TokenInUse, TokenUnavailable."""
+        options = ("--child", "--token-socket", os.fspath(token), "--socket", os.fspath(path.absolute()))
+        return cls(*_started("hsm_emulation.pkcs11_door", *options))
+
+
+def _started(module: str, *options: str) -> tuple[subprocess.Popen[bytes], Path]:
+    """A child that has said where it listens."""
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", module, *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None  # noqa: S101 (PIPE)
+    patience = threading.Timer(_START, process.kill)
+    patience.daemon = True
+    patience.start()
+    try:
+        line = process.stdout.readline()
+    finally:
+        patience.cancel()
+    try:
+        greeting = json.loads(line)
+    except ValueError:
+        _end(process)
+        raise TokenUnavailable from None
+    if "error" in greeting:
+        _end(process)
+        raise error_from(greeting["error"])
+    return process, Path(greeting["socket"])
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

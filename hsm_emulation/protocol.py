@@ -25,6 +25,7 @@ from typing import Any, NoReturn
 
 from foundation.keys import errors
 from foundation.keys.errors import DataInvalid, KeyStoreError
+from foundation.keys.exposed import SocketExposed
 from foundation.keys.port import KeyAlgorithm, KeyInfo, KeyUse
 
 FRAME_BEFORE_LOGIN = 4096
@@ -213,7 +214,8 @@ def error_from(value: dict[str, Any]) -> KeyStoreError:
 
 
 def _error_classes() -> dict[str, type[KeyStoreError]]:
-    found = [one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, KeyStoreError)]
+    named = [*vars(errors).values(), SocketExposed]
+    found = [one for one in named if isinstance(one, type) and issubclass(one, KeyStoreError)]
     return {one.code: one for one in found}
 
 

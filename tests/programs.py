@@ -40,6 +40,9 @@ PACKAGES: Mapping[str, str] = {
     "unshare": "util-linux",
     "vfychain": "libnss3-tools",
     "zbarimg": "zbar-tools",
+    # shared objects that programs load, somewhere under /usr/lib
+    "engines-3/pkcs11.so": "libengine-pkcs11-openssl",
+    "p11-kit-client.so": "p11-kit-modules",
 }
 
 # Debian keeps the server's programs, and those for administrators, off the path of ordinary users.
@@ -112,6 +115,8 @@ def missing() -> tuple[str, ...]:
 
 @cache
 def _find(program: str, package: str) -> Path | None:
+    if program.endswith(".so"):
+        return next(iter(sorted(Path("/usr/lib").glob(f"**/{program}"))), None)
     folders = [*os.environ.get("PATH", os.defpath).split(os.pathsep), *_MORE_FOLDERS]
     if package == "postgresql":
         folders = [*_postgresql_folders(), *folders]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +25,7 @@ from camtrust.keys import (
     open_token,
 )
 from hsm_emulation.client import HsmClient
+from hsm_emulation.process import Pkcs11Door, socket_path
 
 _TOKENS = {"services": SERVICES, "root": ROOT, "trust": TRUST_LIST}
 TokenOption = Annotated[str, typer.Option("--token", help="services, root or trust")]
@@ -60,12 +61,23 @@ def create(context: Context) -> typer.Typer:
         )
 
     @app.command()
-    def serve(token: TokenOption = "services") -> None:  # noqa: S107
+    def serve(
+        token: TokenOption = "services",  # noqa: S107
+        pkcs11: Annotated[
+            Path | None,
+            typer.Option("--pkcs11", metavar="SOCKET", help="a door for PKCS#11 programs too, by p11-kit-client.so"),
+        ] = None,
+    ) -> None:
         """Run the key daemon in the foreground until it is interrupted, and log in."""
         import threading
 
-        with _opened(context, token) as client:
+        with ExitStack() as stack:
+            client = stack.enter_context(_opened(context, token))
             status = client.status()
+            if pkcs11 is not None:
+                address = socket_path(context.home().path / _directory(token))
+                door = stack.enter_context(Pkcs11Door.start(address, pkcs11))
+                context.terminal.note(f"PKCS#11 programs: P11_KIT_SERVER_ADDRESS=unix:path={door.socket_path}")
             context.terminal.note(
                 f"Key daemon {status['pid']} serves token {status['serial']} (emulated). Ctrl-C ends it."
             )

@@ -97,7 +97,9 @@ def test_a_frame_that_stalls_or_is_too_long_is_given_up() -> None:
 @pytest.mark.parametrize("error_class", ERRORS.values())
 def test_errors_come_back_as_the_same_class(error_class: type[KeyStoreError]) -> None:
     """Each error of the key store crosses the socket with class, parameters and time to wait."""
-    error = error_class(sequence=3, field="kinds", reason="form", rule="POL-KIND", given=1, needed=3, retry_after=60)
+    error = error_class(
+        directory="x", sequence=3, field="kinds", reason="form", rule="POL-KIND", given=1, needed=3, retry_after=60
+    )
     again = error_from(decode(encode(error_value(error))))
     assert type(again) is error_class
     assert (again.params, again.retry_after, str(again)) == (error.params, 60, str(error))

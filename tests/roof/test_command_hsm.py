@@ -1,11 +1,14 @@
-"""``camtrust hsm``: statements about keys, checked without the token, and the rotation of the master key."""
+"""``camtrust hsm``: statements about keys, checked without the token; rotation of the master key; PKCS#11 programs."""
 
 from __future__ import annotations
 
 import base64
 import json
 import shutil
+import signal
 import subprocess
+import tempfile
+import threading
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -14,7 +17,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from camtrust.home import Home
 from camtrust.keys import SERVICES, make_token, open_token
 from foundation.keys.port import KeyAlgorithm, KeyUse, Mechanism
-from tests.roof.test_command_line import camtrust
+from tests.programs import path, run
+from tests.roof.test_command_line import COMMAND, camtrust
 
 
 def test_statements_and_rotation(tmp_path: Path) -> None:
@@ -135,3 +139,27 @@ def test_a_backup_from_the_command_line(tmp_path: Path) -> None:
     assert (back.returncode, json.loads(back.stdout)["waits_for_quorum"]) == (0, False)
     over = camtrust("hsm", "restore", file, "--token", "root", *pin, "--home", other)
     assert (over.returncode, "token_already_initialised" in over.stderr) == (4, True)
+
+
+def test_serve_opens_a_door_for_pkcs11_programs(tmp_path: Path) -> None:
+    """``hsm serve --pkcs11`` says where programs find the token; pkcs11-tool finds it there; both end together."""
+    home = Home.make(tmp_path / "home")
+    make_token(home, SERVICES)
+    place = Path(tempfile.mkdtemp(prefix="camtrust-door-")) / "door" / "p11.sock"
+    command = [*COMMAND, "hsm", "serve", "--pkcs11", str(place), "--home", str(home.path)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as serving:
+        assert serving.stderr is not None
+        patience = threading.Timer(60, serving.kill)
+        patience.start()
+        said = ""
+        while "Ctrl-C" not in said and (line := serving.stderr.readline()):
+            said += line
+        assert f"P11_KIT_SERVER_ADDRESS=unix:path={place}" in said
+        address = {"P11_KIT_SERVER_ADDRESS": f"unix:path={place}"}
+        slots = run("pkcs11-tool", "--module", path("p11-kit-client.so"), "--list-slots", env=address).stdout
+        serving.send_signal(signal.SIGINT)
+        serving.wait(30)
+        patience.cancel()
+    assert "CamTrust emulated HSM" in slots
+    assert not place.exists()
+    shutil.rmtree(place.parent.parent)
