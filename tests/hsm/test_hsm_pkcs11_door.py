@@ -117,13 +117,20 @@ def test_pkcs11_tool_lists_slot_and_keys(doorway: Doorway) -> None:
 
 
 def test_nothing_is_told_without_a_login(doorway: Doorway) -> None:
-    """Without C_Login there is a token and no object, not even a public one; and nothing is signed."""
+    """Without C_Login, and after C_Logout, there is a token and no object, not even a public one; nothing is signed."""
     assert "Object" not in doorway.tool("--list-objects", pin=None).stdout
     with P11KitClient(doorway.door.socket_path) as program:
         session = program.session()
         assert program.find(session) == []
         assert program.sign_init(session, 0x1041, 2) == CKR["CKR_USER_NOT_LOGGED_IN"]
-        assert program.call(24, b"uufA", u(session) + u(1) + count(1) + count(3) + count(9))[0] != OK
+        label = u(session) + u(1) + count(1) + count(3) + count(9)
+        assert program.call(24, b"uufA", label)[0] == CKR["CKR_OBJECT_HANDLE_INVALID"]
+        assert program.login(session, USER_PIN) == OK
+        assert program.find(session)
+        assert program.call(24, b"uufA", label)[0] == OK
+        assert program.call(19, b"u", u(session))[0] == OK
+        assert program.find(session) == []
+        assert program.call(24, b"uufA", label)[0] == CKR["CKR_OBJECT_HANDLE_INVALID"]
 
 
 @pytest.mark.parametrize(
