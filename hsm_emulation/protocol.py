@@ -28,7 +28,7 @@ from foundation.keys.errors import DataInvalid, KeyStoreError
 from foundation.keys.exposed import SocketExposed
 from foundation.keys.port import KeyAlgorithm, KeyInfo, KeyUse
 
-FRAME_BEFORE_LOGIN = 4096
+FRAME_BEFORE_LOGIN = 8192  # sixteen SLIP-39 cards of 33 words, and more
 LONGEST_FRAME = 64 * 1024 * 1024  # a certificate revocation list of a million entries is signed as one message
 HEADER = 4
 _TAG = "$bytes"

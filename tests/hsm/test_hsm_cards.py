@@ -69,6 +69,12 @@ def test_any_three_of_five_open_the_token(carded: Carded) -> None:
             client.sign(key.key_id, Mechanism.ECDSA_SHA256, b"x")
 
 
+def test_as_many_cards_as_there_can_be_are_heard(carded: Carded) -> None:
+    """Sixteen cards (SLIP-39's most) of 33 words of eight letters reach the token: they are refused as cards."""
+    with pytest.raises(CardsUnreadable):
+        carded.open(*[" ".join(["academic"] * 33) + " " * number for number in range(16)])
+
+
 def test_every_wrong_hand_is_refused_by_its_kind(carded: Carded, clock: SetClock, tmp_path: Path) -> None:
     """Too few, repeated, mistyped, of two sets, of another token: each has a name, and none tells which card it was."""
     one, two, three, four, _ = carded.cards
