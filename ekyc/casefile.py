@@ -19,8 +19,9 @@ from sqlalchemy import Connection
 from ekyc import store
 from ekyc.blind_index import BlindIndex
 from ekyc.config import EkycSettings
-from ekyc.errors import EnrolmentExpired, EnrolmentUnknown
+from ekyc.errors import EnrolmentExpired, EnrolmentUnknown, TooMuchEvidence
 from ekyc.evidence import GENESIS, Evidence, EvidenceKind, chained, latest
+from ekyc.findings import Finding
 from ekyc.model import CLOSED, Enrolment, State, check_transition
 from ekyc.policy import Policy
 from foundation.canonical import canonical_json, digest
@@ -209,6 +210,21 @@ class CaseFiles:
         details = {"from": enrolment.state.value, "to": to.value, "version": moved.version, "reason": reason}
         self.audit.append(connection, actor, "ekyc.moved", enrolment.id, details)
         return moved
+
+    def add(self, actor: Actor, enrolment: Enrolment, *findings: Finding) -> Enrolment:
+        """Append what controls found, in a unit of work of its own; the state stays. Raises StaleWrite, and
+        TooMuchEvidence when a kind was recorded as often as the settings allow.
+        """
+        sealed = [self.seal(enrolment, finding.kind, finding.content) for finding in findings]
+        with self.step(enrolment) as connection:
+            for finding, content in zip(findings, sealed, strict=True):
+                taken = sum(one.kind is finding.kind for one in store.ledger(connection, enrolment.id))
+                if taken >= self.settings.evidence_tries:
+                    raise TooMuchEvidence
+                self.record(
+                    connection, enrolment, finding.kind, finding.outcome, content, str(actor), finding.recorded()
+                )
+            return self.touch(connection, enrolment)
 
     def touch(self, connection: Connection, enrolment: Enrolment) -> Enrolment:
         """Take the next version without moving, so that of two that race one is stored. Raises StaleWrite."""

@@ -24,6 +24,9 @@ class EkycSettings(_Section):
     registry_tries: Annotated[int, Field(ge=1, le=10, description="answers without a match before it is refused")] = 3
     registry_retry_seconds: Annotated[int, Field(ge=1, le=3600, description="when to ask a silent registry again")] = 30
     no_match_wait_seconds: Annotated[int, Field(ge=0, le=3600, description="wait after an answer without a match")] = 60
+    evidence_tries: Annotated[
+        int, Field(ge=1, le=100, description="how often an enrolment may add evidence of one kind")
+    ] = 20
     key_algorithm: Annotated[KeyAlgorithm, Field(description="algorithm of citizens' signing keys")] = (
         KeyAlgorithm.EC_P256
     )

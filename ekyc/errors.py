@@ -1,7 +1,7 @@
 """What enrolment refuses.
 
 EkycError
-├── state      EnrolmentUnknown, WrongState, EnrolmentExpired, RetryLater, WithdrawTooLate
+├── state      EnrolmentUnknown, WrongState, EnrolmentExpired, RetryLater, TooMuchEvidence, WithdrawTooLate
 ├── consent    LevelUnknown, TermsOutdated
 ├── contact    ContactInvalid, OtpMissing, OtpWrong, OtpExpired, OtpUsed, OtpThrottled, ResendThrottled,
 │              NotifierUnavailable
@@ -75,6 +75,13 @@ class EnrolmentExpired(EkycError):
 class RetryLater(EkycError):
     code = "ekyc.retry_later"
     kind = Kind.THROTTLED
+
+
+class TooMuchEvidence(EkycError):
+    """Evidence of this kind was added as often as is allowed."""
+
+    code = "ekyc.too_much_evidence"
+    kind = Kind.CONFLICT
 
 
 class WithdrawTooLate(EkycError):

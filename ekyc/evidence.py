@@ -22,6 +22,11 @@ class EvidenceKind(StrEnum):
     CONSENT = "consent"
     AGREEMENT = "agreement"
     CONTACT = "contact"
+    IMAGE = "image"  # outcomes and facts of this and the next four: `ekyc.findings`
+    CHIP = "chip"
+    CROSS_CHECK = "cross-check"
+    LIVENESS = "liveness"
+    FACE = "face"
     DOCUMENT = "document"
     REGISTRY = "registry"
     DEDUPE = "dedupe"
@@ -45,6 +50,11 @@ CONTROLS: Mapping[EvidenceKind, Control] = {
     EvidenceKind.CONSENT: Control("EKYC-CONSENT", 1),
     EvidenceKind.AGREEMENT: Control("EKYC-AGREEMENT", 1),
     EvidenceKind.CONTACT: Control("EKYC-CONTACT-OTP", 1),
+    EvidenceKind.IMAGE: Control("EKYC-IMAGE", 1),
+    EvidenceKind.CHIP: Control("EKYC-CHIP", 1),
+    EvidenceKind.CROSS_CHECK: Control("EKYC-CROSS-CHECK", 1),
+    EvidenceKind.LIVENESS: Control("EKYC-LIVENESS", 1),
+    EvidenceKind.FACE: Control("EKYC-FACE", 1),
     EvidenceKind.DOCUMENT: Control("EKYC-DOCUMENT-MRZ", 1),
     EvidenceKind.REGISTRY: Control("EKYC-REGISTRY", 1),
     EvidenceKind.DEDUPE: Control("EKYC-DEDUPE", 1),

@@ -24,7 +24,14 @@ from ekyc.ports import Officers
 from foundation.http.actor import Actor
 
 ROLE = "ekyc-review"
-_SHOWN = (EvidenceKind.DOCUMENT, EvidenceKind.REGISTRY)
+_SHOWN = (
+    EvidenceKind.DOCUMENT,
+    EvidenceKind.REGISTRY,
+    EvidenceKind.CHIP,
+    EvidenceKind.CROSS_CHECK,
+    EvidenceKind.FACE,
+    EvidenceKind.LIVENESS,
+)
 
 
 class Verdict(StrEnum):
