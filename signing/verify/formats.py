@@ -1,0 +1,27 @@
+"""Formats other than PDF, told apart by content: each has a reader, and all are judged alike by `signature`.
+
+    CMS    a DER or BER SEQUENCE                                                `cades_document`
+
+A file that is none of these gives None. Names and suffixes say nothing here.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import datetime
+
+from signing.verify.cades_document import judge_cms
+from signing.verify.cms import CmsMalformed, read_message
+from signing.verify.model import FileVerdict
+from signing.verify.policy import Policy
+from signing.verify.trust import Trust
+
+
+def judge_document(
+    data: bytes, name: str, trust: Trust, at: datetime, policy: Policy, detached: bytes | None
+) -> FileVerdict | None:
+    """The verdict on a file of one of these formats; None for any other. ``detached``: what was signed."""
+    if data[:1] == b"\x30":
+        with suppress(CmsMalformed):
+            return FileVerdict(name, "CMS", (judge_cms(read_message(data), trust, at, policy, detached),))
+    return None
