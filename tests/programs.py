@@ -37,6 +37,7 @@ PACKAGES: Mapping[str, str] = {
     "qpdf": "qpdf",
     "setpriv": "util-linux",
     "softhsm2-util": "softhsm2",
+    "sha256sum": "coreutils",
     "unshare": "util-linux",
     "vfychain": "libnss3-tools",
     "zbarimg": "zbar-tools",

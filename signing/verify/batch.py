@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -35,6 +36,7 @@ class Request:
     password: bytes | None = None
     detached: bytes | None = None
     policy: str = STRICT.name
+    digests: bool = False  # whether verdicts carry the SHA-256 of their file, for reports
 
     def trust(self) -> Trust:
         """The trust that the request describes. Raises PemInvalid for an anchor that is not a certificate."""
@@ -81,7 +83,10 @@ def judge(path: Path, request: Request, trust: Trust) -> FileVerdict:
     """The verdict on one file. Raises FileUnreadable."""
     policy = request.rules
     data = _read(path, policy.max_file_size + 1)
-    return verify_file(data, str(path), trust, request.at, policy, password=request.password, detached=request.detached)
+    verdict = verify_file(
+        data, str(path), trust, request.at, policy, password=request.password, detached=request.detached
+    )
+    return replace(verdict, sha256=hashlib.sha256(data).hexdigest()) if request.digests else verdict
 
 
 def judge_all(

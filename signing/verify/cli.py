@@ -36,7 +36,10 @@ MinSequence = Annotated[int | None, typer.Option("--min-sequence", min=0, help="
 Detached = Annotated[Path | None, typer.Option("--detached", help="The document that a .p7s signature is about.")]
 PasswordFile = Annotated[Path | None, typer.Option("--password-file", help="A file whose first line is the password.")]
 At = Annotated[str | None, typer.Option("--at", help="Judge as of this time (RFC 3339), not now.")]
-Report = Annotated[Path | None, typer.Option("--report", help="Write an ETSI TS 119 102-2 report (not built yet).")]
+Report = Annotated[
+    Path | None,
+    typer.Option("--report", help="Write a report: .xml (ETSI TS 119 102-2), .pdf, .json, or .zip with all evidence."),
+]
 Picture = Annotated[Path | None, typer.Option("--picture", help="Write what was signed as pictures (not built yet).")]
 Jobs = Annotated[int, typer.Option("--jobs", min=1, max=64, help="Processes to use.")]
 BundleArgument = Annotated[Path | None, typer.Argument(help="The trust bundle (else the home's).")]
@@ -51,8 +54,16 @@ class Commands:
     bundle_check: Callable[..., None]
 
 
-def create_commands(terminal: Callable[[], Terminal], home: Callable[[], Path | None], clock: Clock) -> Commands:
-    """The commands, bound to whoever knows how to speak, where the home is, and what time it is."""
+def create_commands(
+    terminal: Callable[[], Terminal],
+    home: Callable[[], Path | None],
+    clock: Clock,
+    printer: Callable[[], Any] = lambda: None,
+) -> Commands:
+    """The commands, bound to whoever knows how to speak, where the home is, and what time it is.
+
+    ``printer`` gives a `signing.verify.report_files.Printer` where there are fonts; it is asked for when needed.
+    """
 
     def verify(
         files: Files,
@@ -68,11 +79,12 @@ def create_commands(terminal: Callable[[], Terminal], home: Callable[[], Path | 
         jobs: Jobs = 1,
     ) -> None:
         """Verify signed documents offline: can I rely on this, yes, no or not yet, and why."""
-        if report is not None or picture is not None:
+        if picture is not None:
             raise NotImplementedYet
         request = _request(home(), clock, bundle, trust_anchor, bundle_signer, min_sequence, at)
         request = _with_files(request, password_file, detached)
-        raise typer.Exit(run_verify(terminal(), files, request, jobs))
+        print_with = printer() if report is not None else None
+        raise typer.Exit(run_verify(terminal(), files, request, jobs, report, print_with))
 
     def bundle_show(
         bundle: BundleArgument = None, bundle_signer: Pins = None, min_sequence: MinSequence = None, at: At = None
@@ -90,8 +102,18 @@ def create_commands(terminal: Callable[[], Terminal], home: Callable[[], Path | 
     return Commands(verify, bundle_show, bundle_check)
 
 
-def run_verify(terminal: Terminal, paths: Sequence[Path], request: Any, jobs: int = 1) -> int:
-    """Judge the files, print the answer, give the exit code. ``request``: a `signing.verify.batch.Request`."""
+def run_verify(
+    terminal: Terminal,
+    paths: Sequence[Path],
+    request: Any,
+    jobs: int = 1,
+    report: Path | None = None,
+    printer: Any = None,
+) -> int:
+    """Judge the files, print the answer, write the reports, give the exit code.
+
+    ``request``: a `signing.verify.batch.Request`; ``printer``: for reports on paper, where there is one.
+    """
     from signing.verify.batch import find_files, judge_all
     from signing.verify.presentation import all_lines
 
@@ -100,12 +122,43 @@ def run_verify(terminal: Terminal, paths: Sequence[Path], request: Any, jobs: in
         terminal.note(text("signing.verify_skipped", terminal.language, count=passed_over))
     if not files:
         raise typer.BadParameter("there is no document to verify")
+    if report is not None:
+        from dataclasses import replace
+
+        from signing.verify.report_files import check_target
+
+        check_target(report, len(files), printer)
+        request = replace(request, digests=True)
     trust = request.trust()
     with _progress(len(files)) as advance:
         verdicts = judge_all(files, request, trust, jobs, advance)
     document = {"files": [verdict.json() for verdict in verdicts], "bundle": trust.json()}
     terminal.result(document, [] if terminal.json else list(all_lines(verdicts, trust, terminal.language)))
+    if report is not None:
+        _reports(terminal, report, verdicts, request, trust, printer)
     return exit_code(verdicts)
+
+
+def _reports(
+    terminal: Terminal, target: Path, verdicts: Sequence[FileVerdict], request: Any, trust: Any, printer: Any
+) -> None:
+    """What cannot be read has no digest and gets no report; its verdict says so already."""
+    from signing.verify.report import ReportSource
+    from signing.verify.report_files import Judged, write_reports
+
+    every = [
+        Judged(
+            ReportSource(one, one.sha256, request.at, request.policy),
+            trust,
+            request.bundle,
+            request.pins,
+            lambda path=Path(one.file): _whole_file(path),  # type: ignore[misc]
+        )
+        for one in verdicts
+        if one.sha256 is not None
+    ]
+    for path in write_reports(target, every, printer):
+        terminal.note(text("signing.verify_report_written", terminal.language, name=path))
 
 
 def exit_code(verdicts: Sequence[FileVerdict]) -> int:

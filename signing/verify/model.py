@@ -290,6 +290,7 @@ class FileVerdict:
     format: str | None
     signatures: tuple[SignatureVerdict, ...]
     reasons: tuple[Reason, ...] = ()
+    sha256: str | None = None  # of the file, hex, where it was asked for
 
     @property
     def _worst(self) -> tuple[Indication, SubIndication | None]:

@@ -182,7 +182,7 @@ def test_wrong_usage(desk: Desk) -> None:
     missing = desk("verify", "missing.pdf")
     assert missing.returncode == 4
     assert "signing.verify_file_unreadable" in missing.stderr
-    assert "foundation.not_implemented" in desk("verify", "signed.pdf", "--report", "x.xml").stderr
+    assert "foundation.not_implemented" in desk("verify", "signed.pdf", "--picture", "x").stderr
     assert "signing.verify_pin_unreadable" in desk("verify", "signed.pdf", "--bundle-signer", "x").stderr
 
 
