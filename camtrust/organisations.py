@@ -25,7 +25,7 @@ from foundation.keys.handles import public_key
 from foundation.keys.port import KeyAlgorithm, KeyInfo, KeyUse
 from foundation.x509.names import name_pairs, subject_name
 from identity.model import ActorStatus
-from issuing_ca.issuance import ORGANISATION_SEAL
+from issuing_ca.drafts import ORGANISATION_SEAL
 from issuing_ca.model import CertificateRecord, CertificateRequest, CertificateState
 from issuing_ca.service import CertificateAuthority
 from signing.model import CredentialStatus

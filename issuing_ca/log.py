@@ -92,14 +92,20 @@ class IssuanceLog:
 
     def record(self, connection: Connection, kind: EntryKind, digest: bytes, subject: str) -> None:
         """Record what happened, in the caller's unit of work. ``digest``: SHA-256 of the DER."""
-        at = self._clock.now().replace(microsecond=0)
-        blinding = self._randomness.bytes(BLINDING_SIZE)
-        log_store.add_entry(connection, Opening(kind, digest, label(self.origin, subject), at, blinding))
+        self._record(connection, kind, [(digest, subject)])
 
-    def record_certificate(self, connection: Connection, certificate: x509.Certificate) -> None:
-        """Record that a certificate was issued."""
-        digest = hashlib.sha256(certificate.public_bytes(Encoding.DER)).digest()
-        self.record(connection, EntryKind.CERTIFICATE, digest, subject_of(certificate))
+    def record_certificates(self, connection: Connection, issued: Sequence[x509.Certificate]) -> None:
+        """Record that certificates were issued, in the caller's unit of work."""
+        about = [(hashlib.sha256(one.public_bytes(Encoding.DER)).digest(), subject_of(one)) for one in issued]
+        self._record(connection, EntryKind.CERTIFICATE, about)
+
+    def _record(self, connection: Connection, kind: EntryKind, about: Sequence[tuple[bytes, str]]) -> None:
+        at = self._clock.now().replace(microsecond=0)
+        openings = [
+            Opening(kind, digest, label(self.origin, subject), at, self._randomness.bytes(BLINDING_SIZE))
+            for digest, subject in about
+        ]
+        log_store.add_entries(connection, openings)
 
     def record_crl(self, connection: Connection, crl: bytes, issuer: x509.Name) -> None:
         """Record a CRL (DER)."""

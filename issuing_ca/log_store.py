@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, func, or_, select, update
 
 from foundation.db.engine import StaleWrite, compare_and_set
 from foundation.db.once import insert_once
+from foundation.db.rows import insert_rows
 from foundation.log_proof import EntryKind, Opening
 from foundation.merkle import EMPTY_ROOT, TILE_WIDTH, TileReader
 from issuing_ca.tables import log_entries, log_head, log_tiles
@@ -50,18 +51,20 @@ def head(connection: Connection, *, lock: bool = False) -> Head:
     return Head(row.size, row.root, row.checkpoint, row.checkpoint_size)
 
 
-def add_entry(connection: Connection, opening: Opening) -> None:
-    """An entry that waits for its position. Nothing is locked, so that issuing does not queue up here."""
-    connection.execute(
-        insert(log_entries).values(
-            kind=opening.kind.value,
-            digest=opening.digest,
-            label=opening.label,
-            at=opening.at,
-            blinding=opening.blinding,
-            entry=opening.commitment,
-        )
-    )
+def add_entries(connection: Connection, openings: Sequence[Opening]) -> None:
+    """Entries that wait for their positions. Nothing is locked, so that issuing does not queue up here."""
+    rows = [
+        {
+            "kind": opening.kind.value,
+            "digest": opening.digest,
+            "label": opening.label,
+            "at": opening.at,
+            "blinding": opening.blinding,
+            "entry": opening.commitment,
+        }
+        for opening in openings
+    ]
+    insert_rows(connection, log_entries, rows)
 
 
 def waiting(connection: Connection, limit: int) -> tuple[LogEntry, ...]:

@@ -23,8 +23,9 @@ from foundation.x509.profile import Profile, load_profiles
 from issuing_ca import store
 from issuing_ca.authorities import Authorities
 from issuing_ca.config import IssuingCaSettings
+from issuing_ca.drafts import CAMDX, OFFICER, ORGANISATION_AUTH, ORGANISATION_SEAL, TLS_SERVER
 from issuing_ca.errors import ApprovalRequired, AuthorityUnknown, ProfileRefused
-from issuing_ca.issuance import CAMDX, OFFICER, ORGANISATION_AUTH, ORGANISATION_SEAL, TLS_SERVER, Issuance
+from issuing_ca.issuance import Issuance
 from issuing_ca.log import IssuanceLog
 from issuing_ca.model import (
     ROOT,
@@ -132,6 +133,10 @@ class CertificateAuthority:
     def issue_now(self, request: CertificateRequest) -> IssuedCertificate:
         """See :meth:`Issuance.issue_now`."""
         return self.issuance.issue_now(request)
+
+    def issue_many(self, requests: Sequence[CertificateRequest]) -> list[IssuedCertificate | Exception]:
+        """See :meth:`Issuance.issue_many`."""
+        return self.issuance.issue_many(requests)
 
     def issue_citizen(self, request: CitizenRequest) -> IssuedCertificate:
         """See :meth:`Issuance.issue_citizen`."""

@@ -39,6 +39,25 @@ class Signer:
         verify(self.public_key, signature, message)
         return signature
 
+    def sign_each(self, messages: Sequence[bytes]) -> list[bytes | SignatureWrong]:
+        """A signature for each of 1 to MOST_INPUTS messages, in one round trip; SignatureWrong in the place of one that
+        does not verify. Raises the key store's errors, and SignatureWrong where they are not as many as messages.
+        """
+        if len(messages) == 1:
+            made = [self.store.sign(self.key_id, self.mechanism, messages[0])]
+        else:
+            made = self.store.sign_many(self.key_id, self.mechanism, messages)
+        if len(made) != len(messages):
+            raise SignatureWrong
+        return [self._verified(*pair) for pair in zip(messages, made, strict=True)]
+
+    def _verified(self, message: bytes, signature: bytes) -> bytes | SignatureWrong:
+        try:
+            verify(self.public_key, signature, message)
+        except SignatureWrong as error:
+            return error
+        return signature
+
     def sign_many(self, messages: Sequence[bytes], contents: Sequence[bytes] | None = None) -> list[bytes]:
         """The same for several messages in one round trip: a signature for each, in order, or none."""
         signatures: list[bytes] = []

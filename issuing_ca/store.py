@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, and_, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from foundation.db.engine import compare_and_set
 from issuing_ca.crl_scopes import FULL
-from issuing_ca.errors import AuthorityUnknown, CertificateUnknown, KeyInUse
+from issuing_ca.errors import AuthorityUnknown, CertificateUnknown
 from issuing_ca.model import AuthorityKind, CertificateRecord, CertificateState, Orphan, Reason, StatusEntry
 from issuing_ca.tables import authorities, certificates, crls, metadata, public_keys, units
 
 __all__ = ["metadata"]
-
-_NEW_CERTIFICATE = insert(certificates)
-# A race for the same key waits for the other unit of work to end, and then finds its row, on both databases.
-_NEW_KEY = {
-    "sqlite": sqlite.insert(public_keys).on_conflict_do_nothing().execution_options(preserve_rowcount=True),
-    "postgresql": postgresql.insert(public_keys).on_conflict_do_nothing().execution_options(preserve_rowcount=True),
-}
 
 
 @dataclass(frozen=True)
@@ -95,25 +87,10 @@ def install_authority(connection: Connection, name: str, certificate: bytes, cha
 # --- certificates -------------------------------------------------------------------------------------------------
 
 
-def claim_public_key(connection: Connection, digest: str, owner: str) -> None:
-    """Note whose public key this is. Raises KeyInUse for another owner's, or a compromised one; races too."""
-    row = {"digest": digest, "owner": owner, "compromised": False}
-    if connection.execute(_NEW_KEY[connection.dialect.name], row).rowcount == 1:
-        return
-    known = connection.execute(select(public_keys).where(public_keys.c.digest == digest)).one()
-    if known.owner != owner or known.compromised:
-        raise KeyInUse
-
-
 def mark_compromised(connection: Connection, serial: str) -> None:
     """The public key of this certificate is never certified again."""
     digest = select(certificates.c.public_key_digest).where(certificates.c.serial == serial).scalar_subquery()
     connection.execute(update(public_keys).where(public_keys.c.digest == digest).values(compromised=True))
-
-
-def add_certificate(connection: Connection, values: Mapping[str, Any]) -> None:
-    """Reserve a serial number with its intent."""
-    connection.execute(_NEW_CERTIFICATE, dict(values))
 
 
 def certificate(connection: Connection, serial: str, *, lock: bool = False) -> CertificateRecord:
@@ -123,12 +100,6 @@ def certificate(connection: Connection, serial: str, *, lock: bool = False) -> C
     if row is None:
         raise CertificateUnknown
     return _record(row)
-
-
-def prepared_row(connection: Connection, serial: str) -> Row[Any] | None:
-    """The row that an issuance token names, held to the end of the unit of work."""
-    query = select(certificates).where(certificates.c.serial == serial).with_for_update()
-    return connection.execute(query).one_or_none()
 
 
 def move(connection: Connection, serial: str, before: CertificateState, after: CertificateState, **values: Any) -> None:

@@ -6,7 +6,7 @@ breaking every later hash. Rows hold opaque ids and codes, never personal data.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -22,7 +22,6 @@ from sqlalchemy import (
     Table,
     Text,
     bindparam,
-    insert,
     select,
     update,
 )
@@ -30,6 +29,7 @@ from sqlalchemy import (
 from foundation.canonical import canonical_json, digest
 from foundation.clock import Clock, rfc3339
 from foundation.db.engine import Database, StaleWrite
+from foundation.db.rows import insert_rows
 from foundation.db.types import UtcDateTime
 from foundation.errors import CamTrustError
 
@@ -59,7 +59,6 @@ GENESIS = bytes(32)
 
 # Built once: every act of every service goes through them.
 _HEAD_HELD = select(head).where(head.c.one == 1).with_for_update()
-_NEW_EVENT = insert(events)
 _HEAD_MOVED = (
     update(head)
     .where(head.c.one == 1, head.c.sequence == bindparam("before"))
@@ -86,6 +85,16 @@ class AuditEvent:
     hash: bytes
 
 
+@dataclass(frozen=True)
+class Act:
+    """What :meth:`AuditTrail.append_many` writes: ``details`` are JSON values without personal data."""
+
+    actor: str
+    action: str
+    subject: str
+    details: Mapping[str, Any]
+
+
 class AuditTrail:
     """Appends to the chain and checks it."""
 
@@ -101,23 +110,31 @@ class AuditTrail:
         details: Mapping[str, Any] | None = None,
     ) -> None:
         """Write one event in the caller's unit of work. ``details``: JSON values without personal data."""
+        self.append_many(connection, [Act(actor, action, subject, details or {})])
+
+    def append_many(self, connection: Connection, acts: Sequence[Act]) -> None:
+        """Write several events, in their order, in the caller's unit of work: the head is held and moved once."""
+        if not acts:
+            return
         last = connection.execute(_HEAD_HELD).one()
-        at, written = self._clock.now(), canonical_json(dict(details or {})).decode()
-        sequence = last.sequence + 1
-        value = _hash(last.hash, sequence, at, actor, action, subject, written)
-        connection.execute(
-            _NEW_EVENT,
-            {
-                "sequence": sequence,
-                "at": at,
-                "actor": actor,
-                "action": action,
-                "subject": subject,
-                "details": written,
-                "hash": value,
-            },
-        )
-        moved = connection.execute(_HEAD_MOVED, {"before": last.sequence, "after": sequence, "value": value})
+        at, value, rows = self._clock.now(), last.hash, list[dict[str, Any]]()
+        for sequence, act in enumerate(acts, last.sequence + 1):
+            written = canonical_json(dict(act.details)).decode()
+            value = _hash(value, sequence, at, act.actor, act.action, act.subject, written)
+            rows.append(
+                {
+                    "sequence": sequence,
+                    "at": at,
+                    "actor": act.actor,
+                    "action": act.action,
+                    "subject": act.subject,
+                    "details": written,
+                    "hash": value,
+                }
+            )
+        insert_rows(connection, events, rows)
+        after = last.sequence + len(rows)
+        moved = connection.execute(_HEAD_MOVED, {"before": last.sequence, "after": after, "value": value})
         if moved.rowcount != 1:
             raise StaleWrite
 

@@ -27,6 +27,7 @@ from foundation.vault import Vault
 from foundation.x509.csr import read_csr
 from foundation.x509.names import name_pairs, subject_name
 from issuing_ca.dns_names import dns_names
+from issuing_ca.drafts import CITIZEN_AUTH, CITIZEN_SIGN
 from issuing_ca.errors import (
     CertificateUnknown,
     DecisionRefused,
@@ -38,7 +39,6 @@ from issuing_ca.errors import (
     RaRequestUnknown,
     TransitionRefused,
 )
-from issuing_ca.issuance import CITIZEN_AUTH, CITIZEN_SIGN
 from issuing_ca.key_checks import check_public_key
 from issuing_ca.model import CertificateRecord, CertificateRequest, CertificateState, IssuedCertificate, Reason
 from issuing_ca.ports import HolderFactors, OfficerPersons

@@ -54,7 +54,7 @@ def certbot(world: AcmeWorld, *arguments: str, check: bool = True) -> subprocess
 
 
 def standing(made: NewCredential) -> list[str]:
-    binding = ["--eab-kid", made.credential.kid, "--eab-hmac-key", made.hmac_key]
+    binding = ["--eab-kid", made.credential.kid, f"--eab-hmac-key={made.hmac_key}"]  # it may begin with a dash
     return ["--agree-tos", "--register-unsafely-without-email", *binding]
 
 
@@ -126,7 +126,7 @@ def lego(world: AcmeWorld, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_lego(real: AcmeWorld) -> None:
     """lego gets an RSA certificate by http-01 for a CamDX security server, renews it with the same key, and revokes."""
     made = real.credential("camdx-auth", ("ministry.example",), "member:specimen")
-    binding = ["--eab", "--kid", made.credential.kid, "--hmac", made.hmac_key]
+    binding = ["--eab", "--kid", made.credential.kid, f"--hmac={made.hmac_key}"]
     http = ["--http", "--http.port", f"127.0.0.1:{real.challenge_port}", "--domains", NAME, "--key-type", "rsa2048"]
     lego(real, *binding, *http, "run")
     file = real.folder / "lego" / "certificates" / f"{NAME}.crt"

@@ -16,7 +16,7 @@ from sqlalchemy import select, update
 from foundation.keys.errors import TokenUnavailable
 from foundation.keys.handles import public_key
 from foundation.x509.errors import CsrInvalid, ProfileMismatch
-from issuing_ca import store
+from issuing_ca import issuance_store
 from issuing_ca.citizens import person_identifier
 from issuing_ca.errors import (
     IssuanceTokenInvalid,
@@ -226,7 +226,7 @@ def test_serial_numbers_are_never_used_twice(world: World) -> None:
     with world.database.read() as connection:
         row = connection.execute(select(certificates)).one()._asdict()
     with pytest.raises(Exception, match=r"(?i)unique"), world.database.unit_of_work() as connection:
-        store.add_certificate(connection, row)
+        issuance_store.add_certificates(connection, [row])
     assert world.ca.certificate(issued.serial).state is CertificateState.ISSUED
 
 

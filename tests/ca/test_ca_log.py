@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+from collections.abc import Sequence
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from sqlalchemy import delete, select
+from sqlalchemy import Connection, delete, select
 
+from foundation.db.audit import Act
 from foundation.db.engine import StaleWrite
 from foundation.keys.errors import TokenUnavailable
 from foundation.keys.port import KeyAlgorithm, KeyUse
@@ -142,16 +144,18 @@ def test_a_certificate_is_stored_and_recorded_or_neither(logged: LogWorld, monke
         raise TokenUnavailable
 
     with monkeypatch.context() as patched:
-        patched.setattr(logged.log, "record_certificate", fail)
+        patched.setattr(logged.log, "record_certificates", fail)
         with pytest.raises(TokenUnavailable):
             world.citizen()
     with monkeypatch.context() as patched:
-        append = world.audit.append
-        patched.setattr(
-            world.audit,
-            "append",
-            lambda *given: fail() if given[2] == "issuing_ca.certificate_issued" else append(*given),
-        )
+        append = world.audit.append_many
+
+        def ends(connection: Connection, acts: Sequence[Act]) -> None:
+            if any(act.action == "issuing_ca.certificate_issued" for act in acts):
+                fail()
+            append(connection, acts)
+
+        patched.setattr(world.audit, "append_many", ends)
         with pytest.raises(TokenUnavailable):
             world.citizen()
     assert {one.state for one in world.ca.certificates()} == {CertificateState.SIGNING}
@@ -232,7 +236,7 @@ def test_nothing_of_a_person_is_published(logged: LogWorld) -> None:
         assert value.hex().encode() not in published
     with world.database.unit_of_work() as connection:
         connection.execute(delete(log_entries))
-        logged.again().record_certificate(connection, certificate)
+        logged.again().record_certificates(connection, [certificate])
         waits = log_store.entry_of(connection, fingerprint(certificate))
     assert waits is not None
     assert waits.opening.label == proof.opening.label

@@ -11,7 +11,7 @@ from cryptography import x509
 from foundation.x509 import template
 from foundation.x509.errors import LintFailed
 from foundation.x509.finding import finding
-from issuing_ca import issuance, templates
+from issuing_ca import drafts, templates
 from issuing_ca.model import CertificateState
 from tests.ca.ca_world import World
 from tests.ca.test_ca_issuance import officer_request
@@ -60,7 +60,7 @@ def test_what_the_lint_finds_is_not_signed(small_world: World, monkeypatch: pyte
         seen.append(certificate)
         raise LintFailed([finding("X509-SERIAL-SIZE", "for the test")])
 
-    monkeypatch.setattr(issuance, "require_clean", refuse)
+    monkeypatch.setattr(drafts, "require_clean", refuse)
     world.keys.before = lambda operation: pytest.fail(f"the token was asked to {operation}")
     with pytest.raises(LintFailed):
         world.ca.issue_now(officer_request(world))
