@@ -33,7 +33,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help tables demo test check bench soak rehearsal serve clean lock packages
+.PHONY: help tables demo test check bench soak rehearsal serve clean lock packages verifier
 
 help:
 	@echo "make demo        set up, then tell the whole story once into $(DEMO_HOME)/ (DEMO_PDFS=dir: sign these)"
@@ -43,6 +43,7 @@ help:
 	@echo "make bench       rates of issuing, status, timestamps, signing and verifying, beside the raw cost"
 	@echo "make soak        both key stores under stress, 100,000 citizens' keys, then the demo again and again for SOAK_MINUTES=$(SOAK_MINUTES)"
 	@echo "make rehearsal   a root ceremony, rehearsed where there is no network"
+	@echo "make verifier    build/camtrust-verify.pyz: the offline verifier as one file"
 	@echo "make serve       all services on 127.0.0.1:$(PORT), with the home of the demo"
 	@echo "make lock        write requirements/*.lock anew from pyproject.toml (needs a network)"
 	@echo "make clean       remove $(VENV)/, demo-home/, caches and build products"
@@ -147,6 +148,11 @@ rehearsal: $(RUNTIME)
 
 serve: $(RUNTIME)
 	@$(CAMTRUST) serve --home "$(DEMO_HOME)" --port $(PORT)
+
+# One file that verifies documents wherever there is this Python on this platform; nothing is fetched for it.
+verifier: $(DEV)
+	@$(RUN) -m camtrust.verifier_archive build/camtrust-verify.pyz \
+	   && echo "make verifier: done. python build/camtrust-verify.pyz FILE"
 
 # The lock names versions and hashes, and no index host. What runs is locked first; development stays on the same versions.
 lock: $(DEV)
