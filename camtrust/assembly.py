@@ -66,6 +66,8 @@ from issuing_ca.status_witness import FileWitness
 from signing.config import MIB, SigningConfig
 from signing.custody import Custody
 from signing.service import SigningService
+from signing.sign.ades import AdesSigner
+from signing.sign.documents import DocumentSigner
 from signing.sign.pades import PadesSigner
 
 if TYPE_CHECKING:  # it needs python-pkcs11, which is not asked of those who have no module
@@ -170,8 +172,10 @@ def assemble(
             config.maximum_document_bytes,
             CaLogProofs(log),
         )
+        ades = AdesSigner(keys, CaTimestamps(ca), CaStatus(ca), clock, config.maximum_document_bytes, CaLogProofs(log))
+        signer = DocumentSigner(keys, pades, ades)
         custody = Custody(vault, LocalBlobs(_blob_folder(home, settings)))
-        signing_service = SigningService(database, trail, clock, randomness, config, keys, token, pades, custody)
+        signing_service = SigningService(database, trail, clock, randomness, config, keys, token, signer, custody)
         outbox = Outbox(database, vault, trail, clock)
         ekyc_service = EkycService(
             database=database,

@@ -17,14 +17,15 @@ from foundation.http.guard import Guard
 from signing.approval import Asked
 from signing.config import SigningConfig
 from signing.errors import LevelNotAllowed, UploadInvalid
+from signing.forms import Form
 from signing.model import Credential, CredentialStatus, DocumentState, Level, NamedDocument, Outcome
 from signing.service import MAX_PAGE, SigningService
 from signing.upload import Upload, read_upload
 
 _ID = r"^[0-9a-f]{32}$"
 _FORM_ROOM = 64 * 1024  # what a form has besides its file
-_UPLOAD_FIELDS = frozenset({"password", "field"})
-_SEAL_FIELDS = frozenset({"password", "field", "credential", "level"})
+_UPLOAD_FIELDS = frozenset({"password", "field", "format", "packaging"})
+_SEAL_FIELDS = _UPLOAD_FIELDS | {"credential", "level"}
 
 ApprovalId = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$", description="the approval's id, as it was given")]
 DocumentId = Annotated[str, Path(pattern=_ID, description="the document's id, as the upload gave it")]
@@ -37,7 +38,9 @@ class DocumentView(BaseModel):
     name: str = Field(description="file name, as uploaded")
     size: int = Field(description="octets, as uploaded")
     sha256: str = Field(description="SHA-256 of the uploaded file, hexadecimal")
-    pages: int
+    pages: int = Field(description="of a PDF; 0 for any other format")
+    format: str = Field(description="of the signature: pades, cades, xades, jades, asic-e, asic-s")
+    packaging: str | None = Field(description="how document and signature go together; null for pades")
     encrypted: bool = Field(description="the PDF is protected by a password, and stays so")
     state: DocumentState
     uploaded_at: str = Field(description="RFC 3339, UTC")
@@ -163,12 +166,19 @@ def create_router(service: SigningService, guard: Guard) -> APIRouter:
     def upload_document(
         actor: Annotated[Actor, Depends(person)], form: Annotated[Upload, Depends(uploaded)]
     ) -> DocumentView:
-        """Upload a PDF to be signed. It is checked at once; one that cannot be signed is refused with the cause.
+        """Upload a document to be signed. It is checked at once; one that cannot be signed is refused with the cause.
 
-        ``password`` opens an encrypted PDF; ``field`` names an existing empty signature field.
+        ``format`` is the signature's: pades (a PDF; the default), or for files of any kind cades, xades, jades,
+        asic-e or asic-s; ``packaging`` how both go together. ``password`` opens an encrypted PDF; ``field`` names an
+        existing empty signature field.
         """
         named = service.upload(
-            actor, form.name, form.data, password=form.fields.get("password"), field=form.fields.get("field")
+            actor,
+            form.name,
+            form.data,
+            form=_form_of(form),
+            password=form.fields.get("password"),
+            field=form.fields.get("field"),
         )
         return _document(named)
 
@@ -187,11 +197,12 @@ def create_router(service: SigningService, guard: Guard) -> APIRouter:
         """One document of the caller."""
         return _document(service.document(actor, document_id))
 
-    @router.get("/documents/{document_id}/signed", response_class=Response, responses=_PDF)
+    @router.get("/documents/{document_id}/signed", response_class=Response, responses=_SIGNED)
     def signed_document(actor: Annotated[Actor, Depends(person)], document_id: DocumentId) -> Response:
-        """The signed PDF."""
+        """The signed file: the document with its signature, or the signature beside it where the packaging says so."""
+        form = service.document(actor, document_id).document.form
         name, data = service.signed(actor, document_id)
-        return _pdf(name, data)
+        return _file(name, form, data)
 
     @router.delete("/documents/{document_id}", status_code=204)
     def delete_document(actor: Annotated[Actor, Depends(person)], document_id: DocumentId) -> None:
@@ -245,35 +256,49 @@ def create_router(service: SigningService, guard: Guard) -> APIRouter:
         language = negotiate(accept_language)
         return AuthorisationView(documents=[_outcome(one, language) for one in outcomes])
 
-    @router.post("/seals", response_class=Response, responses=_PDF, openapi_extra=_form(_SEAL_FIELDS, {"credential"}))
+    @router.post(
+        "/seals", response_class=Response, responses=_SIGNED, openapi_extra=_form(_SEAL_FIELDS, {"credential"})
+    )
     def seal(actor: Annotated[Actor, Depends(sealer)], form: Annotated[Upload, Depends(to_seal)]) -> Response:
-        """Put the organisation's seal on a PDF and give it back at once; nothing of the document is kept."""
+        """Put the organisation's seal on a document and give it back at once; nothing of the document is kept.
+
+        ``format`` and ``packaging`` as for an upload.
+        """
         if "credential" not in form.fields:
             raise UploadInvalid
         sealed = service.seal(
             actor,
             form.fields["credential"],
             form.data,
+            name=form.name,
+            form=_form_of(form),
             level=_level(form.fields.get("level")),
             password=form.fields.get("password"),
             field=form.fields.get("field"),
         )
-        return _pdf(form.name, sealed)
+        return _file(form.name, _form_of(form), sealed)
 
     return router
 
 
-_PDF: dict[int | str, dict[str, Any]] = {
-    200: {"description": "The signed PDF.", "content": {"application/pdf": {"schema": {"type": "string"}}}}
+_SIGNED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The signed file, of the media type of its format.",
+        "content": {kind: {"schema": {"type": "string"}} for kind in ("application/pdf", "application/octet-stream")},
+    }
 }
 
 
 def _form(fields: frozenset[str], required: set[str] | frozenset[str]) -> dict[str, Any]:
     """The form, for the OpenAPI document: the framework does not read it, so it cannot know."""
-    properties: dict[str, Any] = {"file": {"type": "string", "contentMediaType": "application/pdf"}}
+    properties: dict[str, Any] = {"file": {"type": "string", "contentMediaType": "application/octet-stream"}}
     properties |= {name: {"type": "string"} for name in sorted(fields)}
     schema = {"type": "object", "properties": properties, "required": ["file", *sorted(required)]}
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
+
+
+def _form_of(upload: Upload) -> Form:
+    return Form.named(upload.fields.get("format"), upload.fields.get("packaging"))
 
 
 def _level(value: str | None) -> Level | None:
@@ -293,6 +318,8 @@ def _document(named: NamedDocument) -> DocumentView:
         size=document.size,
         sha256=document.sha256.hex(),
         pages=document.pages,
+        format=document.form.format.value,
+        packaging=document.form.packaging.value if document.form.packaging else None,
         encrypted=document.encrypted,
         state=document.state,
         uploaded_at=rfc3339(document.uploaded_at),
@@ -334,9 +361,9 @@ def _outcome(outcome: Outcome, language: Language) -> OutcomeView:
     return OutcomeView(id=outcome.document_id, signed=error is None, problem=problem)
 
 
-def _pdf(name: str, data: bytes) -> Response:
+def _file(name: str, form: Form, data: bytes) -> Response:
     """RFC 6266: the name in both forms, as an attachment."""
-    stem = (name.removesuffix(".pdf").removesuffix(".PDF") or "document")[:200]
-    plain = "".join(one if one.isascii() and (one.isalnum() or one in "-_. ") else "_" for one in stem)
-    disposition = f"attachment; filename=\"{plain}.signed.pdf\"; filename*=UTF-8''{quote(stem, safe='')}.signed.pdf"
-    return Response(data, media_type="application/pdf", headers={"Content-Disposition": disposition})
+    full = form.file_name((name or "document")[:200])
+    plain = "".join(one if one.isascii() and (one.isalnum() or one in "-_. ") else "_" for one in full)
+    disposition = f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(full, safe='')}"
+    return Response(data, media_type=form.media_type, headers={"Content-Disposition": disposition})

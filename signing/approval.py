@@ -25,8 +25,7 @@ from signing.authorisation import Authorisations, Claim
 from signing.custody import Custody
 from signing.errors import ApprovalNotFound, DocumentBusy
 from signing.model import Approval, ApprovalPart, Credential, DocumentState, Level, Outcome
-from signing.sign.pades import Prepared
-from signing.sign.pause import put_aside, take_up
+from signing.sign.documents import AnyPrepared, DocumentSigner
 
 
 @dataclass(frozen=True)
@@ -54,12 +53,14 @@ class Approvals:
         work: Authorisations,
         custody: Custody,
         factors: PersonFactors,
+        signer: DocumentSigner,
     ) -> None:
         self._database, self._audit, self._clock = database, audit, clock
         self._audience = audience
+        self._signer = signer
         self._work, self._custody, self._factors = work, custody, factors
 
-    def ask(self, actor: Actor, credential: Credential, document_ids: Sequence[str], level: Level) -> Asked:
+    def ask(self, actor: Actor, credential: Credential, document_ids: Sequence[str], level: Level | None) -> Asked:
         """Prepare the documents and ask. Raises what `Authorisations.authorise` raises before it activates, the reason
         of the first document when none can be signed, and FactorsNotEnrolled for a person without a passkey.
         """
@@ -77,9 +78,10 @@ class Approvals:
             )
             parts = [ApprovalPart(document_id, claims[document_id].document.version) for document_id in prepared]
             for document_id, one in prepared.items():
-                self._custody.put_prepared(claims[document_id].document, put_aside(one))
+                self._custody.put_prepared(claims[document_id].document, self._signer.put_aside(one))
             approval = Approval(request.nonce.hex(), actor.id, credential.credential_id, request.expires, tuple(parts))
-            details = {"level": level.value, "documents": _told(digests)}
+            told = {one.level.value for one in prepared.values()}
+            details = {"level": " ".join(sorted(told)), "documents": _told(digests)}
             with self._database.unit_of_work() as connection:
                 store.insert_approval(connection, approval)
                 self._audit.append(connection, str(actor), "signing.approval_asked", credential.credential_id, details)
@@ -120,9 +122,9 @@ class Approvals:
 
     def _take_up(
         self, actor: Actor, credential: Credential, approval: Approval, outcomes: dict[str, Outcome]
-    ) -> tuple[dict[str, Claim], dict[str, Prepared]]:
+    ) -> tuple[dict[str, Claim], dict[str, AnyPrepared]]:
         claims: dict[str, Claim] = {}
-        prepared: dict[str, Prepared] = {}
+        prepared: dict[str, AnyPrepared] = {}
         for part in approval.parts:
             with self._database.read() as connection:
                 found = store.document_of_owner(connection, actor.id, part.document_id)
@@ -132,8 +134,10 @@ class Approvals:
                 outcomes[part.document_id] = Outcome(part.document_id, DocumentBusy())
                 continue
             claims[part.document_id] = Claim(document, sealed)
-            prepared[part.document_id] = take_up(
+            prepared[part.document_id] = self._signer.take_up(
                 self._custody.prepared(document),
+                form=document.form,
+                name=self._custody.name(document, sealed),
                 original=self._custody.original(document),
                 password=self._custody.password(document, sealed),
                 signatory=credential.signatory,

@@ -30,10 +30,11 @@ from signing.errors import (
     DocumentNotFound,
     DocumentRefused,
     DocumentTooLarge,
+    LevelNotAllowed,
     TooManyDocuments,
 )
 from signing.model import Credential, Document, DocumentState, Level, Outcome
-from signing.sign.pades import PadesSigner, Prepared
+from signing.sign.documents import AnyPrepared, DocumentSigner
 
 _log = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ class Authorisations:
         audit: AuditTrail,
         clock: Clock,
         config: SigningConfig,
-        pades: PadesSigner,
+        signer: DocumentSigner,
         custody: Custody,
         factors: Factors,
         keys: WrappedKeys,
@@ -64,13 +65,20 @@ class Authorisations:
         self._audit = audit
         self._clock = clock
         self._config = config
-        self._pades = pades
+        self._signer = signer
         self._custody = custody
         self._factors = factors
         self._keys = keys
 
     def authorise(
-        self, actor: Actor, credential: Credential, document_ids: Sequence[str], *, pin: str, totp: str, level: Level
+        self,
+        actor: Actor,
+        credential: Credential,
+        document_ids: Sequence[str],
+        *,
+        pin: str,
+        totp: str,
+        level: Level | None,
     ) -> tuple[Outcome, ...]:
         """One outcome a document, in the order asked. ``credential`` is the actor's own, checked by the caller.
 
@@ -102,7 +110,7 @@ class Authorisations:
         actor: Actor,
         credential: Credential,
         claims: dict[str, Claim],
-        prepared: dict[str, Prepared],
+        prepared: dict[str, AnyPrepared],
         token: bytes,
         outcomes: dict[str, Outcome],
     ) -> None:
@@ -139,22 +147,26 @@ class Authorisations:
         self,
         actor: Actor,
         credential: Credential,
-        level: Level,
+        level: Level | None,
         claims: dict[str, Claim],
         outcomes: dict[str, Outcome],
-    ) -> dict[str, Prepared]:
+    ) -> dict[str, AnyPrepared]:
         """Bring the claimed documents to their digests; one that turns out unfit is no claim any more."""
-        prepared: dict[str, Prepared] = {}
+        prepared: dict[str, AnyPrepared] = {}
         for document_id, claim in list(claims.items()):
             document, sealed = claim.document, claim.sealed
             try:
-                prepared[document_id] = self._pades.prepare(
+                prepared[document_id] = self._signer.prepare(
                     self._custody.original(document),
+                    form=document.form,
+                    name=self._custody.name(document, sealed),
                     signatory=credential.signatory,
-                    level=level,
+                    level=document.form.level(level, self._config.default_level),
                     password=self._custody.password(document, sealed),
                     field=self._custody.field(document, sealed),
                 )
+            except LevelNotAllowed as error:  # it can be asked for at another level
+                outcomes[document_id] = Outcome(document_id, error)
             except DocumentRefused as error:
                 outcomes[document_id] = Outcome(document_id, error)
                 with self._database.unit_of_work() as connection:
@@ -168,14 +180,14 @@ class Authorisations:
         self,
         actor: Actor,
         credential: Credential,
-        level: Level,
-        prepared: dict[str, Prepared],
+        level: Level | None,
+        prepared: dict[str, AnyPrepared],
         pin: str,
         totp: str,
     ) -> bytes:
         digests = {document_id: one.digest for document_id, one in prepared.items()}
         details = {
-            "level": level.value,
+            "level": (level or self._config.default_level).value,
             "documents": [{"id": document_id, "digest": digest.hex()} for document_id, digest in digests.items()],
         }
         key_id, audience = credential.signatory.key_id, self._config.audience
@@ -202,13 +214,13 @@ class Authorisations:
         self,
         actor: Actor,
         credential: Credential,
-        prepared: dict[str, Prepared],
+        prepared: dict[str, AnyPrepared],
         token: bytes,
         outcomes: dict[str, Outcome],
     ) -> dict[str, bytes]:
         """The signature of every document, or of none; the key moves to its owner's newest wrapping."""
         try:
-            signatures = self._pades.signatures(list(prepared.values()), token)
+            signatures = self._signer.signatures(list(prepared.values()), token)
         except CamTrustError as error:
             for document_id in prepared:
                 self._not_signed(actor, credential, document_id, error, outcomes)
@@ -235,13 +247,13 @@ class Authorisations:
         credential: Credential,
         claims: dict[str, Claim],
         document_id: str,
-        prepared: Prepared,
+        prepared: AnyPrepared,
         signature: bytes,
         outcomes: dict[str, Outcome],
     ) -> None:
         document = claims[document_id].document
         try:
-            signed = self._pades.complete(prepared, signature)
+            signed = self._signer.complete(prepared, signature)
             self._custody.put_signed(document, document.version, signed)
             self._store(actor, credential, document, prepared)
         except CamTrustError as error:
@@ -263,7 +275,7 @@ class Authorisations:
             details = {"code": error.code, "credential": credential.credential_id}
             self._audit.append(connection, str(actor), "signing.document_not_signed", document_id, details)
 
-    def _store(self, actor: Actor, credential: Credential, document: Document, prepared: Prepared) -> None:
+    def _store(self, actor: Actor, credential: Credential, document: Document, prepared: AnyPrepared) -> None:
         try:
             with self._database.unit_of_work() as connection:
                 store.change(

@@ -30,7 +30,8 @@ CamTrustError
 ├── CredentialMismatch            key, owner and certificate do not belong together (a caller's mistake)
 ├── CertificateRevoked            the status after the timestamp says so
 ├── KeyUnsupported                a key that PDF signatures are not made with
-├── LevelNotAllowed               citizens sign at B-T or above (sub-decree 246, 2017)
+├── LevelNotAllowed               citizens sign at B-T or above (sub-decree 246, 2017), or the form has no such level
+├── FormUnknown                   no such format, or not in this packaging
 ├── TimestampUnavailable          the timestamp authority does not answer, or its token does not check out
 ├── StatusUnavailable             no fresh status of a certificate in the chain
 └── SignatureNotAccepted          what was made does not pass our own check: it is not handed out
@@ -182,6 +183,11 @@ class LevelNotAllowed(CamTrustError):
     """``level`` is the one that was asked for."""
 
     code = "signing.level_not_allowed"
+    kind = Kind.INVALID
+
+
+class FormUnknown(CamTrustError):
+    code = "signing.form_unknown"
     kind = Kind.INVALID
 
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from cryptography import x509
 
 from foundation.errors import CamTrustError
 
+if TYPE_CHECKING:
+    from signing.forms import Form
+
 
 class Level(StrEnum):
-    """PAdES baseline levels (EN 319 142-1 §6), lowest first."""
+    """Baseline levels of AdES signatures (EN 319 142-1 §6, EN 319 122-1 §6, ...), lowest first."""
 
     B_B = "B-B"
     B_T = "B-T"
@@ -73,7 +77,8 @@ class Credential:
 class Document:
     """A document as the tables know it; its name, password and content are sealed elsewhere.
 
-    ``size`` in octets; ``sha256`` of what was uploaded; ``refusal`` is the code that it was refused with.
+    ``size`` in octets; ``sha256`` of what was uploaded; ``pages`` of a PDF, else 0; ``form``: of the signature that it
+    is to have; ``refusal`` is the code that it was refused with.
     """
 
     sequence: int
@@ -83,6 +88,7 @@ class Document:
     sha256: bytes
     pages: int
     encrypted: bool
+    form: Form
     state: DocumentState
     version: int
     uploaded_at: datetime

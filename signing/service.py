@@ -7,6 +7,7 @@ another's is as absent as what never was.
 from __future__ import annotations
 
 import base64
+import hashlib
 import unicodedata
 from collections.abc import Sequence
 
@@ -36,6 +37,7 @@ from signing.errors import (
     LevelNotAllowed,
     TooManyDocuments,
 )
+from signing.forms import PADES, Form
 from signing.model import (
     Credential,
     CredentialStatus,
@@ -48,8 +50,8 @@ from signing.model import (
     Signatory,
 )
 from signing.ports import SigningKeys
-from signing.sign.intake import inspect
-from signing.sign.pades import PadesSigner
+from signing.sign.documents import DocumentSigner
+from signing.sign.intake import Inspection, inspect
 
 MAX_PAGE = 100
 MAX_NAME = 200
@@ -67,7 +69,7 @@ class SigningService:
         config: SigningConfig,
         keys: SigningKeys,
         factors: PersonFactors,
-        pades: PadesSigner,
+        signer: DocumentSigner,
         custody: Custody,
     ) -> None:
         self._database = database
@@ -76,10 +78,12 @@ class SigningService:
         self._randomness = randomness
         self.config = config
         self._keys = keys
-        self._pades = pades
+        self._signer = signer
         self._custody = custody
-        self._authorisations = Authorisations(database, audit, clock, config, pades, custody, factors, keys)
-        self._approvals = Approvals(database, audit, clock, config.audience, self._authorisations, custody, factors)
+        self._authorisations = Authorisations(database, audit, clock, config, signer, custody, factors, keys)
+        self._approvals = Approvals(
+            database, audit, clock, config.audience, self._authorisations, custody, factors, signer
+        )
 
     # --- persons' keys ------------------------------------------------------------------------------------------------
 
@@ -147,11 +151,21 @@ class SigningService:
     # --- documents ------------------------------------------------------------------------------------------------
 
     def upload(
-        self, actor: Actor, name: str, data: bytes, *, password: str | None = None, field: str | None = None
+        self,
+        actor: Actor,
+        name: str,
+        data: bytes,
+        *,
+        form: Form = PADES,
+        password: str | None = None,
+        field: str | None = None,
     ) -> NamedDocument:
-        """Take a PDF that can be signed. Raises a DocumentRefused with the cause, TooManyDocuments: nothing is kept."""
-        inspection = inspect(data, password=password, field=field, limit=self.config.maximum_document_bytes)
+        """Take a document that can be signed in this form; ``password`` and ``field`` are of PDF alone.
+
+        Raises a DocumentRefused with the cause, TooManyDocuments: nothing is kept.
+        """
         name = _plain_name(name)
+        inspection = self._inspect(data, name, form, password, field)
         document_id = self._new_id()
         sealed = self._custody.seal(actor.id, document_id, name, password if inspection.encrypted else None, field)
         document = Document(
@@ -162,6 +176,7 @@ class SigningService:
             sha256=inspection.sha256,
             pages=inspection.pages,
             encrypted=inspection.encrypted,
+            form=form,
             state=DocumentState.UPLOADED,
             version=0,
             uploaded_at=self._clock.now(),
@@ -195,7 +210,7 @@ class SigningService:
         return Page(named, _cursor(named[-1].document.sequence) if len(rows) > limit else None)
 
     def signed(self, actor: Actor, document_id: str) -> tuple[str, bytes]:
-        """The name and the signed PDF; DocumentNotSigned when there is none (yet)."""
+        """The document's name and the signed file; DocumentNotSigned when there is none (yet)."""
         document, sealed = self._document(actor, document_id)
         if document.state is not DocumentState.SIGNED:
             raise DocumentNotSigned
@@ -262,31 +277,47 @@ class SigningService:
         credential_id: str,
         data: bytes,
         *,
+        name: str = "document",
+        form: Form = PADES,
         level: Level | None = None,
         password: str | None = None,
         field: str | None = None,
     ) -> bytes:
-        """The PDF with the organisation's seal. Nothing of the document is kept.
+        """The document with the organisation's seal, in this form. Nothing of the document is kept.
 
         Raises CredentialNotFound, CredentialNotUsable, DocumentRefused and what making a signature raises.
         """
         credential = self._credential(actor, credential_id, KeyUse.ORGANISATION_SEAL)
-        level = level or self.config.default_level
-        prepared = self._pades.prepare(
-            data, signatory=credential.signatory, level=level, password=password, field=field
+        level = form.level(level, self.config.default_level)
+        prepared = self._signer.prepare(
+            data,
+            form=form,
+            name=_plain_name(name),
+            signatory=credential.signatory,
+            level=level,
+            password=password,
+            field=field,
         )
-        sealed = self._pades.sign(prepared)
+        (signature,) = self._signer.signatures([prepared])
+        sealed = self._signer.complete(prepared, signature)
         with self._database.unit_of_work() as connection:
-            details = {"level": level.value, "digest": prepared.digest.hex()}
+            details = {"form": str(form), "level": level.value, "digest": prepared.digest.hex()}
             self._audit.append(connection, str(actor), "signing.sealed", credential_id, details)
         return sealed
 
     # --------------------------------------------------------------------------------------------------------------
 
-    def _level(self, level: Level | None) -> Level:
-        level = level or self.config.default_level
-        if not level.includes(Level.B_T):
-            raise LevelNotAllowed(level=level.value)
+    def _inspect(self, data: bytes, name: str, form: Form, password: str | None, field: str | None) -> Inspection:
+        if form == PADES:
+            return inspect(data, password=password, field=field, limit=self.config.maximum_document_bytes)
+        self._signer.ades.inspect(data, name, form)
+        return Inspection(len(data), hashlib.sha256(data).digest(), 0, False, (), 0)
+
+    def _level(self, level: Level | None) -> Level | None:
+        """The level that was asked for; None: the default, or what a document's form has where that is less."""
+        lowest = level or self.config.default_level
+        if not lowest.includes(Level.B_T):
+            raise LevelNotAllowed(level=lowest.value)
         return level
 
     def _credential(self, actor: Actor, credential_id: str, use: KeyUse) -> Credential:

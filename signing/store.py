@@ -33,6 +33,7 @@ from foundation.db.types import UtcDateTime
 from foundation.keys.port import WrappedKey
 from foundation.x509.pem import chain_pem, read_certificates
 from signing.errors import DocumentBusy
+from signing.forms import Form
 from signing.model import (
     Approval,
     ApprovalPart,
@@ -80,6 +81,7 @@ documents = Table(
     Column("sha256", LargeBinary(32), nullable=False),
     Column("pages", Integer, nullable=False),
     Column("encrypted", Boolean, nullable=False),
+    Column("form", String(30), nullable=False, server_default="pades"),
     Column("field", LargeBinary),  # sealed: names of fields are written by people
     Column("state", String(20), nullable=False),
     Column("version", Integer, nullable=False),
@@ -218,6 +220,7 @@ def insert_document(connection: Connection, document: Document, sealed: Sealed) 
             sha256=document.sha256,
             pages=document.pages,
             encrypted=document.encrypted,
+            form=str(document.form),
             state=document.state.value,
             version=document.version,
             uploaded_at=document.uploaded_at,
@@ -273,6 +276,7 @@ def _document(row: Row[Any]) -> Document:
         sha256=row.sha256,
         pages=row.pages,
         encrypted=row.encrypted,
+        form=Form.parse(row.form),
         state=DocumentState(row.state),
         version=row.version,
         uploaded_at=row.uploaded_at,

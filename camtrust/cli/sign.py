@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,9 @@ from camtrust.cli.services import services_of
 from camtrust.errors import CredentialNotHere, OutputExists
 from foundation.errors import CamTrustError, NotImplementedYet
 
+if TYPE_CHECKING:
+    from signing.forms import Form
+
 
 def create(context: Context) -> typer.Typer:
     """The command, bound to the global options."""
@@ -21,30 +24,44 @@ def create(context: Context) -> typer.Typer:
 
     @app.command()
     def sign(
-        files: Annotated[list[Path], typer.Argument(help="PDF documents", exists=True, dir_okay=False)],
+        files: Annotated[list[Path], typer.Argument(help="the documents", exists=True, dir_okay=False)],
         credential: Annotated[str, typer.Option(help="whose key signs (camtrust ekyc list)")],
-        level: Annotated[str, typer.Option(help="B-T, B-LT or B-LTA")] = "B-LT",
-        format_: Annotated[str, typer.Option("--format", help="pades (others are not built yet)")] = "pades",
+        level: Annotated[
+            str | None, typer.Option(help="B-T, B-LT or B-LTA; default B-LT where the format has it")
+        ] = None,
+        format_: Annotated[
+            str, typer.Option("--format", help="pades, cades, xades, jades, asic-e or asic-s")
+        ] = "pades",
+        packaging: Annotated[
+            str | None,
+            typer.Option(
+                help="cades: detached, attached; xades: enveloping, enveloped, detached; jades: compact, json"
+            ),
+        ] = None,
         visible: Annotated[str | None, typer.Option(help="a visible signature (not built yet)")] = None,
         password_file: Annotated[Path | None, typer.Option(help="password of encrypted documents", exists=True)] = None,
         output: Annotated[
-            Path | None, typer.Option("-o", "--output", help="for one file; default NAME.signed.pdf")
+            Path | None,
+            typer.Option("-o", "--output", help="for one file; else its name and a suffix"),
         ] = None,
     ) -> None:
-        """Sign PDF documents. Asks for the person's PIN and one code of their authenticator for all of them together.
+        """Sign documents. Asks for the person's PIN and one code of their authenticator for all of them together.
 
         Without a terminal, CAMTRUST_SIGN_PIN and CAMTRUST_SIGN_CODE give them. The token checks both, not this command.
         """
-        if format_ != "pades" or visible is not None:
+        from signing.forms import Form
+
+        form = Form.named(format_, packaging)
+        if visible is not None:
             raise NotImplementedYet
         if output is not None and len(files) != 1:
             raise typer.BadParameter("-o is for one file", param_hint="-o")
-        targets = {file: output or file.with_name(f"{file.stem}.signed.pdf") for file in files}
+        targets = {file: output or file.with_name(form.file_name(file.name)) for file in files}
         for target in targets.values():
             if target.exists():
                 raise OutputExists(file=str(target))
         password = password_file.read_text(encoding="utf-8").splitlines()[0] if password_file else None
-        outcomes = _sign(context, targets, credential, level, password)
+        outcomes = _sign(context, targets, credential, form, level, password)
         lines = [f"{'signed ' if one['signed'] else 'REFUSED'}  {one['file']}  {one['detail']}" for one in outcomes]
         context.terminal.result({"files": outcomes}, lines)
         if not all(one["signed"] for one in outcomes):
@@ -54,14 +71,14 @@ def create(context: Context) -> typer.Typer:
 
 
 def _sign(
-    context: Context, targets: dict[Path, Path], credential: str, level: str, password: str | None
+    context: Context, targets: dict[Path, Path], credential: str, form: Form, level: str | None, password: str | None
 ) -> list[dict[str, object]]:
     from camtrust.trust import write_new
     from foundation.http.actor import Actor, ActorKind
     from signing.errors import LevelNotAllowed
     from signing.model import Level
 
-    if level not in {one.value for one in Level}:
+    if level is not None and level not in {one.value for one in Level}:
         raise LevelNotAllowed(level=level)
     language = context.terminal.language
     outcomes: list[dict[str, object]] = []
@@ -73,7 +90,7 @@ def _sign(
         uploaded: dict[str, Path] = {}
         for file in targets:
             try:
-                named = services.signing.upload(actor, file.name, file.read_bytes(), password=password)
+                named = services.signing.upload(actor, file.name, file.read_bytes(), form=form, password=password)
                 uploaded[named.document.document_id] = file
             except CamTrustError as refused:
                 outcomes.append(_outcome(file, False, f"{refused.code}: {refused.message(language)}"))
@@ -82,7 +99,7 @@ def _sign(
         try:
             pin, code = _secret("CAMTRUST_SIGN_PIN", "Signing PIN: "), _secret("CAMTRUST_SIGN_CODE", "One-time code: ")
             results = services.signing.authorise(
-                actor, credential, list(uploaded), pin=pin, totp=code, level=Level(level)
+                actor, credential, list(uploaded), pin=pin, totp=code, level=Level(level) if level else None
             )
             for result in results:
                 file = uploaded[result.document_id]

@@ -34,6 +34,16 @@ def sequence(items: Iterable[bytes]) -> bytes:
     return tlv(SEQUENCE, b"".join(items))
 
 
+def set_of(items: Iterable[bytes]) -> bytes:
+    """SET OF encoded items, in the order of DER (X.690 §11.6)."""
+    return tlv(SET, b"".join(sorted(items)))
+
+
+def implicit(number: int, element: bytes) -> bytes:
+    """``[number] IMPLICIT`` in place of a constructed element's own tag, context class."""
+    return bytes((0xA0 | number,)) + element[1:]
+
+
 def explicit(number: int, content: bytes) -> bytes:
     """``[number] EXPLICIT``, constructed, context class."""
     return tlv(0xA0 | number, content)

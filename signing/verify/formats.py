@@ -23,5 +23,5 @@ def judge_document(
     """The verdict on a file of one of these formats; None for any other. ``detached``: what was signed."""
     if data[:1] == b"\x30":
         with suppress(CmsMalformed):
-            return FileVerdict(name, "CMS", (judge_cms(read_message(data), trust, at, policy, detached),))
+            return FileVerdict(name, "CMS", (judge_cms(data, read_message(data), trust, at, policy, detached),))
     return None

@@ -44,12 +44,12 @@ DigestOf = Callable[[str], bytes]
 class Stamp:
     """A timestamp token that travels with a signature, and the digest of what it has to be about, by a hash's name.
 
-    ``covered``: whether the archive timestamps of the signature, or of the document, are over this token too.
+    ``covered_by``: which of the signature's archive timestamps are over this token too, by their number.
     """
 
     token: bytes
     digest_of: DigestOf
-    covered: bool = True
+    covered_by: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,8 @@ class Claim:
 
 @dataclass(frozen=True)
 class Known:
-    """Since when a signature is known to have existed. ``archived``: a timestamp that counts proves it;
-    ``complete``: for its evidence too."""
+    """Since when a signature, and everything that travels with it, is known to have existed by what lies around it.
+    ``archived``: a timestamp that counts proves it; ``complete``: for its evidence too."""
 
     at: datetime
     archived: bool = False
@@ -85,7 +85,7 @@ def judge(case: Case, base: SignatureVerdict, claim: Claim, known: Known) -> Sig
     if worst(claim.reasons)[0] is Indication.TOTAL_FAILED:
         return verdict  # nothing else matters for octets that the signer did not sign
     archive = _archive(case, claim, known)  # step 4
-    time = _time(case, claim.stamps, archive.known)
+    time = _time(case, claim.stamps, known, archive)
     verdict = verdict.with_reasons((*archive.reasons, *time.reasons))
     used_at = time.proved_at or case.at
     signer = judge_signer(case, claim.signer, used_at, time.proved_at is not None)  # steps 5, 6
@@ -123,24 +123,35 @@ def case_of(
 
 @dataclass(frozen=True)
 class _Archive:
+    """What the archive timestamps prove; ``times``: of those that hold, by number."""
+
     reasons: tuple[Reason, ...]
     known: Known
     relied_on: tuple[ReliedOn, ...]
+    times: dict[int, datetime]
+
+    def control(self, stamp: Stamp, known: Known) -> datetime:
+        """When a token is known to have existed: now, or what those that hold and cover it prove."""
+        return min(known.at, *(self.times[one] for one in stamp.covered_by if one in self.times), known.at)
 
 
 def _archive(case: Case, claim: Claim, known: Known) -> _Archive:
     """The archive timestamps inside a signature (EN 319 122-1 §5.5.3), each judged at what those after it prove."""
-    reasons: list[Reason] = []
-    relied: list[ReliedOn] = []
+    found = _Archive((), known, (), {})
     last = len(claim.archive) - 1
     for number in range(last, -1, -1):
-        found = _stamped(case, claim.archive[number], known)
-        reasons.extend(found.reasons)
-        if found.time is not None:
-            relied.extend(found.relied_on)
-            complete = known.complete or (number == last and claim.archive_complete)
-            known = Known(min(known.at, found.time), True, complete)
-    return _Archive(tuple(reasons), known, tuple(relied))
+        stamp = claim.archive[number]
+        judged = _stamped(case, stamp, found.control(stamp, known))
+        found = replace(found, reasons=(*found.reasons, *judged.reasons))
+        if judged.time is not None:
+            complete = found.known.complete or (number == last and claim.archive_complete)
+            found = replace(
+                found,
+                known=Known(min(found.known.at, judged.time), True, complete),
+                relied_on=(*found.relied_on, *judged.relied_on),
+                times={**found.times, number: judged.time},
+            )
+    return found
 
 
 @dataclass(frozen=True)
@@ -154,21 +165,21 @@ class _Time:
     embedded: bool
 
 
-def _time(case: Case, stamps: Sequence[Stamp], known: Known) -> _Time:
+def _time(case: Case, stamps: Sequence[Stamp], known: Known, archive: _Archive) -> _Time:
     """Step 4: the signature timestamps (EN 319 122-1 §5.3), and what a later timestamp proves."""
     reasons: list[Reason] = []
     relied: list[ReliedOn] = []
     times: list[datetime] = []
     embedded = True
     for stamp in stamps:
-        found = _stamped(case, stamp, known)
+        found = _stamped(case, stamp, archive.control(stamp, known))
         reasons.extend(found.reasons)
         if found.time is not None:
             times.append(found.time)
             relied.extend(found.relied_on)
             embedded = embedded and found.embedded
-    if known.archived:
-        times.append(known.at)
+    if archive.known.archived:
+        times.append(archive.known.at)
     proved_at = min(times, default=None)
     if proved_at is None and stamps:
         reasons.append(noted("TST-UNUSED", "EN 319 102-1 §5.5", "verify_timestamp_unused"))
@@ -189,12 +200,11 @@ class _Stamped:
     embedded: bool = False
 
 
-def _stamped(case: Case, stamp: Stamp, known: Known) -> _Stamped:
+def _stamped(case: Case, stamp: Stamp, control: datetime) -> _Stamped:
     token = check_token(stamp.token, stamp.digest_of, case.policy)
     found: tuple[Reason, ...]
     if isinstance(token, Timestamp):
         # the certificates inside the token help to build its path
-        control = known.at if stamp.covered else case.at
         judged = judge_unit(with_certificates(case, token.certificates), token.unit, token.time, control)
         found = judged.reasons
         if worst(found)[0] is Indication.TOTAL_PASSED:

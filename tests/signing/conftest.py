@@ -25,6 +25,8 @@ from signing.config import SigningConfig
 from signing.custody import Custody
 from signing.model import Credential
 from signing.service import SigningService
+from signing.sign.ades import AdesSigner
+from signing.sign.documents import DocumentSigner
 from signing.sign.pades import PadesSigner
 from tests.signing.specimen_pki import SpecimenPki
 
@@ -62,6 +64,7 @@ class Desk:
 
     service: SigningService
     pades: PadesSigner
+    signer: DocumentSigner
     custody: Custody
     pki: SpecimenPki
     database: Database
@@ -93,9 +96,11 @@ def open_desk(clock: SetClock, tmp_path: Path) -> Callable[..., Desk]:
             audit.create_head(connection)
         pki, random, trail = SpecimenPki(clock), SystemRandomness(), audit.AuditTrail(clock)
         pades = PadesSigner(keys, pki.timestamps, pki.status, clock, random, config.text, config.maximum_document_bytes)
+        ades = AdesSigner(keys, pki.timestamps, pki.status, clock, config.maximum_document_bytes)
+        signer = DocumentSigner(keys, pades, ades)
         custody = Custody(Vault(keys), LocalBlobs(tmp_path / "blobs"))
-        service = SigningService(database, trail, clock, random, config, keys, keys, pades, custody)
-        return Desk(service, pades, custody, pki, database, trail, clock, tmp_path / "blobs", keys)
+        service = SigningService(database, trail, clock, random, config, keys, keys, signer, custody)
+        return Desk(service, pades, signer, custody, pki, database, trail, clock, tmp_path / "blobs", keys)
 
     return make
 

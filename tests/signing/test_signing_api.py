@@ -223,6 +223,6 @@ def test_the_openapi_document_shows_the_forms(http: TestClient) -> None:
     """What the framework does not read is still described."""
     paths = http.get("/openapi.json").json()["paths"]
     form = paths["/sign/v1/documents"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
-    assert set(form["properties"]) == {"file", "password", "field"}
+    assert set(form["properties"]) == {"file", "password", "field", "format", "packaging"}
     form = paths["/sign/v1/seals"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
     assert form["required"] == ["file", "credential"]

@@ -248,13 +248,13 @@ def test_a_token_that_dies_loses_nothing(
     desk = open_desk(sqlite_database, one.client)
     person = desk.person()
     document_id = upload(desk, person)
-    real = desk.pades.signatures
+    real = desk.signer.signatures
 
     def killed(prepared: Any, activation: bytes | None = None) -> list[bytes]:
         os.kill(one.daemon.pid, signal.SIGKILL)
         return real(prepared, activation)
 
-    desk.pades.signatures = killed  # type: ignore[method-assign]
+    desk.signer.signatures = killed  # type: ignore[method-assign]
     outcomes = desk.service.authorise(
         person.actor, person.credential.credential_id, [document_id], pin=PIN, totp=person.code()
     )

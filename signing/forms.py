@@ -1,0 +1,117 @@
+"""The forms that a signature can take: a format, and how document and signature go together in it.
+
+format    packaging                         standard            levels
+pades     (inside the PDF)                  EN 319 142-1        B-B B-T B-LT B-LTA
+cades     detached, attached                EN 319 122-1        B-B B-T B-LT B-LTA
+asic-e    cades, xades                      EN 319 162-1        B-B B-T B-LT
+asic-s    cades                             EN 319 162-1        B-B B-T B-LT B-LTA
+xades     enveloping, enveloped, detached   EN 319 132-1        B-B B-T B-LT
+jades     compact, json                     TS 119 182-1        B-B B-T
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from signing.errors import FormUnknown, LevelNotAllowed
+from signing.model import Level
+
+
+class Format(StrEnum):
+    PADES = "pades"
+    CADES = "cades"
+    XADES = "xades"
+    JADES = "jades"
+    ASIC_E = "asic-e"
+    ASIC_S = "asic-s"
+
+
+class Packaging(StrEnum):
+    """How document and signature go together; inside a container: which signatures it holds."""
+
+    DETACHED = "detached"
+    ATTACHED = "attached"
+    ENVELOPED = "enveloped"
+    ENVELOPING = "enveloping"
+    COMPACT = "compact"
+    JSON = "json"
+    CADES = "cades"
+    XADES = "xades"
+
+
+@dataclass(frozen=True)
+class Form:
+    """A format with its packaging. ``packaging`` None: PAdES, which has one alone."""
+
+    format: Format
+    packaging: Packaging | None = None
+
+    @classmethod
+    def named(cls, format_name: str | None, packaging: str | None = None) -> Form:
+        """The form of these names; without a packaging the first of the format. FormUnknown."""
+        try:
+            kind = Format(format_name or Format.PADES)
+            chosen = Packaging(packaging) if packaging else None
+        except ValueError:
+            raise FormUnknown from None
+        allowed = [form.packaging for form in _KINDS if form.format is kind]
+        if chosen is None:
+            chosen = allowed[0]
+        if chosen not in allowed:
+            raise FormUnknown
+        return cls(kind, chosen)
+
+    @classmethod
+    def parse(cls, text: str) -> Form:
+        """The inverse of ``str``."""
+        return cls.named(*text.split("/"))
+
+    def __str__(self) -> str:
+        return f"{self.format}/{self.packaging}" if self.packaging else str(self.format)
+
+    @property
+    def media_type(self) -> str:
+        return _KINDS[self].media_type
+
+    @property
+    def highest(self) -> Level:
+        """The highest level that is made in this form."""
+        return _KINDS[self].highest
+
+    def level(self, asked: Level | None, default: Level) -> Level:
+        """The level to sign at: the one asked for, else the default, or what the form has where that is less.
+
+        LevelNotAllowed for one asked for that the form does not have: nothing is lowered silently.
+        """
+        if asked is None:
+            return default if self.highest.includes(default) else self.highest
+        if not self.highest.includes(asked):
+            raise LevelNotAllowed(level=asked.value)
+        return asked
+
+    def file_name(self, name: str) -> str:
+        """What the result is called, for a document of this name."""
+        if self.format is Format.PADES:
+            stem = name[:-4] if name.lower().endswith(".pdf") else name
+            return f"{stem or 'document'}.signed.pdf"
+        return f"{name}{_KINDS[self].suffix}"
+
+
+PADES = Form(Format.PADES)
+
+
+@dataclass(frozen=True)
+class _Kind:
+    media_type: str
+    suffix: str
+    highest: Level
+
+
+_ASIC_E = "application/vnd.etsi.asic-e+zip"
+# The first of each format is its default.
+_KINDS = {
+    PADES: _Kind("application/pdf", ".signed.pdf", Level.B_LTA),
+    Form(Format.CADES, Packaging.DETACHED): _Kind("application/pkcs7-signature", ".p7s", Level.B_LTA),
+    Form(Format.CADES, Packaging.ATTACHED): _Kind("application/pkcs7-mime", ".p7m", Level.B_LTA),
+}

@@ -1,0 +1,148 @@
+"""Signatures in every format but PDF from end to end: prepare, have the digest signed, complete.
+
+prepare   refuse what the form cannot take, and say what is to be signed  →  the digest to be authorised (DTBS/R)
+sign      the key store signs that digest, and nothing else; the signature is verified
+complete  the envelope of the format, signature timestamp, THEN status, archive timestamp; then our own verifier's
+          word on it (`formats_acceptance`)
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from foundation.clock import Clock
+from foundation.errors import CamTrustError
+from signing.errors import CredentialNotUsable, DocumentEmpty, DocumentTooLarge, FormUnknown, LogProofUnavailable
+from signing.forms import Form, Format, Packaging
+from signing.model import Level, Signatory
+from signing.ports import LogProofs, SigningKeys, StatusSource, TimestampAuthority
+from signing.sign import evidence
+from signing.sign.cades import CadesDraft
+from signing.sign.envelope import Draft, Envelope, Job
+from signing.sign.formats_acceptance import accept
+from signing.sign.intake import MIB
+from signing.sign.stamping import Stamping
+from signing.sign.token_signer import SigningAlgorithm, signing_algorithm
+
+
+@dataclass(frozen=True)
+class PreparedForm:
+    """A document that waits for its signature. ``digest`` is what the signer authorises: the DTBS/R, the hash of what
+    the format has signed, in which the document's own digest stands."""
+
+    form: Form
+    job: Job
+    draft: Draft
+    algorithm: SigningAlgorithm
+    level: Level
+    digest: bytes
+    log_proof: bytes | None
+
+    @property
+    def signatory(self) -> Signatory:
+        return self.job.signatory
+
+
+class AdesSigner:
+    """Makes CAdES, XAdES, JAdES and ASiC. One for the process; it keeps nothing between calls."""
+
+    def __init__(
+        self,
+        keys: SigningKeys,
+        timestamps: TimestampAuthority,
+        status: StatusSource,
+        clock: Clock,
+        limit: int = 50 * MIB,
+        logs: LogProofs | None = None,
+    ) -> None:
+        """``limit``: of a document, in octets; ``logs``: where the proofs come from that travel with signatures; None:
+        they carry none."""
+        self._keys = keys
+        self._stamping = Stamping(timestamps, clock)
+        self._status = status
+        self._clock = clock
+        self._limit = limit
+        self._logs = logs
+
+    def inspect(self, data: bytes, name: str, form: Form) -> None:
+        """Refuse what this form cannot take: raises a DocumentRefused."""
+        if not data:
+            raise DocumentEmpty
+        if len(data) > self._limit:
+            raise DocumentTooLarge(limit=self._limit // MIB)
+        draft_of(form).check(data, name)
+
+    def prepare(
+        self, data: bytes, name: str, form: Form, *, signatory: Signatory, level: Level, at: datetime | None = None
+    ) -> PreparedForm:
+        """Everything up to the digest that is to be authorised. ``at``: when it was prepared before, to do it again.
+
+        Raises DocumentRefused, CredentialNotUsable, KeyUnsupported, LogProofUnavailable, key store errors.
+        """
+        self.inspect(data, name, form)
+        at = at or self._clock.now().replace(microsecond=0)
+        certificate = signatory.certificate
+        if not certificate.not_valid_before_utc <= at <= certificate.not_valid_after_utc:
+            raise CredentialNotUsable
+        algorithm = signing_algorithm(self._keys.get(signatory.key_id), certificate)
+        job = Job(data, name, signatory, algorithm.hash_name, at)
+        draft = draft_of(form).draft(job)
+        digest = hashlib.new(algorithm.hash_name, draft.to_be_signed()).digest()
+        return PreparedForm(form, job, draft, algorithm, level, digest, self._log_proof(signatory))
+
+    def complete(self, prepared: PreparedForm, signature: bytes) -> bytes:
+        """The signed file. TimestampUnavailable, StatusUnavailable, CertificateRevoked, SignatureNotAccepted."""
+        envelope: Envelope = prepared.draft.signed(signature)
+        if prepared.log_proof is not None:
+            envelope = envelope.with_log_proof(prepared.log_proof)
+        envelope = self.raised(envelope, prepared.signatory, prepared.level)
+        signed = envelope.encode()
+        accept(signed, prepared.job, prepared.form, prepared.level, self._stamping.above(), self._clock.now())
+        return signed
+
+    def raised(self, envelope: Envelope, signatory: Signatory, level: Level) -> Envelope:
+        """A fresh envelope at a level: what makes it provable later (EN 319 122-1 §6, EN 319 132-1 §6)."""
+        if not level.includes(Level.B_T):
+            return envelope
+        token = self._stamping.over(envelope.timestamped())
+        envelope = envelope.with_timestamp(token.der)
+        if level.includes(Level.B_LT):
+            data = evidence.gather(signatory, token, self._stamping.above(), self._status, self._clock)
+            envelope = envelope.with_evidence(data)
+        else:
+            evidence.check_not_revoked(signatory, token, self._status, self._clock)
+        if level.includes(Level.B_LTA):
+            envelope = envelope.archived(lambda imprint: self._stamping.imprint(imprint).der)
+        return envelope
+
+    def _log_proof(self, signatory: Signatory) -> bytes | None:
+        if self._logs is None:
+            return None
+        try:
+            return self._logs.proof(signatory.certificate)
+        except CamTrustError as error:
+            raise LogProofUnavailable from error
+
+
+@dataclass(frozen=True)
+class _Making:
+    """How a form is made. ``check`` raises a DocumentRefused for a document that it cannot take."""
+
+    draft: Callable[[Job], Draft]
+    check: Callable[[bytes, str], None] = lambda data, name: None  # noqa: ARG005
+
+
+def draft_of(form: Form) -> _Making:
+    """How a form is made; FormUnknown for PAdES, which is made elsewhere."""
+    if form not in _MAKINGS:
+        raise FormUnknown
+    return _MAKINGS[form]
+
+
+_MAKINGS = {
+    Form(Format.CADES, Packaging.DETACHED): _Making(lambda job: CadesDraft(job, attached=False)),
+    Form(Format.CADES, Packaging.ATTACHED): _Making(lambda job: CadesDraft(job, attached=True)),
+}

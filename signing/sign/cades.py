@@ -1,0 +1,120 @@
+"""CAdES signatures (EN 319 122-1 §6): the signed attributes, and the message that grows by level.
+
+B-B   contentType, messageDigest, signingTime, signing-certificate-v2
+B-T   signature-time-stamp over the signature value                                       §5.3
+B-LT  certificates and status in SignedData.certificates and .crls                        §5.4.1, RFC 5940
+B-LTA archive-time-stamp-v3 over the document, the signature and, by its hash index, all of that  §5.5
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from foundation.log_proof import PROOF_ATTRIBUTE
+from foundation.x509 import der
+from foundation.x509.algorithms import algorithm_identifier
+from signing.cms_parts import (
+    ARCHIVE_TIMESTAMP_V3,
+    DATA,
+    SIGNATURE_TIMESTAMP,
+    CmsParts,
+    build,
+    with_hash_index,
+)
+from signing.sign.envelope import HASH, Job
+from signing.sign.evidence import ValidationData
+
+_CONTENT_TYPE = der.oid("1.2.840.113549.1.9.3")
+_MESSAGE_DIGEST = der.oid("1.2.840.113549.1.9.4")
+_SIGNING_TIME = der.oid("1.2.840.113549.1.9.5")
+_SIGNING_CERTIFICATE_V2 = der.oid("1.2.840.113549.1.9.16.2.47")
+_LOG_PROOF = der.oid(PROOF_ATTRIBUTE)
+_DIRECTORY_NAME = 4
+
+
+def signed_attributes(content_digest: bytes, certificate: x509.Certificate, at: datetime) -> bytes:
+    """DER of the signed attributes, a SET OF as it is hashed (RFC 5652 §5.4). ``at``: the signer's word for the time.
+
+    The certificate is named by its SHA-256, the default that DER leaves out (RFC 5035 §4).
+    """
+    issuer, serial = _issuer_and_serial(certificate)
+    named = der.sequence((der.sequence((der.explicit(_DIRECTORY_NAME, issuer),)), serial))
+    digest = hashlib.sha256(certificate.public_bytes(Encoding.DER)).digest()
+    certificate_id = der.sequence((der.octet_string(digest), named))
+    attributes = (
+        (_CONTENT_TYPE, DATA),
+        (_MESSAGE_DIGEST, der.octet_string(content_digest)),
+        (_SIGNING_TIME, der.time(at)),
+        (_SIGNING_CERTIFICATE_V2, der.sequence((der.sequence((certificate_id,)),))),
+    )
+    return der.set_of(der.sequence((kind, der.set_of((value,)))) for kind, value in attributes)
+
+
+@dataclass(frozen=True)
+class Cades:
+    """A CAdES signature as it grows. ``content`` is what was signed, inside or beside."""
+
+    parts: CmsParts
+    content: bytes
+
+    def timestamped(self) -> bytes:
+        """What a signature timestamp is over: the signature value."""
+        return self.parts.signature
+
+    def with_timestamp(self, token: bytes) -> Cades:
+        return replace(self, parts=self.parts.with_unsigned(SIGNATURE_TIMESTAMP, token))
+
+    def with_log_proof(self, proof: bytes) -> Cades:
+        return replace(self, parts=self.parts.with_unsigned(_LOG_PROOF, der.octet_string(proof)))
+
+    def with_evidence(self, data: ValidationData) -> Cades:
+        certificates = (one.public_bytes(Encoding.DER) for one in data.certificates)
+        return replace(self, parts=self.parts.with_evidence(certificates, data.ocsps, data.crls))
+
+    def archived(self, stamp: Callable[[bytes], bytes]) -> Cades:
+        """With one more archive timestamp over all that is here. ``stamp`` gives the token over a SHA-256 digest."""
+        index = self.parts.hash_index(HASH)
+        imprint = self.parts.archive_imprint(HASH, hashlib.new(HASH, self.content).digest(), index)
+        token = with_hash_index(stamp(imprint), index)
+        return replace(self, parts=self.parts.with_unsigned(ARCHIVE_TIMESTAMP_V3, token))
+
+    def encode(self) -> bytes:
+        return self.parts.encode()
+
+
+@dataclass(frozen=True)
+class CadesDraft:
+    """A document on its way to a CAdES signature; ``attached``: it goes inside."""
+
+    job: Job
+    attached: bool
+
+    def to_be_signed(self) -> bytes:
+        digest = hashlib.new(self.job.hash_name, self.job.data).digest()
+        return signed_attributes(digest, self.job.signatory.certificate, self.job.at)
+
+    def signed(self, signature: bytes) -> Cades:
+        certificate = self.job.signatory.certificate
+        carried = (certificate, *(one for one in self.job.signatory.chain if one.subject != one.issuer))
+        parts = build(
+            self.to_be_signed(),
+            signature,
+            self.job.hash_name,
+            algorithm_identifier(certificate.public_key()),
+            der.sequence(_issuer_and_serial(certificate)),
+            self.job.data if self.attached else None,
+            [one.public_bytes(Encoding.DER) for one in carried],
+        )
+        return Cades(parts, self.job.data)
+
+
+def _issuer_and_serial(certificate: x509.Certificate) -> Sequence[bytes]:
+    """As they stand in the certificate (RFC 5280 §4.1): version, serial number, signature, issuer, ..."""
+    parts = der.children(certificate.tbs_certificate_bytes)
+    return parts[3], parts[1]

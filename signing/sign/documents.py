@@ -1,0 +1,81 @@
+"""One door to all formats: a document of any form is prepared, signed with others in one call, and completed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+
+from signing.errors import SignatureNotAccepted
+from signing.forms import PADES, Form
+from signing.model import Level, Signatory
+from signing.ports import SigningKeys
+from signing.sign import pause
+from signing.sign.ades import AdesSigner, PreparedForm
+from signing.sign.pades import PadesSigner, Prepared
+from signing.sign.token_signer import sign_digests
+
+AnyPrepared = Prepared | PreparedForm
+
+
+class DocumentSigner:
+    """Makes signatures of every form."""
+
+    def __init__(self, keys: SigningKeys, pades: PadesSigner, ades: AdesSigner) -> None:
+        self._keys = keys
+        self._pades = pades
+        self.ades = ades
+
+    def prepare(
+        self,
+        data: bytes,
+        *,
+        form: Form,
+        name: str,
+        signatory: Signatory,
+        level: Level,
+        password: str | None = None,
+        field: str | None = None,
+    ) -> AnyPrepared:
+        """Everything up to the digest that is to be authorised; see `PadesSigner.prepare` and `AdesSigner.prepare`.
+
+        ``password`` and ``field`` are of PDF alone."""
+        if form == PADES:
+            return self._pades.prepare(data, signatory=signatory, level=level, password=password, field=field)
+        return self.ades.prepare(data, name, form, signatory=signatory, level=level)
+
+    def signatures(self, prepared: Sequence[AnyPrepared], activation: bytes | None = None) -> list[bytes]:
+        """The signatures over documents of one signatory, in one call to the key store: all or none."""
+        first = prepared[0]
+        digests = [one.digest for one in prepared]
+        return sign_digests(self._keys, first.signatory, first.algorithm, digests, activation)
+
+    def complete(self, prepared: AnyPrepared, signature: bytes) -> bytes:
+        """The signed file. TimestampUnavailable, StatusUnavailable, CertificateRevoked, SignatureNotAccepted."""
+        if isinstance(prepared, PreparedForm):
+            return self.ades.complete(prepared, signature)
+        return self._pades.complete(prepared, signature)
+
+    def put_aside(self, prepared: AnyPrepared) -> bytes:
+        """The octets of what waits for its signer. A form that is no PDF is made again from when it was prepared."""
+        if isinstance(prepared, Prepared):
+            return pause.put_aside(prepared)
+        head = {
+            "at": prepared.job.at.isoformat(),
+            "level": prepared.level.value,
+            "digest": prepared.digest.hex(),
+        }
+        return json.dumps(head).encode()
+
+    def take_up(
+        self, data: bytes, *, form: Form, name: str, original: bytes, password: str | None, signatory: Signatory
+    ) -> AnyPrepared:
+        """The inverse, for octets that a seal has vouched for. SignatureNotAccepted where it comes out otherwise."""
+        if form == PADES:
+            return pause.take_up(data, original=original, password=password, signatory=signatory)
+        head = json.loads(data)
+        at, level = datetime.fromisoformat(head["at"]), Level(head["level"])
+        prepared = self.ades.prepare(original, name, form, signatory=signatory, level=level, at=at)
+        if prepared.digest.hex() != head["digest"]:
+            raise SignatureNotAccepted(check="SIGN-OUT-AGAIN")
+        return prepared
