@@ -145,7 +145,7 @@ def assemble(
             clock,
             randomness,
             trail,
-            _ca_settings(settings, {name: level.policy_oid for name, level in policy.levels.items()}),
+            _ca_settings(settings, policy.oids()),
             log=log,
             witness=FileWitness(home.path / "witness" / "status.jsonl"),
             time_source=_time_source(settings),

@@ -28,6 +28,7 @@ from ekyc.views import (
     DecisionView,
     DocumentInput,
     EnrolmentView,
+    LevelInput,
     LinesInput,
     MessageView,
     PinInput,
@@ -142,6 +143,18 @@ def create_router(service: EkycService, guard: Guard) -> APIRouter:
         """Consent to the purpose and accept the subscriber agreement, by version and digest."""
         acceptance = Acceptance(**body.model_dump())
         return answer(response, service.enrolment.consent(actor, enrolment_id, acceptance, if_version=version))
+
+    @router.post("/enrolments/{enrolment_id}/level")
+    def raise_level(
+        enrolment_id: EnrolmentId,
+        body: LevelInput,
+        actor: Annotated[Actor, Depends(person)],
+        version: IfVersion,
+        response: Response,
+    ) -> StartedView:
+        """Go on at a higher level; what was shown stays. Gives a new session token, and ends every session before."""
+        raised = service.enrolment.raise_level(actor, enrolment_id, body.level, if_version=version)
+        return StartedView(enrolment=answer(response, raised.enrolment), session_token=raised.session_token)
 
     @router.post("/enrolments/{enrolment_id}/contact", status_code=202)
     def contact(

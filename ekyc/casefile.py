@@ -19,10 +19,18 @@ from sqlalchemy import Connection
 from ekyc import store
 from ekyc.blind_index import BlindIndex
 from ekyc.config import EkycSettings
-from ekyc.errors import EnrolmentExpired, EnrolmentUnknown, TooMuchEvidence
+from ekyc.errors import (
+    EnrolmentExpired,
+    EnrolmentUnknown,
+    EvidenceFirst,
+    GateClosed,
+    LevelUnknown,
+    LevelWithout,
+    TooMuchEvidence,
+)
 from ekyc.evidence import GENESIS, Evidence, EvidenceKind, chained, latest
 from ekyc.findings import Finding
-from ekyc.model import CLOSED, Enrolment, State, check_transition
+from ekyc.model import CERTIFYING, CLOSED, Enrolment, State, check_transition
 from ekyc.policy import Policy
 from foundation.canonical import canonical_json, digest
 from foundation.clock import Clock
@@ -70,8 +78,9 @@ class CaseFiles:
         return prefix + base64.b32encode(self.randomness.bytes(octets)).decode().rstrip("=")
 
     def create(self, level: str, language: str) -> Enrolment:
-        """A new enrolment of a new person. Raises LevelUnknown."""
-        self.policy.level(level)
+        """A new enrolment of a new person. Raises LevelUnknown, for a level that is not offered too."""
+        if not self.policy.level(level).offered:
+            raise LevelUnknown
         now = self.clock.now()
         enrolment = Enrolment(
             id=self.new_id("ENR-"),
@@ -125,6 +134,17 @@ class CaseFiles:
         if states:
             enrolment.expect(*states)
         return enrolment
+
+    def takes(self, enrolment: Enrolment, kind: EvidenceKind) -> None:
+        """Raises LevelWithout where the level has no use for such evidence: what is not needed is not asked for."""
+        if not self.policy.level(enrolment.level).takes(kind):
+            raise LevelWithout(level=enrolment.level)
+
+    def gate(self, enrolment: Enrolment, step: str, ledger: Sequence[Evidence]) -> None:
+        """Raises EvidenceFirst, which names what is missing, while the level's gate before a step is closed."""
+        closed = self.policy.level(enrolment.level).closed(step, ledger)
+        if closed:
+            raise EvidenceFirst([rule.text for rule in closed])
 
     @contextmanager
     def step(self, enrolment: Enrolment) -> Iterator[Connection]:
@@ -199,8 +219,10 @@ class CaseFiles:
         columns: Mapping[str, Any] | None = None,
         **values: Any,
     ) -> Enrolment:
-        """Move to the next state if table and ledger permit. Raises WrongState, GateClosed or StaleWrite."""
+        """Move to the next state if table, ledger and level permit. Raises WrongState, GateClosed or StaleWrite."""
         check_transition(enrolment, to, store.ledger(connection, enrolment.id))
+        if to in CERTIFYING and self.policy.level(enrolment.level).policy_oid is None:
+            raise GateClosed(milestone=to.value, evidence=enrolment.level)
         further = dict(columns or {})
         if to in CLOSED:
             further["claimed_index"] = None

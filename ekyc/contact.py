@@ -26,9 +26,10 @@ from ekyc.errors import (
     OtpUsed,
     OtpWrong,
     ResendThrottled,
+    WrongState,
 )
-from ekyc.evidence import EvidenceKind
-from ekyc.model import Enrolment, State
+from ekyc.evidence import EvidenceKind, latest
+from ekyc.model import TAKES_CONTACT, Enrolment, State, standing
 from ekyc.ports import Notifier
 from foundation.db.engine import compare_and_set
 from foundation.http.actor import Actor
@@ -85,7 +86,8 @@ class ContactDesk:
     ) -> Sent:
         """Send a new code; the one before it is dead. Raises ContactInvalid, ResendThrottled, NotifierUnavailable."""
         files, settings = self._files, self._files.settings
-        enrolment = files.begin(actor, enrolment_id, State.CONSENTED, if_version=if_version)
+        enrolment = files.begin(actor, enrolment_id, *TAKES_CONTACT, if_version=if_version)
+        self._not_proved_yet(enrolment)
         canonical = canonical_address(channel, address)
         now = files.clock.now()
         challenge_id, salt = files.new_id("CHL-"), files.randomness.bytes(16)
@@ -131,7 +133,7 @@ class ContactDesk:
             challenge = store.last_challenge(connection, enrolment.id)
         if challenge is not None and challenge.used_at is not None:
             raise OtpUsed  # before the state is looked at: a replay is told as one
-        files.check(enrolment, State.CONSENTED, if_version=if_version)
+        files.check(enrolment, *TAKES_CONTACT, if_version=if_version)
         if challenge is None:
             raise OtpMissing
         now = files.clock.now()
@@ -152,8 +154,15 @@ class ContactDesk:
         with files.step(enrolment) as connection:
             compare_and_set(connection, store.challenges, _unchanged(challenge), {"used_at": now})
             facts = {"channel": str(challenge.channel)}
-            files.record(connection, enrolment, EvidenceKind.CONTACT, "verified", sealed, str(actor), facts)
-            return files.advance(connection, enrolment, State.CONTACT_VERIFIED, str(actor))
+            ledger = files.record(connection, enrolment, EvidenceKind.CONTACT, "verified", sealed, str(actor), facts)
+            if enrolment.state is State.NEEDS_INPUT:  # it waits for another document, as before
+                return files.touch(connection, enrolment)
+            return files.advance(connection, enrolment, standing(ledger), str(actor))
+
+    def _not_proved_yet(self, enrolment: Enrolment) -> None:
+        """NEEDS_INPUT comes before and behind the proof of the contact: one proof is enough. Raises WrongState."""
+        if latest(self._files.ledger(enrolment), EvidenceKind.CONTACT) is not None:
+            raise WrongState(enrolment.state.value, [one.value for one in enrolment.next])
 
     def _count_wrong(self, actor: Actor, enrolment: Enrolment, challenge: Row[Any]) -> None:
         """Two that guess at once: one is counted, the other meets StaleWrite and learns nothing."""

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from ekyc import store
 from ekyc.casefile import CaseFiles, Sealed
-from ekyc.errors import DecisionMissing
+from ekyc.errors import DecisionMissing, DecisionNotReproduced
 from ekyc.evidence import EvidenceKind
 from ekyc.model import Enrolment, State
 from ekyc.policy import Decision, Outcome, evaluate, parse_policy
@@ -71,16 +71,19 @@ class Decider:
         return files.advance(connection, enrolment, _STATES[decision.outcome], actor, reason=reason, columns=claim)
 
     def replay(self, enrolment_id: str) -> tuple[Decision, ...]:
-        """Judge the stored evidence again by each decision's own policy; ValueError where a document differs."""
+        """Judge the stored evidence again by each decision's own policy, as it was kept: byte for byte the same.
+
+        Raises DecisionNotReproduced where a document differs, EvidenceChainBroken, EnrolmentUnknown.
+        """
         with self._files.database.read() as connection:
-            enrolment = store.load(connection, enrolment_id)
+            store.load(connection, enrolment_id)
             ledger = store.ledger(connection, enrolment_id)
             kept = store.kept_decisions(connection, enrolment_id)
         again = []
         for count, document, policy in kept:
-            decision = evaluate(parse_policy(json.loads(policy)), enrolment.level, ledger[:count])
+            decision = evaluate(parse_policy(json.loads(policy)), json.loads(document)["level"], ledger[:count])
             if decision.document != document:
-                raise ValueError(f"the decision of {enrolment_id} over {count} records does not follow from them")
+                raise DecisionNotReproduced(enrolment=enrolment_id, count=count)
             again.append(decision)
         return tuple(again)
 
@@ -89,6 +92,14 @@ class Decider:
         with self._files.database.read() as connection:
             kept = store.kept_decisions(connection, enrolment_id)
         return kept[-1][1] if kept else None
+
+    def policy_oid(self, enrolment_id: str) -> str:
+        """The policy OID of the level, as the last decision has it frozen. Raises DecisionMissing."""
+        document = self.last(enrolment_id)
+        frozen = None if document is None else json.loads(document)["policy_oid"]
+        if frozen is None:
+            raise DecisionMissing
+        return str(frozen)
 
     def of_person(self, actor: Actor, enrolment_id: str) -> bytes:
         """The document of the last decision on the caller's enrolment. Raises EnrolmentUnknown, DecisionMissing."""

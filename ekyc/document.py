@@ -23,8 +23,8 @@ from ekyc.errors import (
     RetryLater,
     UnderAge,
 )
-from ekyc.evidence import EvidenceKind
-from ekyc.model import TAKES_DOCUMENT, Enrolment, State
+from ekyc.evidence import Evidence, EvidenceKind
+from ekyc.model import TAKES_DOCUMENT, Enrolment, State, standing
 from ekyc.names import Name, khmer_name
 from foundation.http.actor import Actor
 
@@ -67,11 +67,13 @@ class DocumentDesk:
     ) -> Enrolment:
         """Read, check and judge a Khmer identity card.
 
-        Raises the Mrz errors (nothing kept), DocumentNotAccepted, BirthDateIncomplete, NameUnusable; DocumentExpired
+        Before the contact is proved, it stays CONSENTED with the document in its ledger. Raises LevelWithout, the Mrz
+        errors (nothing kept), DocumentNotAccepted, BirthDateIncomplete, NameUnusable; DocumentExpired
         (state NEEDS_INPUT); UnderAge and GuardianNeeded (state REJECTED); RetryLater.
         """
         files = self._files
         enrolment = files.begin(actor, enrolment_id, *TAKES_DOCUMENT, if_version=if_version)
+        files.takes(enrolment, EvidenceKind.DOCUMENT)
         now = files.clock.now()
         if enrolment.retry_at is not None and now < enrolment.retry_at:
             raise RetryLater(retry_after=(enrolment.retry_at - now).total_seconds())
@@ -93,11 +95,13 @@ class DocumentDesk:
         with files.step(enrolment) as connection:
             files.record(connection, enrolment, EvidenceKind.DOCUMENT, "captured", sealed[0], str(actor), facts)
             captured = files.advance(connection, enrolment, State.DOCUMENT_CAPTURED, str(actor))
-            files.record(connection, captured, EvidenceKind.DOCUMENT, finding.outcome, sealed[1], str(actor), facts)
+            ledger = files.record(
+                connection, captured, EvidenceKind.DOCUMENT, finding.outcome, sealed[1], str(actor), facts
+            )
             moved = files.advance(
                 connection,
                 captured,
-                _after(finding),
+                _after(finding, ledger),
                 str(actor),
                 reason=None if finding.refusal is None else f"reason_{finding.refusal.code.removeprefix('ekyc.')}",
                 subject_index=None if finding.refusal else index,
@@ -140,9 +144,9 @@ def age_on(born: date, day: date) -> int:
     return day.year - born.year - ((day.month, day.day) < (born.month, born.day))
 
 
-def _after(finding: _Finding) -> State:
+def _after(finding: _Finding, ledger: Sequence[Evidence]) -> State:
     if finding.refusal is None:
-        return State.DOCUMENT_VALIDATED
+        return standing(ledger)
     return State.REJECTED if finding.final else State.NEEDS_INPUT
 
 

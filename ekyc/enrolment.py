@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from ekyc import store
 from ekyc.casefile import CaseFiles
-from ekyc.errors import EnrolmentUnknown, WithdrawTooLate
+from ekyc.errors import EnrolmentUnknown, LevelNotHigher, LevelUnknown, WithdrawTooLate
 from ekyc.evidence import EvidenceKind
-from ekyc.model import TRANSITIONS, Enrolment, State
+from ekyc.model import RAISABLE, TRANSITIONS, Enrolment, State
+from ekyc.policy import Level
 from ekyc.ports import Sessions
 from ekyc.terms import Acceptance, Terms, check_acceptance, terms_in_force
 from foundation.db.engine import StaleWrite
@@ -74,6 +75,25 @@ class EnrolmentDesk:
                 self._files.record(connection, enrolment, kind, "accepted", sealed, str(actor), facts)
             return self._files.advance(connection, enrolment, State.CONSENTED, str(actor))
 
+    def raise_level(self, actor: Actor, enrolment_id: str, level: str, *, if_version: int | None = None) -> Started:
+        """Go on at a level that asks for more; what was shown stays. Every session ends, and a new one begins.
+
+        Raises LevelUnknown, LevelNotHigher, WrongState (it is decided on, or about to be).
+        """
+        files = self._files
+        enrolment = files.begin(actor, enrolment_id, *RAISABLE, if_version=if_version)
+        wanted, present = files.policy.level(level), files.policy.level(enrolment.level)
+        if not wanted.offered:
+            raise LevelUnknown
+        if not _asks_for_more(wanted, present):
+            raise LevelNotHigher
+        with files.step(enrolment) as connection:
+            raised = store.change(connection, enrolment, {"level": level})
+            details = {"from": enrolment.level, "to": level}
+            files.audit.append(connection, str(actor), "ekyc.level_raised", enrolment.id, details)
+        self._sessions.close_all(enrolment.person_id)
+        return Started(raised, self._sessions.open(enrolment.person_id))
+
     def withdraw(self, actor: Actor, enrolment_id: str, *, if_version: int | None = None) -> Enrolment:
         """Leave before a key is made: all personal data is destroyed, every session ends. Repeating it is safe.
 
@@ -121,3 +141,14 @@ class EnrolmentDesk:
             details = {"certificate": hashlib.sha256(certificate).hexdigest()}
             self._files.audit.append(connection, "service:ekyc", "ekyc.erased", enrolment.id, details)
         return erased
+
+
+def _asks_for_more(wanted: Level, present: Level) -> bool:
+    """A level is higher if it has a certificate where the other has none, or else by the arc of its OID."""
+    if wanted.policy_oid is None or present.policy_oid is None:
+        return wanted.policy_oid is not None and present.policy_oid is None
+    return _arc(wanted.policy_oid) > _arc(present.policy_oid)
+
+
+def _arc(oid: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in oid.split("."))

@@ -2,15 +2,15 @@
 
 EkycError
 ├── state      EnrolmentUnknown, WrongState, EnrolmentExpired, RetryLater, TooMuchEvidence, WithdrawTooLate
-├── consent    LevelUnknown, TermsOutdated
+├── consent    LevelUnknown, LevelNotHigher, LevelWithout, TermsOutdated
 ├── contact    ContactInvalid, OtpMissing, OtpWrong, OtpExpired, OtpUsed, OtpThrottled, ResendThrottled,
 │              NotifierUnavailable
 ├── document   MrzFormatUnknown, MrzFieldInvalid, MrzCheckDigitWrong, DocumentNotAccepted, DocumentExpired,
 │              BirthDateIncomplete, NameUnusable, UnderAge, GuardianNeeded
 ├── registry   RegistryUnavailable, RegistryNoMatch, PersonDeceased, DuplicatePerson
 ├── factors    ChangeUnknown
-├── review     SelfReview, ReviewReasonUnknown, EvidenceChanged, InPersonNeeded, DecisionMissing
-└── issuance   GateClosed, CertificateMismatch, EvidenceChainBroken, PolicyInvalid
+├── review     SelfReview, ReviewReasonUnknown, EvidenceChanged, InPersonNeeded, DecisionMissing, DecisionNotReproduced
+└── issuance   GateClosed, EvidenceFirst, CertificateMismatch, EvidenceChainBroken, PolicyInvalid
 """
 
 from __future__ import annotations
@@ -92,6 +92,20 @@ class WithdrawTooLate(EkycError):
 class LevelUnknown(EkycError):
     code = "ekyc.level_unknown"
     kind = Kind.INVALID
+
+
+class LevelNotHigher(EkycError):
+    """A level can be changed only for one that asks for more."""
+
+    code = "ekyc.level_not_higher"
+    kind = Kind.CONFLICT
+
+
+class LevelWithout(EkycError):
+    """The level of this enrolment has no use for such evidence: it is not taken."""
+
+    code = "ekyc.level_without"
+    kind = Kind.CONFLICT
 
 
 class TermsOutdated(EkycError):
@@ -254,6 +268,22 @@ class DecisionMissing(EkycError):
 
     code = "ekyc.decision_missing"
     kind = Kind.NOT_FOUND
+
+
+class DecisionNotReproduced(EkycError):
+    """The stored evidence and the frozen policy give another decision than the one that is kept.
+
+    Parameters ``enrolment``, and ``count``: the records that it was made over.
+    """
+
+    code = "ekyc.decision_not_reproduced"
+
+
+class EvidenceFirst(_Told):
+    """The gate before this step is closed at this level; ``names`` are the reasons of the rules that are not met."""
+
+    code = "ekyc.evidence_first"
+    kind = Kind.CONFLICT
 
 
 class GateClosed(EkycError):

@@ -30,6 +30,7 @@ class EvidenceKind(StrEnum):
     DOCUMENT = "document"
     REGISTRY = "registry"
     DEDUPE = "dedupe"
+    VOUCH = "vouch"
     REVIEW = "review"
     DECISION = "decision"
     FACTOR = "factor"
@@ -58,6 +59,7 @@ CONTROLS: Mapping[EvidenceKind, Control] = {
     EvidenceKind.DOCUMENT: Control("EKYC-DOCUMENT-MRZ", 1),
     EvidenceKind.REGISTRY: Control("EKYC-REGISTRY", 1),
     EvidenceKind.DEDUPE: Control("EKYC-DEDUPE", 1),
+    EvidenceKind.VOUCH: Control("EKYC-VOUCH", 1),
     EvidenceKind.REVIEW: Control("EKYC-REVIEW", 1),
     EvidenceKind.DECISION: Control("EKYC-DECISION", 1),
     EvidenceKind.FACTOR: Control("EKYC-FACTOR", 1),

@@ -139,7 +139,7 @@ class IssuanceDesk:
                 given_names=document["given_names"],
                 khmer_name=f"{document['surname_km']['canonical']} {document['given_names_km']['canonical']}",
                 level=enrolment.level,
-                policy_oid=files.policy.level(enrolment.level).policy_oid,
+                policy_oid=self._decider.policy_oid(enrolment.id),
                 evidence=hashlib.sha256(decision).hexdigest(),
             )
         )

@@ -3,6 +3,8 @@
     DRAFT → CONSENTED → CONTACT_VERIFIED → DOCUMENT_CAPTURED → DOCUMENT_VALIDATED → REGISTRY_MATCHED → PERSON_BOUND
           → APPROVED → FACTOR_BOUND → KEY_GENERATED → CERTIFICATE_ISSUED → ACTIVATED
 
+Contact and document come in either order: the state says how far the evidence reaches without a gap (:func:`standing`).
+
 When all factors are lost, an officer leads FACTOR_BOUND and what follows it back to APPROVED (`ekyc.recovery`).
 
 Beside the way: NEEDS_INPUT(reason, retry_at), WAITING_REGISTRY, REFERRED_IN_PERSON, REJECTED, EXPIRED, WITHDRAWN.
@@ -65,9 +67,9 @@ _REGISTRY_ANSWERS = frozenset(
 
 TRANSITIONS: Mapping[State, frozenset[State]] = {
     State.DRAFT: _LEAVES | {State.CONSENTED},
-    State.CONSENTED: _LEAVES | {State.CONTACT_VERIFIED},
+    State.CONSENTED: _LEAVES | {State.CONTACT_VERIFIED, State.DOCUMENT_CAPTURED, State.DOCUMENT_VALIDATED},
     State.CONTACT_VERIFIED: _LEAVES | {State.DOCUMENT_CAPTURED},
-    State.DOCUMENT_CAPTURED: _LEAVES | {State.DOCUMENT_VALIDATED, State.NEEDS_INPUT, State.REJECTED},
+    State.DOCUMENT_CAPTURED: _LEAVES | {State.CONSENTED, State.DOCUMENT_VALIDATED, State.NEEDS_INPUT, State.REJECTED},
     State.NEEDS_INPUT: _LEAVES | {State.DOCUMENT_CAPTURED},
     State.DOCUMENT_VALIDATED: _LEAVES | _REGISTRY_ANSWERS,
     State.WAITING_REGISTRY: _LEAVES | _REGISTRY_ANSWERS,
@@ -87,15 +89,18 @@ TRANSITIONS: Mapping[State, frozenset[State]] = {
 CLOSED = frozenset({State.REJECTED, State.EXPIRED, State.WITHDRAWN})
 REVIEWABLE = (State.REGISTRY_MATCHED, State.REFERRED_IN_PERSON)
 WAITS_FOR_REGISTRY = (State.DOCUMENT_VALIDATED, State.WAITING_REGISTRY)
-TAKES_DOCUMENT = (State.CONTACT_VERIFIED, State.NEEDS_INPUT)
+TAKES_DOCUMENT = (State.CONSENTED, State.CONTACT_VERIFIED, State.NEEDS_INPUT)
+TAKES_CONTACT = (State.CONSENTED, State.NEEDS_INPUT)
+RAISABLE = (State.CONSENTED, State.CONTACT_VERIFIED, State.DOCUMENT_VALIDATED, State.NEEDS_INPUT)
 # Further evidence (images, chip, face) may come at any of these, and changes none of them.
 TAKES_EVIDENCE = (*TAKES_DOCUMENT, *WAITS_FOR_REGISTRY, *REVIEWABLE)
 ISSUING = (State.FACTOR_BOUND, State.KEY_GENERATED, State.CERTIFICATE_ISSUED)
+CERTIFYING = frozenset({State.APPROVED, *ISSUING, State.ACTIVATED})  # never at a level without a policy OID
 RECOVERABLE = (*ISSUING, State.ACTIVATED)
 
 _NEXT: Mapping[State, tuple[Action, ...]] = {
     State.DRAFT: (Action.CONSENT,),
-    State.CONSENTED: (Action.CONTACT, Action.VERIFY_CONTACT),
+    State.CONSENTED: (Action.CONTACT, Action.VERIFY_CONTACT, Action.DOCUMENT),
     State.CONTACT_VERIFIED: (Action.DOCUMENT,),
     State.NEEDS_INPUT: (Action.DOCUMENT,),
     State.DOCUMENT_VALIDATED: (Action.REGISTRY_MATCH,),
@@ -115,7 +120,10 @@ _MILESTONES: Mapping[State, tuple[tuple[EvidenceKind, frozenset[str]], ...]] = {
         (EvidenceKind.AGREEMENT, frozenset({"accepted"})),
     ),
     State.CONTACT_VERIFIED: ((EvidenceKind.CONTACT, frozenset({"verified"})),),
-    State.DOCUMENT_VALIDATED: ((EvidenceKind.DOCUMENT, frozenset({"valid"})),),
+    State.DOCUMENT_VALIDATED: (
+        (EvidenceKind.CONTACT, frozenset({"verified"})),
+        (EvidenceKind.DOCUMENT, frozenset({"valid"})),
+    ),
     State.REGISTRY_MATCHED: ((EvidenceKind.REGISTRY, frozenset({"match"})),),
     State.PERSON_BOUND: ((EvidenceKind.REVIEW, frozenset({"bound"})),),
     State.APPROVED: ((EvidenceKind.DECISION, frozenset({"approved"})),),
@@ -175,11 +183,29 @@ class Enrolment:
         return now >= self.expires_at and State.EXPIRED in TRANSITIONS[self.state]
 
 
+def standing(ledger: Sequence[Evidence]) -> State:
+    """Where consent, contact and document lead, in whatever order they came: as far as there is no gap."""
+    reached = State.DRAFT
+    for milestone in (State.CONSENTED, State.CONTACT_VERIFIED, State.DOCUMENT_VALIDATED):
+        if _missing(milestone, ledger) is not None:
+            break
+        reached = milestone
+    return reached
+
+
 def check_transition(enrolment: Enrolment, to: State, ledger: Sequence[Evidence]) -> None:
     """Raises WrongState for a transition that is not in the table, GateClosed for one whose evidence is not there."""
     if to not in TRANSITIONS[enrolment.state]:
         raise WrongState(enrolment.state.value, [action.value for action in enrolment.next])
-    for kind, outcomes in _MILESTONES.get(to, ()):
+    missing = _missing(to, ledger)
+    if missing is not None:
+        raise GateClosed(milestone=to.value, evidence=missing.value)
+
+
+def _missing(milestone: State, ledger: Sequence[Evidence]) -> EvidenceKind | None:
+    """The first kind of evidence that a milestone asks for and the ledger does not show."""
+    for kind, outcomes in _MILESTONES.get(milestone, ()):
         record = latest(ledger, kind)
         if record is None or record.outcome not in outcomes:
-            raise GateClosed(milestone=to.value, evidence=kind.value)
+            return kind
+    return None

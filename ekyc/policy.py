@@ -7,13 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.resources import files
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ekyc.errors import LevelUnknown, PolicyInvalid
-from ekyc.evidence import Evidence, EvidenceKind, latest, verify_chain
+from ekyc.evidence import Evidence, EvidenceKind, verify_chain
 from foundation.canonical import canonical_json, digest
+
+GATES = ("registry", "review")
 
 
 class Outcome(StrEnum):
@@ -29,30 +31,79 @@ class _Part(BaseModel):
 
 
 class Condition(_Part):
-    """The last record of a kind has one of these outcomes, and these facts."""
+    """The last record of a kind has one of these outcomes, and these facts.
+
+    ``after``: no record of these kinds came later, so that it is about what is shown now and not about what was shown
+    before. ``distinct``: so many different actors say so, each by their last record since then.
+    """
 
     evidence: EvidenceKind
     outcomes: Annotated[tuple[str, ...], Field(min_length=1)]
     facts: Mapping[str, str] = {}
+    after: tuple[EvidenceKind, ...] = ()
+    distinct: Annotated[int, Field(ge=1, le=5)] = 1
 
-    def holds(self, ledger: Sequence[Evidence]) -> bool:
-        record = latest(ledger, self.evidence)
-        return (
-            record is not None
-            and record.outcome in self.outcomes
-            and all(record.facts.get(name) == value for name, value in self.facts.items())
+    def holds(self, ledger: Sequence[Evidence], risk: int = 0) -> bool:  # noqa: ARG002 - as every condition
+        since = max((record.sequence for record in ledger if record.kind in self.after), default=0)
+        fresh = [record for record in ledger if record.kind is self.evidence and record.sequence > since]
+        if not fresh or not self._says_so(fresh[-1]):
+            return False
+        last_words = {record.actor: record for record in fresh}
+        return sum(self._says_so(record) for record in last_words.values()) >= self.distinct
+
+    def _says_so(self, record: Evidence) -> bool:
+        return record.outcome in self.outcomes and all(
+            record.facts.get(name) == value for name, value in self.facts.items()
         )
 
 
+class RiskBelow(_Part):
+    """The sum of the points of the risk rules that apply is less than this."""
+
+    risk_below: Annotated[int, Field(ge=1, le=1000)]
+
+    def holds(self, ledger: Sequence[Evidence], risk: int = 0) -> bool:  # noqa: ARG002 - as every condition
+        return risk < self.risk_below
+
+
 class Rule(_Part):
-    """A need of a level: any of these sets of conditions meets it."""
+    """A need of a level: any of these sets of conditions meets it.
+
+    ``another_officer``: what is missing is the word of one officer more, so that the case waits for them.
+    """
 
     id: Annotated[str, Field(pattern=r"^EKYC-[A-Z0-9-]+$")]
     text: Annotated[str, Field(pattern=r"^reason_[a-z_]+$")]
-    any: Annotated[tuple[tuple[Condition, ...], ...], Field(min_length=1)]
+    any: Annotated[tuple[tuple[Condition | RiskBelow, ...], ...], Field(min_length=1)]
+    another_officer: bool = False
 
-    def met(self, ledger: Sequence[Evidence]) -> bool:
-        return any(conditions and all(c.holds(ledger) for c in conditions) for conditions in self.any)
+    def met(self, ledger: Sequence[Evidence], risk: int = 0) -> bool:
+        return any(conditions and all(c.holds(ledger, risk) for c in conditions) for conditions in self.any)
+
+    def kinds(self) -> frozenset[EvidenceKind]:
+        """The kinds of evidence that can meet it."""
+        return frozenset(c.evidence for conditions in self.any for c in conditions if isinstance(c, Condition))
+
+
+class RiskRule(_Part):
+    """Points of risk where a record of a kind with these outcomes and facts is there at least ``times``."""
+
+    id: Annotated[str, Field(pattern=r"^EKYC-RISK-[A-Z0-9-]+$")]
+    points: Annotated[int, Field(ge=1, le=1000)]
+    evidence: EvidenceKind
+    outcomes: Annotated[tuple[str, ...], Field(min_length=1)]
+    facts: Mapping[str, str] = {}
+    times: Annotated[int, Field(ge=1, le=100)] = 1
+
+    def applies(self, ledger: Sequence[Evidence]) -> bool:
+        found = [
+            record
+            for record in ledger
+            if record.kind is self.evidence
+            and record.outcome in self.outcomes
+            and all(record.facts.get(name) == value for name, value in self.facts.items())
+        ]
+        return len(found) >= self.times
 
 
 class Refusal(_Part):
@@ -64,10 +115,33 @@ class Refusal(_Part):
 
 
 class Level(_Part):
-    """An assurance level: the policy OID that its certificates carry, and what it needs."""
+    """An assurance level: what it needs, and the policy OID that its certificates carry.
 
-    policy_oid: Annotated[str, Field(pattern=r"^[0-2](\.(0|[1-9][0-9]*))+$")]
+    Without an OID it is an account and nothing more: no certificate is ever issued at such a level. ``gates``: for a
+    step (``registry``, ``review``), the rules that must be met before it is taken; what has no gate can come at any
+    time. ``offered``: whether it can be asked for.
+    """
+
+    policy_oid: Annotated[str, Field(pattern=r"^[0-2](\.(0|[1-9][0-9]*))+$")] | None = None
     rules: Annotated[tuple[Rule, ...], Field(min_length=1)]
+    gates: Mapping[str, tuple[str, ...]] = {}
+    offered: bool = True
+
+    @model_validator(mode="after")
+    def _gates_name_rules(self) -> Self:
+        known = {rule.id for rule in self.rules}
+        for step, ids in self.gates.items():
+            if step not in GATES or not known.issuperset(ids):
+                raise ValueError(f"the gate {step} names what is no step or no rule of the level")
+        return self
+
+    def takes(self, kind: EvidenceKind) -> bool:
+        """Whether evidence of this kind is of any use at this level: what is not is not asked for."""
+        return any(kind in rule.kinds() for rule in self.rules)
+
+    def closed(self, step: str, ledger: Sequence[Evidence]) -> tuple[Rule, ...]:
+        """The rules that keep the gate before a step closed; empty when it is open."""
+        return tuple(rule for rule in self.rules if rule.id in self.gates.get(step, ()) and not rule.met(ledger))
 
 
 class ReviewReason(_Part):
@@ -87,6 +161,7 @@ class Policy(_Part):
     refusals: tuple[Refusal, ...]
     levels: Annotated[Mapping[str, Level], Field(min_length=1)]
     review_reasons: tuple[ReviewReason, ...]
+    risks: tuple[RiskRule, ...] = ()
 
     def level(self, name: str) -> Level:
         """Raises LevelUnknown."""
@@ -95,13 +170,24 @@ class Policy(_Part):
             raise LevelUnknown
         return level
 
+    def oids(self) -> Mapping[str, str]:
+        """The policy OIDs that certificates can carry, by level."""
+        return {name: level.policy_oid for name, level in self.levels.items() if level.policy_oid is not None}
+
     def document(self) -> bytes:
-        """The policy in canonical form: what is kept with a decision, and what its digest covers."""
-        return canonical_json(self.model_dump(mode="json"))
+        """The policy in canonical form: what is kept with a decision, and what its digest covers.
+
+        What was not said stays unsaid, so that a policy that was kept before a key of the format existed still has
+        the digest that it had.
+        """
+        return canonical_json(self._said())
 
     def digest(self) -> str:
         """SHA-256 of the canonical form, in hexadecimal."""
-        return digest(self.model_dump(mode="json")).hex()
+        return digest(self._said()).hex()
+
+    def _said(self) -> Any:
+        return self.model_dump(mode="json", exclude_unset=True)
 
 
 @dataclass(frozen=True)
@@ -120,6 +206,7 @@ class Decision:
     outcome: Outcome
     reasons: tuple[Reason, ...]
     document: bytes
+    waits: bool = False  # nothing is missing but the word of another officer
 
     @property
     def against(self) -> tuple[Reason, ...]:
@@ -141,31 +228,43 @@ def default_policy() -> Policy:
     return parse_policy(tomllib.loads(files("ekyc").joinpath("policy.toml").read_text(encoding="utf-8")))
 
 
-def evaluate(policy: Policy, level_name: str, ledger: Sequence[Evidence]) -> Decision:
-    """Judge a ledger. The same policy and ledger give the same document, byte for byte.
+@dataclass(frozen=True)
+class Judgment:
+    """What the policy says about records, whatever chain they stand in."""
 
-    A refusal that applies rejects; else every rule of the level must be met to approve; else it refers.
-    """
+    outcome: Outcome
+    reasons: tuple[Reason, ...]
+    risks: tuple[str, ...]
+    risk: int
+    waits: bool
+
+
+def judge(policy: Policy, level_name: str, records: Sequence[Evidence]) -> Judgment:
+    """A refusal that applies rejects; else every rule of the level must be met to approve; else it refers."""
     level = policy.level(level_name)
-    refusals = [Reason(item.id, item.text, met=False) for item in policy.refusals if item.when.holds(ledger)]
-    rules = [Reason(rule.id, rule.text, rule.met(ledger)) for rule in level.rules]
-    if refusals:
-        outcome = Outcome.REJECTED
-    elif all(reason.met for reason in rules):
-        outcome = Outcome.APPROVED
-    else:
-        outcome = Outcome.REFER
-    reasons = (*refusals, *rules)
-    document = canonical_json(
-        {
-            "evidence_head": verify_chain(ledger).hex(),
-            "evidence_count": len(ledger),
-            "level": level_name,
-            "outcome": outcome.value,
-            "policy_digest": policy.digest(),
-            "policy_oid": level.policy_oid,
-            "policy_version": policy.version,
-            "reasons": [{"met": reason.met, "rule": reason.rule, "text": reason.text} for reason in reasons],
-        }
-    )
-    return Decision(outcome, reasons, document)
+    applying = [rule for rule in policy.risks if rule.applies(records)]
+    risk = sum(rule.points for rule in applying)
+    refusals = [Reason(item.id, item.text, met=False) for item in policy.refusals if item.when.holds(records)]
+    unmet = [rule for rule in level.rules if not rule.met(records, risk)]
+    rules = [Reason(rule.id, rule.text, rule not in unmet) for rule in level.rules]
+    outcome = Outcome.REJECTED if refusals else Outcome.REFER if unmet else Outcome.APPROVED
+    waits = outcome is Outcome.REFER and all(rule.another_officer for rule in unmet)
+    return Judgment(outcome, (*refusals, *rules), tuple(rule.id for rule in applying), risk, waits)
+
+
+def evaluate(policy: Policy, level_name: str, ledger: Sequence[Evidence]) -> Decision:
+    """Judge a ledger (see :func:`judge`). The same policy and ledger give the same document, byte for byte."""
+    judgment = judge(policy, level_name, ledger)
+    content = {
+        "evidence_head": verify_chain(ledger).hex(),
+        "evidence_count": len(ledger),
+        "level": level_name,
+        "outcome": judgment.outcome.value,
+        "policy_digest": policy.digest(),
+        "policy_oid": policy.level(level_name).policy_oid,
+        "policy_version": policy.version,
+        "reasons": [{"met": reason.met, "rule": reason.rule, "text": reason.text} for reason in judgment.reasons],
+    }
+    if policy.risks:
+        content["risk"] = {"rules": list(judgment.risks), "score": judgment.risk}
+    return Decision(judgment.outcome, judgment.reasons, canonical_json(content), judgment.waits)

@@ -43,6 +43,7 @@ class RegistryDesk:
         """
         files = self._files
         enrolment = files.begin(actor, enrolment_id, *WAITS_FOR_REGISTRY, if_version=if_version)
+        files.gate(enrolment, "registry", files.ledger(enrolment))
         with files.database.read() as connection:
             document = files.open(connection, enrolment, EvidenceKind.DOCUMENT)
         try:

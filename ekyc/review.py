@@ -134,6 +134,7 @@ class ReviewDesk:
             ledger = store.ledger(connection, enrolment.id)
         files.check(enrolment, *REVIEWABLE, if_version=if_version)
         self.not_their_own(officer, enrolment)
+        files.gate(enrolment, "review", ledger)
         reasons = {reason.code: reason.decisions for reason in files.policy.review_reasons}
         if verdict.value not in reasons.get(reason_code, ()):
             raise ReviewReasonUnknown

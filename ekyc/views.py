@@ -36,6 +36,12 @@ class StartInput(Input):
     language: Literal["en", "km"] = "km"
 
 
+class LevelInput(Input):
+    """The assurance level to go on at."""
+
+    level: Annotated[str, Field(pattern=r"^[A-Z0-9]{1,20}$")]
+
+
 class ConsentInput(Input):
     """What was read and is accepted (see ``GET /terms``)."""
 

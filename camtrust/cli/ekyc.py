@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any
 
 import typer
@@ -39,14 +40,21 @@ def create(context: Context) -> typer.Typer:
         context.terminal.result({"enrolments": values}, lines or ["No enrolments."])
 
     @app.command()
-    def show(enrolment_id: Annotated[str, typer.Argument(help="ENR-…")]) -> None:
+    def show(
+        enrolment_id: Annotated[str, typer.Argument(help="ENR-…")],
+        replay: Annotated[
+            bool, typer.Option("--replay", help="judge the stored evidence again by each decision's frozen policy")
+        ] = False,
+    ) -> None:
         """Show one enrolment and its evidence ledger: kinds, controls, outcomes, digests; no personal data."""
         from ekyc import store
         from ekyc.evidence import verify_chain
 
-        with services_of(context) as services, services.database.read() as connection:
-            enrolment = store.load(connection, enrolment_id)
-            ledger = store.ledger(connection, enrolment_id)
+        with services_of(context) as services:
+            with services.database.read() as connection:
+                enrolment = store.load(connection, enrolment_id)
+                ledger = store.ledger(connection, enrolment_id)
+            again = services.ekyc.decider.replay(enrolment_id) if replay else ()
         head = verify_chain(ledger).hex()
         evidence = [
             {"kind": one.kind.value, "outcome": one.outcome, "control": one.control, "at": rfc3339(one.at)}
@@ -55,7 +63,18 @@ def create(context: Context) -> typer.Typer:
         lines = [f"{enrolment.id}  {enrolment.state.value}  {enrolment.level}"]
         lines += [f"  {one['at']}  {one['kind']:<12} {one['outcome']:<12} {one['control']}" for one in evidence]
         lines.append(f"  chain unbroken, head {head}")
-        context.terminal.result(_value(enrolment) | {"evidence": evidence, "evidence_head": head}, lines)
+        value = _value(enrolment) | {"evidence": evidence, "evidence_head": head}
+        if replay:
+            value["decisions"] = [json.loads(one.document) for one in again]
+            for one in value["decisions"]:
+                risk = f", risk {one['risk']['score']}" if "risk" in one else ""
+                lines.append(
+                    f"  decision over {one['evidence_count']} records by policy {one['policy_version']}: "
+                    f"{one['outcome']} at {one['level']}{risk}; judged again, byte for byte the same"
+                )
+                lines += [f"    {'met    ' if part['met'] else 'NOT MET'} {part['rule']}" for part in one["reasons"]]
+            lines += [] if again else ["  no decision yet"]
+        context.terminal.result(value, lines)
 
     @app.command()
     def decide() -> None:

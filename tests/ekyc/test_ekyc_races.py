@@ -19,6 +19,13 @@ from foundation.db.engine import StaleWrite
 from tests.ekyc.story import OFFICER, PHONE, World
 
 MANY = 20
+TAKEN_BESIDE = (
+    EvidenceKind.IMAGE,
+    EvidenceKind.CHIP,
+    EvidenceKind.CROSS_CHECK,
+    EvidenceKind.LIVENESS,
+    EvidenceKind.FACE,
+)
 
 
 def at_once(step: Callable[[int], Any], count: int = MANY) -> list[Any]:
@@ -62,7 +69,9 @@ def test_twenty_submissions_are_one_step(both_worlds: World) -> None:
     ledger = world.service.files.ledger(world.state(name))
     verify_chain(ledger)
     counts = Counter(record.kind for record in ledger)
-    assert counts == {kind: 2 if kind in (EvidenceKind.DOCUMENT, EvidenceKind.DEDUPE) else 1 for kind in EvidenceKind}
+    beside = {*TAKEN_BESIDE, EvidenceKind.VOUCH}
+    twice = (EvidenceKind.DOCUMENT, EvidenceKind.DEDUPE)
+    assert counts == {kind: 2 if kind in twice else 1 for kind in set(EvidenceKind) - beside}
     assert [one.key_id for one in world.token.wrapped_keys(actor.id)] == [world.state(name).key_id]
     assert len(world.ca.issued) == len(world.credentials.registered) == 1
     world.audit.verify(world.database)

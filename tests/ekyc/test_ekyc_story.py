@@ -51,7 +51,12 @@ def test_a_specimen_person_enrols_over_http(both_worlds: World) -> None:
     """Consent, contact, card, registry, officer, factors, key, certificate: each answer says what is next."""
     client = both_worlds.client()
     caller = Caller(client)
-    assert [action["code"] for action in caller.consent().json()["next"]] == ["contact", "verify-contact", "withdraw"]
+    assert [action["code"] for action in caller.consent().json()["next"]] == [
+        "contact",
+        "verify-contact",
+        "document",
+        "withdraw",
+    ]
     sent = caller.post("contact", {"channel": "sms", "address": PHONE})
     assert sent.status_code == 202
     verified = caller.post("contact/verification", {"code": both_worlds.code(caller.person)})

@@ -1,0 +1,73 @@
+"""`camtrust ekyc`: what an operator of the machine sees and does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import typer
+from sqlalchemy import select
+
+import ekyc.store
+from camtrust.cli import ekyc as commands
+from camtrust.cli.context import Context
+from ekyc.errors import DecisionNotReproduced, EnrolmentUnknown
+from ekyc.model import State
+from ekyc.registry_simulation.persons import series
+from foundation.terminal import Terminal
+from tests.ekyc.story import World
+
+Command = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def command(world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Runs one command of the group over the services of the world; gives its JSON."""
+
+    @contextmanager
+    def services_of(_: Context) -> Iterator[SimpleNamespace]:
+        yield SimpleNamespace(database=world.database, ekyc=world.service)
+
+    monkeypatch.setattr(commands, "services_of", services_of)
+    group = typer.main.get_command(commands.create(Context(terminal=Terminal(json=True), home_path=None)))
+
+    def run(*arguments: str) -> dict[str, Any]:
+        group(list(arguments), standalone_mode=False)
+        answer: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return answer
+
+    return run
+
+
+def test_list_and_show_without_personal_data(world: World, command: Command) -> None:
+    """Enrolments by id and state; one with its ledger; nothing of the person in it."""
+    person = series(600)
+    _, name = world.until(State.APPROVED, person)
+    other = world.start()[1].id
+    assert {one["id"] for one in command("list")["enrolments"]} == {name, other}
+    assert [one["id"] for one in command("list", "--state", "APPROVED")["enrolments"]] == [name]
+    shown = command("show", name)
+    assert [one["kind"] for one in shown["evidence"]][-1] == "decision"
+    text = json.dumps(shown, ensure_ascii=False)
+    assert not any(value in text for value in (person.document_number, person.surname, person.given_names_km))
+    with pytest.raises(EnrolmentUnknown):
+        command("show", "ENR-AAAAAAAAAAAAAAAA")
+
+
+def test_replay_gives_the_decision_or_says_that_it_does_not_follow(world: World, command: Command) -> None:
+    """`show --replay` judges again, byte for byte; over changed evidence it fails."""
+    _, name = world.until(State.APPROVED, series(601))
+    [decision] = command("show", name, "--replay")["decisions"]
+    kept = json.loads(world.service.decider.last(name) or b"")
+    assert (decision, decision["outcome"], decision["policy_version"]) == (kept, "approved", "2026.3")
+    assert command("show", world.start()[1].id, "--replay")["decisions"] == []
+    table = ekyc.store.decisions
+    with world.database.unit_of_work() as connection:
+        document = connection.execute(select(table.c.document)).scalar_one()
+        connection.execute(table.update().values(document=document.replace('"score":0', '"score":1')))
+    with pytest.raises(DecisionNotReproduced):
+        command("show", name, "--replay")
