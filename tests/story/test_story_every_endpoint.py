@@ -108,6 +108,7 @@ def test_what_is_another_s_is_as_absent_as_what_never_was(assembled: Installatio
     enrolment, before = owner.enrolment["id"], owner.get(owner.base)
     bodies = {
         "/consent": owner.acceptance(),
+        "/level": {"level": "IAL3"},
         "/contact": {"channel": "sms", "address": "012345678"},
         "/contact/verification": {"code": "123456"},
         "/document": owner.card(),
