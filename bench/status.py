@@ -98,7 +98,7 @@ def _files_behind_nginx(folder: Path, asked: Mapping[str, Any]) -> Load | None:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(response)
             paths.append(f"/ocsp/{request}")
-    port = _free_port()
+    port = free_port()
     configuration = folder / "nginx.conf"
     configuration.write_text(
         f"daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log; user root;\n"
@@ -138,7 +138,7 @@ def _decoded(values: Sequence[str]) -> list[bytes]:
     return [base64.b64decode(value) for value in values]
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
     return port

@@ -158,7 +158,7 @@ class Authorities:
                 return
             if latest is not None and latest.number >= number:
                 raise AuthorityRefused(name=ROOT, rule="AUTH-CRL")
-            stored = StoredCrl(number, crl.last_update_utc, crl.next_update_utc, 0, data)
+            stored = StoredCrl(number, crl.last_update_utc, crl.next_update_utc, covers=0, crl=data)
             store.add_crl(connection, ROOT, stored)
             self._audit.append(connection, actor, "issuing_ca.root_crl_installed", ROOT, {"number": number})
 

@@ -145,9 +145,8 @@ def replace_checkpoint(connection: Connection, before: bytes, after: bytes) -> N
 
 def entry_of(connection: Connection, digest: bytes, kind: EntryKind | None = None) -> LogEntry | None:
     """The entry about these octets (SHA-256)."""
-    query = select(log_entries).where(log_entries.c.digest == digest)
-    if kind is not None:
-        query = query.where(log_entries.c.kind == kind.value)
+    kinds = [one.value for one in (EntryKind if kind is None else (kind,))]  # the key begins with the kind
+    query = select(log_entries).where(log_entries.c.kind.in_(kinds), log_entries.c.digest == digest)
     row = connection.execute(query.limit(1)).one_or_none()
     return _entry(row) if row is not None else None
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from threading import Lock
 from typing import Any
 
 from cryptography import x509
@@ -34,9 +35,11 @@ from issuing_ca.crl_scopes import DELTA, FULL, crl_url, ending, partition_of
 from issuing_ca.errors import AuthorityNotInstalled, CrlUnknown, StatusStale
 from issuing_ca.log import IssuanceLog
 from issuing_ca.model import ROOT, Authority, AuthorityKind, CertificateState, Reason
-from issuing_ca.store import StoredCrl
+from issuing_ca.store import CrlFacts, StoredCrl
+from issuing_ca.tables import status_changes
 
-_COMPROMISE = (Reason.KEY_COMPROMISE, Reason.CA_COMPROMISE)
+_COMPROMISE = (Reason.KEY_COMPROMISE.value, Reason.CA_COMPROMISE.value)
+_MOST_READ = 1024  # CRLs in memory: every scope of an authority with 256 partitions, and more
 _FLAGS = {reason.value: reason.flag for reason in Reason}
 
 
@@ -60,6 +63,8 @@ class RevocationLists:
         self._audit = audit
         self._settings = settings
         self._log = log
+        self._read: dict[tuple[str, str], StoredCrl] = {}
+        self._lock = Lock()
 
     def current_crl(self, name: str) -> bytes:
         """The current full CRL (DER) of an authority, or of the root (``root``). Raises StatusStale for the root's."""
@@ -77,11 +82,11 @@ class RevocationLists:
             return self._root_crl()
         with self._database.read() as connection:
             row = store.authority_row(connection, name)
-            latest = store.latest_crl(connection, name, scope)
+            latest = store.latest_crl_facts(connection, name, scope)
             if latest is None and scope not in (FULL, DELTA) and scope not in self._partitions():
                 raise CrlUnknown
             if latest is not None and self._serves(connection, row, latest):
-                return latest
+                return self._whole(connection, name, latest)
         return self.renew(name, scope)
 
     def renew(self, name: str, scope: str = FULL, *, force: bool = False) -> StoredCrl:
@@ -93,9 +98,9 @@ class RevocationLists:
             self.current(name)  # there is a full CRL to be a delta to
         with self._database.unit_of_work() as connection:
             row = store.authority_row(connection, name, lock=True)
-            latest = store.latest_crl(connection, name, scope)
+            latest = store.latest_crl_facts(connection, name, scope)
             if latest is not None and not force and self._serves(connection, row, latest):
-                return latest
+                return self._whole(connection, name, latest)
             return self._make(connection, authority, row, scope)
 
     def upkeep(self, name: str) -> None:
@@ -103,24 +108,37 @@ class RevocationLists:
         for scope in (FULL, DELTA, *self._partitions()):
             self.current(name, scope)
 
+    def _whole(self, connection: Connection, name: str, facts: CrlFacts) -> StoredCrl:
+        """The CRL with its octets, out of memory where it is the one that was read last: a CRL never changes."""
+        known = self._read.get((name, facts.scope))
+        if known is None or known.number != facts.number:
+            found = store.latest_crl(connection, name, facts.scope)
+            assert found is not None  # noqa: S101 - CRLs are never removed
+            known = found
+            with self._lock:
+                if len(self._read) >= _MOST_READ:
+                    self._read.clear()
+                self._read[name, facts.scope] = known
+        return known
+
     def _partitions(self) -> tuple[str, ...]:
         count = self._settings.crl_partitions
         return tuple(partition_of(index, count) for index in range(count))
 
-    def _serves(self, connection: Connection, row: Row[Any], crl: StoredCrl) -> bool:
+    def _serves(self, connection: Connection, row: Row[Any], crl: CrlFacts) -> bool:
         if self._clock.now() >= crl.this_update + self._settings.crl_renew_after:
             return False
         if crl.scope == DELTA:
-            full = store.latest_crl(connection, row.name)
+            full = store.latest_crl_facts(connection, row.name)
             return crl.covers >= row.status_changes and full is not None and crl.number >= full.number
         if crl.covers >= row.status_changes:
             return True
         if crl.scope not in (FULL, DELTA):
-            changes = status_journal.since(connection, row.name, crl.covers)
-            return not any(change.serial.endswith(ending(crl.scope)) for change in changes)
+            within = store.ends_with(ending(crl.scope))
+            return not status_journal.any_since(connection, row.name, crl.covers, within)
         if crl.scope == FULL and crl.entries > self._settings.crl_full_at_once_up_to:
-            changes = status_journal.since(connection, row.name, crl.covers)
-            return not any(change.reason in _COMPROMISE for change in changes)
+            compromised = status_changes.c.reason.in_(_COMPROMISE)
+            return not status_journal.any_since(connection, row.name, crl.covers, compromised)
         return False
 
     def _make(self, connection: Connection, authority: Authority, row: Row[Any], scope: str) -> StoredCrl:
@@ -131,16 +149,17 @@ class RevocationLists:
         if scope == FULL:
             # A list that tells everything names no delta: validators that find it in a signed document would ask for
             # one (RFC 5280 §5.2.6 leaves it open). A long one waits, so it says where what is newer stands.
-            last = store.latest_crl(connection, row.name)
+            last = store.latest_crl_facts(connection, row.name)
             if last is not None and last.entries > self._settings.crl_full_at_once_up_to:
                 form = CrlScope(freshest=self._url(row.name, DELTA))
             entries = _entries(store.revoked(connection, row.name))
         elif scope == DELTA:
-            full, base = store.latest_crl(connection, row.name), store.oldest_current_crl(connection, row.name, now)
+            full = store.latest_crl_facts(connection, row.name)
+            base = store.oldest_current_crl(connection, row.name, now)
             assert full is not None and base is not None  # noqa: S101, PT018 - the full one was made just before
             form = CrlScope(base=base[0])
             entries = _changed(connection, row.name, base[1])
-            newest = store.latest_crl(connection, row.name, DELTA)
+            newest = store.latest_crl_facts(connection, row.name, DELTA)
             same = newest is None or newest.number < full.number
             if same and full.covers == row.status_changes:  # it tells the same, so it is of the same number and moment
                 number, this_update, next_update = full.number, full.this_update, full.next_update
@@ -151,7 +170,7 @@ class RevocationLists:
         tbs = crl_tbs(authority.certificate, number, this_update, next_update, encode_entries(counted), scope=form)
         key = private_key(self._keys, self._keys.get(authority.key_id))
         data = signed_crl(authority.certificate, key, tbs)
-        stored = StoredCrl(number, this_update, next_update, row.status_changes, data, scope, counted.count)
+        stored = StoredCrl(number, this_update, next_update, row.status_changes, scope, counted.count, data)
         if number == row.crl_number + 1:
             store.next_crl_number(connection, row.name, row.crl_number)
         store.add_crl(connection, row.name, stored)

@@ -136,13 +136,12 @@ class RollbackGuard:
             seen = newest.get(head.authority)
             if head.authority != LOG:
                 covered = seen.size if seen is not None else 0
-                for change in status_journal.since(connection, head.authority, covered):
-                    root = status_journal.root_at(connection, head.authority, change.number)
+                for change, root in status_journal.with_roots(connection, head.authority, covered):
                     news.append(
                         Witnessed(
                             head.authority,
                             change.number,
-                            root or b"",
+                            root,
                             head.crl_number,
                             change.serial,
                             change.state.value,

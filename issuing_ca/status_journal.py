@@ -6,11 +6,11 @@ the OCSP responder's memory, and the check that the database was not rolled back
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, and_, insert, select
+from sqlalchemy import ColumnElement, Connection, and_, insert, select
 
 from foundation.canonical import canonical_json
 from foundation.clock import rfc3339
@@ -117,19 +117,24 @@ def sizes(connection: Connection) -> dict[str, int]:
 
 def since(connection: Connection, authority: str, number: int) -> tuple[StatusChange, ...]:
     """The changes after ``number``, oldest first."""
+    return tuple(change for change, _ in with_roots(connection, authority, number))
+
+
+def with_roots(connection: Connection, authority: str, number: int) -> Iterator[tuple[StatusChange, bytes]]:
+    """The same, each with the root of the tree whose last entry it is; read as they are needed."""
     where = and_(status_changes.c.authority == authority, status_changes.c.number > number)
-    rows = connection.execute(select(status_changes).where(where).order_by(status_changes.c.number))
-    return tuple(
-        StatusChange(
-            row.authority,
-            row.number,
-            row.serial,
-            CertificateState(row.state),
-            Reason(row.reason) if row.reason else None,
-            row.at,
-        )
-        for row in rows
-    )
+    query = select(status_changes).where(where).order_by(status_changes.c.number)
+    with connection.execute(query.execution_options(yield_per=1000)) as rows:
+        for row in rows:
+            reason = Reason(row.reason) if row.reason else None
+            change = StatusChange(row.authority, row.number, row.serial, CertificateState(row.state), reason, row.at)
+            yield change, bytes(row.root)
+
+
+def any_since(connection: Connection, authority: str, number: int, where: ColumnElement[bool]) -> bool:
+    """Whether any change after ``number`` is like this (a condition on the journal's columns)."""
+    later = and_(status_changes.c.authority == authority, status_changes.c.number > number, where)
+    return connection.execute(select(status_changes.c.number).where(later).limit(1)).first() is not None
 
 
 def of_profile(connection: Connection, serials: Iterable[str], profile: str) -> bool:
@@ -141,12 +146,9 @@ def of_profile(connection: Connection, serials: Iterable[str], profile: str) -> 
 def verify(connection: Connection, authority: str) -> TreeHead | None:
     """Rebuild an authority's tree from its entries; its head, or None where any stored root is another one."""
     frontier = Frontier()
-    roots = select(status_changes.c.root).where(status_changes.c.authority == authority)
-    stored = connection.execute(roots.order_by(status_changes.c.number)).scalars().all()
-    changes = since(connection, authority, 0)
-    for change, root in zip(changes, stored, strict=True):
+    for change, root in with_roots(connection, authority, 0):
         frontier.append(change.leaf)
-        if change.number != frontier.size or bytes(root) != frontier.root:
+        if change.number != frontier.size or root != frontier.root:
             return None
     row = authority_row(connection, authority)
     if row.status_changes != frontier.size or _root(row.status_changes, row.status_frontier) != frontier.root:

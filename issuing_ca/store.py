@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from foundation.db.engine import compare_and_set
 from issuing_ca.crl_scopes import FULL
 from issuing_ca.errors import AuthorityUnknown, CertificateUnknown
 from issuing_ca.model import AuthorityKind, CertificateRecord, CertificateState, Orphan, Reason, StatusEntry
-from issuing_ca.tables import authorities, certificates, crls, metadata, public_keys, units
+from issuing_ca.tables import (
+    LAST_DIGITS,
+    LISTED,
+    UNFINISHED,
+    authorities,
+    certificates,
+    crls,
+    metadata,
+    public_keys,
+    units,
+)
 
 __all__ = ["metadata"]
 
 
 @dataclass(frozen=True)
-class StoredCrl:
-    """A CRL as it was published; ``covers`` counts the status changes that are in it.
+class CrlFacts:
+    """What is known of a CRL without its octets; ``covers`` counts the status changes that are in it.
 
     ``scope``: ``full``, ``delta``, or a partition as ``COUNT-INDEX``; ``entries``: how many certificates it lists.
     """
@@ -30,9 +40,15 @@ class StoredCrl:
     this_update: datetime
     next_update: datetime
     covers: int
-    crl: bytes
     scope: str = FULL
     entries: int = 0
+
+
+@dataclass(frozen=True)
+class StoredCrl(CrlFacts):
+    """A CRL as it was published (``crl``: DER)."""
+
+    crl: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -135,9 +151,6 @@ def _status(row: Any) -> StatusEntry:
     return StatusEntry(CertificateState(row.state), row.revoked_at, reason, row.certificate)
 
 
-_LISTED = (CertificateState.REVOKED.value, CertificateState.HELD.value)
-
-
 def revoked(
     connection: Connection, authority: str, ending: str = ""
 ) -> Iterator[tuple[int, datetime, str, datetime | None]]:
@@ -148,14 +161,20 @@ def revoked(
     table = certificates.c
     query = (
         select(table.serial, table.revoked_at, table.reason, table.invalidity_at)
-        .where(table.authority == authority, table.state.in_(_LISTED))
+        .where(table.authority == authority, LISTED)
         .order_by(table.serial)
         .execution_options(yield_per=5000)
     )
     if ending:
-        query = query.where(table.serial.endswith(ending))
+        query = query.where(ends_with(ending))
     for serial, revoked_at, reason, invalidity_at in connection.execute(query):
         yield int(serial, 16), revoked_at, reason, invalidity_at
+
+
+def ends_with(ending: str) -> ColumnElement[bool]:
+    """That a serial number ends in one or two hexadecimal digits, in the words of the index."""
+    endings = [ending] if len(ending) > 1 else [f"{before:x}{ending}" for before in range(16)]
+    return LAST_DIGITS.in_(endings)
 
 
 def revoked_among(
@@ -165,7 +184,7 @@ def revoked_among(
     table, wanted = certificates.c, sorted(serials)
     for start in range(0, len(wanted), 500):
         query = select(table.serial, table.revoked_at, table.reason, table.invalidity_at).where(
-            table.serial.in_(wanted[start : start + 500]), table.authority == authority, table.state.in_(_LISTED)
+            table.serial.in_(wanted[start : start + 500]), table.authority == authority, LISTED
         )
         for serial, revoked_at, reason, invalidity_at in connection.execute(query.order_by(table.serial)):
             yield int(serial, 16), revoked_at, reason, invalidity_at
@@ -189,10 +208,7 @@ def orphans(connection: Connection, now: datetime) -> tuple[Orphan, ...]:
     """Reserved serial numbers whose permission has run out without a certificate."""
     query = (
         select(certificates)
-        .where(
-            certificates.c.state.in_((CertificateState.PREPARED.value, CertificateState.SIGNING.value)),
-            certificates.c.token_expires <= now,
-        )
+        .where(UNFINISHED, certificates.c.token_expires <= now)
         .order_by(certificates.c.prepared_at, certificates.c.serial)
     )
     return tuple(
@@ -252,15 +268,24 @@ def _record(row: Row[Any]) -> CertificateRecord:
 # --- CRLs and units -----------------------------------------------------------------------------------------------
 
 
+_CRL_FACTS = tuple(crls.c[name] for name in ("number", "this_update", "next_update", "covers", "scope", "entries"))
+
+
+def latest_crl_facts(connection: Connection, authority: str, scope: str = FULL) -> CrlFacts | None:
+    """What is known of the CRL of this scope with the highest number; its octets, which may be many, are not read."""
+    row = connection.execute(_latest(_CRL_FACTS, authority, scope)).one_or_none()
+    return CrlFacts(*row) if row is not None else None
+
+
 def latest_crl(connection: Connection, authority: str, scope: str = FULL) -> StoredCrl | None:
     """The CRL of this scope with the highest number."""
-    query = (
-        select(crls).where(crls.c.authority == authority, crls.c.scope == scope).order_by(crls.c.number.desc()).limit(1)
-    )
-    row = connection.execute(query).one_or_none()
-    if row is None:
-        return None
-    return StoredCrl(row.number, row.this_update, row.next_update, row.covers, row.crl, row.scope, row.entries)
+    row = connection.execute(_latest((*_CRL_FACTS, crls.c.crl), authority, scope)).one_or_none()
+    return StoredCrl(*row) if row is not None else None
+
+
+def _latest(columns: Sequence[ColumnElement[Any]], authority: str, scope: str) -> Select[Any]:
+    where = and_(crls.c.authority == authority, crls.c.scope == scope)
+    return select(*columns).where(where).order_by(crls.c.number.desc()).limit(1)
 
 
 def oldest_current_crl(connection: Connection, authority: str, now: datetime) -> tuple[int, int] | None:

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import psycopg
@@ -27,13 +28,22 @@ _SETTINGS = (
     "shared_buffers=32MB",
     "autovacuum=off",
 )
+# For measurements: what is committed is on the disk, and there is memory for a database of some gigabytes.
+DURABLE = (
+    "listen_addresses=",
+    "max_connections=100",
+    "shared_buffers=1GB",
+    "max_wal_size=8GB",
+    "checkpoint_timeout=15min",
+)
 
 
 class PostgresServer:
     """A running server. Each call of :meth:`fresh_database` makes an empty database and gives its SQLAlchemy URL."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Sequence[str] = _SETTINGS) -> None:
         """Make the cluster and start it. Raises ProgramMissing, or RuntimeError with the server's log."""
+        self._settings = tuple(settings)
         self._folder = Path(tempfile.mkdtemp(prefix="camtrust-pg-", dir="/tmp"))  # short: it holds a Unix socket
         self._names = itertools.count(1)
         self._process: subprocess.Popen[bytes] | None = None
@@ -97,7 +107,7 @@ class PostgresServer:
         # pdeathsig: the server does not outlive a test run that is killed.
         command = [str(programs.path("setpriv")), *self._user, "--pdeathsig=QUIT", str(programs.path("postgres"))]
         command += ["-D", str(data), "-k", str(self._folder)]
-        command += [part for setting in _SETTINGS for part in ("-c", setting)]
+        command += [part for setting in self._settings for part in ("-c", setting)]
         log = self._folder / "server.log"
         with log.open("wb") as output:
             self._process = subprocess.Popen(
