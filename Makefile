@@ -13,6 +13,7 @@ PORT ?= 8440
 JOBS ?= 2
 SOAK_MINUTES ?= 10
 SOAK_KEYS ?= 100000
+SOAK_CERTIFICATES ?= 2000000
 ARGS ?=
 
 VENV := .venv
@@ -41,7 +42,7 @@ help:
 	@echo "make check       format, lint, types, import contracts"
 	@echo "make tables      write the tables of the documents anew that come from the code"
 	@echo "make bench       rates of issuing, status, timestamps, signing and verifying, beside the raw cost"
-	@echo "make soak        both key stores under stress, 100,000 citizens' keys, then the demo again and again for SOAK_MINUTES=$(SOAK_MINUTES)"
+	@echo "make soak        both key stores under stress, 100,000 citizens' keys, 2 million certificates, then the demo again and again for SOAK_MINUTES=$(SOAK_MINUTES)"
 	@echo "make rehearsal   a root ceremony, rehearsed where there is no network"
 	@echo "make verifier    build/camtrust-verify.pyz: the offline verifier as one file"
 	@echo "make serve       all services on 127.0.0.1:$(PORT), with the home of the demo"
@@ -132,6 +133,8 @@ soak: $(DEV) packages
 	@CAMTRUST_SOAK=1 $(RUN) -m pytest -q --timeout 900 tests/keys/test_stress.py
 	$(call say,A hundred thousand citizens' keys in one token)
 	@$(RUN) -m bench.hsm_soak $(SOAK_KEYS)
+	$(call say,An issuing CA with $(SOAK_CERTIFICATES) certificates beside an empty one)
+	@$(RUN) -m bench.ca_soak $(SOAK_CERTIFICATES)
 	$(call say,The demo again and again for $(SOAK_MINUTES) minutes)
 	@end=$$((SECONDS + $(SOAK_MINUTES) * 60)); n=0; \
 	while ((SECONDS < end)); do n=$$((n + 1)); begin=$$SECONDS; \

@@ -21,6 +21,7 @@ from foundation.randomness import SystemRandomness
 from issuing_ca import status_journal
 from issuing_ca.errors import DatabaseRolledBack, ReconciliationRefused, StatusWitnessUnreadable
 from issuing_ca.model import CertificateState, Reason
+from issuing_ca.ports import Witnessed
 from issuing_ca.rollback import LOG, RollbackGuard, verify_journal
 from issuing_ca.service import CertificateAuthority
 from issuing_ca.status_witness import FileWitness
@@ -210,3 +211,31 @@ def test_a_witness_that_cannot_be_read_or_became_shorter_is_told(small_world: Wo
     witness_file(world).write_bytes(b"")
     with pytest.raises(StatusWitnessUnreadable):
         live.check()
+
+
+def test_a_long_witness_is_read_from_its_last_summary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever starts knows the same as whoever wrote it all, from the end of the file alone; a summary that a crash
+    cut off does not count; beginning again counts behind it; and every change is still told to who asks for all."""
+    monkeypatch.setattr("issuing_ca.status_witness._SUMMARY_AFTER", 4096)
+    file = tmp_path / "status.jsonl"
+    writer = FileWitness(file)
+    for number in range(1, 201):
+        writer.add([Witnessed("issuing", number, bytes([number]) * 32, number, f"{number:x}", "revoked", None, None)])
+        if number % 50 == 0:
+            writer.add([Witnessed("tsa", number, bytes(32), number)])
+    lines = file.read_bytes().splitlines(keepends=True)
+    summaries = [at for at, line in enumerate(lines) if b'"left":0' in line]
+    assert len(summaries) > 3
+    assert FileWitness(file).newest() == writer.newest()
+    assert [one.size for one in FileWitness(file).all() if one.serial] == list(range(1, 201))
+
+    whole = b"".join(lines[: summaries[-1]]), lines[summaries[-1]]
+    file.write_bytes(whole[0] + whole[1][:40])  # its last line is not whole: the summary before counts
+    cut = FileWitness(file)
+    assert cut.newest() == {one.authority: one for one in cut.all()}
+    file.write_bytes(b"\n" * 10 + b"no witness\n" + b"".join(lines[summaries[-1] - 1 :]))
+    assert FileWitness(file).newest()["issuing"].size == 200  # what stands before the last summary is not read
+
+    writer = FileWitness(file)
+    writer.add([Witnessed("issuing", 3, bytes(32), 3)], again=True)
+    assert set(FileWitness(file).newest()) == {"issuing"}
