@@ -28,6 +28,7 @@ from root_ca.acts import RolloverAct, TwinRootAct
 from root_ca.service import verify
 from signing.verify.bundle import Bundle, BundleContents, fingerprint, read_bundle
 from signing.verify.bundle_export import export_bundle
+from signing.verify.bundle_memory import SEQUENCE_IN_HOME, remembered
 from signing.verify.logged import LogRequirement
 
 _LABEL = "trust-list-operator"
@@ -156,10 +157,12 @@ def _gather(
 
 
 def _last_sequence(home: Home, pin: str) -> int:
+    """The highest number that was given out: by the bundle that is there, or by what this home's verifier has seen."""
+    seen = remembered(home.path / SEQUENCE_IN_HOME) or 0
     if not home.bundle.exists():
-        return 0
+        return seen
     last = read_bundle(home.bundle.read_bytes(), frozenset({pin}))
-    return last.contents.sequence if isinstance(last, Bundle) else 0
+    return max(seen, last.contents.sequence if isinstance(last, Bundle) else 0)
 
 
 def _digital_signature() -> x509.KeyUsage:

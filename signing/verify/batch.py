@@ -36,6 +36,7 @@ class Request:
     password: bytes | None = None
     detached: bytes | None = None
     policy: str = STRICT.name
+    memory: Path | None = None  # where the highest sequence is kept (`bundle_memory`); None: nowhere
     digests: bool = False  # whether verdicts carry the SHA-256 of their file, for reports
 
     def trust(self) -> Trust:

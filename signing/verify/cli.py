@@ -130,6 +130,7 @@ def run_verify(
         check_target(report, len(files), printer)
         request = replace(request, digests=True)
     trust = request.trust()
+    _remember(terminal, request, trust)
     with _progress(len(files)) as advance:
         verdicts = judge_all(files, request, trust, jobs, advance)
     document = {"files": [verdict.json() for verdict in verdicts], "bundle": trust.json()}
@@ -159,6 +160,16 @@ def _reports(
     ]
     for path in write_reports(target, every, printer):
         terminal.note(text("signing.verify_report_written", terminal.language, name=path))
+
+
+def _remember(terminal: Terminal, request: Any, trust: Any) -> None:
+    """Keep the sequence of a bundle that stood up, where the home's pin vouches for it."""
+    from signing.verify.bundle_memory import remember
+
+    if request.memory is None or trust.bundle is None or trust.reasons:
+        return
+    if not remember(request.memory, trust.bundle.contents.sequence):
+        terminal.note(text("signing.bundle_not_remembered", terminal.language))
 
 
 def exit_code(verdicts: Sequence[FileVerdict]) -> int:
@@ -194,6 +205,7 @@ def _show(terminal: Terminal, request: Any) -> bool:
     if request.bundle is None:
         raise typer.BadParameter("there is no bundle: name one, or a --home that has one")
     trust = request.trust()
+    _remember(terminal, request, trust)
     shown = trust.bundle or trust.claimed
     value = trust.json()
     lines = list(bundle_lines(trust, terminal.language))
@@ -224,6 +236,7 @@ def _request(
 ) -> Any:
     from signing.verify.batch import Request
     from signing.verify.bundle import read_pin
+    from signing.verify.bundle_memory import SEQUENCE_IN_HOME, remembered
     from signing.verify.errors import PinUnreadable
 
     if bundle is None and home is not None and (home / BUNDLE_IN_HOME).is_file():
@@ -234,7 +247,10 @@ def _request(
         if pin is None:
             raise PinUnreadable
         found.add(pin)
+    memory: Path | None = None
     if not pins and home is not None and (home / PIN_IN_HOME).is_file():
+        memory = home / SEQUENCE_IN_HOME
+        min_sequence = max((one for one in (min_sequence, remembered(memory)) if one is not None), default=None)
         lines = _side_file(home / PIN_IN_HOME).decode("utf-8", "replace").splitlines()
         found.update(pin for line in lines if (pin := read_pin(line)) is not None)
     try:
@@ -247,6 +263,7 @@ def _request(
         pins=frozenset(found),
         anchors=tuple(_anchor(path) for path in anchors or ()),
         min_sequence=min_sequence,
+        memory=memory,
     )
 
 

@@ -5,6 +5,7 @@ CamTrustError
 ├── FileUnreadable         a file that cannot be opened or read
 ├── AnchorUnreadable       --trust-anchor names a file without a certificate
 ├── PinUnreadable          a fingerprint that is not one
+├── BundleMemoryUnreadable the number of the newest bundle that was seen cannot be read
 ├── ReportNeedsFolder      --report names one file for several documents
 ├── ReportKindUnknown      --report has an ending that is no kind of report
 ├── NothingToReport        a report on a file without signatures
@@ -40,6 +41,13 @@ class AnchorUnreadable(CamTrustError):
 
 class PinUnreadable(CamTrustError):
     code = "signing.verify_pin_unreadable"
+    kind = Kind.INVALID
+
+
+class BundleMemoryUnreadable(CamTrustError):
+    """``name``: the file with the highest sequence that was seen. Without it an old bundle would not be noticed."""
+
+    code = "signing.bundle_memory_unreadable"
     kind = Kind.INVALID
 
 
