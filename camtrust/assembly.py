@@ -18,6 +18,7 @@ from fastapi import FastAPI
 
 import ekyc.api
 import ekyc.authenticator_api
+import ekyc.evidence_api
 import identity.api
 import issuing_ca.acme.api
 import issuing_ca.api
@@ -174,7 +175,8 @@ def assemble(
         )
         ades = AdesSigner(keys, CaTimestamps(ca), CaStatus(ca), clock, config.maximum_document_bytes, CaLogProofs(log))
         signer = DocumentSigner(keys, pades, ades)
-        custody = Custody(vault, LocalBlobs(_blob_folder(home, settings)))
+        blobs = LocalBlobs(_blob_folder(home, settings))
+        custody = Custody(vault, blobs)
         signing_service = SigningService(database, trail, clock, randomness, config, keys, token, signer, custody)
         outbox = Outbox(database, vault, trail, clock)
         ekyc_service = EkycService(
@@ -193,6 +195,7 @@ def assemble(
             custody=SigningKeyCustody(signing_service),
             issuer=CaForCitizens(ca, signing_service),
             credentials=SigningCredentials(signing_service, ca),
+            blobs=blobs,
             policy=policy,
             randomness=randomness,
         )
@@ -245,6 +248,7 @@ def application(services: Services) -> FastAPI:
                 "/sign/v1/documents": (settings.upload_mebibytes + 1) * MIB,
                 "/sign/v1/seals": (settings.upload_mebibytes + 1) * MIB,
                 "/verify/v1": (settings.upload_mebibytes + 1) * MIB,
+                **ekyc.evidence_api.BODY_LIMITS,
             },
             crl_paths=("/crl/root.crl", "/crl/issuing.crl", "/crl/tsa.crl"),
         ),
@@ -261,6 +265,7 @@ def application(services: Services) -> FastAPI:
             create_log_router(services.log),
             ekyc.api.create_router(services.ekyc, guard),
             ekyc.authenticator_api.create_authenticator_router(services.ekyc, guard),
+            ekyc.evidence_api.create_evidence_router(services.ekyc, guard),
             ekyc.api.create_outbox_router(services.outbox, guard),
             signing.api.create_router(services.signing, guard),
             trust_door.create_router(services.home, services.clock, settings.upload_mebibytes * MIB),

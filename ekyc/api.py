@@ -47,7 +47,6 @@ from ekyc.views import (
     terms_view,
 )
 from foundation.db.engine import StaleWrite
-from foundation.errors import NotImplementedYet
 from foundation.http.actor import Actor
 from foundation.http.guard import Guard, public
 
@@ -207,11 +206,6 @@ def create_router(service: EkycService, guard: Guard) -> APIRouter:
         """Which fields of typed lines are wrong, and the one repair there is, if there is one. Changes nothing."""
         proposal = service.document.propose(actor, enrolment_id, body.lines)
         return ProposalView(fields=list(proposal.fields), lines=list(proposal.lines) if proposal.lines else None)
-
-    @router.post("/enrolments/{enrolment_id}/document/images")
-    def images(enrolment_id: EnrolmentId, actor: Annotated[Actor, Depends(person)]) -> None:  # noqa: ARG001
-        """Images of the document: not built yet."""
-        raise NotImplementedYet
 
     @router.post("/enrolments/{enrolment_id}/registry-match")
     def registry_match(

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ekyc.imaging.limits import ImageLimits
 from foundation.keys.port import KeyAlgorithm
 
 
@@ -27,6 +28,7 @@ class EkycSettings(_Section):
     evidence_tries: Annotated[
         int, Field(ge=1, le=100, description="how often an enrolment may add evidence of one kind")
     ] = 20
+    images: ImageLimits = ImageLimits()
     key_algorithm: Annotated[KeyAlgorithm, Field(description="algorithm of citizens' signing keys")] = (
         KeyAlgorithm.EC_P256
     )

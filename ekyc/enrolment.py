@@ -9,9 +9,10 @@ from ekyc import store
 from ekyc.casefile import CaseFiles
 from ekyc.errors import EnrolmentUnknown, LevelNotHigher, LevelUnknown, WithdrawTooLate
 from ekyc.evidence import EvidenceKind
+from ekyc.images import blob_key
 from ekyc.model import RAISABLE, TRANSITIONS, Enrolment, State
 from ekyc.policy import Level
-from ekyc.ports import Sessions
+from ekyc.ports import Blobs, Sessions
 from ekyc.terms import Acceptance, Terms, check_acceptance, terms_in_force
 from foundation.db.engine import StaleWrite
 from foundation.http.actor import Actor
@@ -30,8 +31,9 @@ class Started:
 class EnrolmentDesk:
     """Start, consent, withdraw; expiry and erasure."""
 
-    def __init__(self, files: CaseFiles, sessions: Sessions) -> None:
+    def __init__(self, files: CaseFiles, sessions: Sessions, blobs: Blobs) -> None:
         self._files = files
+        self._blobs = blobs
         self._sessions = sessions
 
     @property
@@ -134,6 +136,9 @@ class EnrolmentDesk:
             return enrolment
         self._sessions.close_all(enrolment.person_id)
         certificate = self._files.vault.destroy(enrolment.person_id)
+        for record in self._files.ledger(enrolment):
+            if record.kind is EvidenceKind.IMAGE:
+                self._blobs.delete(blob_key(record.facts["image"]))
         with self._files.step(enrolment) as connection:
             store.forget_messages(connection, enrolment.person_id, enrolment.id)
             values = {"erased_at": self._files.clock.now(), "subject_index": None, "destruction": certificate}

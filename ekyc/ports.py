@@ -151,6 +151,14 @@ class KeyCustody(Protocol):
         ...
 
 
+class Blobs(Protocol):
+    """Octets by key, for what is too large for a table. Everything that goes in is sealed."""
+
+    def put(self, key: str, data: bytes) -> None: ...
+    def get(self, key: str) -> bytes: ...
+    def delete(self, key: str) -> None: ...
+
+
 class Credentials(Protocol):
     """Signing credentials of persons."""
 

@@ -9,9 +9,11 @@ from ekyc.contact import ContactDesk
 from ekyc.decision import Decider
 from ekyc.document import DocumentDesk
 from ekyc.enrolment import EnrolmentDesk
+from ekyc.images import ImageDesk
+from ekyc.imaging import ImageReader
 from ekyc.issuance import IssuanceDesk
 from ekyc.policy import Policy, default_policy
-from ekyc.ports import CertificateIssuer, Credentials, KeyCustody, Notifier, Officers, Registry, Sessions
+from ekyc.ports import Blobs, CertificateIssuer, Credentials, KeyCustody, Notifier, Officers, Registry, Sessions
 from ekyc.recovery import RecoveryDesk
 from ekyc.registry_match import RegistryDesk
 from ekyc.review import ReviewDesk
@@ -43,6 +45,7 @@ class EkycService:
         custody: KeyCustody,
         issuer: CertificateIssuer,
         credentials: Credentials,
+        blobs: Blobs,
         settings: EkycSettings | None = None,
         policy: Policy | None = None,
         randomness: Randomness | None = None,
@@ -57,11 +60,12 @@ class EkycService:
             policy or default_policy(),
         )
         self.decider = Decider(self.files)
-        self.enrolment = EnrolmentDesk(self.files, sessions)
+        self.enrolment = EnrolmentDesk(self.files, sessions, blobs)
         self.contact = ContactDesk(self.files, notifier)
         self.document = DocumentDesk(self.files)
         self.registry = RegistryDesk(self.files, registry)
         self.review = ReviewDesk(self.files, officers, self.decider)
+        self.images = ImageDesk(self.files, blobs, ImageReader(self.files.settings.images), self.review)
         self.authenticators = AuthenticatorDesk(self.files, factors)
         self.recovery = RecoveryDesk(self.files, self.review, factors, issuer, sessions)
         self.issuance = IssuanceDesk(self.files, self.decider, factors, keys, custody, issuer, credentials)

@@ -13,7 +13,8 @@ DEFAULT_LIMIT = 1024 * 1024
 
 
 class BodyLimit:
-    """ASGI middleware: refuses bodies over ``limit`` octets, or over that of the longest matching prefix in ``larger``.
+    """ASGI middleware: refuses bodies over ``limit`` octets, or over that of the longest matching prefix in ``larger``
+    (in which a segment ``*`` stands for any one).
 
     A request that announces too much is refused before it is read; one that announces nothing (chunked) or too little
     is cut off at the limit. Either way the answer is 413 and the connection is closed.
@@ -63,8 +64,10 @@ class BodyLimit:
             await self._refuse(limit, scope, receive, send)
 
     def _limit_for(self, path: str) -> int:
+        segments = path.split("/")
         for prefix, limit in self._larger:
-            if path == prefix or path.startswith(prefix.rstrip("/") + "/"):
+            wanted = prefix.rstrip("/").split("/")
+            if len(segments) >= len(wanted) and all(a in ("*", b) for a, b in zip(wanted, segments, strict=False)):
                 return limit
         return self._limit
 

@@ -24,6 +24,7 @@ import signing.store
 from ekyc.api import create_router
 from ekyc.authenticator_api import create_authenticator_router
 from ekyc.contact import Channel
+from ekyc.evidence_api import create_evidence_router
 from ekyc.model import Enrolment, State
 from ekyc.outbox import ROLE as OUTBOX_ROLE
 from ekyc.outbox import Outbox
@@ -145,6 +146,22 @@ class MemorySessions:
         raise Unauthenticated
 
 
+class MemoryBlobs:
+    """Blobs in memory; ``kept`` for tests to look into."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, bytes] = {}
+
+    def put(self, key: str, data: bytes) -> None:
+        self.kept[key] = data
+
+    def get(self, key: str) -> bytes:
+        return self.kept[key]
+
+    def delete(self, key: str) -> None:
+        self.kept.pop(key, None)
+
+
 @dataclass
 class Staff:
     """Officers, and the persons they are enrolled as."""
@@ -168,7 +185,7 @@ class World:
         self.audit = AuditTrail(clock)
         self.outbox = Outbox(database, self.vault, self.audit, clock)
         self.sessions, self.staff = MemorySessions(), Staff()
-        self.ca, self.credentials = SmallCa(clock), MemoryCredentials()
+        self.ca, self.credentials, self.blobs = SmallCa(clock), MemoryCredentials(), MemoryBlobs()
         self.arguments: dict[str, Any] = {
             "database": database,
             "vault": self.vault,
@@ -183,6 +200,7 @@ class World:
             "custody": TableCustody(database, clock),
             "issuer": self.ca,
             "credentials": self.credentials,
+            "blobs": self.blobs,
             **service,
         }
         self.service = EkycService(**self.arguments)
@@ -198,6 +216,7 @@ class World:
         guard = Guard(self.sessions, "http://testserver")
         app.include_router(create_router(self.service, guard))
         app.include_router(create_authenticator_router(self.service, guard))
+        app.include_router(create_evidence_router(self.service, guard))
         return TestClient(app)
 
     def code(self, person_id: str) -> str:

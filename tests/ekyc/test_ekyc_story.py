@@ -233,13 +233,13 @@ def test_another_version_than_was_seen_is_refused(world: World) -> None:
     assert caller.post("contact", contact, **{"If-Match": '"2"'}).status_code == 202
 
 
-def test_strict_inputs_and_what_is_not_built(world: World) -> None:
-    """Unknown keys and oversize strings are refused without being quoted; images answer 501."""
+def test_strict_inputs(world: World) -> None:
+    """Unknown keys and oversize strings are refused without being quoted; nothing comes before consent."""
     caller = Caller(world.client())
     refused = caller.post("consent", {"purpose": "x" * 61, "person_id": "KH-SOMEBODY"})
     assert refused.status_code == 422
     assert "KH-SOMEBODY" not in refused.text
-    assert caller.post("document/images").status_code == 501
+    assert caller.post("document/images").status_code == 409
     assert world.client().get("/ekyc/v1/enrolments/nonsense", headers=caller.headers).status_code == 422
 
 

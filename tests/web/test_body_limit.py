@@ -96,3 +96,12 @@ def test_documents_may_be_larger_where_the_settings_say_so(world: World) -> None
     assert client.post("/documents/new", content=b"x" * 3 * LIMIT).json() == 3 * LIMIT
     assert client.post("/documents/new", content=b"x" * (3 * LIMIT + 1)).status_code == 413
     assert client.post("/raw", content=b"x" * (LIMIT + 1)).status_code == 413
+
+
+def test_a_larger_limit_below_any_one_segment(world: World) -> None:
+    """``*`` stands for one segment of the address, neither for none nor for two."""
+    client = world.client(taking(), body_limit=LIMIT, larger_bodies={"/*/new": 3 * LIMIT})
+    assert client.post("/documents/new", content=b"x" * 2 * LIMIT).json() == 2 * LIMIT
+    assert client.post("/raw", content=b"x" * 2 * LIMIT).status_code == 413
+    deep = world.client(taking(), body_limit=LIMIT, larger_bodies={"/*": 3 * LIMIT, "/*/*": LIMIT})
+    assert deep.post("/documents/new", content=b"x" * 2 * LIMIT).status_code == 413
