@@ -16,7 +16,8 @@ CamTrustError
 │   ├── DocumentXfa               an XFA form: what is seen is not what would be signed
 │   ├── SignatureFieldNotFound    no empty signature field of this name
 │   ├── SignatureFieldUsed        the field holds a signature already
-│   └── SignatureFieldConstraint  the field asks for something else (seed values)
+│   ├── SignatureFieldConstraint  the field asks for something else (seed values)
+│   └── CertificationNotFirst     a certification is always the first signature
 ├── DocumentNotFound              no such document of yours
 ├── DocumentAlreadySigned         signed before: it is not signed twice
 ├── DocumentNotSigned             there is no signed version yet
@@ -109,7 +110,13 @@ class SignatureFieldUsed(DocumentRefused):
 
 
 class SignatureFieldConstraint(DocumentRefused):
+    """``rule``: which of the rules of :mod:`signing.sign.seed_values` cannot be met."""
+
     code = "signing.field_constraint"
+
+
+class CertificationNotFirst(DocumentRefused):
+    code = "signing.certification_not_first"
 
 
 class DocumentNotFound(CamTrustError):

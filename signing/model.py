@@ -107,6 +107,27 @@ class SignatureText:
     name: str | None = None
 
 
+class FieldAction(StrEnum):
+    """Which fields a lock closes (ISO 32000-2 Table 237)."""
+
+    ALL = "All"
+    INCLUDE = "Include"
+    EXCLUDE = "Exclude"
+
+
+@dataclass(frozen=True)
+class FieldLock:
+    """What a signature locks when it is made. ``fields``: those that ``action`` includes or excludes, by full names.
+
+    ``permission``: what may still be done to the document: 1 nothing, 2 forms and signatures, 3 annotations too;
+    None: the lock is about fields alone. Status data and document timestamps may always follow.
+    """
+
+    action: FieldAction
+    fields: tuple[str, ...] = ()
+    permission: int | None = None
+
+
 @dataclass(frozen=True)
 class NamedDocument:
     """A document with its name, for its owner's eyes."""

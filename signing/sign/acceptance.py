@@ -1,4 +1,9 @@
-"""Our own check of what was made, before anybody gets it. Linear in the size of the document.
+"""Our own check of what was made, before anybody gets it: from the octets alone, as they will be handed out.
+
+Nothing that wrote the document is asked. The file is read anew from its end: cross-reference sections, catalog, form,
+field, and at the place that they name, the octets of the signature. The document before it is not hashed a second
+time: a hash object over it is gone on with, once it is certain that it is the same, octet for octet. So the effort
+depends on what was appended, and on a comparison.
 
 SIGN-OUT-PREFIX     the document as it was uploaded is the beginning of the output, octet for octet
 SIGN-OUT-ROOM       the signature fits into the room that was left for it
@@ -11,57 +16,124 @@ SIGN-OUT-LEVEL      timestamp, validation data and document timestamp are there 
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BytesIO
+from dataclasses import dataclass
 from typing import Any
 
 from cryptography.hazmat.primitives.serialization import Encoding
-from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 
 from foundation.errors import CamTrustError
+from foundation.x509 import der
 from signing.errors import SignatureNotAccepted
 from signing.model import Level, Signatory
-from signing.sign.cms import check_signed_data
-from signing.sign.intake import unlock
+from signing.sign.field import signature_fields
+from signing.sign.intake import reopen
+from signing.sign.signed_message import DATA, SIGNATURE_TIMESTAMP, TST_INFO, SignedMessage, check, read
+
+_BYTE_RANGE = re.compile(rb"/ByteRange ?\[0 (\d{1,12}) (\d{1,12}) (\d{1,12})\]")
+_END = re.compile(rb"\s*%%EOF\s*\Z")
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A signature as it stands in the octets: its message, the two ends of its hole, and the end of its range."""
+
+    kind: bytes
+    before: int
+    after: int
+    end: int
+    message: SignedMessage
+
+    def digest(self, output: bytes, prefix: Any, known: int, hash_name: str) -> bytes:
+        state, view = prefix(hash_name), memoryview(output)
+        state.update(view[known : self.before])
+        state.update(view[self.after : self.end])
+        return bytes(state.digest())
 
 
 def accept(
-    original: bytes, output: bytes, *, password: str | None, field: str, signatory: Signatory, level: Level
+    original: bytes,
+    output: bytes,
+    *,
+    password: str | None,
+    field: str,
+    signatory: Signatory,
+    level: Level,
+    hashed: Any = None,
 ) -> None:
-    """All checks above; SignatureNotAccepted names the first that does not pass."""
+    """All checks above; SignatureNotAccepted names the first that does not pass.
+
+    ``hashed``: by a hash's name, a hash object over ``original``; without it the original is hashed here.
+    """
+    prefix = hashed or (lambda name: hashlib.new(name, original))
     with _check("SIGN-OUT-PREFIX"):
         _require(output.startswith(original))
     with _check("SIGN-OUT-OPEN"):
-        writer = IncrementalPdfFileWriter(BytesIO(output), strict=True)
-        unlock(writer, password)
-        reader: Any = writer.prev
-        signatures = {one.field_name: one for one in reader.embedded_signatures}
+        reader = reopen(output, password)
+        fields = {one.name: one for one in signature_fields(reader)}
     with _check("SIGN-OUT-FIELD"):
-        signature: Any = signatures[field]
-        certificate = signature.signer_cert.dump()
-        _require(certificate == signatory.certificate.public_bytes(Encoding.DER))
+        octets, start = _object(reader, output, fields[field].value)
     with _check("SIGN-OUT-RANGE"):
-        start, first, second, rest = (int(value) for value in signature.byte_range)
-        hole = output[first:second]
-        _require(start == 0 and first >= len(original) and second + rest <= len(output))
-        _require(
-            hole[:1] == b"<" and hole[-1:] == b">" and bytes.fromhex(hole[1:-1].decode()) == signature.pkcs7_content
-        )
-        _require(output[: second + rest].rstrip().endswith(b"%%EOF"))
+        found = _read(output, octets, start)
+        _require(found.before >= len(original))
         if not level.includes(Level.B_LT):
-            _require(second + rest == len(output))
+            _require(found.end == len(output))
+    with _check("SIGN-OUT-FIELD"):
+        _require(found.message.signer == signatory.certificate and found.kind == b"/Sig")
     with _check("SIGN-OUT-SIGNATURE"):
-        covered = output[:first] + output[second : second + rest]
-        check_signed_data(signature.signed_data, covered, "data")
+        digest = found.digest(output, prefix, len(original), found.message.hash_name)
+        check(found.message, digest, DATA)
     with _check("SIGN-OUT-LEVEL"):
-        unsigned = {one["type"].native for one in signature.signer_info["unsigned_attrs"] or ()}
-        _require(not level.includes(Level.B_T) or "signature_time_stamp_token" in unsigned)
-        _require(not level.includes(Level.B_LT) or "/DSS" in reader.root)
+        _require(not level.includes(Level.B_T) or SIGNATURE_TIMESTAMP in found.message.unsigned)
+        if level.includes(Level.B_LT):
+            _in_store(reader, signatory)
         if level.includes(Level.B_LTA):
-            last = list(signatures.values())[-1]
-            _require(last.sig_object.get("/Type") == "/DocTimeStamp")
-            _require(int(last.byte_range[2]) + int(last.byte_range[3]) == len(output))
+            octets, start = _object(reader, output, list(fields.values())[-1].value)
+            last = _read(output, octets, start)
+            _require(last.kind == b"/DocTimeStamp" and last.end == len(output) and last.before > found.end)
+            _timestamps(last, output, prefix, len(original))
+
+
+def _object(reader: Any, output: bytes, value: Any) -> tuple[bytes, int]:
+    """The octets of the object that a reference points at, and where they start."""
+    place = reader.xrefs[value.reference]
+    head = b"%d %d obj" % (value.reference.idnum, value.reference.generation)
+    _require(output.startswith(head, place))
+    end = output.index(b"endobj", place)
+    return output[place:end], place
+
+
+def _read(output: bytes, octets: bytes, start: int) -> _Found:
+    """The signature of a dictionary; its byte range has one hole, which is exactly the string of /Contents."""
+    (byte_range,) = _BYTE_RANGE.findall(octets)
+    before, after, rest = (int(one) for one in byte_range)
+    _require(start < before < after <= after + rest <= len(output))
+    hole = output[before:after]
+    _require(output[before - 10 : before] == b"/Contents " and hole[:1] == b"<" and hole[-1:] == b">")
+    contents = bytes.fromhex(hole[1:-1].decode())
+    size = der.read(contents)[2]
+    _require(not contents[size:].strip(b"\x00"))
+    _require(_END.search(output, after + rest - 16, after + rest) is not None)
+    kind = re.search(rb"/Type (/\w+)", octets)
+    return _Found(kind[1] if kind else b"", before, after, after + rest, read(contents[:size]))
+
+
+def _in_store(reader: Any, signatory: Signatory) -> None:
+    """The security store holds the certificates of the signer's path, and some status."""
+    store = reader.root["/DSS"]
+    held = {store["/Certs"][index].data for index in range(len(store["/Certs"]))}
+    path = (signatory.certificate, *signatory.chain)
+    _require(all(one.public_bytes(Encoding.DER) in held for one in path) and len(store["/OCSPs"]) > 0)
+
+
+def _timestamps(last: _Found, output: bytes, prefix: Any, known: int) -> None:
+    """The imprint of a document timestamp is the digest over its byte range, and its signature verifies."""
+    content = last.message.content or b""
+    check(last.message, hashlib.new(last.message.hash_name, content).digest(), TST_INFO)
+    _require(last.digest(output, prefix, known, "sha256") in content)
 
 
 def _require(holds: bool) -> None:

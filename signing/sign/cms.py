@@ -1,29 +1,25 @@
-"""The CMS parts of a PAdES signature: signed attributes, SignedData, and the timestamp token that goes into it."""
+"""The CMS parts of a PAdES signature: signed attributes and SignedData, written and not built from objects.
+
+What depends on the signatory alone is encoded once and kept: its identifier, its certificates, its algorithms. The
+rest is spliced in. Tests build the same structures with asn1crypto and compare octet for octet.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from functools import lru_cache
 
-from asn1crypto import cms, tsp
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
-from pyhanko.sign.general import extract_certificate_info
-from pyhanko.sign.validation.generic_cms import validate_sig_integrity
 
 from foundation.log_proof import PROOF_ATTRIBUTE
 from foundation.x509 import der
 from foundation.x509.algorithms import signature_oid
-from signing.errors import TimestampUnavailable
 from signing.model import Signatory
 from signing.sign.token_signer import SigningAlgorithm
-
-MAX_TIMESTAMP_SKEW = 300.0  # seconds between a token's time and our clock
-
 
 _DATA = der.oid("1.2.840.113549.1.7.1")
 _SIGNED_DATA = der.oid("1.2.840.113549.1.7.2")
@@ -39,6 +35,7 @@ _DIGESTS = {
 }
 _NULL = der.tlv(der.NULL, b"")
 _TAG_0, _TAG_1, _DIRECTORY_NAME = 0xA0, 0xA1, 4
+_KEPT_SIGNATORIES = 1024
 
 
 def signed_attributes(document_digest: bytes, certificate: x509.Certificate) -> bytes:
@@ -47,17 +44,17 @@ def signed_attributes(document_digest: bytes, certificate: x509.Certificate) -> 
     contentType, messageDigest and signing-certificate-v2 (EN 319 142-1 §6.3); no signing-time: a PDF signature says it
     in /M alone. The certificate is named by its SHA-256, the default that DER leaves out (RFC 5035 §4).
     """
+    digest = _attribute(_MESSAGE_DIGEST, der.octet_string(document_digest))
+    return _set_of((_CONTENT_TYPE_IS_DATA, digest, _names_certificate(certificate)))
+
+
+@lru_cache(maxsize=_KEPT_SIGNATORIES)
+def _names_certificate(certificate: x509.Certificate) -> bytes:
     issuer, serial = _issuer_and_serial(certificate)
     named = der.sequence((der.sequence((der.explicit(_DIRECTORY_NAME, issuer),)), serial))
     digest = hashlib.sha256(certificate.public_bytes(Encoding.DER)).digest()
     certificate_id = der.sequence((der.octet_string(digest), named))
-    return _set_of(
-        (
-            _attribute(_CONTENT_TYPE, _DATA),
-            _attribute(_MESSAGE_DIGEST, der.octet_string(document_digest)),
-            _attribute(_SIGNING_CERTIFICATE_V2, der.sequence((der.sequence((certificate_id,)),))),
-        )
-    )
+    return _attribute(_SIGNING_CERTIFICATE_V2, der.sequence((der.sequence((certificate_id,)),)))
 
 
 def signed_data(
@@ -71,21 +68,14 @@ def signed_data(
     """DER of a detached SignedData (RFC 5652 §5) over ``attributes``, with the timestamp token, and the proof that the
     certificate stands in the issuance log, as unsigned attributes.
 
-    Carries the signer's certificate and those above it but the root, which a verifier has or does not trust. It is
-    written, not built from objects: the signed attributes go in octet for octet as they were hashed. (And asn1crypto
-    takes a length that ends in octet 0x80 for an indefinite one, re-encodes everything below, and needs seconds.)
+    Carries the signer's certificate and those above it but the root, which a verifier has or does not trust. The
+    signed attributes go in octet for octet as they were hashed.
     """
-    digest_algorithm = _DIGESTS[algorithm.hash_name]
-    public_key = signatory.certificate.public_key()
-    signature_algorithm = [der.oid(signature_oid(public_key))]
-    if isinstance(public_key, rsa.RSAPublicKey):
-        signature_algorithm.append(_NULL)  # RFC 4055 §5
+    template = _template(signatory.certificate, signatory.chain, algorithm.hash_name)
     signer_info = [
-        der.integer(1),
-        der.sequence(_issuer_and_serial(signatory.certificate)),
-        digest_algorithm,
+        template.before_attributes,
         _retagged(_TAG_0, attributes),
-        der.sequence(signature_algorithm),
+        template.signature_algorithm,
         der.octet_string(signature),
     ]
     unsigned = []
@@ -95,17 +85,33 @@ def signed_data(
         unsigned.append(_attribute(_LOG_PROOF, der.octet_string(log_proof)))
     if unsigned:
         signer_info.append(_retagged(_TAG_1, _set_of(unsigned)))
-    carried = (signatory.certificate, *(one for one in signatory.chain if one.subject != one.issuer))
-    content = der.sequence(
-        (
-            der.integer(1),
-            _set_of((digest_algorithm,)),
-            der.sequence((_DATA,)),
-            _retagged(_TAG_0, _set_of(one.public_bytes(Encoding.DER) for one in carried)),
-            _set_of((der.sequence(signer_info),)),
-        )
+    signers = der.tlv(der.SET, der.sequence(signer_info))
+    return der.sequence((_SIGNED_DATA, der.explicit(0, der.sequence((template.before_signers, signers)))))
+
+
+@dataclass(frozen=True)
+class _Template:
+    """What is the same in all signatures of one signatory, as octets."""
+
+    before_signers: bytes  # version, digestAlgorithms, encapContentInfo, certificates
+    before_attributes: bytes  # version, sid, digestAlgorithm
+    signature_algorithm: bytes
+
+
+@lru_cache(maxsize=_KEPT_SIGNATORIES)
+def _template(certificate: x509.Certificate, chain: tuple[x509.Certificate, ...], hash_name: str) -> _Template:
+    version, digest_algorithm = der.integer(1), _DIGESTS[hash_name]
+    carried = (certificate, *(one for one in chain if one.subject != one.issuer))
+    public_key = certificate.public_key()
+    signature_algorithm = [der.oid(signature_oid(public_key))]
+    if isinstance(public_key, rsa.RSAPublicKey):
+        signature_algorithm.append(_NULL)  # RFC 4055 §5
+    certificates = _retagged(_TAG_0, _set_of(one.public_bytes(Encoding.DER) for one in carried))
+    return _Template(
+        b"".join((version, _set_of((digest_algorithm,)), der.sequence((_DATA,)), certificates)),
+        b"".join((version, der.sequence(_issuer_and_serial(certificate)), digest_algorithm)),
+        der.sequence(signature_algorithm),
     )
-    return der.sequence((_SIGNED_DATA, der.explicit(0, content)))
 
 
 def _issuer_and_serial(certificate: x509.Certificate) -> tuple[bytes, bytes]:
@@ -115,7 +121,7 @@ def _issuer_and_serial(certificate: x509.Certificate) -> tuple[bytes, bytes]:
 
 
 def _attribute(kind: bytes, value: bytes) -> bytes:
-    return der.sequence((kind, _set_of((value,))))
+    return der.sequence((kind, der.tlv(der.SET, value)))
 
 
 def _set_of(items: Iterable[bytes]) -> bytes:
@@ -128,58 +134,4 @@ def _retagged(tag: int, element: bytes) -> bytes:
     return bytes((tag,)) + element[1:]
 
 
-@dataclass(frozen=True)
-class TimestampToken:
-    """A token that was checked: its DER, the time it states, who signed it, and every certificate inside."""
-
-    der: bytes
-    time: datetime
-    unit: x509.Certificate
-    certificates: tuple[x509.Certificate, ...]
-
-
-def read_token(der: bytes, imprint: bytes, hash_name: str, now: datetime) -> TimestampToken:
-    """Check that a token is for ``imprint``, of about ``now``, and signed by the certificate inside (RFC 3161 §2.4.2).
-
-    Raises TimestampUnavailable: a token that does not check out is no token. Trust is not judged here.
-    """
-    try:
-        token = _parse(der, imprint, hash_name)
-    except (ValueError, TypeError, KeyError) as error:  # asn1crypto's and pyHanko's ways to say: malformed
-        raise TimestampUnavailable from error
-    if abs((token.time - now).total_seconds()) > MAX_TIMESTAMP_SKEW:
-        raise TimestampUnavailable
-    return token
-
-
-def _parse(der: bytes, imprint: bytes, hash_name: str) -> TimestampToken:
-    content_info = cms.ContentInfo.load(der, strict=True)
-    if content_info["content_type"].native != "signed_data":
-        raise ValueError("not a SignedData")
-    signed: Any = content_info["content"]
-    encapsulated = signed["encap_content_info"]
-    if encapsulated["content_type"].native != "tst_info":
-        raise ValueError("not a timestamp token")
-    info: Any = tsp.TSTInfo.load(bytes(encapsulated["content"]))
-    stated = info["message_imprint"]
-    if stated["hash_algorithm"]["algorithm"].native != hash_name or stated["hashed_message"].native != imprint:
-        raise ValueError("a token for something else")
-    check_signed_data(signed, bytes(encapsulated["content"]), "tst_info")
-    certificates = tuple(x509.load_der_x509_certificate(one.chosen.dump()) for one in signed["certificates"])
-    signer = x509.load_der_x509_certificate(extract_certificate_info(signed).signer_cert.dump())
-    return TimestampToken(der, info["gen_time"].native, signer, certificates)
-
-
-def check_signed_data(signed: Any, content: bytes, content_type: str) -> None:
-    """Verify the one signature of a SignedData over ``content`` under the certificate that it carries; ValueError.
-
-    This checks the mathematics and the message digest, not who the certificate belongs to.
-    """
-    if len(signed["signer_infos"]) != 1:
-        raise ValueError("not one signature")
-    signer_info = signed["signer_infos"][0]
-    certificate = extract_certificate_info(signed).signer_cert
-    digest = hashlib.new(signer_info["digest_algorithm"]["algorithm"].native, content).digest()
-    intact, valid = validate_sig_integrity(signer_info, certificate, content_type, digest)
-    if not (intact and valid):
-        raise ValueError("the signature does not verify")
+_CONTENT_TYPE_IS_DATA = _attribute(_CONTENT_TYPE, _DATA)

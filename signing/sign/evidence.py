@@ -5,29 +5,33 @@ E1  the signer's OCSP response counts, says good, and its thisUpdate is at or af
 E2  each certificate above the signer's, and of the timestamping unit and above, but the roots, has a current
     CRL or OCSP response that says it is not revoked
 E3  a revoked certificate ends the signature: nothing is handed out
+E4  what is the same for many signatures is asked for once: a CRL, and what it says, are shared for SHARED_FOR
+    seconds and never past its nextUpdate; the signer's own status is never shared
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import lru_cache
 from itertools import pairwise
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
 
 from foundation.clock import Clock
 from foundation.x509.revocation import examine
 from foundation.x509.signature_check import AlgorithmRules
-from foundation.x509.status_evidence import EvidenceKind, read_evidence
+from foundation.x509.status_evidence import EvidenceKind, Statement, read_evidence
 from signing.errors import CertificateRevoked, StatusUnavailable, TimestampUnavailable
 from signing.model import Signatory
 from signing.ports import StatusSource
-from signing.sign.cms import TimestampToken
+from signing.sign.signed_message import TimestampToken
 
 MAX_CHAIN = 6
+SHARED_FOR = timedelta(seconds=60)
+_MAX_KNOWN = 64
 _RULES = AlgorithmRules()
 
 
@@ -40,39 +44,109 @@ class ValidationData:
     crls: tuple[bytes, ...]
 
 
-def gather(
-    signatory: Signatory,
-    token: TimestampToken,
-    above_unit: Sequence[x509.Certificate],
-    status: StatusSource,
-    clock: Clock,
-) -> ValidationData:
-    """E1 to E3; ``above_unit``: the certificates above the timestamping unit's.
+class Evidence:
+    """Gathers status from one source. One for the process; safe to call from many threads."""
 
-    Raises StatusUnavailable, CertificateRevoked, or TimestampUnavailable for a unit without a chain.
-    """
-    gathering = _Gathering(status, clock)
-    gathering.signer(signatory, token.time)
-    own = (signatory.certificate, *signatory.chain)
-    unit = unit_chain(token, above_unit)
-    for chain in (own[1:], unit):
-        for certificate, issuer in pairwise(chain):
-            gathering.authority(certificate, issuer)
-    certificates = {one.fingerprint(hashes.SHA256()): one for one in (*own, *unit)}
-    return ValidationData(tuple(certificates.values()), tuple(gathering.ocsps), tuple(gathering.crls.values()))
+    def __init__(self, status: StatusSource, clock: Clock) -> None:
+        self._status = status
+        self._clock = clock
+        self._crls: dict[x509.Certificate, tuple[datetime, bytes]] = {}
+        self._known: dict[tuple[x509.Certificate, x509.Certificate, bytes], tuple[Statement, ...]] = {}
+
+    def gather(
+        self, signatory: Signatory, token: TimestampToken, above_unit: Sequence[x509.Certificate]
+    ) -> ValidationData:
+        """E1 to E4; ``above_unit``: the certificates above the timestamping unit's.
+
+        Raises StatusUnavailable, CertificateRevoked, or TimestampUnavailable for a unit without a chain.
+        """
+        ocsps = [self._signer(signatory, token.time)]
+        crls: dict[x509.Certificate, bytes] = {}
+        own = (signatory.certificate, *signatory.chain)
+        unit = unit_chain(token.unit, (*token.certificates, *above_unit))
+        for chain in (own[1:], unit):
+            for certificate, issuer in pairwise(chain):
+                kind, octets = self._authority(certificate, issuer)
+                if kind is EvidenceKind.CRL:
+                    crls[issuer] = octets  # shared by everything below that issuer
+                else:
+                    ocsps.append(octets)
+        certificates = tuple(dict.fromkeys((*own, *unit)))
+        return ValidationData(certificates, tuple(dict.fromkeys(ocsps)), tuple(crls.values()))
+
+    def check_not_revoked(self, signatory: Signatory, token: TimestampToken) -> None:
+        """E1 and E3 for the signer alone: for levels that do not carry the status."""
+        self._signer(signatory, token.time)
+
+    def _signer(self, signatory: Signatory, stamped: datetime) -> bytes:
+        octets = self._status.ocsp(signatory.certificate)
+        if octets is None:
+            raise StatusUnavailable
+        statements = _statements(
+            signatory.certificate, signatory.chain[0], EvidenceKind.OCSP, octets, self._clock.now()
+        )
+        # thisUpdate has whole seconds, a timestamp can have fractions (RFC 5280 §4.1.2.5.2, RFC 3161 §2.4.2)
+        self._require(statements, stamped.replace(microsecond=0))
+        return octets
+
+    def _authority(self, certificate: x509.Certificate, issuer: x509.Certificate) -> tuple[EvidenceKind, bytes]:
+        """A CRL where the issuer has one. Else an OCSP response, asked for each time."""
+        crl = self._crl(issuer)
+        if crl is not None:
+            self._require(self._by_crl(certificate, issuer, crl), None)
+            return EvidenceKind.CRL, crl
+        octets = self._status.ocsp(certificate)
+        if octets is None:
+            raise StatusUnavailable
+        self._require(_statements(certificate, issuer, EvidenceKind.OCSP, octets, self._clock.now()), None)
+        return EvidenceKind.OCSP, octets
+
+    def _crl(self, issuer: x509.Certificate) -> bytes | None:
+        now = self._clock.now()
+        fetched, crl = self._crls.get(issuer, (None, None))
+        if fetched is not None and timedelta(0) <= now - fetched < SHARED_FOR:
+            return crl
+        crl = self._status.crl(issuer)
+        if crl is not None:
+            self._crls[issuer] = (now, crl)
+        return crl
+
+    def _by_crl(self, certificate: x509.Certificate, issuer: x509.Certificate, crl: bytes) -> tuple[Statement, ...]:
+        """What a CRL says about a certificate: its octets do not change, so neither does that. One that says nothing,
+        because its time has not come, is asked again."""
+        found = self._known.get((certificate, issuer, crl))
+        if found is None:
+            found = _statements(certificate, issuer, EvidenceKind.CRL, crl, self._clock.now())
+            if found:
+                if len(self._known) >= _MAX_KNOWN:
+                    self._known.clear()
+                self._known[certificate, issuer, crl] = found
+        return found
+
+    def _require(self, statements: tuple[Statement, ...], not_before: datetime | None) -> None:
+        now = self._clock.now()  # read after the evidence was made: what says "from now on" counts
+        if any(one.revoked_at is not None for one in statements):
+            raise CertificateRevoked
+        for one in statements:
+            current = one.this_update <= now and (one.next_update is None or one.next_update >= now)
+            if current and (not_before is None or one.this_update >= not_before):
+                return
+        raise StatusUnavailable
 
 
-def check_not_revoked(signatory: Signatory, token: TimestampToken, status: StatusSource, clock: Clock) -> None:
-    """E1 and E3 for the signer alone: for levels that do not carry the status."""
-    _Gathering(status, clock).signer(signatory, token.time)
+def _statements(
+    certificate: x509.Certificate, issuer: x509.Certificate, kind: EvidenceKind, octets: bytes, now: datetime
+) -> tuple[Statement, ...]:
+    read = read_evidence(kind, octets, "service")
+    return examine(certificate, issuer, [read] if read is not None else [], now, _RULES).statements
 
 
-def unit_chain(token: TimestampToken, known: Sequence[x509.Certificate]) -> tuple[x509.Certificate, ...]:
-    """From the timestamping unit's certificate up to a root, out of the token's certificates and ``known`` ones."""
-    pool = [*token.certificates, *known]
-    chain = [token.unit]
+@lru_cache(maxsize=64)
+def unit_chain(unit: x509.Certificate, known: tuple[x509.Certificate, ...]) -> tuple[x509.Certificate, ...]:
+    """From the timestamping unit's certificate up to a root, out of ``known`` ones. TimestampUnavailable: no way up."""
+    chain = [unit]
     while not _issued(chain[-1], chain[-1]):
-        above = next((one for one in pool if _issued(one, chain[-1])), None)
+        above = next((one for one in known if _issued(one, chain[-1])), None)
         if above is None or len(chain) >= MAX_CHAIN:
             raise TimestampUnavailable
         chain.append(above)
@@ -87,48 +161,3 @@ def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
     except (InvalidSignature, ValueError, TypeError):
         return False
     return True
-
-
-class _Gathering:
-    def __init__(self, status: StatusSource, clock: Clock) -> None:
-        self._status = status
-        self._clock = clock
-        self.ocsps: list[bytes] = []
-        self.crls: dict[x509.Name, bytes] = {}
-
-    def signer(self, signatory: Signatory, stamped: datetime) -> None:
-        octets = self._status.ocsp(signatory.certificate)
-        # thisUpdate has whole seconds, a timestamp can have fractions (RFC 5280 §4.1.2.5.2, RFC 3161 §2.4.2)
-        self._require(signatory.certificate, signatory.chain[0], octets, None, stamped.replace(microsecond=0))
-        assert octets is not None  # noqa: S101 - _require refuses None
-        self.ocsps.append(octets)
-
-    def authority(self, certificate: x509.Certificate, issuer: x509.Certificate) -> None:
-        """A CRL where the issuer has one: it is shared by everything below that issuer. Else an OCSP response."""
-        crl = self.crls.get(issuer.subject) or self._status.crl(issuer)
-        octets = None if crl else self._status.ocsp(certificate)
-        self._require(certificate, issuer, octets, crl, None)
-        if crl:
-            self.crls[issuer.subject] = crl
-        elif octets:
-            self.ocsps.append(octets)
-
-    def _require(
-        self,
-        certificate: x509.Certificate,
-        issuer: x509.Certificate,
-        octets: bytes | None,
-        crl: bytes | None,
-        not_before: datetime | None,
-    ) -> None:
-        now = self._clock.now()  # read after the evidence was made: what says "from now on" counts
-        offered = ((EvidenceKind.OCSP, octets), (EvidenceKind.CRL, crl))
-        read = [read_evidence(kind, data, "service") for kind, data in offered if data is not None]
-        findings = examine(certificate, issuer, [one for one in read if one is not None], now, _RULES)
-        if findings.revoked is not None:
-            raise CertificateRevoked
-        for statement in findings.statements:
-            current = statement.next_update is None or statement.next_update >= now
-            if current and (not_before is None or statement.this_update >= not_before):
-                return
-        raise StatusUnavailable

@@ -7,18 +7,16 @@ differently: what the signer saw would not be what the verifier sees. Every prod
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
-from itertools import islice
 from typing import Any
 
 from pyhanko.pdf_utils.crypt import AuthStatus, StandardSecurityHandler
 from pyhanko.pdf_utils.crypt.permissions import StandardPermissions
-from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.pdf_utils.misc import PdfDecodeLimitError
 from pyhanko.pdf_utils.reader import PdfFileReader
-from pyhanko.sign.fields import MDPPerm, enumerate_sig_fields
-from pyhanko.sign.validation.pdf_embedded import read_certification_data
 
 from foundation.errors import CamTrustError
 from signing.errors import (
@@ -37,11 +35,16 @@ from signing.errors import (
     SignatureFieldNotFound,
     SignatureFieldUsed,
 )
+from signing.model import FieldLock
+from signing.sign.field import Field, locks_of_signatures, signature_fields
+from signing.sign.pdf_objects import entry
 
 MIB = 1024 * 1024
 MAX_REVISIONS = 500
+_MAX_JUMPS = 4 * MAX_REVISIONS  # a hybrid section takes three, a wrong offset one more
 MAX_PAGES = 20_000
-MAX_SIGNATURE_FIELDS = 2_000
+NO_CHANGES = 1
+_DEFAULT_PERMISSION = 2  # ISO 32000-2 Table 257
 _HEADER_WITHIN = 1024  # ISO 32000-2 Annex I: readers look for the header this far
 _MAY_SIGN = (
     StandardPermissions.ALLOW_FORM_FILLING
@@ -64,64 +67,91 @@ class Inspection:
 
 def inspect(data: bytes, *, password: str | None = None, field: str | None = None, limit: int = 50 * MIB) -> Inspection:
     """Open ``data`` as it would be for signing. Raises a DocumentRefused that names the cause; ``limit`` in octets."""
-    writer = open_pdf(data, password=password, limit=limit)
-    try:
-        empty, filled = signature_fields(writer)
-        pages = _pages(writer)
-    except CamTrustError:
-        raise
-    except Exception as error:  # whatever a parser trips over in a file from outside is the file's fault
-        raise _told(error) from error
+    opened = open_pdf(data, password=password, limit=limit)
+    with _told():
+        pages = _pages(opened.reader)
     if field is not None:
-        check_field(field, empty, filled)
+        check_field(field, opened.fields)
+    empty = tuple(one.name for one in opened.fields if one.value is None)
     return Inspection(
         size=len(data),
         sha256=hashlib.sha256(data).digest(),
         pages=pages,
-        encrypted=writer.security_handler is not None,
+        encrypted=opened.reader.security_handler is not None,
         empty_fields=empty,
-        signatures=len(filled),
+        signatures=len(opened.fields) - len(empty),
     )
 
 
-def open_pdf(data: bytes, *, password: str | None = None, limit: int = 50 * MIB) -> IncrementalPdfFileWriter:
-    """A writer over ``data`` that a signature can be added to; raises DocumentRefused as :func:`inspect` does."""
+@dataclass(frozen=True)
+class Opened:
+    """A document that can be signed: pyHanko's reader of it, its signature fields, and what its signatures lock."""
+
+    reader: Any
+    fields: tuple[Field, ...]
+    locks: tuple[FieldLock, ...]
+
+    @property
+    def unsigned(self) -> bool:
+        """Whether no signature is there yet, not even a document timestamp."""
+        return all(one.value is None for one in self.fields)
+
+
+def open_pdf(data: bytes, *, password: str | None = None, limit: int = 50 * MIB) -> Opened:
+    """Read ``data`` strictly, for a signature to be added; raises DocumentRefused as :func:`inspect` does."""
     if not data:
         raise DocumentEmpty
     if len(data) > limit:
         raise DocumentTooLarge(limit=max(1, limit // MIB))
     if b"%PDF-" not in data[:_HEADER_WITHIN]:
         raise DocumentNotPdf
-    if data.count(b"startxref") > MAX_REVISIONS:
-        raise DocumentTooComplex
-    try:
-        reader = PdfFileReader(BytesIO(data), strict=True)
-        encryption = reader.encrypt_dict
-        if encryption is not None and encryption.get("/Filter") != "/Standard":
-            raise DocumentEncryptionUnsupported
-        writer = IncrementalPdfFileWriter.from_reader(reader)
-        if writer.prev.xrefs.hybrid_xrefs_present:
+    with _told():
+        reader = reopen(data, password)
+        if reader.xrefs.hybrid_xrefs_present:
             raise DocumentHybrid
-        unlock(writer, password)
-        _refuse_xfa(writer)
-        _refuse_locked(writer)
-    except CamTrustError:
-        raise
-    except Exception as error:
-        raise _told(error) from error
-    return writer
+        _refuse_xfa(reader)
+        fields = signature_fields(reader)
+        locks = tuple(locks_of_signatures(reader, fields, data))
+        _refuse_locked(reader, locks)
+    return Opened(reader, fields, locks)
 
 
-def unlock(writer: IncrementalPdfFileWriter, password: str | None) -> None:
+def reopen(data: bytes, password: str | None) -> Any:
+    """A strict reader of a document, opened with its password; raises DocumentRefused for encryption that we cannot
+    write within, and whatever pyHanko raises for a document that is damaged."""
+    reader: Any = PdfFileReader(_Counted(data), strict=True)
+    reader.stream = BytesIO(data)
+    if reader.total_revisions > MAX_REVISIONS:
+        raise DocumentTooComplex
+    encryption = reader.encrypt_dict
+    if encryption is not None and encryption.get("/Filter") != "/Standard":
+        raise DocumentEncryptionUnsupported
+    _unlock(reader, password)
+    return reader
+
+
+class _Counted(BytesIO):
+    """A document while its cross-reference sections are read, each after a jump to its place: so many, and no more."""
+
+    _jumps = 0
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        if whence == 0:
+            self._jumps += 1
+            if self._jumps > _MAX_JUMPS:
+                raise DocumentTooComplex
+        return super().seek(offset, whence)
+
+
+def _unlock(reader: Any, password: str | None) -> None:
     """Open an encrypted document for writing within its encryption. A document without encryption is left alone."""
-    handler = writer.security_handler
+    handler = reader.security_handler
     if handler is None:
         return
     if not isinstance(handler, StandardSecurityHandler) or handler.pdf_mac_enabled:
         raise DocumentEncryptionUnsupported
     # An empty user password is common: everybody may read the document, its owner restricts the rest.
-    opening: Any = writer
-    result = opening.encrypt((password or "").encode())
+    result = reader.decrypt((password or "").encode())
     if result.status is AuthStatus.FAILED:
         raise DocumentPasswordRequired if password is None else DocumentPasswordWrong
     permissions = result.permission_flags
@@ -129,46 +159,46 @@ def unlock(writer: IncrementalPdfFileWriter, password: str | None) -> None:
         raise DocumentRestricted
 
 
-def signature_fields(writer: IncrementalPdfFileWriter) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The names of the empty signature fields, and of the filled ones."""
-    found = list(islice(enumerate_sig_fields(writer.prev), MAX_SIGNATURE_FIELDS + 1))
-    if len(found) > MAX_SIGNATURE_FIELDS:
-        raise DocumentTooComplex
-    empty = tuple(str(name) for name, value, _ in found if value is None)
-    return empty, tuple(str(name) for name, value, _ in found if value is not None)
+def check_field(name: str, fields: tuple[Field, ...]) -> Field:
+    """The empty field of this name. SignatureFieldUsed for one that holds a signature, SignatureFieldNotFound."""
+    for field in fields:
+        if field.name == name:
+            if field.value is not None:
+                raise SignatureFieldUsed
+            return field
+    raise SignatureFieldNotFound
 
 
-def check_field(field: str, empty: tuple[str, ...], filled: tuple[str, ...]) -> None:
-    """Raises SignatureFieldUsed or SignatureFieldNotFound unless ``field`` is one of the empty ones."""
-    if field in filled:
-        raise SignatureFieldUsed
-    if field not in empty:
-        raise SignatureFieldNotFound
-
-
-def _refuse_xfa(writer: IncrementalPdfFileWriter) -> None:
-    form: Any = writer.root.get("/AcroForm")
-    form = form.get_object() if form is not None else None
-    if "/NeedsRendering" in writer.root or (form is not None and "/XFA" in form):
+def _refuse_xfa(reader: Any) -> None:
+    form = entry(reader.root, "/AcroForm")
+    if "/NeedsRendering" in reader.root or (form is not None and "/XFA" in form):
         raise DocumentXfa
 
 
-def _refuse_locked(writer: IncrementalPdfFileWriter) -> None:
-    certification = read_certification_data(writer.prev)
-    if certification is not None and certification.permission is MDPPerm.NO_CHANGES:
+def _refuse_locked(reader: Any, locks: tuple[FieldLock, ...]) -> None:
+    """DocMDP 1 closes a document; so does an approval signature's lock with P 1 (ISO 32000-2 §12.7.5.5)."""
+    if certification(reader) == NO_CHANGES or any(lock.permission == NO_CHANGES for lock in locks):
         raise DocumentLocked
-    filled = islice(enumerate_sig_fields(writer.prev, filled_status=True), MAX_SIGNATURE_FIELDS)
-    for _, _, reference in filled:
-        lock: Any = reference.get_object().get("/Lock")
-        # ISO 32000-2 §12.7.5.5: an approval signature's lock with P 1 closes the document like a certification.
-        if lock is not None and lock.get_object().get("/P") == MDPPerm.NO_CHANGES.value:
-            raise DocumentLocked
 
 
-def _pages(writer: IncrementalPdfFileWriter) -> int:
+def certification(reader: Any) -> int | None:
+    """What the certification signature of a document still permits (DocMDP, 1 to 3); None where there is none."""
+    permissions = entry(reader.root, "/Perms")
+    signature = entry(permissions, "/DocMDP") if permissions is not None else None
+    if signature is None:
+        return None
+    references = entry(signature, "/Reference") or ()
+    for index in range(len(references)):
+        if entry(references[index], "/TransformMethod") == "/DocMDP":
+            stated = entry(references[index]["/TransformParams"], "/P")
+            return int(stated) if stated is not None else _DEFAULT_PERMISSION
+    return _DEFAULT_PERMISSION
+
+
+def _pages(reader: Any) -> int:
     """Count the leaves of the page tree, never trusting /Count; raises on a loop or a tree that is too large."""
     seen: set[Any] = set()
-    waiting: list[Any] = [writer.prev.root.raw_get("/Pages")]
+    waiting: list[Any] = [reader.root.raw_get("/Pages")]
     pages = 0
     while waiting:
         reference = waiting.pop()
@@ -187,5 +217,14 @@ def _pages(writer: IncrementalPdfFileWriter) -> int:
     return pages
 
 
-def _told(error: Exception) -> CamTrustError:
-    return DocumentTooComplex() if isinstance(error, PdfDecodeLimitError | RecursionError) else DocumentDamaged()
+@contextmanager
+def _told() -> Iterator[None]:
+    """Whatever a parser trips over in a file from outside is the file's fault."""
+    try:
+        yield
+    except CamTrustError:
+        raise
+    except (PdfDecodeLimitError, RecursionError) as error:
+        raise DocumentTooComplex from error
+    except Exception as error:
+        raise DocumentDamaged from error

@@ -17,18 +17,30 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from foundation.clock import Clock
 from foundation.errors import CamTrustError
 from foundation.randomness import Randomness
-from signing.errors import CredentialNotUsable, LogProofUnavailable, TimestampUnavailable
-from signing.model import Level, Signatory, SignatureText
+from signing.errors import (
+    CertificationNotFirst,
+    CredentialNotUsable,
+    DocumentLocked,
+    LogProofUnavailable,
+    SignatureFieldConstraint,
+    TimestampUnavailable,
+)
+from signing.model import FieldLock, Level, Signatory, SignatureText
 from signing.ports import LogProofs, SigningKeys, StatusSource, TimestampAuthority
-from signing.sign import cms, evidence, revisions
+from signing.sign import cms, revisions
 from signing.sign.acceptance import accept
-from signing.sign.intake import MIB, check_field, open_pdf, signature_fields
-from signing.sign.token_signer import SigningAlgorithm, TokenSigner, sign_digests, signing_algorithm
+from signing.sign.evidence import Evidence
+from signing.sign.field import covers, field_lock
+from signing.sign.intake import MIB, Opened, check_field, open_pdf
+from signing.sign.seed_values import follow
+from signing.sign.signed_message import TimestampToken, read_token
+from signing.sign.token_signer import SigningAlgorithm, sign_digests, signing_algorithm
 
 _TIMESTAMP_HASH = "sha256"
 _ROOM_FOR_STRUCTURE = 2048
 _ROOM_FOR_ATTRIBUTE = 64
 _ROOM_FOR_TOKEN = 4096  # the token without the certificates above its unit's; RSA-4096 throughout still fits
+_KEPT_ALGORITHMS = 1024
 
 
 @dataclass(frozen=True)
@@ -36,8 +48,6 @@ class Prepared:
     """A document that waits for its signature. ``digest`` is what the signer authorises: the DTBS/R, the hash of the
     signed attributes, in which the document's own digest stands."""
 
-    original: bytes
-    password: str | None
     signatory: Signatory
     algorithm: SigningAlgorithm
     level: Level
@@ -45,6 +55,11 @@ class Prepared:
     attributes: bytes
     digest: bytes
     log_proof: bytes | None
+
+    @property
+    def original(self) -> bytes:
+        """The document as it came."""
+        return self.placeholder.draft.original
 
 
 class PadesSigner:
@@ -64,7 +79,8 @@ class PadesSigner:
         """``logs``: where the proofs come from that travel with signatures; None: they carry none."""
         self._keys = keys
         self._timestamps = timestamps
-        self._status = status
+        self._evidence = Evidence(status, clock)
+        self._algorithms: dict[tuple[str, x509.Certificate], SigningAlgorithm] = {}
         self._clock = clock
         self._randomness = randomness
         self._text = text or SignatureText()
@@ -79,35 +95,38 @@ class PadesSigner:
         level: Level = Level.B_LT,
         password: str | None = None,
         field: str | None = None,
+        lock: FieldLock | None = None,
+        certify: int | None = None,
     ) -> Prepared:
         """Everything up to the digest that is to be authorised.
 
         ``field``: an existing empty signature field by name; without it a new one, whose name is its own.
+        ``lock``: what this signature closes; ``certify``: it certifies, and permits 1 nothing more, 2 forms and
+        signatures, 3 annotations too (DocMDP). Where a field says more about itself, that counts.
         Raises DocumentRefused, CredentialNotUsable, KeyUnsupported, LogProofUnavailable, key store errors.
         """
         now = self._clock.now()
         certificate = signatory.certificate
         if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
             raise CredentialNotUsable
-        algorithm = signing_algorithm(self._keys.get(signatory.key_id), certificate)
+        algorithm = self._algorithm(signatory)
         proof = self._log_proof(certificate)
-        writer = open_pdf(data, password=password, limit=self._limit)
-        empty, filled = signature_fields(writer)
-        if field is not None:
-            check_field(field, empty, filled)
+        opened = open_pdf(data, password=password, limit=self._limit)
+        where, words = self._place(opened, field, lock, certify), self._text
+        where, words = follow(where, words, signatory, algorithm, level, first=opened.unsigned)
+        if where.certify is not None and not opened.unsigned:
+            raise CertificationNotFirst
         placeholder = revisions.place(
-            writer,
-            field=field or self._new_field(empty + filled),
-            existing=field is not None,
-            signer=TokenSigner(self._keys, signatory),
+            revisions.Draft(data, password, opened.reader),
+            where,
             hash_name=algorithm.hash_name,
             reserved=self._room(signatory, level) + (len(proof) + _ROOM_FOR_ATTRIBUTE if proof else 0),
-            text=self._text,
+            words=words,
             at=now,
         )
         attributes = cms.signed_attributes(placeholder.digest, certificate)
         digest = hashlib.new(algorithm.hash_name, attributes).digest()
-        return Prepared(data, password, signatory, algorithm, level, placeholder, attributes, digest, proof)
+        return Prepared(signatory, algorithm, level, placeholder, attributes, digest, proof)
 
     def sign(self, prepared: Prepared, activation: bytes | None = None) -> bytes:
         """Use the key and :meth:`complete`. Raises key store errors besides those of :meth:`complete`."""
@@ -125,7 +144,7 @@ class PadesSigner:
 
         Raises TimestampUnavailable, StatusUnavailable, CertificateRevoked, SignatureNotAccepted.
         """
-        level, output = prepared.level, prepared.placeholder.output
+        level, draft = prepared.level, prepared.placeholder.draft
         token = self._token(signature) if level.includes(Level.B_T) else None
         prepared.placeholder.fill(
             cms.signed_data(
@@ -138,41 +157,64 @@ class PadesSigner:
             )
         )
         if token is not None and level.includes(Level.B_LT):
-            above = self._timestamps.certificates()
-            data = evidence.gather(prepared.signatory, token, above, self._status, self._clock)
-            revisions.add_validation_data(output, prepared.password, data)
+            above = tuple(self._timestamps.certificates())
+            revisions.add_validation_data(draft, self._evidence.gather(prepared.signatory, token, above))
         elif token is not None:
-            evidence.check_not_revoked(prepared.signatory, token, self._status, self._clock)
+            self._evidence.check_not_revoked(prepared.signatory, token)
         if level.includes(Level.B_LTA):
             revisions.add_document_timestamp(
-                output,
-                prepared.password,
+                draft,
                 field=self._new_field(()),
                 hash_name=_TIMESTAMP_HASH,
                 reserved=self._token_room(),
                 token=lambda digest: self._checked_token(digest).der,
             )
-        signed = output.getvalue()
+        signed = draft.octets()
         accept(
-            prepared.original,
+            draft.original,
             signed,
-            password=prepared.password,
+            password=draft.password,
             field=prepared.placeholder.field,
             signatory=prepared.signatory,
             level=level,
+            hashed=draft.hashed,
         )
         return signed
 
-    def _token(self, signature: bytes) -> cms.TimestampToken:
+    def _algorithm(self, signatory: Signatory) -> SigningAlgorithm:
+        """How a key signs. That never changes, so the token is asked once; whether it may sign, it says each time."""
+        known = (signatory.key_id, signatory.certificate)
+        found = self._algorithms.get(known)
+        if found is None:
+            found = signing_algorithm(self._keys.get(signatory.key_id), signatory.certificate)
+            if len(self._algorithms) >= _KEPT_ALGORITHMS:
+                self._algorithms.clear()
+            self._algorithms[known] = found
+        return found
+
+    def _place(self, opened: Opened, name: str | None, lock: FieldLock | None, certify: int | None) -> revisions.Place:
+        """The field to sign in, and what it locks. DocumentLocked where an earlier signature locked it."""
+        existing = None if name is None else check_field(name, opened.fields)
+        if existing is not None:
+            own = field_lock(existing.holder)
+            if own is not None and lock is not None and own != lock:
+                raise SignatureFieldConstraint(rule="SV-LOCK")
+            lock = own or lock
+        called = name or self._new_field(tuple(one.name for one in opened.fields))
+        if any(covers(one, called) for one in opened.locks):
+            raise DocumentLocked
+        return revisions.Place(called, existing, lock, certify)
+
+    def _token(self, signature: bytes) -> TimestampToken:
         """EN 319 122-1 §5.3: the timestamp is over the hash of the signature value."""
         return self._checked_token(hashlib.new(_TIMESTAMP_HASH, signature).digest())
 
-    def _checked_token(self, imprint: bytes) -> cms.TimestampToken:
+    def _checked_token(self, imprint: bytes) -> TimestampToken:
         try:
             der = self._timestamps.token(imprint, _TIMESTAMP_HASH)
         except CamTrustError as error:
             raise TimestampUnavailable from error
-        return cms.read_token(der, imprint, _TIMESTAMP_HASH, self._clock.now())
+        return read_token(der, imprint, _TIMESTAMP_HASH, self._clock.now())
 
     def _log_proof(self, certificate: x509.Certificate) -> bytes | None:
         if self._logs is None:

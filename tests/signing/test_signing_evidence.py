@@ -109,7 +109,7 @@ def test_status_by_somebody_else_does_not_count(desk: Desk) -> None:
     """A response signed by the responder of another PKI is no status."""
     prepared, activation = prepared_by(desk, desk.person())
     desk.pki.status = SpecimenPki(desk.clock).status
-    desk.pades._status = desk.pki.status
+    desk.pades._evidence._status = desk.pki.status
     with pytest.raises(StatusUnavailable):
         desk.pades.sign(prepared, activation)
 
