@@ -19,9 +19,9 @@ from signing.errors import CredentialNotUsable, DocumentEmpty, DocumentTooLarge,
 from signing.forms import Form, Format, Packaging
 from signing.model import Level, Signatory
 from signing.ports import LogProofs, SigningKeys, StatusSource, TimestampAuthority
-from signing.sign import evidence
 from signing.sign.cades import CadesDraft
 from signing.sign.envelope import Draft, Envelope, Job
+from signing.sign.evidence import Evidence
 from signing.sign.formats_acceptance import accept
 from signing.sign.intake import MIB
 from signing.sign.stamping import Stamping
@@ -62,7 +62,7 @@ class AdesSigner:
         they carry none."""
         self._keys = keys
         self._stamping = Stamping(timestamps, clock)
-        self._status = status
+        self._evidence = Evidence(status, clock)
         self._clock = clock
         self._limit = limit
         self._logs = logs
@@ -110,10 +110,10 @@ class AdesSigner:
         token = self._stamping.over(envelope.timestamped())
         envelope = envelope.with_timestamp(token.der)
         if level.includes(Level.B_LT):
-            data = evidence.gather(signatory, token, self._stamping.above(), self._status, self._clock)
+            data = self._evidence.gather(signatory, token, self._stamping.above())
             envelope = envelope.with_evidence(data)
         else:
-            evidence.check_not_revoked(signatory, token, self._status, self._clock)
+            self._evidence.check_not_revoked(signatory, token)
         if level.includes(Level.B_LTA):
             envelope = envelope.archived(lambda imprint: self._stamping.imprint(imprint).der)
         return envelope

@@ -27,6 +27,8 @@ from signing.sign.pdf_objects import entry
 from signing.sign.revisions import Place
 from signing.sign.token_signer import SigningAlgorithm, asn1
 
+_specification: Any = SigSeedValueSpec  # which has no types
+
 _NO_FIELDS = FieldLock(FieldAction.INCLUDE, (), 1)  # closes the document and no field in particular
 
 
@@ -41,7 +43,7 @@ def follow(
     if seeds is None:
         return where, words
     try:
-        wanted: Any = SigSeedValueSpec.from_pdf_object(seeds)
+        wanted = _specification.from_pdf_object(seeds)
     except (SigningError, ValueError, TypeError, KeyError) as error:  # another handler or version, or unreadable
         raise SignatureFieldConstraint(rule="SV-FILTER") from error
     flags = wanted.flags

@@ -11,8 +11,8 @@ from foundation.clock import Clock
 from foundation.errors import CamTrustError
 from signing.errors import TimestampUnavailable
 from signing.ports import TimestampAuthority
-from signing.sign.cms import TimestampToken, read_token
 from signing.sign.envelope import HASH
+from signing.sign.signed_message import TimestampToken, read_token
 
 
 class Stamping:
