@@ -40,6 +40,7 @@ PACKAGES: Mapping[str, str] = {
     "sha256sum": "coreutils",
     "unshare": "util-linux",
     "vfychain": "libnss3-tools",
+    "xmlsec1": "xmlsec1",
     "zbarimg": "zbar-tools",
     # shared objects that programs load, somewhere under /usr/lib
     "engines-3/pkcs11.so": "libengine-pkcs11-openssl",

@@ -19,6 +19,7 @@ from signing.errors import CredentialNotUsable, DocumentEmpty, DocumentTooLarge,
 from signing.forms import Form, Format, Packaging
 from signing.model import Level, Signatory
 from signing.ports import LogProofs, SigningKeys, StatusSource, TimestampAuthority
+from signing.sign.asic import extended_cades, simple_cades
 from signing.sign.cades import CadesDraft
 from signing.sign.envelope import Draft, Envelope, Job
 from signing.sign.evidence import Evidence
@@ -145,4 +146,6 @@ def draft_of(form: Form) -> _Making:
 _MAKINGS = {
     Form(Format.CADES, Packaging.DETACHED): _Making(lambda job: CadesDraft(job, attached=False)),
     Form(Format.CADES, Packaging.ATTACHED): _Making(lambda job: CadesDraft(job, attached=True)),
+    Form(Format.ASIC_E, Packaging.CADES): _Making(extended_cades),
+    Form(Format.ASIC_S, Packaging.CADES): _Making(simple_cades),
 }

@@ -1,6 +1,7 @@
 """Formats other than PDF, told apart by content: each has a reader, and all are judged alike by `signature`.
 
-    CMS    a DER or BER SEQUENCE                                                `cades_document`
+    CMS     a DER or BER SEQUENCE                                  `cades_document`
+    ASiC    a ZIP file with a container's mimetype, or META-INF    `asic`
 
 A file that is none of these gives None. Names and suffixes say nothing here.
 """
@@ -10,6 +11,8 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import datetime
 
+from signing.asic_container import is_container
+from signing.verify.asic import judge_container
 from signing.verify.cades_document import judge_cms
 from signing.verify.cms import CmsMalformed, read_message
 from signing.verify.model import FileVerdict
@@ -21,6 +24,8 @@ def judge_document(
     data: bytes, name: str, trust: Trust, at: datetime, policy: Policy, detached: bytes | None
 ) -> FileVerdict | None:
     """The verdict on a file of one of these formats; None for any other. ``detached``: what was signed."""
+    if is_container(data):
+        return judge_container(data, name, trust, at, policy)
     if data[:1] == b"\x30":
         with suppress(CmsMalformed):
             return FileVerdict(name, "CMS", (judge_cms(data, read_message(data), trust, at, policy, detached),))

@@ -1,0 +1,73 @@
+"""ASiC containers made (EN 319 162-1): the document, and a CAdES signature over it or over a manifest of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from signing.asic_container import ASIC_E, ASIC_S, META, entry_name, manifest, write
+from signing.sign.cades import CadesDraft
+from signing.sign.envelope import Draft, Envelope, Job
+from signing.sign.evidence import ValidationData
+
+_MANIFEST = f"{META}ASiCManifest001.xml"
+_SIGNATURE = f"{META}signature001.p7s"
+_SIMPLE_SIGNATURE = f"{META}signature.p7s"
+
+
+@dataclass(frozen=True)
+class Asic:
+    """A container as its signature grows. ``files`` come before the signature, which stands in ``entry``."""
+
+    media_type: str
+    files: Mapping[str, bytes]
+    entry: str
+    signature: Envelope
+
+    def timestamped(self) -> bytes:
+        return self.signature.timestamped()
+
+    def with_timestamp(self, token: bytes) -> Asic:
+        return replace(self, signature=self.signature.with_timestamp(token))
+
+    def with_log_proof(self, proof: bytes) -> Asic:
+        return replace(self, signature=self.signature.with_log_proof(proof))
+
+    def with_evidence(self, data: ValidationData) -> Asic:
+        return replace(self, signature=self.signature.with_evidence(data))
+
+    def archived(self, stamp: Callable[[bytes], bytes]) -> Asic:
+        return replace(self, signature=self.signature.archived(stamp))
+
+    def encode(self) -> bytes:
+        return write(self.media_type, {**self.files, self.entry: self.signature.encode()})
+
+
+@dataclass(frozen=True)
+class AsicDraft:
+    """A document on its way into a container; ``inner``: what becomes the signature in ``entry``."""
+
+    media_type: str
+    files: Mapping[str, bytes]
+    entry: str
+    inner: Draft
+
+    def to_be_signed(self) -> bytes:
+        return self.inner.to_be_signed()
+
+    def signed(self, signature: bytes) -> Asic:
+        return Asic(self.media_type, self.files, self.entry, self.inner.signed(signature))
+
+
+def extended_cades(job: Job) -> AsicDraft:
+    """ASiC-E with CAdES (§4.4.3.2): the signature is over a manifest, which has the document's digest."""
+    files = {entry_name(job.name): job.data}
+    listed = manifest(files, _SIGNATURE)
+    inner = CadesDraft(replace(job, data=listed), attached=False)
+    return AsicDraft(ASIC_E, {**files, _MANIFEST: listed}, _SIGNATURE, inner)
+
+
+def simple_cades(job: Job) -> AsicDraft:
+    """ASiC-S with CAdES (§4.3.3.2): the signature is over the document itself."""
+    inner = CadesDraft(job, attached=False)
+    return AsicDraft(ASIC_S, {entry_name(job.name): job.data}, _SIMPLE_SIGNATURE, inner)
