@@ -22,6 +22,7 @@ from typing import Any, Protocol
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
+from issuing_ca.citizens import citizen_subject
 from sqlalchemy import Connection, Table, bindparam, func, insert, select, update
 
 from foundation.clock import Clock
@@ -33,7 +34,6 @@ from foundation.randomness import SystemRandomness, serial_number
 from foundation.x509.names import subject_name
 from foundation.x509.template import signed_certificate
 from issuing_ca import log_store, status_journal, tables
-from issuing_ca.citizens import citizen_subject
 from issuing_ca.issuance import CITIZEN_SIGN
 from issuing_ca.log import IssuanceLog
 from issuing_ca.model import CertificateState, CitizenRequest, Reason, serial_text

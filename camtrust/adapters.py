@@ -11,9 +11,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import Connection
 
 from ekyc.ports import CitizenCertificateRequest, IssuedCertificate
+from ekyc.service import EkycService
 from foundation.keys.port import WrappedKey
 from issuing_ca.log import IssuanceLog
 from issuing_ca.model import CertificateState, CitizenRequest, Reason
+from issuing_ca.ports import ApprovedLogin
 from issuing_ca.service import CertificateAuthority
 from signing.service import SigningService
 
@@ -81,6 +83,7 @@ class CaForCitizens:
                 khmer_name=request.khmer_name,
                 level=request.level,
                 evidence=request.evidence,
+                approval=request.approval,
                 requested_by=f"ekyc:{request.enrolment_id}",
             )
         )
@@ -90,6 +93,17 @@ class CaForCitizens:
         record = self._ca.revoke(serial, Reason.KEY_COMPROMISE if compromised else Reason.SUPERSEDED, "ekyc:recovery")
         if record.key_id is not None:
             self._signing.withdraw_key("ekyc:recovery", record.key_id)
+
+
+class EkycLoginApprovals:
+    """`issuing_ca.ports.LoginApprovals` over the enrolment service of this process."""
+
+    def __init__(self, ekyc: EkycService) -> None:
+        self._ekyc = ekyc
+
+    def approve_login(self, person_id: str, public_key: bytes) -> ApprovedLogin | None:
+        made = self._ekyc.approvals.for_login(person_id, public_key)
+        return None if made is None else ApprovedLogin(made.subject, made.level, made.evidence, made.document)
 
 
 class SigningKeyCustody:

@@ -28,9 +28,18 @@ import issuing_ca.est.api
 import issuing_ca.ra.api
 import signing.api
 from camtrust import database as schema
-from camtrust.adapters import CaForCitizens, CaLogProofs, CaStatus, CaTimestamps, SigningCredentials, SigningKeyCustody
+from camtrust.adapters import (
+    CaForCitizens,
+    CaLogProofs,
+    CaStatus,
+    CaTimestamps,
+    EkycLoginApprovals,
+    SigningCredentials,
+    SigningKeyCustody,
+)
 from camtrust.errors import ExampleOidRefused, ProxySecretInvalid, SettingsUnsupported
 from camtrust.home import Home
+from camtrust.registration_authority import RegistrationAuthorityKey, registration_authority
 from camtrust.settings import Settings
 from camtrust.web import trust as trust_door
 from camtrust.web.app import WebSettings, create_app
@@ -102,6 +111,7 @@ class Services:
     enrolment: Enrolment
     registration: Registration
     cmp: CmpServer
+    registration_authority: RegistrationAuthorityKey
 
     def close(self) -> None:
         self.database.close()
@@ -140,13 +150,15 @@ def assemble(
         identity_service = IdentityService(database, clock, trail, token, settings.public_url, passkeys=token)
         policy = default_policy()
         log = IssuanceLog(database, keys, clock, randomness, log_origin(settings.public_url))
+        ca_settings = _ca_settings(settings, policy.oids())
+        authority = registration_authority(home, settings, keys, ca_settings.naming)
         ca = CertificateAuthority(
             database,
             keys,
             clock,
             randomness,
             trail,
-            _ca_settings(settings, policy.oids()),
+            ca_settings.model_copy(update={"registration_authority": authority.pins}),
             log=log,
             witness=FileWitness(home.path / "witness" / "status.jsonl"),
             time_source=_time_source(settings),
@@ -196,6 +208,7 @@ def assemble(
             issuer=CaForCitizens(ca, signing_service),
             credentials=SigningCredentials(signing_service, ca),
             blobs=blobs,
+            authority=authority,
             policy=policy,
             randomness=randomness,
         )
@@ -223,8 +236,11 @@ def assemble(
         log,
         acme,
         enrolment,
-        Registration(ca, database, vault, clock, randomness, trail, identity_service, token),
+        Registration(
+            ca, database, vault, clock, randomness, trail, identity_service, token, EkycLoginApprovals(ekyc_service)
+        ),
         CmpServer(enrolment, database, clock, randomness, trail),
+        authority,
     )
 
 

@@ -89,6 +89,13 @@ class CaSettings(Section):
         tuple[str, ...],
         Field(description="profiles that two officers must approve, neither of whom asked; doors give none of them"),
     ] = ()
+    registration_authority: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")], ...],
+        Field(
+            description="SHA-256 of each public key (SubjectPublicKeyInfo) whose statements approve citizens' "
+            "certificates; none: the one in HOME/registration-authority.txt, written when the key is made"
+        ),
+    ] = ()
     acme_networks: Annotated[
         tuple[IPv4Network | IPv6Network, ...],
         Field(description='networks beside the public ones where ACME\'s http-01 may look, as `["10.1.0.0/16"]`'),

@@ -12,7 +12,7 @@ EkycError
 ├── registry   RegistryUnavailable, RegistryNoMatch, PersonDeceased, DuplicatePerson
 ├── factors    ChangeUnknown
 ├── review     SelfReview, ReviewReasonUnknown, EvidenceChanged, InPersonNeeded, DecisionMissing, DecisionNotReproduced
-└── issuance   GateClosed, EvidenceFirst, CertificateMismatch, EvidenceChainBroken, PolicyInvalid
+└── issuance   GateClosed, EvidenceFirst, ApprovalImpossible, CertificateMismatch, EvidenceChainBroken, PolicyInvalid
 """
 
 from __future__ import annotations
@@ -349,6 +349,14 @@ class GateClosed(EkycError):
     """A milestone was asked for without the evidence that its level needs (a defect of ours, stopped here)."""
 
     code = "ekyc.gate_closed"
+
+
+class ApprovalImpossible(EkycError):
+    """Nothing is approved: ``problem`` is ``decision`` (it does not follow from the evidence) or ``key`` (not theirs by
+    the token's attestation)."""
+
+    code = "ekyc.approval_impossible"
+    kind = Kind.FORBIDDEN
 
 
 class CertificateMismatch(EkycError):

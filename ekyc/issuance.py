@@ -13,6 +13,7 @@ from contextlib import suppress
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
+from ekyc.approval import ApprovalDesk, VerifiedName
 from ekyc.casefile import CaseFiles
 from ekyc.decision import Decider
 from ekyc.errors import CertificateMismatch
@@ -37,6 +38,7 @@ class IssuanceDesk:
         custody: KeyCustody,
         issuer: CertificateIssuer,
         credentials: Credentials,
+        approvals: ApprovalDesk,
     ) -> None:
         self._files = files
         self._decider = decider
@@ -45,6 +47,7 @@ class IssuanceDesk:
         self._custody = custody
         self._issuer = issuer
         self._credentials = credentials
+        self._approvals = approvals
 
     def enrol_factors(self, actor: Actor, enrolment_id: str, pin: str, *, if_version: int | None = None) -> str:
         """Set the PIN; gives the ``otpauth://`` address for the authenticator, shown once and kept in the token alone.
@@ -127,7 +130,7 @@ class IssuanceDesk:
         files = self._files
         key = self._key(enrolment)
         with files.database.read() as connection:
-            document = files.open(connection, enrolment, EvidenceKind.DOCUMENT)
+            name = VerifiedName.of(files.open(connection, enrolment, EvidenceKind.DOCUMENT))
         decision = self._decider.last(enrolment.id) or b""
         issued = self._issuer.issue_citizen(
             CitizenCertificateRequest(
@@ -135,12 +138,13 @@ class IssuanceDesk:
                 person_id=enrolment.person_id,
                 key_id=key.key_id,
                 public_key=key.public_key,
-                surname=document["surname"],
-                given_names=document["given_names"],
-                khmer_name=f"{document['surname_km']['canonical']} {document['given_names_km']['canonical']}",
+                surname=name.surname,
+                given_names=name.given_names,
+                khmer_name=name.khmer,
                 level=enrolment.level,
                 policy_oid=self._decider.policy_oid(enrolment.id),
                 evidence=hashlib.sha256(decision).hexdigest(),
+                approval=self._approvals.for_signing(enrolment, key),
             )
         )
         _check_key(issued.certificate, key)

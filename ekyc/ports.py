@@ -10,7 +10,9 @@ from typing import Protocol
 
 from sqlalchemy import Connection
 
-from foundation.keys.port import WrappedKey
+from foundation.approval import Approval
+from foundation.citizen_subject import CitizenNaming
+from foundation.keys.port import Attesting, WrappedKey, WrappedKeys
 
 
 class Notifier(Protocol):
@@ -98,7 +100,8 @@ class Officers(Protocol):
 
 @dataclass(frozen=True)
 class CitizenCertificateRequest:
-    """An approved person's certificate. Names as verified; ``evidence``: digest (hex) of the decision.
+    """An approved person's certificate. Names as verified; ``evidence``: digest (hex) of the decision; ``approval``:
+    the registration authority's signed statement about exactly this certificate (`foundation.approval`), good once.
 
     The public key stands in the key store under ``key_id``, owned by ``person_id``.
     """
@@ -113,6 +116,7 @@ class CitizenCertificateRequest:
     level: str
     policy_oid: str
     evidence: str
+    approval: bytes
 
 
 @dataclass(frozen=True)
@@ -136,6 +140,23 @@ class CertificateIssuer(Protocol):
 
         ``compromised``: somebody else may have had the use of the key; otherwise it is superseded.
         """
+        ...
+
+
+class AttestedPersonKeys(WrappedKeys, Attesting, Protocol):
+    """A token that makes persons' keys and signs what it says of them."""
+
+
+class RegistrationAuthority(Protocol):
+    """The registration authority's own key, which signs approval statements and nothing else."""
+
+    @property
+    def naming(self) -> CitizenNaming:
+        """How the CA names citizens."""
+        ...
+
+    def sign(self, approval: Approval) -> bytes:
+        """The signed document of a statement. Raises what the key store raises."""
         ...
 
 

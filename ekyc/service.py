@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ekyc.approval import ApprovalDesk
 from ekyc.authenticators import AuthenticatorDesk
 from ekyc.casefile import CaseFiles
 from ekyc.config import EkycSettings
@@ -13,7 +14,18 @@ from ekyc.images import ImageDesk
 from ekyc.imaging import ImageReader
 from ekyc.issuance import IssuanceDesk
 from ekyc.policy import Policy, default_policy
-from ekyc.ports import Blobs, CertificateIssuer, Credentials, KeyCustody, Notifier, Officers, Registry, Sessions
+from ekyc.ports import (
+    AttestedPersonKeys,
+    Blobs,
+    CertificateIssuer,
+    Credentials,
+    KeyCustody,
+    Notifier,
+    Officers,
+    RegistrationAuthority,
+    Registry,
+    Sessions,
+)
 from ekyc.recovery import RecoveryDesk
 from ekyc.registry_match import RegistryDesk
 from ekyc.review import ReviewDesk
@@ -21,7 +33,6 @@ from foundation.clock import Clock
 from foundation.db.audit import AuditTrail
 from foundation.db.engine import Database
 from foundation.keys.factors import PersonFactors
-from foundation.keys.port import WrappedKeys
 from foundation.randomness import Randomness, SystemRandomness
 from foundation.vault import Vault
 
@@ -41,11 +52,12 @@ class EkycService:
         sessions: Sessions,
         officers: Officers,
         factors: PersonFactors,
-        keys: WrappedKeys,
+        keys: AttestedPersonKeys,
         custody: KeyCustody,
         issuer: CertificateIssuer,
         credentials: Credentials,
         blobs: Blobs,
+        authority: RegistrationAuthority,
         settings: EkycSettings | None = None,
         policy: Policy | None = None,
         randomness: Randomness | None = None,
@@ -68,4 +80,7 @@ class EkycService:
         self.images = ImageDesk(self.files, blobs, ImageReader(self.files.settings.images), self.review)
         self.authenticators = AuthenticatorDesk(self.files, factors)
         self.recovery = RecoveryDesk(self.files, self.review, factors, issuer, sessions)
-        self.issuance = IssuanceDesk(self.files, self.decider, factors, keys, custody, issuer, credentials)
+        self.approvals = ApprovalDesk(self.files, self.decider, keys, authority)
+        self.issuance = IssuanceDesk(
+            self.files, self.decider, factors, keys, custody, issuer, credentials, self.approvals
+        )

@@ -31,6 +31,7 @@ from typing import NamedTuple
 
 from cryptography import x509
 
+from foundation import approval
 from foundation.keys.errors import DataInvalid, PolicyRefused
 from foundation.keys.handles import public_key
 from foundation.keys.mechanisms import SCHEMES, Family
@@ -104,7 +105,7 @@ class Gate:
         if not self._reads:
             if content is not None:
                 raise DataInvalid
-            judge_document(self.policy, mechanism)
+            judge_document(self.policy, mechanism, data)
             return _NOTHING
         kind = structures.kind_of(data)
         if kind not in self._kinds:
@@ -163,8 +164,17 @@ class Gate:
         return Facts(None, found.at, found.ordered)
 
 
-def judge_document(policy: KeyPolicy, mechanism: Mechanism) -> None:
-    """Whether a key that does not certify signs digests, or messages, as this mechanism does; PolicyRefused."""
+def judge_document(policy: KeyPolicy, mechanism: Mechanism, data: bytes) -> None:
+    """Whether a key that does not certify signs digests, or messages, as this mechanism does; PolicyRefused.
+
+    One for approvals alone signs whole statements of the registration authority, which are read here.
+    """
+    if Signable.APPROVAL in policy.kinds and not SCHEMES[mechanism].takes_digest:
+        try:
+            approval.parse(data)
+        except approval.ApprovalRefused:
+            raise PolicyRefused(rule="POL-FORM") from None
+        return
     if (Signable.DIGEST if SCHEMES[mechanism].takes_digest else Signable.MESSAGE) not in policy.kinds:
         raise PolicyRefused(rule="POL-KIND")
 

@@ -152,11 +152,13 @@ class WrappedKeys:
         head, state = opened.head, opened.state
         if not state.enabled:
             raise KeyDisabled
+        policy = policies.load(self._store.read(), state.policy)
         for data in inputs:
             check_request(state.algorithm, state.use, mechanism, data)
         if state.use.needs_activation and activation is None:
             raise ActivationRequired
-        judge_document(policies.load(self._store.read(), state.policy), mechanism)
+        for data in inputs:
+            judge_document(policy, mechanism, data)
         info = _info(head.key_id, head.owner, state)
         details = describe(mechanism, inputs)
 

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from foundation.citizen_subject import CitizenNaming
 from foundation.keys.port import KeyAlgorithm
 
 
@@ -36,6 +37,10 @@ class IssuingCaSettings(BaseModel):
         "high": "2.999.116.1.1.3",
     }
     """Certificate policy by assurance level. 2.999 is the arc for examples."""
+
+    registration_authority: frozenset[str] = frozenset()
+    """SHA-256 (hexadecimal) of the SubjectPublicKeyInfo of each key whose statements approve citizens' certificates.
+    None: no citizen gets one."""
 
     issuance_token_validity: timedelta = timedelta(minutes=10)
 
@@ -88,3 +93,8 @@ class IssuingCaSettings(BaseModel):
     tsa_policy: str = "2.999.116.2.2"
     tsa_accuracy: Annotated[int, Field(ge=1, le=60)] = 1
     """Seconds."""
+
+    @property
+    def naming(self) -> CitizenNaming:
+        """How citizens' subjects are made."""
+        return CitizenNaming(self.country, self.identifier_scheme, self.mark)

@@ -17,6 +17,7 @@ from foundation.randomness import Randomness, serial_number
 from foundation.x509.lint import require_clean
 from foundation.x509.names import subject_name
 from foundation.x509.profile import Profile, last_second
+from issuing_ca.approvals import Approvals, Approved
 from issuing_ca.attestations import Attestations, check_outside
 from issuing_ca.authorities import Authorities
 from issuing_ca.config import IssuingCaSettings
@@ -67,13 +68,15 @@ _IN_TOKEN = {CITIZEN_SIGN, TSA_UNIT, OCSP_RESPONDER, CMP_SIGNER}  # profiles who
 
 @dataclass(frozen=True)
 class Draft:
-    """A linted certificate that has not been signed. ``row``: what the store will know of it; ``reserved``: it does."""
+    """A linted certificate that has not been signed. ``row``: what the store will know of it; ``reserved``: it does.
+    ``approved``: the statement that reserving it redeems."""
 
     serial: str
     authority: Authority
     tbs: bytes
     row: Mapping[str, Any]
     reserved: bool = False
+    approved: Approved | None = None
 
 
 class Drafts:
@@ -94,13 +97,15 @@ class Drafts:
         self._profiles = profiles
         self._clock = clock
         self._randomness = randomness
+        self._approvals = Approvals(clock, settings)
         self.templates = Templates(settings.public_url, settings.crl_partitions)
 
     def draft(self, request: CertificateRequest, info: KeyInfo | None = None) -> Draft:
         """A draft of what is asked for. ``info``: what the token has just said of ``request.key_id``, if it was asked.
 
         Raises ProfileUnknown, ProfileRefused, KeyRefused, KeyNotTheirs, RequestRefused, AuthorityUnknown,
-        AuthorityNotInstalled, and the refusals of `foundation.x509` (NameInvalid, ProfileMismatch, LintFailed).
+        AuthorityNotInstalled, ApprovalRefused, and the refusals of `foundation.x509` (NameInvalid, ProfileMismatch,
+        LintFailed).
         """
         authority = self._authorities.get(request.authority)
         profile = self._profile(authority, request)
@@ -137,7 +142,7 @@ class Drafts:
             "not_before": not_before,
             "not_after": not_after,
         }
-        return Draft(serial_text(serial), authority, tbs, row)
+        return Draft(serial_text(serial), authority, tbs, row, approved=self._approvals.check(request, row))
 
     def _profile(self, authority: Authority, request: CertificateRequest) -> Profile:
         profile = self._profiles.get(request.profile)

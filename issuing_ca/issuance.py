@@ -18,12 +18,13 @@ from foundation.keys.handles import public_key
 from foundation.keys.port import KeyInfo
 from foundation.randomness import Randomness
 from foundation.x509.profile import Profile
+from foundation.x509.template import unsigned_certificate
 from issuing_ca import issuance_store, status_journal, store
+from issuing_ca.approvals import Approvals
 from issuing_ca.authorities import Authorities
-from issuing_ca.citizens import citizen_subject
 from issuing_ca.config import IssuingCaSettings
 from issuing_ca.drafts import CITIZEN_SIGN, Draft, Drafts
-from issuing_ca.errors import IssuanceTokenInvalid, KeyNotTheirs, RequestRefused, TransitionRefused
+from issuing_ca.errors import IssuanceMismatch, IssuanceTokenInvalid, KeyNotTheirs, RequestRefused, TransitionRefused
 from issuing_ca.group_commit import GroupCommit
 from issuing_ca.issuance_batch import SIGNING_TIME, IssuanceBatch
 from issuing_ca.log import IssuanceLog
@@ -63,6 +64,7 @@ class Issuance:
         self._randomness = randomness
         self._audit = audit
         self._settings = settings
+        self._approvals = Approvals(clock, settings)
         self._drafts = Drafts(keys, authorities, profiles, clock, randomness, settings)
         self._batch = IssuanceBatch(database, authorities, clock, audit, log)
         self._group = GroupCommit(self._batch.issue, most=_MOST)
@@ -72,7 +74,8 @@ class Issuance:
         """Check, lint and reserve; gives the one-use token that has the certificate signed.
 
         Raises ProfileUnknown, ProfileRefused, KeyRefused, KeyInUse, KeyNotTheirs, RequestRefused, AuthorityUnknown,
-        AuthorityNotInstalled, and the refusals of `foundation.x509` (NameInvalid, ProfileMismatch, LintFailed).
+        AuthorityNotInstalled, ApprovalRefused, and the refusals of `foundation.x509` (NameInvalid, ProfileMismatch,
+        LintFailed).
         """
         draft = self._drafts.draft(request)
         secret = self._randomness.bytes(32).hex()
@@ -86,7 +89,8 @@ class Issuance:
     def issue(self, token: str) -> IssuedCertificate:
         """Redeem the token: sign what was linted, verify it, store it.
 
-        Raises IssuanceTokenInvalid, IssuanceMismatch, and the key store's errors; the token is used up in any case.
+        Raises IssuanceTokenInvalid, IssuanceMismatch, ApprovalRefused, and the key store's errors; the token is used up
+        in any case.
         """
         serial, _, secret = token.partition(".")
         now = self._clock.now()
@@ -110,7 +114,9 @@ class Issuance:
             except StaleWrite:
                 raise IssuanceTokenInvalid from None
         known = {"tbs_digest": row.tbs_digest, "requested_by": row.requested_by}
-        return self._group.do(Draft(serial, self._authorities.get(row.authority), row.tbs, known, reserved=True))
+        draft = Draft(serial, self._authorities.get(row.authority), row.tbs, known, reserved=True)
+        self._hold(draft)
+        return self._group.do(draft)
 
     def issue_now(self, request: CertificateRequest) -> IssuedCertificate:
         """Both steps at once, for whoever holds the approval already. Raises what both raise."""
@@ -143,7 +149,7 @@ class Issuance:
     def issue_citizen(self, request: CitizenRequest, authority: str = "issuing") -> IssuedCertificate:
         """A citizen's certificate for the key in the token that is theirs (proof of possession: the token owns it).
 
-        Raises KeyNotTheirs, RequestRefused (level, evidence), and what :meth:`issue_now` raises.
+        Raises KeyNotTheirs, RequestRefused (level, evidence), ApprovalRefused, and what :meth:`issue_now` raises.
         """
         policy = self._settings.policies.get(request.level)
         if policy is None:
@@ -157,7 +163,9 @@ class Issuance:
             CertificateRequest(
                 authority=authority,
                 profile=CITIZEN_SIGN,
-                subject=citizen_subject(request, self._settings),
+                subject=self._settings.naming.subject(
+                    request.person_id, request.surname, request.given_name, request.khmer_name
+                ),
                 public_key=public_key(info),
                 owner=request.person_id,
                 requested_by=request.requested_by,
@@ -165,6 +173,7 @@ class Issuance:
                 not_after_limit=request.not_after_limit,
                 evidence=request.evidence,
                 policies=(policy,),
+                approval=request.approval,
             ),
             info,
         )
@@ -196,6 +205,18 @@ class Issuance:
             if wanted is CertificateState.REVOKED:
                 status_journal.record(connection, record.authority, serial, wanted, Reason.UNSPECIFIED, self._now())
             self._audit.append(connection, actor, "issuing_ca.orphan_closed", serial, {"state": wanted.value})
+
+    def _hold(self, draft: Draft) -> None:
+        """What was prepared has been in the database since: a citizen's certificate is held against its approval."""
+        try:
+            if hashlib.sha256(draft.tbs).hexdigest() != draft.row["tbs_digest"]:
+                raise IssuanceMismatch
+            unsigned = unsigned_certificate(draft.tbs, self._authorities.signer(draft.authority).algorithm)
+            with self._database.read() as connection:
+                self._approvals.hold(connection, draft.serial, unsigned)
+        except Exception as error:
+            self._batch.refuse(draft, error)
+            raise
 
     def _now(self) -> datetime:
         return self._clock.now().replace(microsecond=0)

@@ -16,12 +16,13 @@ from typing import TypeVar
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from foundation.approval import ApprovalRefused
 from foundation.clock import Clock
 from foundation.db.audit import Act, AuditTrail
 from foundation.db.engine import Database
 from foundation.errors import CamTrustError, Kind
 from foundation.x509.template import signed_certificate
-from issuing_ca import issuance_store, store
+from issuing_ca import approvals, issuance_store, store
 from issuing_ca.authorities import Authorities
 from issuing_ca.drafts import Draft
 from issuing_ca.errors import IssuanceMismatch, KeyInUse
@@ -68,8 +69,9 @@ class IssuanceBatch:
         state: CertificateState = CertificateState.SIGNING,
         expires: datetime | None = None,
         token_digest: str | None = None,
-    ) -> list[KeyInUse | None]:
-        """Write the intents down, in one unit of work; those whose public key is not theirs are left out and told."""
+    ) -> list[KeyInUse | ApprovalRefused | None]:
+        """Write the intents down, in one unit of work, and use their approvals up; those whose public key is not theirs
+        or whose approval was used are left out and told."""
         now = self._clock.now()
         given = {
             "state": state.value,
@@ -80,10 +82,18 @@ class IssuanceBatch:
         with self._database.unit_of_work() as connection:
             claims = [(draft.row["public_key_digest"], draft.row["owner"]) for draft in drafts]
             refused = issuance_store.claim_public_keys(connection, claims)
-            kept = [draft for at, draft in enumerate(drafts) if at not in refused]
+            used = approvals.redeem(connection, [one for at, one in enumerate(drafts) if at not in refused], now)
+            kept = [one for at, one in enumerate(drafts) if at not in refused and one.serial not in used]
             issuance_store.add_certificates(connection, [{**draft.row, **given} for draft in kept])
             self._audit.append_many(connection, [_prepared(draft) for draft in kept])
-        return [KeyInUse() if at in refused else None for at in range(len(drafts))]
+        return [
+            KeyInUse() if at in refused else ApprovalRefused(rule="APPROVAL-USED") if one.serial in used else None
+            for at, one in enumerate(drafts)
+        ]
+
+    def refuse(self, draft: Draft, error: Exception) -> None:
+        """Close a reserved serial number whose certificate is not to be signed."""
+        self._stored([(draft, error)])
 
     # --- steps ----------------------------------------------------------------------------------------------------
 

@@ -103,7 +103,8 @@ class CertificateRequest:
     ``owner``: opaque id of whom the certificate names; ``key_id``: the key in our token, if it is there;
     ``not_after_limit``: until when the evidence carries; ``evidence``: hex SHA-256 of the approval it rests on;
     ``policies``: policy OIDs in place of the profile's own (the assurance level decides them);
-    ``dns_names``: names whose control was proved, for the subjectAltName.
+    ``dns_names``: names whose control was proved, for the subjectAltName; ``approval``: the registration authority's
+    signed statement (`foundation.approval`), without which no citizen's certificate is issued.
     """
 
     authority: str
@@ -117,6 +118,7 @@ class CertificateRequest:
     evidence: str | None = None
     policies: tuple[str, ...] = ()
     dns_names: tuple[str, ...] = ()
+    approval: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -189,7 +191,8 @@ class CitizenRequest:
     """A citizen's certificate, as the registration authority approved it.
 
     The public key comes from the token by ``key_id``, whose owner must be ``person_id``. Names are as verified: Latin
-    as on the document, Khmer canonical; ``level`` is a key of the settings' policies.
+    as on the document, Khmer canonical; ``level`` is a key of the settings' policies. ``approval``: the registration
+    authority's signed statement about exactly this certificate.
     """
 
     person_id: str
@@ -201,6 +204,7 @@ class CitizenRequest:
     requested_by: str
     khmer_name: str | None = None
     not_after_limit: datetime | None = None
+    approval: bytes | None = None
 
 
 def serial_text(serial: int) -> str:

@@ -65,6 +65,25 @@ class OfficerPersons(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class ApprovedLogin:
+    """What the registration authority approved: the subject's attributes, level and evidence of the person, and its
+    signed statement (`foundation.approval`) about them and the key."""
+
+    subject: tuple[tuple[str, str], ...]
+    level: str
+    evidence: str
+    document: bytes
+
+
+class LoginApprovals(Protocol):
+    """The registration authority, asked about a certificate for a key of a person's own device."""
+
+    def approve_login(self, person_id: str, public_key: bytes) -> ApprovedLogin | None:
+        """``public_key``: DER SubjectPublicKeyInfo. None for who is no activated person."""
+        ...
+
+
 class HolderFactors(Protocol):
     """A person's second factors, checked in the token. A `foundation.keys.port.Factors` is one."""
 

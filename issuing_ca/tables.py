@@ -109,6 +109,15 @@ ocsp_responses = Table(
     Index("ca_ocsp_responses_due", "next_update"),
 )
 
+approvals = Table(
+    "ca_approvals",
+    metadata,
+    Column("nonce", String(200), primary_key=True),  # of a statement that was redeemed; it is never good again
+    Column("serial", String(40), nullable=False, index=True),
+    Column("document", LargeBinary, nullable=False),  # as the registration authority signed it
+    Column("redeemed_at", UtcDateTime, nullable=False),
+)
+
 public_keys = Table(
     "ca_public_keys",
     metadata,

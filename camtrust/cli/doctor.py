@@ -119,6 +119,11 @@ def _bundle(services: Services) -> tuple[bool, str]:
     return left > _BUNDLE_SOON, f"sequence {read.contents.sequence}, good until {ends:%Y-%m-%d %H:%M}"
 
 
+def _registration_authority(services: Services) -> tuple[bool, str]:
+    """Without the pinned key no citizen gets a certificate."""
+    return services.registration_authority.pinned, f"{len(services.registration_authority.pins)} keys pinned"
+
+
 _CHECKS: dict[str, Check] = {
     "clock": _clock,
     "database": _database,
@@ -126,6 +131,7 @@ _CHECKS: dict[str, Check] = {
     "key store": _token,
     "authorities": _authorities,
     "certificates": _orphans,
+    "approvals": _registration_authority,
     "issuance log": _log,
     "trust bundle": _bundle,
 }

@@ -26,7 +26,7 @@ FORMAT = "camtrust-key-policy-1"
 
 
 class Signable(StrEnum):
-    """Kinds of input. All but the last two are to-be-signed structures that the token parses before it signs."""
+    """Kinds of input. All but DIGEST, MESSAGE and APPROVAL are to-be-signed structures of keys that certify."""
 
     CERTIFICATE = "certificate"  # TBSCertificate, RFC 5280 §4.1.1.1
     CRL = "crl"  # TBSCertList, RFC 5280 §5.1.1.1
@@ -35,9 +35,10 @@ class Signable(StrEnum):
     TIMESTAMP = "timestamp"  # CMS SignedAttributes over a TSTInfo that is shown too, RFC 3161 §2.4.2
     DIGEST = "digest"  # a SHA-2 digest made where the document is
     MESSAGE = "message"  # any message
+    APPROVAL = "approval"  # a statement of the registration authority, `foundation.approval`
 
 
-STRUCTURES = frozenset(Signable) - {Signable.DIGEST, Signable.MESSAGE}
+STRUCTURES = frozenset(Signable) - {Signable.DIGEST, Signable.MESSAGE, Signable.APPROVAL}
 
 
 class Subject(StrEnum):
@@ -257,6 +258,10 @@ DEFAULTS: Mapping[KeyUse, KeyPolicy] = {
 }
 
 
+APPROVALS_ALONE = KeyPolicy(kinds=frozenset({Signable.APPROVAL}))
+"""For the key that approves citizens' certificates: it signs statements that the token has read, and nothing else."""
+
+
 def policy_for(use: KeyUse, policy: KeyPolicy | None) -> KeyPolicy:
     """The policy that a key of this use gets: the one asked for, or the default.
 
@@ -266,6 +271,8 @@ def policy_for(use: KeyUse, policy: KeyPolicy | None) -> KeyPolicy:
     if policy is None:
         return DEFAULTS[use]
     if (use.certifies and not policy.kinds <= STRUCTURES) or (not use.certifies and policy.kinds & STRUCTURES):
+        raise PolicyInvalid(field="kinds")
+    if Signable.APPROVAL in policy.kinds and (use is not KeyUse.REGISTRATION_AUTHORITY or len(policy.kinds) > 1):
         raise PolicyInvalid(field="kinds")
     if use.needs_activation != policy.needs_activation:
         raise PolicyInvalid(field="needs_activation")

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from foundation.clock import Clock
 from foundation.db.audit import AuditTrail
@@ -41,7 +41,7 @@ from issuing_ca.errors import (
 )
 from issuing_ca.key_checks import check_public_key
 from issuing_ca.model import CertificateRecord, CertificateRequest, CertificateState, IssuedCertificate, Reason
-from issuing_ca.ports import HolderFactors, OfficerPersons
+from issuing_ca.ports import HolderFactors, LoginApprovals, OfficerPersons
 from issuing_ca.ra import store
 from issuing_ca.ra.model import (
     ApprovalReason,
@@ -86,6 +86,7 @@ class Registration:
         audit: AuditTrail,
         persons: OfficerPersons,
         factors: HolderFactors,
+        approvals: LoginApprovals,
     ) -> None:
         self.ca = ca
         self._database = database
@@ -95,6 +96,7 @@ class Registration:
         self._audit = audit
         self._persons = persons
         self._factors = factors
+        self._approvals = approvals
 
     # --- requests -------------------------------------------------------------------------------------------------
 
@@ -320,8 +322,9 @@ class Registration:
     def issue_own(self, person: Actor, csr: bytes, pin: str, totp: str) -> IssuedCertificate:
         """A citizen-auth certificate for a key on the person's own device, with both factors.
 
-        Names, level and evidence are those of the person's good citizen-sign certificate, and so is the end.
-        Raises CsrInvalid, CertificateUnknown (nothing to go by), KeyNotTheirs, and what the factors and issuing raise.
+        Names, level and evidence are what the registration authority approves for it; the end is that of the person's
+        good citizen-sign certificate. Raises CsrInvalid, CertificateUnknown (nothing to go by), KeyNotTheirs,
+        ApprovalRefused, and what the factors and issuing raise.
         """
         request = read_csr(csr)
         now = self._clock.now()
@@ -333,23 +336,27 @@ class Registration:
         if person.kind is not ActorKind.PERSON or not standing:
             raise CertificateUnknown
         newest = max(standing, key=lambda record: record.not_after)
-        certificate = x509.load_der_x509_certificate(newest.certificate or b"")
         held = [x509.load_der_x509_certificate(record.certificate or b"").public_key() for record in standing]
         if request.public_key() in held:
             raise KeyNotTheirs  # the token's key signs documents and nothing else
         self._factors.check(person.id, pin, totp)
-        policies = certificate.extensions.get_extension_for_class(x509.CertificatePolicies).value
+        key = request.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        approved = self._approvals.approve_login(person.id, key)
+        policy = None if approved is None else self.ca.settings.policies.get(approved.level)
+        if approved is None or policy is None:
+            raise CertificateUnknown
         return self.ca.issue_now(
             CertificateRequest(
                 authority=newest.authority,
                 profile=CITIZEN_AUTH,
-                subject=name_pairs(certificate.subject),
+                subject=approved.subject,
                 public_key=request.public_key(),
                 owner=person.id,
                 requested_by=str(person),
                 not_after_limit=newest.not_after,
-                evidence=newest.evidence,
-                policies=tuple(policy.policy_identifier.dotted_string for policy in policies),
+                evidence=approved.evidence,
+                policies=(policy,),
+                approval=approved.document,
             )
         )
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import secrets
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
@@ -17,6 +19,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from foundation.approval import LIFETIME, Approval
+from foundation.citizen_subject import Pairs, subject_digest
 from foundation.clock import SetClock
 from foundation.db import audit as audit_trail
 from foundation.db.engine import Database
@@ -30,10 +34,13 @@ from issuing_ca import store
 from issuing_ca.asgi import OcspEndpoint, TimestampEndpoint
 from issuing_ca.config import IssuingCaSettings
 from issuing_ca.model import CitizenRequest, IssuedCertificate
+from issuing_ca.ports import ApprovedLogin
 from issuing_ca.service import CertificateAuthority
+from tests.registration_authority import SoftwareAuthority
 
 OPERATOR = "operator:specimen"
 EVIDENCE = "ab" * 32
+AUTHORITY = SoftwareAuthority()
 _worlds = itertools.count(1)
 
 
@@ -230,7 +237,7 @@ class World:
         made = self.keys.generate_wrapped(person_id, KeyAlgorithm.EC_P256, KeyUse.CITIZEN_SIGN)
         info = made.info
         self.wrapped[info.key_id] = made.wrapped
-        return CitizenRequest(
+        request = CitizenRequest(
             person_id=person_id,
             key_id=info.key_id,
             given_name="SPECIMEN DARA",
@@ -240,6 +247,53 @@ class World:
             evidence=EVIDENCE,
             requested_by="service:ekyc",
         )
+        return self.approved(request)
+
+    def statement(self, request: CitizenRequest) -> Approval:
+        """What the registration authority says about a citizen's request; each has a nonce of its own."""
+        naming, now = self.ca.settings.naming, self.clock.now().replace(microsecond=0)
+        subject = naming.subject(request.person_id, request.surname, request.given_name, request.khmer_name)
+        return Approval(
+            authority="issuing",
+            profile="citizen-sign",
+            person=request.person_id,
+            subject=subject_digest(subject),
+            public_key=hashlib.sha256(self.keys.get(request.key_id).public_key).hexdigest(),
+            key_id=request.key_id,
+            level=request.level,
+            evidence=request.evidence,
+            not_after=None,
+            at=now,
+            expires=now + LIFETIME,
+            nonce=secrets.token_hex(32),
+        )
+
+    def approved(self, request: CitizenRequest) -> CitizenRequest:
+        """The request with a new approval of its own."""
+        return replace(request, approval=AUTHORITY.sign(self.statement(request)))
+
+    def approve_login(self, person_id: str, public_key: bytes) -> ApprovedLogin | None:
+        """`issuing_ca.ports.LoginApprovals`: who got a signing certificate here is an activated person."""
+        issued = [one for one in self.ca.certificates(limit=200, owner=person_id) if one.profile == "citizen-sign"]
+        if not issued:
+            return None
+        subject: Pairs = self.ca.settings.naming.subject(person_id, "SPECIMEN SOK", "SPECIMEN DARA", "សុខ ដារ៉ា")
+        now = self.clock.now().replace(microsecond=0)
+        statement = Approval(
+            authority="issuing",
+            profile="citizen-auth",
+            person=person_id,
+            subject=subject_digest(subject),
+            public_key=hashlib.sha256(public_key).hexdigest(),
+            key_id=None,
+            level="high",
+            evidence=EVIDENCE,
+            not_after=None,
+            at=now,
+            expires=now + LIFETIME,
+            nonce=secrets.token_hex(32),
+        )
+        return ApprovedLogin(subject, "high", EVIDENCE, AUTHORITY.sign(statement))
 
     def citizen(self) -> IssuedCertificate:
         return self.ca.issue_citizen(self.person())
@@ -265,9 +319,8 @@ def make_world(
         audit_trail.create_head(connection)
     prefix = f"ca-test-{next(_worlds)}-"
     keys, trail = KeysOfOneTest(token, prefix), audit_trail.AuditTrail(clock)
-    ca = CertificateAuthority(
-        database, keys, clock, SystemRandomness(), trail, settings or IssuingCaSettings(), profiles
-    )
+    settings = (settings or IssuingCaSettings()).model_copy(update={"registration_authority": AUTHORITY.pins})
+    ca = CertificateAuthority(database, keys, clock, SystemRandomness(), trail, settings, profiles)
     root = Root(clock)
     for name, title in (("issuing", "Issuing CA"), ("tsa", "Timestamping CA")):
         csr = ca.init(name, [("C", "KH"), ("O", "SPECIMEN CamTrust"), ("CN", f"SPECIMEN {title}")], OPERATOR)

@@ -43,7 +43,7 @@ def registration(world: World, persons: Persons | None = None, factors: OnePin |
     vault = Vault(world.keys._token)  # type: ignore[arg-type]
     return Registration(
         world.ca, world.database, vault, world.clock, SystemRandomness(), world.audit, persons or Persons(),
-        factors or OnePin(),
+        factors or OnePin(), world,
     )  # fmt: skip
 
 

@@ -74,7 +74,7 @@ def test_no_certificate_comes_of_a_fault(faulty: Faulty, fault: Fault) -> None:
     states = sorted(record.state for record in faulty.ca.certificates())
     assert states == sorted([CertificateState.ABANDONED, CertificateState.ISSUED])
     assert faulty.ca.orphans() == ()
-    issued = faulty.ca.issue_citizen(person)
+    issued = faulty.ca.issue_citizen(world.approved(person))
     issued.certificate.verify_directly_issued_by(faulty.ca.authorities.get("issuing").certificate)
     with world.database.read() as connection:
         failed = audit.events.c.action == "issuing_ca.issuance_failed"
@@ -160,8 +160,8 @@ def test_a_storm_ends_and_nothing_is_left_of_it(faulty: Faulty) -> None:
     faulty.fails(Fault.STORM, times=8)
     for _ in range(8):
         with pytest.raises(KeyStoreError):
-            faulty.ca.issue_citizen(person)
-    assert faulty.ca.issue_citizen(person).serial
+            faulty.ca.issue_citizen(faulty.world.approved(person))
+    assert faulty.ca.issue_citizen(faulty.world.approved(person)).serial
     states = [record.state for record in faulty.ca.certificates()]
     assert states.count(CertificateState.ABANDONED) == 8
     assert states.count(CertificateState.ISSUED) == 1

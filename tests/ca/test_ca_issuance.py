@@ -17,7 +17,6 @@ from foundation.keys.errors import TokenUnavailable
 from foundation.keys.handles import public_key
 from foundation.x509.errors import CsrInvalid, ProfileMismatch
 from issuing_ca import issuance_store
-from issuing_ca.citizens import person_identifier
 from issuing_ca.errors import (
     IssuanceTokenInvalid,
     KeyInUse,
@@ -72,7 +71,7 @@ def test_a_citizen_certificate_is_what_the_profile_says(world: World) -> None:
     assert usage.value.content_commitment
     assert not usage.value.digital_signature
     subject = {attribute.oid: attribute.value for attribute in certificate.subject}
-    assert subject[NameOID.SERIAL_NUMBER] == person_identifier(request.person_id, world.ca.settings)
+    assert subject[NameOID.SERIAL_NUMBER] == world.ca.settings.naming.identifier(request.person_id)
     assert str(subject[NameOID.SERIAL_NUMBER]).startswith("CT:KH-")
     assert request.person_id not in str(certificate.subject)
     assert subject[NameOID.COMMON_NAME] == "SPECIMEN SOK SPECIMEN DARA (សុខ ដារ៉ា)"

@@ -20,7 +20,6 @@ from foundation.log_proof import EntryKind, InclusionProof, check_inclusion, sub
 from foundation.merkle import EMPTY_ROOT
 from foundation.signed_note import Checkpoint, read_note
 from issuing_ca import log_store
-from issuing_ca.citizens import person_identifier
 from issuing_ca.errors import LogEntryUnknown, LogTileUnknown
 from issuing_ca.log import KEY_LABEL, IssuanceLog, log_origin
 from issuing_ca.model import CertificateState, Reason
@@ -247,9 +246,9 @@ def test_a_person_sees_every_certificate_in_their_name(logged: LogWorld) -> None
     """Whoever asks under their label gets each certificate of theirs, each with its proof, and no others."""
     world = logged.world
     request = world.person()
-    mine = [world.ca.issue_citizen(request).certificate for _ in range(3)]
+    mine = [world.ca.issue_citizen(world.approved(request)).certificate for _ in range(3)]
     other = world.citizen().certificate
-    subject = person_identifier(request.person_id, world.ca.settings)
+    subject = world.ca.settings.naming.identifier(request.person_id)
     assert {subject_of(one) for one in mine} == {subject} != {subject_of(other)}
     proofs = logged.log.of_subject(subject)
     assert {proof.opening.digest for proof in proofs} == {fingerprint(one) for one in mine}

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from foundation.clock import SetClock
 from foundation.db.engine import Database
@@ -27,13 +27,6 @@ SEAL = (
     ("CN", "SPECIMEN Ministry seal"),
 )
 OFFICER = (("C", "KH"), ("O", "SPECIMEN CamTrust"), ("CN", "SPECIMEN Officer 1"))
-CITIZEN = (
-    ("C", "KH"),
-    ("surname", "SPECIMEN SOK"),
-    ("givenName", "SPECIMEN DARA"),
-    ("CN", "SPECIMEN SOK SPECIMEN DARA"),
-    ("serialNumber", "CT:KH-0123456789ABCDEF"),
-)
 SERVER_NAME = "ministry.example.org"
 SERVER = (("C", "KH"), ("O", "SPECIMEN Ministry"), ("CN", SERVER_NAME))
 MEMBER = (
@@ -67,12 +60,24 @@ def verdicts(world: World) -> Mapping[str, frozenset[str]]:
 
     responder = world.ca.units.ocsp_responder(world.ca.authorities.get("issuing"))
     signer = world.ca.units.cmp_signer(world.ca.authorities.get("issuing"))
+    person = world.ca.certificate(citizen.serial).owner
+    device = ec.generate_private_key(ec.SECP256R1())
+    spki = device.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    approved = world.approve_login(person, spki)
+    assert approved is not None
+    login = world.ca.issue_now(
+        CertificateRequest(
+            "issuing", "citizen-auth", approved.subject, device.public_key(), person, OPERATOR,
+            evidence=approved.evidence, policies=(world.ca.settings.policies[approved.level],),
+            approval=approved.document,
+        )
+    )  # fmt: skip
     certificates = {
         "citizen-sign": citizen.certificate.public_bytes(Encoding.PEM),
         "organisation-seal": by_request("organisation-seal", SEAL),
         "officer": by_request("officer", OFFICER),
         "organisation-auth": by_request("organisation-auth", SEAL),
-        "citizen-auth": by_request("citizen-auth", CITIZEN),
+        "citizen-auth": login.certificate.public_bytes(Encoding.PEM),
         "tls-server": by_request("tls-server", SERVER, SERVER_NAME, f"www.{SERVER_NAME}"),
         "camdx-sign": by_request("camdx-sign", MEMBER),
         "camdx-sign-ec": by_request("camdx-sign-ec", MEMBER),

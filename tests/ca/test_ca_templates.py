@@ -72,7 +72,7 @@ def test_levels_have_templates_of_their_own(small_world: World) -> None:
     """Two levels, one after the other and again: each certificate has the policy of its own level."""
     world = small_world
     for level in ("low", "high", "low", "high"):
-        issued = world.ca.issue_citizen(replace(world.person(), level=level))
+        issued = world.ca.issue_citizen(world.approved(replace(world.person(), level=level)))
         policies = issued.certificate.extensions.get_extension_for_class(x509.CertificatePolicies).value
         assert [one.policy_identifier.dotted_string for one in policies] == [world.ca.settings.policies[level]]
         assert world.ca.certificate(issued.serial).state is CertificateState.ISSUED

@@ -39,8 +39,19 @@ from foundation.db.engine import Database
 from foundation.http import problems
 from foundation.http.actor import Actor, ActorKind, Credential, Unauthenticated
 from foundation.http.guard import Guard
-from foundation.keys.port import Attesting, Factors, KeyStore, PersonKeys, WrappedKey, WrappedKeys
+from foundation.keys.port import (
+    Attesting,
+    Factors,
+    KeyAlgorithm,
+    KeyInfo,
+    KeyStore,
+    KeyUse,
+    PersonKeys,
+    WrappedKey,
+    WrappedKeys,
+)
 from foundation.vault import Vault
+from tests.registration_authority import SoftwareAuthority
 
 PIN = "402915"
 PHONE = "012 987 654"
@@ -201,6 +212,7 @@ class World:
             "issuer": self.ca,
             "credentials": self.credentials,
             "blobs": self.blobs,
+            "authority": SoftwareAuthority(),
             **service,
         }
         self.service = EkycService(**self.arguments)
@@ -282,6 +294,10 @@ class World:
         uri = self.service.issuance.enrol_factors(actor, enrolment_id, PIN)
         code = pyotp.parse_uri(uri).now()  # type: ignore[union-attr]
         return self.service.issuance.confirm_factors(actor, enrolment_id, code)
+
+    def key_of(self, person_id: str) -> KeyInfo:
+        """A new key of a person in the token."""
+        return self.token.generate_wrapped(person_id, KeyAlgorithm.EC_P256, KeyUse.CITIZEN_SIGN).info
 
     def state(self, enrolment_id: str) -> Enrolment:
         with self.database.read() as connection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tempfile
 from datetime import UTC, datetime, timedelta
@@ -27,6 +28,7 @@ from ekyc.review import Method, Verdict
 from foundation.clock import SetClock
 from foundation.db.engine import open_database
 from foundation.errors import CamTrustError
+from foundation.keys.attestation import TOKEN_KEY_HASH, KeyAttestation, document
 from foundation.keys.errors import FactorsEnrolled, FactorsNotEnrolled, PinIncorrect
 from foundation.keys.policy import KeyPolicy, policy_for
 from foundation.keys.port import KeyAlgorithm, KeyInfo, KeyUse, TotpEnrolment, WrappedKey
@@ -183,6 +185,7 @@ class MemoryToken(MemoryPersonKeys):
         super().__init__()
         self.pins: dict[str, bool] = {}
         self.keys: dict[str, KeyInfo] = {}
+        self._own = ec.generate_private_key(ec.SECP256R1())
 
     def enrol(self, owner: str, pin: str) -> TotpEnrolment:  # noqa: ARG002
         if self.pins.get(owner):
@@ -214,6 +217,17 @@ class MemoryToken(MemoryPersonKeys):
 
     def destroy_wrapped(self, owner: str, key_id: str) -> None:  # noqa: ARG002
         del self.keys[key_id]
+
+    def token_key(self) -> bytes:
+        return self._own.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+    def attest(self, key_id: str) -> bytes:
+        info = self.keys[key_id]
+        public_key = hashlib.sha256(info.public_key).hexdigest()
+        said = KeyAttestation(
+            "SPECIMEN", key_id, info.owner, info.algorithm, info.use, public_key, info.policy, "wrapped", 1, AT
+        )
+        return document(said, lambda message: self._own.sign(message, ec.ECDSA(TOKEN_KEY_HASH)))
 
 
 class MemoryRegistry:
