@@ -81,7 +81,7 @@ def _rules(signature: Any, field: Any) -> tuple[Any, Any]:
             doc_mdp = MDPPerm(int(transform["/TransformParams"].get("/P", 2)))
         elif transform.get("/TransformMethod") == "/FieldMDP":
             field_mdp = FieldMDPSpec.from_pdf_object(transform["/TransformParams"])
-    lock = field.get("/Lock")
+    lock = field["/Lock"] if "/Lock" in field else None  # an indirect reference as a rule; get() does not follow it
     if lock is not None:
         if doc_mdp is None and "/P" in lock:
             doc_mdp = MDPPerm(int(lock["/P"]))
