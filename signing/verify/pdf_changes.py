@@ -81,8 +81,9 @@ def _rules(signature: Any, field: Any) -> tuple[Any, Any]:
             doc_mdp = MDPPerm(int(transform["/TransformParams"].get("/P", 2)))
         elif transform.get("/TransformMethod") == "/FieldMDP":
             field_mdp = FieldMDPSpec.from_pdf_object(transform["/TransformParams"])
-    lock = field["/Lock"] if "/Lock" in field else None  # an indirect reference as a rule; get() does not follow it
+    lock = field.get("/Lock")
     if lock is not None:
+        lock = lock.get_object()  # an indirect reference as a rule (Table 234), which get() does not follow
         if doc_mdp is None and "/P" in lock:
             doc_mdp = MDPPerm(int(lock["/P"]))
         if field_mdp is None:
