@@ -10,11 +10,13 @@ from collections.abc import Iterator
 
 from cryptography import x509
 
+from foundation.x509 import der
 from foundation.x509.certificate import key_identifier
 from foundation.x509.errors import LintFailed
 from foundation.x509.finding import RULES, Finding, finding
 from foundation.x509.lint_extensions import lint_extensions
 from foundation.x509.lint_fields import lint_fields
+from foundation.x509.lint_memory import shape_of
 from foundation.x509.names import same_name
 from foundation.x509.profile import Profile
 
@@ -27,11 +29,21 @@ def lint_certificate(
     """Every rule that the certificate breaks; empty when it is exactly what the profile says.
 
     With ``issuer`` (the issuing certificate, or the certificate itself for a root) its place in the chain is held too.
+    Extensions that are the same octets as those of a certificate that was clean, under the same profile and issuer,
+    are not read again (`foundation.x509.lint_memory`).
     """
-    found = [*lint_fields(certificate, profile), *lint_extensions(certificate, profile)]
-    if issuer is not None:
-        found += _lint_chain(certificate, profile, issuer)
-    return tuple(found)
+    fields = der.children(certificate.tbs_certificate_bytes)
+    found = [*lint_fields(certificate, profile, fields)]
+    shape = shape_of(fields, profile, issuer) if certificate.version is x509.Version.v3 else None
+    if shape is not None and shape.known:
+        rest = [*_lint_within(certificate, issuer)] if issuer is not None else []
+    else:
+        rest = [*lint_extensions(certificate, profile)]
+        if issuer is not None:
+            rest += [*_lint_within(certificate, issuer), *_lint_chain(certificate, profile, issuer)]
+        if shape is not None and not rest:
+            shape.remember()
+    return (*found, *rest)
 
 
 def require_clean(certificate: x509.Certificate, profile: Profile, issuer: x509.Certificate | None = None) -> None:
@@ -40,18 +52,21 @@ def require_clean(certificate: x509.Certificate, profile: Profile, issuer: x509.
         raise LintFailed(findings)
 
 
-def _lint_chain(certificate: x509.Certificate, profile: Profile, issuer: x509.Certificate) -> Iterator[Finding]:
-    if not same_name(certificate.issuer, issuer.subject):
-        yield finding("X509-ISSUER-CHAIN", "the issuer name is not the issuer's subject, octet for octet")
+def _lint_within(certificate: x509.Certificate, issuer: x509.Certificate) -> Iterator[Finding]:
     if (
         certificate.not_valid_before_utc < issuer.not_valid_before_utc
         or certificate.not_valid_after_utc > issuer.not_valid_after_utc
     ):
         yield finding("X509-ISSUER-VALIDITY", "it is valid outside the issuer's validity")
+
+
+def _lint_chain(certificate: x509.Certificate, profile: Profile, issuer: x509.Certificate) -> Iterator[Finding]:
+    if not same_name(certificate.issuer, issuer.subject):
+        yield finding("X509-ISSUER-CHAIN", "the issuer name is not the issuer's subject, octet for octet")
     try:
         constraints = issuer.extensions.get_extension_for_class(x509.BasicConstraints).value
         usage = issuer.extensions.get_extension_for_class(x509.KeyUsage).value
-    except (x509.ExtensionNotFound, ValueError):
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
         yield finding("X509-ISSUER-CA", "the issuer is not a CA")
         return
     if not constraints.ca or not usage.key_cert_sign:
@@ -65,8 +80,8 @@ def _lint_chain(certificate: x509.Certificate, profile: Profile, issuer: x509.Ce
 def _lint_authority_key(certificate: x509.Certificate, issuer: x509.Certificate) -> Iterator[Finding]:
     try:
         authority = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
-    except (x509.ExtensionNotFound, ValueError):
-        return  # told by X509-EXTENSION-SET
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+        return  # told by X509-EXTENSION-SET or X509-EXTENSION-PARSE
     try:
         expected = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
     except x509.ExtensionNotFound:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from cryptography import x509
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtensionOID
 
-from foundation.x509 import oids
-from foundation.x509.certificate import alternative_names_allowed, key_identifier, qc_statements
+from foundation.x509 import der, oids
+from foundation.x509.certificate import alternative_names_allowed, key_identifier_of, qc_statements
 from foundation.x509.finding import Finding, finding
 from foundation.x509.profile import Profile
 
@@ -78,7 +78,7 @@ def _called(identifier: x509.ObjectIdentifier) -> str:
 def _lint_content(certificate: x509.Certificate, profile: Profile, value: x509.ExtensionType) -> Iterator[Finding]:
     match value:
         case x509.SubjectKeyIdentifier():
-            if value.digest != key_identifier(certificate.public_key()):
+            if value.digest != key_identifier_of(_key_info(certificate)):
                 yield finding("X509-SKI", "it is not made by RFC 7093 method 1", profile.subject_key_identifier.clause)
         case x509.AuthorityKeyIdentifier():
             if not value.key_identifier or value.authority_cert_issuer or value.authority_cert_serial_number:
@@ -113,6 +113,12 @@ def _lint_content(certificate: x509.Certificate, profile: Profile, value: x509.E
             yield from _lint_qc(profile, value)
         case _:
             pass
+
+
+def _key_info(certificate: x509.Certificate) -> bytes:
+    """The SubjectPublicKeyInfo as it stands in the certificate, whatever the key is."""
+    fields = der.children(certificate.tbs_certificate_bytes)
+    return fields[6 if fields[0][0] == 0xA0 else 5]  # behind [0] version, which version 1 does not write
 
 
 def _lint_policies(profile: Profile, value: x509.CertificatePolicies) -> Iterator[Finding]:

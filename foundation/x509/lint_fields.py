@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -20,15 +21,21 @@ from foundation.x509.profile import Profile
 
 _UTF8_STRING, _PRINTABLE_STRING = 0x0C, 0x13
 _PRINTABLE = (der.oid("2.5.4.6"), der.oid("2.5.4.5"))  # C and serialNumber (X.520)
+_WRITTEN = {
+    der.oid(identifier): (short, _PRINTABLE_STRING if der.oid(identifier) in _PRINTABLE else _UTF8_STRING)
+    for identifier, short in SHORT_NAMES.items()
+}
 _PRIMORIAL = math.prod(n for n in range(3, 752) if all(n % d for d in range(2, math.isqrt(n) + 1)))
 
 
-def lint_fields(certificate: x509.Certificate, profile: Profile) -> Iterator[Finding]:
-    """Findings about everything but extensions."""
+def lint_fields(
+    certificate: x509.Certificate, profile: Profile, fields: Sequence[bytes] | None = None
+) -> Iterator[Finding]:
+    """Findings about everything but extensions. ``fields``: those of its TBSCertificate, where they are known."""
     if certificate.version is not x509.Version.v3:
         yield finding("X509-VERSION", "it is not version 3")
         return  # nothing below can be located
-    fields = der.children(certificate.tbs_certificate_bytes)
+    fields = der.children(certificate.tbs_certificate_bytes) if fields is None else fields
     # [0] version, serial, signature, issuer, validity, subject, subjectPublicKeyInfo, then [1] [2] [3]
     if any(field[0] in (0x81, 0x82, 0xA1, 0xA2) for field in fields[7:]):
         yield finding("X509-UNIQUE-ID", "it has a unique identifier of issuer or subject")
@@ -75,8 +82,9 @@ def _lint_validity(certificate: x509.Certificate, profile: Profile, encoded: byt
 
 
 def _lint_names(certificate: x509.Certificate, profile: Profile, subject: bytes, issuer: bytes) -> Iterator[Finding]:
-    name = certificate.subject
-    pairs = name_pairs(name)
+    pairs, encoded_well = _pairs_as_written(subject), True
+    if pairs is None:
+        pairs, encoded_well = name_pairs(certificate.subject), False
     names = [attribute for attribute, _ in pairs]
     clause = profile.subject.clause
     if names != [attribute for attribute in profile.subject.order if attribute in names]:
@@ -90,12 +98,36 @@ def _lint_names(certificate: x509.Certificate, profile: Profile, subject: bytes,
         if profile.subject.fixed.get(attribute, value) != value:
             yield finding("X509-NAME-ATTRIBUTES", f"{attribute} is not the profile's", clause)
         yield from _lint_value(attribute, value)
-    if profile.specimen and not says_specimen(name):
+    if profile.specimen and not says_specimen(pairs):
         yield finding("X509-NAME-SPECIMEN", "neither O nor CN says SPECIMEN")
-    for rdn in der.children(subject):
-        yield from _lint_encoding(rdn)
+    if not encoded_well:
+        for rdn in der.children(subject):
+            yield from _lint_encoding(rdn)
     if not der.children(issuer):
         yield finding("X509-NAME-ISSUER", "the issuer name is empty")
+
+
+def _pairs_as_written(subject: bytes) -> tuple[tuple[str, str], ...] | None:
+    """The attributes of a Name, where each RDN has one, of a kind that we know, in the encoding that it must have, and
+    all lengths are short and right; None for any other, which is read by the general parser.
+    """
+    pairs = []
+    _, at, end = der.read(subject)
+    try:
+        while at < end:
+            size = subject[at + 1]
+            stop = at + 2 + size
+            kind = subject[at + 4 : at + 6 + subject[at + 5]]
+            text = at + 4 + len(kind)
+            attribute, tag = _WRITTEN[kind]
+            written = bytes((0x31, size, 0x30, size - 2)) + kind + bytes((tag, stop - text - 2))
+            if size > 0x7F or stop > end or not subject.startswith(written, at):
+                return None
+            pairs.append((attribute, subject[text + 2 : stop].decode()))
+            at = stop
+    except (LookupError, ValueError):
+        return None
+    return tuple(pairs)
 
 
 def _lint_value(attribute: str, value: str) -> Iterator[Finding]:
@@ -122,7 +154,7 @@ def _lint_key(certificate: x509.Certificate, profile: Profile) -> Iterator[Findi
     try:
         public_key = certificate.public_key()
         algorithm = key_algorithm(public_key)
-    except (AlgorithmInvalid, ValueError, TypeError):
+    except (AlgorithmInvalid, UnsupportedAlgorithm, ValueError, TypeError):
         yield finding("X509-KEY-ALGORITHM", "the key is of a kind that CamTrust does not certify", profile.key.clause)
         return
     if algorithm not in profile.key.algorithms:
