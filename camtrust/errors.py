@@ -12,6 +12,8 @@ CamTrustError
 ├── ProxySecretInvalid   the file with the secret of the TLS proxy cannot be read, or is too short
 ├── RecordNotMade        a ceremony that does not verify, or a key that cannot sign its record
 ├── RootsRefused         a root's transcript that does not verify, or is about other roots
+├── OperatorsRefused     sets of trust-list operators that do not hold, or do not go on from those that are known
+├── OperatorNotInSet     this home's trust-list operator signs no bundles (any more)
 ├── DocumentsMissing     DEMO_PDFS names no folder with documents
 ├── ClientCannotSeal     not an active client with the role that sealing asks for
 ├── OrganisationIdentifierInvalid
@@ -72,6 +74,20 @@ class RecordNotMade(CamTrustError):
 
 class RootsRefused(CamTrustError):
     code = "camtrust.roots_refused"
+    kind = Kind.CONFLICT
+
+
+class OperatorsRefused(CamTrustError):
+    """``name`` of the file."""
+
+    code = "camtrust.operators_refused"
+    kind = Kind.CONFLICT
+
+
+class OperatorNotInSet(CamTrustError):
+    """``version`` of the set that this home's operator is not in."""
+
+    code = "camtrust.operator_not_in_set"
     kind = Kind.CONFLICT
 
 

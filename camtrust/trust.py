@@ -12,9 +12,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from camtrust.errors import RootsRefused
+from camtrust.errors import OperatorNotInSet, OperatorsRefused, RootsRefused
 from camtrust.home import Home
 from foundation.clock import Clock
 from foundation.keys.handles import private_key
@@ -26,23 +27,31 @@ from issuing_ca.model import ROOT, AuthorityKind
 from issuing_ca.service import CertificateAuthority
 from root_ca.acts import RolloverAct, TwinRootAct
 from root_ca.service import verify
-from signing.verify.bundle import Bundle, BundleContents, fingerprint, read_bundle
+from signing.verify.bundle import Bundle, BundleContents, BundleProblem, fingerprint, read_bundle
 from signing.verify.bundle_export import export_bundle
 from signing.verify.bundle_memory import SEQUENCE_IN_HOME, remembered
+from signing.verify.errors import BundleNotMade
 from signing.verify.logged import LogRequirement
+from signing.verify.operators import OperatorSet, OperatorsInvalid, verified_chain
 
 _LABEL = "trust-list-operator"
 _OPERATOR_DAYS = 1096
+OPERATORS_IN_HOME = Path("trust") / "operators.json"
+DRAFT_IN_HOME = Path("trust") / "camtrust.bundle.draft"
 
 
 @dataclass(frozen=True)
 class WrittenBundle:
-    """A bundle that was written: where, its sequence number, and the fingerprint to pin."""
+    """A bundle that was written: where, its sequence number, and the fingerprint to pin.
+
+    ``missing``: how many operators' signatures it still lacks; until then it is a draft and not published.
+    """
 
     path: Path
     sequence: int
     signer: str
     expires: str
+    missing: int = 0
 
 
 def operator_certificate(home: Home, keys: KeyStore, clock: Clock, specimen: bool) -> x509.Certificate:
@@ -118,19 +127,67 @@ def write_bundle(
     ``keys`` is the trust-list operator's token, not the services'. ``days``: how long verifiers may rely on it.
     """
     signer = operator_certificate(home, keys, clock, specimen)
-    pin, now = fingerprint(signer), clock.now().replace(microsecond=0)
-    info = keys.find(label=_LABEL, use=KeyUse.TRUST_LIST)[0]
-    contents = _gather(ca, _last_sequence(home, pin) + 1, now, now + timedelta(days=days), specimen)
+    now = clock.now().replace(microsecond=0)
+    chain = operator_chain(home)
+    if chain is not None and fingerprint(signer) not in chain[-1].operators:
+        raise OperatorNotInSet(version=chain[-1].version)
+    pin = chain[-1].sha256 if chain else fingerprint(signer)
+    contents = _gather(ca, _last_sequence(home) + 1, now, now + timedelta(days=days), specimen)
     contents = replace(
         contents,
         anchors=tuple(dict.fromkeys((*contents.anchors, *roots.anchors))),
         intermediates=tuple(dict.fromkeys((*contents.intermediates, *roots.links))),
         twins=roots.twins,
+        operators=(home.path / OPERATORS_IN_HOME).read_bytes() if chain else None,
     )
-    made = export_bundle(contents, [(private_key(keys, info), signer)])
-    _replace(home.bundle, made)
-    _replace(home.bundle_signer, f"{pin}\n".encode())
-    return WrittenBundle(home.bundle, contents.sequence, pin, contents.expires.isoformat())
+    return publish_bundle(home, export_bundle(contents, [(operator_key(keys), signer)]), pin)
+
+
+def publish_bundle(home: Home, octets: bytes, pin: str) -> WrittenBundle:
+    """Put a bundle in the home's place where enough operators signed it; else beside it, as a draft."""
+    read = read_bundle(octets, frozenset({pin}))
+    bundle = read if isinstance(read, Bundle) else read.claimed
+    if bundle is None:
+        raise BundleNotMade(rule="BND-FORM")
+    newest = bundle.sets[-1] if bundle.sets else None
+    missing = 0
+    if isinstance(read, BundleProblem):
+        missing = newest.threshold - len(set(newest.operators) & set(bundle.signers)) if newest else 1
+    place = home.path / DRAFT_IN_HOME if missing else home.bundle
+    _replace(place, octets)
+    if not missing:
+        (home.path / DRAFT_IN_HOME).unlink(missing_ok=True)
+        _replace(home.bundle_signer, f"{pin}\n".encode())
+    return WrittenBundle(place, bundle.contents.sequence, pin, bundle.contents.expires.isoformat(), missing)
+
+
+def operator_key(keys: KeyStore) -> CertificateIssuerPrivateKeyTypes:
+    """The trust-list operator's key, a handle."""
+    return private_key(keys, keys.find(label=_LABEL, use=KeyUse.TRUST_LIST)[0])
+
+
+def operator_chain(home: Home) -> tuple[OperatorSet, ...] | None:
+    """The home's sets of operators; None where one operator signs alone. Raises OperatorsRefused."""
+    file = home.path / OPERATORS_IN_HOME
+    if not file.exists():
+        return None
+    try:
+        return verified_chain(file.read_bytes())
+    except OperatorsInvalid:
+        raise OperatorsRefused(name=file.name) from None
+
+
+def adopt_operators(home: Home, octets: bytes) -> OperatorSet:
+    """Take a chain of sets that holds and goes on from the home's own. Raises OperatorsRefused."""
+    try:
+        chain = verified_chain(octets)
+    except OperatorsInvalid:
+        raise OperatorsRefused(name=OPERATORS_IN_HOME.name) from None
+    before = operator_chain(home) or ()
+    if chain[: len(before)] != before:
+        raise OperatorsRefused(name=OPERATORS_IN_HOME.name)
+    _replace(home.folder("trust") / OPERATORS_IN_HOME.name, octets)
+    return chain[-1]
 
 
 def _gather(
@@ -156,13 +213,16 @@ def _gather(
     )
 
 
-def _last_sequence(home: Home, pin: str) -> int:
-    """The highest number that was given out: by the bundle that is there, or by what this home's verifier has seen."""
-    seen = remembered(home.path / SEQUENCE_IN_HOME) or 0
-    if not home.bundle.exists():
-        return seen
-    last = read_bundle(home.bundle.read_bytes(), frozenset({pin}))
-    return max(seen, last.contents.sequence if isinstance(last, Bundle) else 0)
+def _last_sequence(home: Home) -> int:
+    """The highest number that was given out, whoever signed it: in what is there, a draft, or what was seen here."""
+    kept = remembered(home.path / SEQUENCE_IN_HOME)
+    numbers = [kept.sequence if kept else 0]
+    for file in (home.bundle, home.path / DRAFT_IN_HOME):
+        if file.exists():
+            read = read_bundle(file.read_bytes(), frozenset())
+            bundle = read if isinstance(read, Bundle) else read.claimed
+            numbers.append(bundle.contents.sequence if bundle else 0)
+    return max(numbers)
 
 
 def _digital_signature() -> x509.KeyUsage:

@@ -26,7 +26,6 @@ _FILES = (
     "camtrust/home.py",
     "camtrust/messages.toml",
     "camtrust/verifier.py",
-    "signing/__init__.py",
     "signing/messages.toml",
     "LICENSE",
     "NOTICE",
@@ -75,6 +74,8 @@ def _ours() -> Iterator[tuple[str, Path]]:
             if folder == "camtrust/cli" and path.name not in _COMMANDS:
                 continue
             yield name, path
+    for path in sorted((ROOT / "signing").glob("*.py")):  # what both signing and verification know of formats
+        yield path.relative_to(ROOT).as_posix(), path
     for name in _FILES:
         yield name, ROOT / name
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from camtrust.cli.bundle_operators import create_operators, say_written, sign_bundle
 from camtrust.cli.context import Context
 from signing.verify.cli import create_commands
 
@@ -44,17 +45,13 @@ def create(context: Context) -> typer.Typer:
                 specimen=settings.specimen,
                 roots=roots_of(roots, services.ca) if roots else Roots(),
             )
-        context.terminal.result(
-            {
-                "path": str(written.path),
-                "sequence": written.sequence,
-                "expires": written.expires,
-                "signer": written.signer,
-            },
-            [
-                f"Bundle {written.sequence} is in {written.path}; verifiers may rely on it until {written.expires}.",
-                f"Its signer, to pin: {written.signer}",
-            ],
-        )
+        say_written(context, written)
+
+    app.add_typer(create_operators(context), name="operators")
+
+    @app.command()
+    def sign(bundle: Annotated[Path, typer.Argument(help="A bundle that other operators signed.")]) -> None:
+        """Add this home's operator's signature to a bundle, and publish it here once enough have signed."""
+        sign_bundle(context, bundle)
 
     return app

@@ -33,6 +33,7 @@ class Request:
     pins: frozenset[str]
     anchors: tuple[bytes, ...] = ()
     min_sequence: int | None = None
+    min_operators: int = 0  # the lowest version of the set of operators
     password: bytes | None = None
     detached: bytes | None = None
     policy: str = STRICT.name
@@ -42,7 +43,7 @@ class Request:
     def trust(self) -> Trust:
         """The trust that the request describes. Raises PemInvalid for an anchor that is not a certificate."""
         anchors = [read_certificate(one, "trust anchor") for one in self.anchors]
-        return build_trust(self.bundle, self.pins, anchors, self.at, self.rules, self.min_sequence)
+        return build_trust(self.bundle, self.pins, anchors, self.at, self.rules, self.min_sequence, self.min_operators)
 
     @property
     def rules(self) -> Policy:

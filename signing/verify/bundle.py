@@ -6,10 +6,11 @@ by trust-list operators, whose keys stand outside the root: their self-signed ce
 
     K1  the container is in the one canonical form (`bundle_container`)                          BND-FORM
     K2  each signature is in the one canonical form and verifies over its manifest               BND-SIGNATURE
-    K3  as many different pinned signers as the bundle's threshold asks for, at least one        BND-PINNED
+    K3  it is signed by as many operators as the newest set asks for, which a pin leads to       BND-PINNED
     K4  bundle.json is canonical and lists exactly the files that are there, with their digests  BND-INDEX
     K5  every file is what its list says: a certificate, a CRL, an OCSP response; keys are keys  BND-CONTENT
-    K6  statements of twin roots come in pairs, each signed by two of the anchors (`x509.twin`)  BND-TWINS
+    K6  the chain of operator sets holds (`operators`)                                           BND-OPERATORS
+    K7  statements of twin roots come in pairs, each signed by two of the anchors (`x509.twin`)  BND-TWINS
 
 Reading never raises for a bad bundle. Age, sequence and clock are judged in `signing.verify.trust`.
 """
@@ -35,14 +36,18 @@ from signing.verify.cades import rebuild
 from signing.verify.cms import DATA, CmsMalformed, check_message, read_message
 from signing.verify.logged import LogRequirement
 from signing.verify.model import Reason, SubIndication, indeterminate
+from signing.verify.operators import OperatorSet, OperatorsInvalid, pinned_chain, verified_chain
 from signing.verify.policy import STRICT
 
 FORMAT = "camtrust-bundle/1"
 SOURCE = "bundle"  # what evidence and anchors from here call themselves
 TWINS = "twins"  # the one list that is left out when there is none
+OPERATORS = "operators"  # the digest of operators.json, left out when there is none
+OPERATORS_FILE = "operators.json"
 LISTS = ("anchors", "intermediates", "tsa", "crls", "ocsp", TWINS)
 SUFFIXES = {"anchors": "cer", "intermediates": "cer", "tsa": "cer", "crls": "crl", "ocsp": "ors", TWINS: "cer"}
 _KEYS = {"format", "sequence", "issued", "expires", "specimen", "threshold", "logs", *LISTS} - {TWINS}
+_OPTIONAL = {TWINS, OPERATORS}
 _LOG_KEYS = {"keys", "witnesses", "quorum", "required"}
 
 
@@ -62,16 +67,26 @@ class BundleContents:
     threshold: int = 1
     logs: LogRequirement = field(default_factory=LogRequirement)
     twins: tuple[x509.Certificate, ...] = ()  # statements that two anchors are twins, by both
+    operators: bytes | None = None  # operators.json (`operators.write_chain`)
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle that was read and whose signatures verify. ``signers``: SHA-256 of the signer certificates, hex."""
+    """A bundle that was read and whose signatures verify. ``signers``: SHA-256 of the signer certificates, hex.
+
+    ``sets``: the chain of operator sets; empty for a bundle that names none.
+    """
 
     contents: BundleContents
     evidence: tuple[Evidence, ...]
     signers: tuple[str, ...]
     sha256: str
+    sets: tuple[OperatorSet, ...] = ()
+
+    @property
+    def operators_version(self) -> int:
+        """The number of the newest set, 0 where there is none."""
+        return self.sets[-1].version if self.sets else 0
 
 
 @dataclass(frozen=True)
@@ -94,7 +109,7 @@ def read_pin(text: str) -> str | None:
 
 
 def read_bundle(octets: bytes, pins: frozenset[str]) -> Bundle | BundleProblem:
-    """K1-K5. ``pins`` are fingerprints by :func:`read_pin`. Raises nothing."""
+    """K1-K7. ``pins`` are fingerprints by :func:`read_pin`. Raises nothing."""
     try:
         return _read(octets, pins)
     except _Invalid as invalid:
@@ -119,22 +134,44 @@ def _read(octets: bytes, pins: frozenset[str]) -> Bundle | BundleProblem:
     files, signatures = read_container(octets)  # K1
     signers = tuple(_signer(signature, manifest(files, number)) for number, signature in enumerate(signatures, 1))  # K2
     contents, evidence = _contents(files)  # K4, K5
-    _check_twins(contents)  # K6
+    sets = _operator_sets(contents)  # K6
+    _check_twins(contents)  # K7
     for signer in signers:
         if not signer.not_valid_before_utc <= contents.issued <= signer.not_valid_after_utc:
             raise _Invalid("BND-SIGNATURE")
     fingerprints = tuple(fingerprint(signer) for signer in signers)
-    bundle = Bundle(contents, evidence, fingerprints, hashlib.sha256(octets).hexdigest())
-    if len(set(fingerprints) & pins) < contents.threshold:  # K3
+    bundle = Bundle(contents, evidence, fingerprints, hashlib.sha256(octets).hexdigest(), sets)
+    if not _signed_by_pinned(bundle, pins):  # K3
         reason = indeterminate(
             "BND-PINNED",
             "camtrust bundle K3",
             "bundle_not_pinned",
             SubIndication.BUNDLE_NOT_PINNED,
-            signer=" ".join(sorted(set(fingerprints))),
+            signer=sets[-1].sha256 if sets else " ".join(sorted(set(fingerprints))),
         )
         return BundleProblem(reason, bundle)
     return bundle
+
+
+def _signed_by_pinned(bundle: Bundle, pins: frozenset[str]) -> bool:
+    """K3. A bundle's own threshold can ask for more than its operators' set does, never for less."""
+    least = bundle.contents.threshold
+    if not bundle.sets:
+        return len(set(bundle.signers) & pins) >= least
+    newest = pinned_chain(bundle.sets, pins)
+    return newest is not None and newest.enough(bundle.signers) and len(set(bundle.signers)) >= least
+
+
+def _operator_sets(contents: BundleContents) -> tuple[OperatorSet, ...]:
+    if contents.operators is None:
+        return ()
+    try:
+        sets = verified_chain(contents.operators)
+    except OperatorsInvalid:
+        raise _Invalid("BND-OPERATORS") from None
+    if sets[-1].issued > contents.issued:
+        raise _Invalid("BND-OPERATORS")
+    return sets
 
 
 def _signer(signature: bytes, signed: bytes) -> x509.Certificate:
@@ -161,7 +198,11 @@ def _contents(files: Mapping[str, bytes]) -> tuple[BundleContents, tuple[Evidenc
             if hashlib.sha256(files.get(file_name(key, sha256), b"")).hexdigest() != sha256:
                 raise _Invalid("BND-INDEX")
         named[key] = tuple(files[file_name(key, sha256)] for sha256 in listed)
-    if {file_name(key, one) for key in LISTS for one in index.get(key, [])} | {INDEX} != set(files):
+    operators = files.get(OPERATORS_FILE)
+    if (None if operators is None else hashlib.sha256(operators).hexdigest()) != index.get(OPERATORS):
+        raise _Invalid("BND-INDEX")
+    beside = {INDEX} if operators is None else {INDEX, OPERATORS_FILE}
+    if {file_name(key, one) for key in LISTS for one in index.get(key, [])} | beside != set(files):
         raise _Invalid("BND-INDEX")
     kinds = {"crls": EvidenceKind.CRL, "ocsp": EvidenceKind.OCSP}
     evidence = [read_evidence(kind, octets, SOURCE) for key, kind in kinds.items() for octets in named[key]]
@@ -187,6 +228,7 @@ def _contents(files: Mapping[str, bytes]) -> tuple[BundleContents, tuple[Evidenc
         ocsp=named["ocsp"],
         logs=_logs(index["logs"]),
         twins=certificates[TWINS],
+        operators=operators,
     )
     if contents.expires <= contents.issued:
         raise _Invalid("BND-INDEX")
@@ -223,7 +265,7 @@ def file_name(key: str, sha256: str) -> str:
 
 def _index(octets: bytes) -> dict[str, Any]:
     index = json.loads(octets)
-    if not isinstance(index, dict) or set(index) - {TWINS} != _KEYS or index["format"] != FORMAT:
+    if not isinstance(index, dict) or set(index) - _OPTIONAL != _KEYS or index["format"] != FORMAT:
         raise _Invalid("BND-INDEX")
     if canonical_json(index) != octets:
         raise _Invalid("BND-INDEX")

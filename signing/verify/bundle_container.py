@@ -2,6 +2,7 @@
 
     mimetype                        first, stored: application/vnd.etsi.asic-e+zip
     bundle.json                     what is in it
+    operators.json                  who may sign bundles (`operators`), where there is more than one
     anchors/… intermediates/… tsa/… crls/… ocsp/…      DER
     META-INF/ASiCManifest001.xml    names and digests of all of the above, for each signer
     META-INF/signature001.p7s       a detached CAdES signature over that manifest
@@ -25,7 +26,9 @@ INDEX = "bundle.json"
 MAX_SIZE = 512 * 1024 * 1024
 MAX_ENTRIES = 10_000
 
-_NAME = re.compile(r"(bundle\.json|(anchors|intermediates|tsa|crls|ocsp|twins)/[0-9a-f]{64}\.(cer|crl|ors))")
+_NAME = re.compile(
+    r"(bundle\.json|operators\.json|(anchors|intermediates|tsa|crls|ocsp|twins)/[0-9a-f]{64}\.(cer|crl|ors))"
+)
 _SIGNATURE = re.compile(r"META-INF/signature(\d{3})\.p7s")
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
@@ -11,8 +12,20 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from foundation.canonical import canonical_json
 from foundation.clock import rfc3339
-from signing.verify.bundle import FORMAT, LISTS, TWINS, Bundle, BundleContents, file_name, fingerprint, read_bundle
-from signing.verify.bundle_container import INDEX, manifest, write_container
+from signing.verify.bundle import (
+    FORMAT,
+    LISTS,
+    OPERATORS,
+    OPERATORS_FILE,
+    TWINS,
+    Bundle,
+    BundleContents,
+    BundleProblem,
+    file_name,
+    fingerprint,
+    read_bundle,
+)
+from signing.verify.bundle_container import INDEX, ContainerInvalid, manifest, read_container, write_container
 from signing.verify.cades import sign_detached
 from signing.verify.errors import BundleNotMade
 
@@ -51,13 +64,43 @@ def export_bundle(contents: BundleContents, signers: Sequence[BundleSigner]) -> 
         named = {hashlib.sha256(one).hexdigest(): one for one in octets[key]}
         index[key] = sorted(named)
         files.update({file_name(key, sha256): one for sha256, one in named.items()})
+    if contents.operators is not None:
+        files[OPERATORS_FILE] = contents.operators
+        index[OPERATORS] = hashlib.sha256(contents.operators).hexdigest()
     files[INDEX] = canonical_json(index)
-    signatures = [
-        sign_detached(manifest(files, number), key, certificate, contents.issued)
-        for number, (key, certificate) in enumerate(signers, 1)
+    return _signed(files, (), signers, contents.issued)
+
+
+def add_signature(bundle: bytes, signer: BundleSigner) -> bytes:
+    """The bundle with one more operator's signature; what the others signed stays as it is.
+
+    Raises BundleNotMade for octets that are no bundle, and for an operator who signed it already.
+    """
+    try:
+        files, signatures = read_container(bundle)
+    except ContainerInvalid:
+        raise BundleNotMade(rule="BND-FORM") from None
+    read = read_bundle(bundle, frozenset())
+    claimed = read if isinstance(read, Bundle) else read.claimed
+    if claimed is None:
+        raise BundleNotMade(rule="BND-FORM" if isinstance(read, Bundle) else read.reason.rule)
+    if fingerprint(signer[1]) in claimed.signers:
+        raise BundleNotMade(rule="BND-SIGNATURE")
+    return _signed(files, signatures, (signer,), claimed.contents.issued)
+
+
+def _signed(
+    files: Mapping[str, bytes], signatures: Sequence[bytes], signers: Sequence[BundleSigner], issued: datetime
+) -> bytes:
+    more = [
+        sign_detached(manifest(files, number), key, certificate, issued)
+        for number, (key, certificate) in enumerate(signers, len(signatures) + 1)
     ]
-    made = write_container(files, signatures)
-    read = read_bundle(made, frozenset(fingerprint(certificate) for _, certificate in signers))
-    if not isinstance(read, Bundle):
+    made = write_container(files, (*signatures, *more))
+    read = read_bundle(made, frozenset())
+    claimed = read.claimed if isinstance(read, BundleProblem) else read
+    if claimed is not None and not claimed.sets:  # each signer pinned: nothing else may be missing
+        read = read_bundle(made, frozenset(claimed.signers))
+    if isinstance(read, BundleProblem) and (claimed is None or not claimed.sets):
         raise BundleNotMade(rule=read.reason.rule)
-    return made
+    return made  # with a set of operators, signatures of others may still be missing

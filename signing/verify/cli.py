@@ -164,11 +164,11 @@ def _reports(
 
 def _remember(terminal: Terminal, request: Any, trust: Any) -> None:
     """Keep the sequence of a bundle that stood up, where the home's pin vouches for it."""
-    from signing.verify.bundle_memory import remember
+    from signing.verify.bundle_memory import Seen, remember
 
     if request.memory is None or trust.bundle is None or trust.reasons:
         return
-    if not remember(request.memory, trust.bundle.contents.sequence):
+    if not remember(request.memory, Seen(trust.bundle.contents.sequence, trust.bundle.operators_version)):
         terminal.note(text("signing.bundle_not_remembered", terminal.language))
 
 
@@ -221,6 +221,9 @@ def _show(terminal: Terminal, request: Any) -> bool:
         value["contents"] = counts
         lines.append("    " + ", ".join(f"{count} {name}" for name, count in counts.items()))
         lines.extend(f"    signer {signer}" for signer in shown.signers)
+        lines.extend(
+            f"    operators {one.version}: {one.threshold} of {len(one.operators)}, {one.sha256}" for one in shown.sets
+        )
     terminal.result(value, lines)
     return trust.bundle is not None and not trust.reasons
 
@@ -247,10 +250,12 @@ def _request(
         if pin is None:
             raise PinUnreadable
         found.add(pin)
-    memory: Path | None = None
+    memory, min_operators = None, 0
     if not pins and home is not None and (home / PIN_IN_HOME).is_file():
         memory = home / SEQUENCE_IN_HOME
-        min_sequence = max((one for one in (min_sequence, remembered(memory)) if one is not None), default=None)
+        seen = remembered(memory)
+        if seen is not None:
+            min_sequence, min_operators = max(min_sequence or 0, seen.sequence), seen.operators
         lines = _side_file(home / PIN_IN_HOME).decode("utf-8", "replace").splitlines()
         found.update(pin for line in lines if (pin := read_pin(line)) is not None)
     try:
@@ -263,6 +268,7 @@ def _request(
         pins=frozenset(found),
         anchors=tuple(_anchor(path) for path in anchors or ()),
         min_sequence=min_sequence,
+        min_operators=min_operators,
         memory=memory,
     )
 

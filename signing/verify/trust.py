@@ -1,7 +1,7 @@
 """What a verification may trust: the bundle, if it stands up, and the anchors that were given by hand.
 
     S1  a bundle was given, is sound and signed by a pinned operator (`signing.verify.bundle`)   BND-…
-    S2  its sequence is not lower than the one asked for                                         BND-SEQUENCE
+    S2  its sequence and its set of operators are not older than asked for         BND-SEQUENCE, BND-OPERATORS
     S3  the clock is not before its issue                                                        BND-CLOCK
     S4  it has not expired, and is not older than the policy allows                              BND-STALE
 
@@ -66,9 +66,18 @@ class Trust:
             "specimen": contents.specimen if contents else None,
             "sha256": shown.sha256 if shown else None,
             "signers": list(shown.signers) if shown else [],
+            "operators": _operators(shown),
             "hand_anchors": sum(one.source == HAND for one in self.anchors),
             "reasons": [reason.json() for reason in self.reasons],
         }
+
+
+def _operators(shown: Bundle | None) -> dict[str, Any] | None:
+    """The newest set of operators, where the bundle names one."""
+    if shown is None or not shown.sets:
+        return None
+    newest = shown.sets[-1]
+    return {"version": newest.version, "threshold": newest.threshold, "sha256": newest.sha256}
 
 
 def build_trust(
@@ -78,6 +87,7 @@ def build_trust(
     at: datetime,
     policy: Policy,
     min_sequence: int | None = None,
+    min_operators: int = 0,
 ) -> Trust:
     """S1-S4 at the time ``at``. Raises nothing for a bad bundle."""
     by_hand = tuple(TrustAnchor(one, HAND) for one in hand_anchors)
@@ -87,7 +97,7 @@ def build_trust(
     read = read_bundle(bundle, pins)
     if isinstance(read, BundleProblem):  # S1
         return Trust(by_hand, (), (), (read.reason,), None, read.claimed, False, False)
-    return trust_of(read, by_hand, at, policy, min_sequence)
+    return trust_of(read, by_hand, at, policy, min_sequence, min_operators)
 
 
 def trust_of(
@@ -96,6 +106,7 @@ def trust_of(
     at: datetime,
     policy: Policy,
     min_sequence: int | None = None,
+    min_operators: int = 0,
 ) -> Trust:
     """S2-S4 for a bundle that was read already."""
     contents = bundle.contents
@@ -109,6 +120,17 @@ def trust_of(
                 SubIndication.BUNDLE_ROLLED_BACK,
                 sequence=str(contents.sequence),
                 asked=str(min_sequence),
+            )
+        )
+    if bundle.operators_version < min_operators:
+        reasons.append(
+            indeterminate(
+                "BND-OPERATORS",
+                "camtrust bundle S2",
+                "bundle_operators_replaced",
+                SubIndication.BUNDLE_ROLLED_BACK,
+                version=str(bundle.operators_version),
+                asked=str(min_operators),
             )
         )
     early = at + policy.clock_skew < contents.issued  # S3

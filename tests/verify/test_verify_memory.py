@@ -10,7 +10,7 @@ import pytest
 
 from foundation.clock import SetClock
 from foundation.terminal import Terminal
-from signing.verify.bundle_memory import SEQUENCE_IN_HOME, remember, remembered
+from signing.verify.bundle_memory import SEQUENCE_IN_HOME, Seen, remember, remembered
 from signing.verify.cli import _request, run_verify
 from signing.verify.errors import BundleMemoryUnreadable
 from tests.verify.verify_world import NOW, World
@@ -49,9 +49,9 @@ def test_an_older_bundle_is_refused_once_a_newer_was_seen(room: Room) -> None:
     """First use has nothing to go by; afterwards the number only goes up, and the same number is good again."""
     assert room.verify(room.bundle(5)) == 0
     assert room.verify() == 0
-    assert remembered(room.home / SEQUENCE_IN_HOME) == 7
+    assert remembered(room.home / SEQUENCE_IN_HOME) == Seen(7)
     assert room.verify(room.bundle(6)) == 3
-    assert remembered(room.home / SEQUENCE_IN_HOME) == 7
+    assert remembered(room.home / SEQUENCE_IN_HOME) == Seen(7)
     assert room.verify() == 0
 
 
@@ -74,7 +74,7 @@ def test_a_bundle_that_does_not_stand_up_leaves_no_trace(room: Room) -> None:
 
 def test_a_damaged_number_fails_closed(room: Room) -> None:
     """Whoever spoils the file does not make the verifier forget."""
-    for octets in (b"", b"seven", b"7" * 100, b"-7"):
+    for octets in (b"", b"seven", b"7" * 100, b"-7", b"7 2 1"):
         (room.home / SEQUENCE_IN_HOME).write_bytes(octets)
         with pytest.raises(BundleMemoryUnreadable):
             room.verify()
@@ -85,4 +85,4 @@ def test_a_home_that_cannot_be_written(room: Room, monkeypatch: pytest.MonkeyPat
     folder = room.home / "elsewhere"
     folder.mkdir()
     shutil.rmtree(folder)
-    assert remember(folder / "bundle-sequence.txt", 7) is False
+    assert remember(folder / "bundle-sequence.txt", Seen(7)) is False
