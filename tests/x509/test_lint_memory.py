@@ -22,6 +22,12 @@ from foundation.x509.template import Issuer, compile_template, unsigned_certific
 from issuing_ca.service import packaged_profiles
 from tests.x509.x509_world import BEGIN
 
+# What the parser warns of, in certificates that are meant to be wrong.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:Attribute's length:UserWarning"),
+]
+
 PROFILE = packaged_profiles()["citizen-sign"]
 OTHER = packaged_profiles()["organisation-seal"]
 ISSUER_KEY = ec.generate_private_key(ec.SECP256R1())
