@@ -30,7 +30,7 @@ _FILES = (
     "LICENSE",
     "NOTICE",
 )
-_COMMANDS = {"__init__.py", "main.py", "context.py", "verify.py", "bundle.py"}
+_COMMANDS = {"__init__.py", "main.py", "context.py", "verify.py", "bundle.py", "bundle_operators.py"}
 _NOT_OURS = ("foundation/db/", "foundation/http/", "foundation/keys/pkcs11/", "foundation/keys/probe/")
 # of the libraries: what only ceremonies and the token use. pyHanko imports HTTP clients with everything else, so they
 # come along, unused: nothing here opens a socket.
