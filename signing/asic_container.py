@@ -12,6 +12,7 @@ twice under one name. Two programs then see two documents. What is read here has
 from __future__ import annotations
 
 import base64
+import binascii
 import hashlib
 import io
 import re
@@ -105,6 +106,14 @@ def percent_decoded(uri: str) -> str:
     if re.search(rb"%(?![0-9A-Fa-f]{2})", octets):
         raise ValueError("not a percent-encoded octet")
     return re.sub(rb"%([0-9A-Fa-f]{2})", lambda one: bytes.fromhex(one[1].decode()), octets).decode("utf-8")
+
+
+def strict_base64(text: str | None) -> bytes:
+    """Base64 as XML has it, with white space between and nothing else. ValueError."""
+    try:
+        return base64.b64decode("".join((text or "").split()), validate=True)
+    except binascii.Error as error:
+        raise ValueError("not base64") from error
 
 
 # --- reading

@@ -114,6 +114,10 @@ _KINDS = {
     PADES: _Kind("application/pdf", ".signed.pdf", Level.B_LTA),
     Form(Format.CADES, Packaging.DETACHED): _Kind("application/pkcs7-signature", ".p7s", Level.B_LTA),
     Form(Format.CADES, Packaging.ATTACHED): _Kind("application/pkcs7-mime", ".p7m", Level.B_LTA),
+    Form(Format.XADES, Packaging.ENVELOPING): _Kind("application/xml", ".xades.xml", Level.B_LT),
+    Form(Format.XADES, Packaging.ENVELOPED): _Kind("application/xml", ".xades.xml", Level.B_LT),
+    Form(Format.XADES, Packaging.DETACHED): _Kind("application/xml", ".xades.xml", Level.B_LT),
     Form(Format.ASIC_E, Packaging.CADES): _Kind(_ASIC_E, ".asice", Level.B_LT),
+    Form(Format.ASIC_E, Packaging.XADES): _Kind(_ASIC_E, ".asice", Level.B_LT),
     Form(Format.ASIC_S, Packaging.CADES): _Kind("application/vnd.etsi.asic-s+zip", ".asics", Level.B_LTA),
 }

@@ -16,6 +16,7 @@ MAX_ELEMENTS = 200_000
 MAX_DEPTH = 200
 
 _DECLARATION = re.compile(rb"^\s*<\?xml\s[^>]*?encoding\s*=\s*[\"']([A-Za-z0-9._-]+)[\"']")
+_IDS = ("Id", "ID", "id", "{http://www.w3.org/XML/1998/namespace}id")
 Element = Any  # lxml's elements have no types of their own here
 
 
@@ -45,6 +46,19 @@ def parse(data: bytes) -> Element:
         raise XmlRefused
     _bounded(root)
     return root
+
+
+def has_duplicate_ids(root: Element) -> bool:
+    """Whether two attributes that can be identifiers have one value: readers would differ in what they find."""
+    seen: set[str] = set()
+    for element in root.iter(etree.Element):
+        for name in _IDS:
+            value = element.get(name)
+            if value is not None:
+                if value in seen:
+                    return True
+                seen.add(value)
+    return False
 
 
 def _parser() -> Any:

@@ -19,7 +19,7 @@ from signing.errors import CredentialNotUsable, DocumentEmpty, DocumentTooLarge,
 from signing.forms import Form, Format, Packaging
 from signing.model import Level, Signatory
 from signing.ports import LogProofs, SigningKeys, StatusSource, TimestampAuthority
-from signing.sign.asic import extended_cades, simple_cades
+from signing.sign.asic import extended_cades, extended_xades, simple_cades
 from signing.sign.cades import CadesDraft
 from signing.sign.envelope import Draft, Envelope, Job
 from signing.sign.evidence import Evidence
@@ -27,6 +27,7 @@ from signing.sign.formats_acceptance import accept
 from signing.sign.intake import MIB
 from signing.sign.stamping import Stamping
 from signing.sign.token_signer import SigningAlgorithm, signing_algorithm
+from signing.sign.xades import XadesDraft, check_enveloped, check_enveloping
 
 
 @dataclass(frozen=True)
@@ -146,6 +147,12 @@ def draft_of(form: Form) -> _Making:
 _MAKINGS = {
     Form(Format.CADES, Packaging.DETACHED): _Making(lambda job: CadesDraft(job, attached=False)),
     Form(Format.CADES, Packaging.ATTACHED): _Making(lambda job: CadesDraft(job, attached=True)),
+    Form(Format.XADES, Packaging.ENVELOPING): _Making(
+        lambda job: XadesDraft(job, Packaging.ENVELOPING), check_enveloping
+    ),
+    Form(Format.XADES, Packaging.ENVELOPED): _Making(lambda job: XadesDraft(job, Packaging.ENVELOPED), check_enveloped),
+    Form(Format.XADES, Packaging.DETACHED): _Making(lambda job: XadesDraft(job, Packaging.DETACHED)),
     Form(Format.ASIC_E, Packaging.CADES): _Making(extended_cades),
+    Form(Format.ASIC_E, Packaging.XADES): _Making(extended_xades),
     Form(Format.ASIC_S, Packaging.CADES): _Making(simple_cades),
 }

@@ -1,4 +1,4 @@
-"""ASiC containers made (EN 319 162-1): the document, and a CAdES signature over it or over a manifest of it."""
+"""ASiC containers made (EN 319 162-1): the document, and a signature over it or over a manifest of it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from signing.asic_container import ASIC_E, ASIC_S, META, entry_name, manifest, write
+from signing.forms import Packaging
 from signing.sign.cades import CadesDraft
 from signing.sign.envelope import Draft, Envelope, Job
 from signing.sign.evidence import ValidationData
+from signing.sign.xades import XadesDraft
 
 _MANIFEST = f"{META}ASiCManifest001.xml"
 _SIGNATURE = f"{META}signature001.p7s"
+_XML_SIGNATURES = f"{META}signatures001.xml"
 _SIMPLE_SIGNATURE = f"{META}signature.p7s"
 
 
@@ -65,6 +68,13 @@ def extended_cades(job: Job) -> AsicDraft:
     listed = manifest(files, _SIGNATURE)
     inner = CadesDraft(replace(job, data=listed), attached=False)
     return AsicDraft(ASIC_E, {**files, _MANIFEST: listed}, _SIGNATURE, inner)
+
+
+def extended_xades(job: Job) -> AsicDraft:
+    """ASiC-E with XAdES (§4.4.3.3): the signature refers to the document by its name."""
+    files = {entry_name(job.name): job.data}
+    inner = XadesDraft(job, Packaging.XADES, tuple(files.items()))
+    return AsicDraft(ASIC_E, files, _XML_SIGNATURES, inner)
 
 
 def simple_cades(job: Job) -> AsicDraft:

@@ -38,15 +38,19 @@ _LOG_PROOF = der.oid(PROOF_ATTRIBUTE)
 _DIRECTORY_NAME = 4
 
 
+def issuer_serial(certificate: x509.Certificate) -> bytes:
+    """DER of IssuerSerial, as signing-certificate-v2 and SigningCertificateV2 name a certificate (RFC 5035 §5)."""
+    issuer, serial = _issuer_and_serial(certificate)
+    return der.sequence((der.sequence((der.explicit(_DIRECTORY_NAME, issuer),)), serial))
+
+
 def signed_attributes(content_digest: bytes, certificate: x509.Certificate, at: datetime) -> bytes:
     """DER of the signed attributes, a SET OF as it is hashed (RFC 5652 §5.4). ``at``: the signer's word for the time.
 
     The certificate is named by its SHA-256, the default that DER leaves out (RFC 5035 §4).
     """
-    issuer, serial = _issuer_and_serial(certificate)
-    named = der.sequence((der.sequence((der.explicit(_DIRECTORY_NAME, issuer),)), serial))
     digest = hashlib.sha256(certificate.public_bytes(Encoding.DER)).digest()
-    certificate_id = der.sequence((der.octet_string(digest), named))
+    certificate_id = der.sequence((der.octet_string(digest), issuer_serial(certificate)))
     attributes = (
         (_CONTENT_TYPE, DATA),
         (_MESSAGE_DIGEST, der.octet_string(content_digest)),

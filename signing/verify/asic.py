@@ -5,6 +5,7 @@
     A2     what a manifest names is here, once, and by its digest                       ASIC-REFERENCE, ASIC-DIGEST
     A3     every file outside META-INF is covered by a signature                                        ASIC-UNCOVERED
     A4     nothing in META-INF is left over                                                             ASIC-LEFTOVER
+    A2     also for what a XAdES signature refers to by name                                                XML-…
     A5     ASiC-S holds one file and one signature file over it                                         ASIC-SIMPLE
 
 Each signature says which files it covers; who signed one file has not signed the others.
@@ -12,12 +13,11 @@ Each signature says which files it covers; who signed one file has not signed th
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 from signing import strict_xml
 from signing.asic_container import (
@@ -29,6 +29,7 @@ from signing.asic_container import (
     ContainerRefused,
     percent_decoded,
     read,
+    strict_base64,
 )
 from signing.verify.cades_document import judge_cms
 from signing.verify.cms import CmsMalformed, read_message
@@ -43,7 +44,10 @@ from signing.verify.model import (
     noted,
 )
 from signing.verify.policy import Policy
+from signing.verify.signature import DigestOf
 from signing.verify.trust import Trust
+from signing.verify.xades import SIGNATURES, judge_signatures
+from signing.xmldsig import ds
 
 _CADES = re.compile(r"META-INF/[^/]*signature[^/]*\.p7s", re.IGNORECASE)
 _XADES = re.compile(r"META-INF/[^/]*signatures[^/]*\.xml", re.IGNORECASE)
@@ -93,15 +97,19 @@ def _unsigned() -> Reason:
 
 
 def _simple(judging: _Judging) -> _Signed:
-    """A5: ASiC-S with CAdES (EN 319 162-1 §4.3)."""
+    """A5: ASiC-S (EN 319 162-1 §4.3)."""
     container = judging.container
-    signatures = [one for one in container.meta if _CADES.fullmatch(one)]
+    signatures = [one for one in container.meta if _CADES.fullmatch(one) or _XADES.fullmatch(one)]
     rest = [one for one in container.meta if one not in signatures]
     if not container.meta:
         return _Signed((), (_unsigned(),))
     if len(container.documents) != 1 or len(signatures) != 1 or rest:
         return _Signed((), (_refused("ASIC-SIMPLE"),))
     (document,) = container.documents
+    if _XADES.fullmatch(signatures[0]):
+        verdicts, covered = _xades(judging, signatures[0])
+        uncovered = (_named("ASIC-UNCOVERED", "verify_uncovered", [document]),) if document not in covered else ()
+        return _Signed(verdicts, uncovered)
     verdict = _cades(judging, signatures[0], container.content(document))
     return _Signed((_covering(verdict, (document,), container),), ())
 
@@ -111,7 +119,8 @@ def _extended(judging: _Judging) -> _Signed:
     container = judging.container
     manifests = {one: _manifest(container.signature_file(one)) for one in container.meta if _MANIFEST.fullmatch(one)}
     signatures = [one for one in container.meta if _CADES.fullmatch(one)]
-    if not signatures and not manifests:
+    xml = [one for one in container.meta if _XADES.fullmatch(one)]
+    if not signatures and not manifests and not xml:
         return _Signed((), (_unsigned(),))
     verdicts: list[SignatureVerdict] = []
     covered: set[str] = set()
@@ -127,6 +136,10 @@ def _extended(judging: _Judging) -> _Signed:
         found, names = _references(container, manifest.references, judging.policy)  # A2
         covered.update(names)
         verdicts.append(_covering(verdict, names, container).with_reasons(found))
+    for name in xml:
+        in_xml, referenced = _xades(judging, name)
+        verdicts.extend(in_xml)
+        covered.update(referenced)
     used = {one.signature for one in manifests.values() if one is not None}
     reasons = []
     if None in manifests.values() or used != set(signatures):  # A1
@@ -134,7 +147,7 @@ def _extended(judging: _Judging) -> _Signed:
     uncovered = sorted(set(container.documents) - covered)
     if uncovered:  # A3
         reasons.append(_named("ASIC-UNCOVERED", "verify_uncovered", uncovered))
-    leftover = [one for one in container.meta if one not in (*signatures, *manifests, _KNOWN_LEFTOVER)]
+    leftover = [one for one in container.meta if one not in (*signatures, *manifests, *xml, _KNOWN_LEFTOVER)]
     if leftover:  # A4
         reasons.append(
             indeterminate("ASIC-LEFTOVER", _CLAUSE, "verify_leftover", SubIndication.GENERIC, names=_list(leftover))
@@ -162,6 +175,29 @@ def _cades(judging: _Judging, name: str, content: bytes) -> SignatureVerdict:
     if message.content is not None:
         return malformed
     return judge_cms(octets, message, judging.trust, judging.at, judging.policy, content, name)
+
+
+def _xades(judging: _Judging, name: str) -> tuple[tuple[SignatureVerdict, ...], set[str]]:
+    """All signatures of a XAdES file (EN 319 162-1 §4.4.3.3), and the files that they cover by digest."""
+    container = judging.container
+    documents = set(container.documents)
+
+    def outside(file: str) -> DigestOf | None:
+        return partial(container.digest, file) if file in documents else None
+
+    broken = SignatureVerdict(SignatureKind.SIGNATURE, name, (_refused("ASIC-SIGNATURE"),))
+    try:
+        root = strict_xml.parse(container.signature_file(name))
+    except strict_xml.XmlRefused:
+        return (broken,), set()
+    if root.tag not in (SIGNATURES, ds("Signature")):
+        return (broken,), set()
+    found = judge_signatures(root, judging.trust, judging.at, judging.policy, outside)
+    if not found.verdicts:
+        return (broken,), set()
+    pairs = zip(found.verdicts, found.names, strict=True)
+    verdicts = tuple(_covering(one, names, container) if names else one for one, names in pairs)
+    return verdicts, {one for names in found.names for one in names}
 
 
 def _covering(verdict: SignatureVerdict, names: Sequence[str], container: Container) -> SignatureVerdict:
@@ -206,14 +242,6 @@ def _uri(element: strict_xml.Element) -> str:
     if not name:
         raise ValueError("no name")
     return name
-
-
-def strict_base64(text: str | None) -> bytes:
-    """Base64 with nothing but white space around. ValueError."""
-    try:
-        return base64.b64decode((text or "").strip(), validate=True)
-    except binascii.Error as error:
-        raise ValueError("not base64") from error
 
 
 def _references(

@@ -18,7 +18,7 @@ from signing.verify.policy import POLICIES, STRICT, Policy
 from signing.verify.trust import Trust, build_trust
 from signing.verify.verdict import verify_file
 
-_SUFFIXES = (".pdf", ".p7s")
+_SUFFIXES = (".pdf", ".p7s", ".p7m", ".asice", ".asics", ".sce", ".scs", ".xades.xml")
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def find_files(paths: Sequence[Path]) -> tuple[list[Path], int]:
         for inner in sorted(path.rglob("*")):
             if not inner.is_file():
                 continue
-            if inner.suffix.lower() in _SUFFIXES or pdf_bytes.is_pdf(_read(inner, 1032)):
+            if inner.name.lower().endswith(_SUFFIXES) or pdf_bytes.is_pdf(_read(inner, 1032)):
                 found.append(inner)
             else:
                 passed_over += 1

@@ -1,5 +1,6 @@
 """Formats other than PDF, told apart by content: each has a reader, and all are judged alike by `signature`.
 
+    XAdES   XML with a ds:Signature                                `xades`
     CMS     a DER or BER SEQUENCE                                  `cades_document`
     ASiC    a ZIP file with a container's mimetype, or META-INF    `asic`
 
@@ -12,12 +13,14 @@ from contextlib import suppress
 from datetime import datetime
 
 from signing.asic_container import is_container
+from signing.strict_xml import looks_like_xml
 from signing.verify.asic import judge_container
 from signing.verify.cades_document import judge_cms
 from signing.verify.cms import CmsMalformed, read_message
 from signing.verify.model import FileVerdict
 from signing.verify.policy import Policy
 from signing.verify.trust import Trust
+from signing.verify.xades import judge_xml
 
 
 def judge_document(
@@ -26,6 +29,8 @@ def judge_document(
     """The verdict on a file of one of these formats; None for any other. ``detached``: what was signed."""
     if is_container(data):
         return judge_container(data, name, trust, at, policy)
+    if looks_like_xml(data):
+        return judge_xml(data, name, trust, at, policy, detached)
     if data[:1] == b"\x30":
         with suppress(CmsMalformed):
             return FileVerdict(name, "CMS", (judge_cms(data, read_message(data), trust, at, policy, detached),))

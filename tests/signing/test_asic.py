@@ -22,6 +22,7 @@ from tests.signing.conftest import Desk
 from tests.signing.formats import TEXT, judged, outcome, sealed
 
 EXTENDED, SIMPLE = Form.named("asic-e"), Form.named("asic-s")
+EXTENDED_XML = Form.named("asic-e", "xades")
 NAME = "កិច្ចសន្យា 1.txt"
 MANIFEST, SIGNATURE = "META-INF/ASiCManifest001.xml", "META-INF/signature001.p7s"
 Files = dict[str, bytes]
@@ -40,14 +41,22 @@ def rules(desk: Desk, made: bytes) -> set[str]:
 
 @pytest.mark.parametrize(
     ("form", "level"),
-    [(EXTENDED, Level.B_B), (EXTENDED, Level.B_T), (EXTENDED, Level.B_LT), (SIMPLE, Level.B_LT), (SIMPLE, Level.B_LTA)],
+    [
+        (EXTENDED_XML, Level.B_B),
+        (EXTENDED_XML, Level.B_LT),
+        (EXTENDED, Level.B_B),
+        (EXTENDED, Level.B_T),
+        (EXTENDED, Level.B_LT),
+        (SIMPLE, Level.B_LT),
+        (SIMPLE, Level.B_LTA),
+    ],
     ids=str,
 )
 def test_levels(desk: Desk, form: Form, level: Level) -> None:
     """Containers from B-LT on pass with the root alone, and say which file the signature is about."""
     verdict = judged(desk, sealed(desk, TEXT, form, level, NAME))
     (found,) = verdict.signatures
-    assert verdict.format == ("ASiC-E" if form == EXTENDED else "ASiC-S")
+    assert verdict.format == ("ASiC-S" if form == SIMPLE else "ASiC-E")
     assert found.coverage == "every file"
     assert any(NAME in one.params.get("names", "") for one in found.reasons if one.rule == "ASIC-COVERS")
     if level.includes(Level.B_LT):
@@ -255,3 +264,57 @@ def test_a_simple_container_is_simple(desk: Desk, more: str) -> None:
 def test_an_unsigned_container_is_unsigned(desk: Desk) -> None:
     """A container without signatures is no forgery."""
     assert outcome(judged(desk, write(ASIC_E, {"a.txt": b"a"}))) == ("INDETERMINATE", "NO_SIGNATURE")
+
+
+XML_SIGNATURES = "META-INF/signatures001.xml"
+XML_GAMES: dict[str, tuple[Callable[[Files], Files], str]] = {
+    "a file that nobody signed": (lambda files: {**files, "more.txt": b"more"}, "ASIC-UNCOVERED"),
+    "a changed file": (lambda files: {**files, NAME: TEXT + b"!"}, "XML-HASH"),
+    "a file that is gone": (lambda files: {one: files[one] for one in files if one != NAME}, "XML-DETACHED"),
+    "signatures that are none": (lambda files: {**files, XML_SIGNATURES: b"<a/>"}, "ASIC-SIGNATURE"),
+    "a file of signatures without any": (
+        lambda files: {
+            **files,
+            "META-INF/signatures002.xml": b'<a:XAdESSignatures xmlns:a="http://uri.etsi.org/02918/v1.2.1#"/>',
+        },
+        "ASIC-SIGNATURE",
+    ),
+    "a reference to the signatures themselves": (
+        lambda files: {
+            **files,
+            XML_SIGNATURES: re.sub(rb'URI="[^"#]+"', b'URI="META-INF/signatures001.xml"', files[XML_SIGNATURES]),
+        },
+        "XML-DETACHED",
+    ),
+}
+
+
+@pytest.mark.parametrize("game", XML_GAMES)
+def test_games_with_xades_inside(desk: Desk, game: str) -> None:
+    """ASiC-E with XAdES: what is not referenced, changed or gone does not pass."""
+    play, rule = XML_GAMES[game]
+    files = unpacked(sealed(desk, TEXT, EXTENDED_XML, Level.B_LT, NAME))
+    made = write(ASIC_E, play(files))
+    assert rule in rules(desk, made)
+    assert outcome(judged(desk, made))[0] != "TOTAL-PASSED"
+
+
+def test_a_simple_container_with_xades_passes(desk: Desk) -> None:
+    """ASiC-S with XAdES is judged, though not made here."""
+    from signing.asic_container import ASIC_S
+
+    files = unpacked(sealed(desk, TEXT, EXTENDED_XML, Level.B_LT, NAME))
+    assert outcome(judged(desk, write(ASIC_S, files))) == ("TOTAL-PASSED", None)
+
+
+def test_xmlsec1_verifies_the_signatures_of_a_container(desk: Desk, tmp_path: Path) -> None:
+    """Unpacked, with the document beside, xmlsec1 accepts them."""
+    from signing.xmldsig import XADES
+
+    files = unpacked(sealed(desk, TEXT, EXTENDED_XML, Level.B_LT, "text.txt"))
+    (tmp_path / "root.pem").write_bytes(desk.pki.root.certificate.public_bytes(Encoding.PEM))
+    (tmp_path / "issuing.pem").write_bytes(desk.pki.issuing.certificate.public_bytes(Encoding.PEM))
+    (tmp_path / "text.txt").write_bytes(files["text.txt"])
+    (tmp_path / "signatures.xml").write_bytes(files[XML_SIGNATURES])
+    check = ["--verify", "--trusted-pem", "root.pem", "--untrusted-pem", "issuing.pem"]
+    run("xmlsec1", *check, "--id-attr:Id", f"{XADES}:SignedProperties", "signatures.xml", cwd=tmp_path)

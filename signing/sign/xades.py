@@ -1,0 +1,264 @@
+"""XAdES signatures made (EN 319 132-1 §6): around the document, inside it, or beside it.
+
+B-B   signed properties: SigningTime, SigningCertificateV2, DataObjectFormat, under a reference of their own
+B-T   SignatureTimeStamp over the canonical ds:SignatureValue                                       §5.3
+B-LT  CertificateValues, RevocationValues                                                           §5.4
+
+Everything is canonicalised exclusively, so that a signature means the same wherever its document is put.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from lxml import etree
+
+from foundation.clock import rfc3339
+from signing import strict_xml
+from signing.asic_container import ASIC, DIGEST_URIS, percent_encoded
+from signing.errors import DocumentDamaged, DocumentTooLarge, FormUnknown
+from signing.forms import Packaging
+from signing.raw_signature import raw_ecdsa
+from signing.sign.cades import issuer_serial
+from signing.sign.envelope import Job
+from signing.sign.evidence import ValidationData
+from signing.xmldsig import (
+    BASE64,
+    DS,
+    ENVELOPED,
+    EXCLUSIVE,
+    LOG,
+    OBJECT,
+    SIGNED_PROPERTIES,
+    XADES,
+    canonical,
+    ds,
+    xades,
+)
+
+MAX_ENVELOPED = 5 * 1024 * 1024
+"""Octets of a document that goes inside a signature: a single text of XML, which parsers bound."""
+
+_DIGEST_METHODS = {name: uri for uri, name in DIGEST_URIS.items()}
+_SIGNATURES = "http://www.w3.org/2001/04/xmldsig-more#"
+_OCTETS = "application/octet-stream"
+
+
+@dataclass(frozen=True)
+class Xades:
+    """A XAdES signature as it grows: the octets of the file, in which it is the only one."""
+
+    octets: bytes
+
+    def timestamped(self) -> bytes:
+        """The canonical ds:SignatureValue (EN 319 132-1 §5.3)."""
+        return canonical(_part(strict_xml.parse(self.octets), "SignatureValue"), EXCLUSIVE)
+
+    def with_timestamp(self, token: bytes) -> Xades:
+        method = f'<ds:CanonicalizationMethod Algorithm="{EXCLUSIVE}"/>'
+        stamp = f"<xades:EncapsulatedTimeStamp>{_base64(token)}</xades:EncapsulatedTimeStamp>"
+        return self._with(f"<xades:SignatureTimeStamp>{method}{stamp}</xades:SignatureTimeStamp>")
+
+    def with_log_proof(self, proof: bytes) -> Xades:
+        return self._with(f'<log:Proof xmlns:log="{LOG}">{_base64(proof)}</log:Proof>')
+
+    def with_evidence(self, data: ValidationData) -> Xades:
+        certificates = _values(
+            "EncapsulatedX509Certificate", [one.public_bytes(Encoding.DER) for one in data.certificates]
+        )
+        crls = _wrapped("CRLValues", _values("EncapsulatedCRLValue", data.crls))
+        ocsps = _wrapped("OCSPValues", _values("EncapsulatedOCSPValue", data.ocsps))
+        return self._with(_wrapped("CertificateValues", certificates))._with(_wrapped("RevocationValues", crls + ocsps))
+
+    def archived(self, stamp: Callable[[bytes], bytes]) -> Xades:  # noqa: ARG002
+        """There is no archive level in this format yet."""
+        raise FormUnknown
+
+    def encode(self) -> bytes:
+        return self.octets
+
+    def _with(self, text: str) -> Xades:
+        """With one more unsigned property."""
+        root = strict_xml.parse(self.octets)
+        (qualifying,) = _signature_in(root).findall(f"{ds('Object')}/{xades('QualifyingProperties')}")
+        properties = qualifying.find(xades("UnsignedProperties"))
+        if properties is None:
+            properties = etree.SubElement(qualifying, xades("UnsignedProperties"))
+            etree.SubElement(properties, xades("UnsignedSignatureProperties"))
+        properties[0].append(_element(text))
+        return replace(self, octets=_file(root))
+
+
+@dataclass(frozen=True)
+class XadesDraft:
+    """A document on its way to a XAdES signature. ``files``: what it is about, for a signature in a container."""
+
+    job: Job
+    packaging: Packaging
+    files: tuple[tuple[str, bytes], ...] = ()
+
+    def to_be_signed(self) -> bytes:
+        return canonical(_part(self._tree(), "SignedInfo"), EXCLUSIVE)
+
+    def signed(self, signature: bytes) -> Xades:
+        root = self._tree()
+        public_key = self.job.signatory.certificate.public_key()
+        if isinstance(public_key, ec.EllipticCurvePublicKey):
+            signature = raw_ecdsa(signature, public_key)
+        _part(root, "SignatureValue").text = _base64(signature)
+        return Xades(_file(root))
+
+    def _tree(self) -> Any:
+        """The file but for the signature value. The same for the same job."""
+        signature = _element(self._signature())
+        if self.packaging is Packaging.ENVELOPED:
+            root = strict_xml.parse(self.job.data)
+            root.append(signature)
+            return root
+        if self.packaging is Packaging.XADES:
+            root = _element("<asic:XAdESSignatures/>")
+            root.append(signature)
+            return root
+        return signature
+
+    def _signature(self) -> str:
+        job, name = self.job, self._name()
+        properties = self._properties(name)
+        references = "".join(
+            (
+                *self._references(name),
+                self._reference(
+                    f'URI="#{name}-properties" Type="{SIGNED_PROPERTIES}"',
+                    canonical(_element(properties), EXCLUSIVE),
+                    EXCLUSIVE,
+                ),
+            )
+        )
+        kind = "ecdsa" if isinstance(job.signatory.certificate.public_key(), ec.EllipticCurvePublicKey) else "rsa"
+        carried = (job.signatory.certificate, *(one for one in job.signatory.chain if one.subject != one.issuer))
+        certificates = "".join(
+            f"<ds:X509Certificate>{_base64(one.public_bytes(Encoding.DER))}</ds:X509Certificate>" for one in carried
+        )
+        inside = ""
+        if self.packaging is Packaging.ENVELOPING:
+            attributes = f'Id="{name}-object" MimeType="{_OCTETS}" Encoding="{BASE64}"'
+            inside = f"<ds:Object {attributes}>{_base64(job.data)}</ds:Object>"
+        return (
+            f'<ds:Signature Id="{name}"><ds:SignedInfo>'
+            f'<ds:CanonicalizationMethod Algorithm="{EXCLUSIVE}"/>'
+            f'<ds:SignatureMethod Algorithm="{_SIGNATURES}{kind}-{job.hash_name}"/>{references}</ds:SignedInfo>'
+            f'<ds:SignatureValue Id="{name}-value"/>'
+            f"<ds:KeyInfo><ds:X509Data>{certificates}</ds:X509Data></ds:KeyInfo>{inside}"
+            f'<ds:Object><xades:QualifyingProperties Target="#{name}">{properties}</xades:QualifyingProperties>'
+            f"</ds:Object></ds:Signature>"
+        )
+
+    def _name(self) -> str:
+        """The signature's Id, from everything that it depends on."""
+        job = self.job
+        digest = hashlib.sha256(hashlib.sha256(job.data).digest())
+        digest.update(job.signatory.certificate.public_bytes(Encoding.DER) + job.at.isoformat().encode())
+        return f"S-{digest.hexdigest()[:32]}"
+
+    def _references(self, name: str) -> list[str]:
+        job, first = self.job, f'Id="{name}-document"'
+        if self.packaging is Packaging.ENVELOPED:
+            document = canonical(strict_xml.parse(job.data).getroottree(), EXCLUSIVE)
+            return [self._reference(f'{first} URI=""', document, ENVELOPED, EXCLUSIVE)]
+        if self.packaging is Packaging.ENVELOPING:
+            return [self._reference(f'{first} URI="#{name}-object" Type="{OBJECT}"', job.data, BASE64)]
+        files = self.files or ((job.name, job.data),)
+        return [
+            self._reference(f'Id="{name}-document{number or ""}" URI="{percent_encoded(file)}"', octets)
+            for number, (file, octets) in enumerate(files)
+        ]
+
+    def _reference(self, attributes: str, octets: bytes, *transforms: str) -> str:
+        listed = "".join(f'<ds:Transform Algorithm="{one}"/>' for one in transforms)
+        return (
+            f"<ds:Reference {attributes}>{f'<ds:Transforms>{listed}</ds:Transforms>' if listed else ''}"
+            f"{_digest(octets, self.job.hash_name)}</ds:Reference>"
+        )
+
+    def _properties(self, name: str) -> str:
+        certificate = self.job.signatory.certificate
+        media_type = "text/xml" if self.packaging is Packaging.ENVELOPED else _OCTETS
+        count = max(1, len(self.files))
+        formats = "".join(
+            f'<xades:DataObjectFormat ObjectReference="#{name}-document{number or ""}">'
+            f"<xades:MimeType>{media_type}</xades:MimeType></xades:DataObjectFormat>"
+            for number in range(count)
+        )
+        return (
+            f'<xades:SignedProperties Id="{name}-properties"><xades:SignedSignatureProperties>'
+            f"<xades:SigningTime>{rfc3339(self.job.at)}</xades:SigningTime>"
+            f"<xades:SigningCertificateV2><xades:Cert><xades:CertDigest>"
+            f"{_digest(certificate.public_bytes(Encoding.DER), 'sha256')}</xades:CertDigest>"
+            f"<xades:IssuerSerialV2>{_base64(issuer_serial(certificate))}</xades:IssuerSerialV2>"
+            f"</xades:Cert></xades:SigningCertificateV2></xades:SignedSignatureProperties>"
+            f"<xades:SignedDataObjectProperties>{formats}</xades:SignedDataObjectProperties></xades:SignedProperties>"
+        )
+
+
+def check_enveloping(data: bytes, name: str) -> None:  # noqa: ARG001
+    """DocumentTooLarge for what does not fit into a text of XML."""
+    if len(data) > MAX_ENVELOPED:
+        raise DocumentTooLarge(limit=MAX_ENVELOPED // (1024 * 1024))
+
+
+def check_enveloped(data: bytes, name: str) -> None:  # noqa: ARG001
+    """DocumentDamaged for what is not XML that we read, or has a signature already, which this one would break."""
+    try:
+        root = strict_xml.parse(data)
+    except strict_xml.XmlRefused:
+        raise DocumentDamaged from None
+    if next(root.iter(ds("Signature")), None) is not None or strict_xml.has_duplicate_ids(root):
+        raise DocumentDamaged
+
+
+def _signature_in(root: Any) -> Any:
+    """The one signature of a file that we made."""
+    (found,) = root.iter(ds("Signature"))
+    return found
+
+
+def _part(root: Any, name: str) -> Any:
+    (found,) = _signature_in(root).findall(ds(name))
+    return found
+
+
+def _element(text: str) -> Any:
+    """Our own text as an element, under the prefixes that we use."""
+    wrapped = f'<a xmlns:ds="{DS}" xmlns:xades="{XADES}" xmlns:asic="{ASIC}">{text}</a>'
+    element = etree.fromstring(wrapped.encode(), etree.XMLParser(resolve_entities=False, no_network=True))[0]
+    own = etree.fromstring(etree.tostring(element), etree.XMLParser(resolve_entities=False, no_network=True))
+    etree.cleanup_namespaces(own)
+    return own
+
+
+def _file(root: Any) -> bytes:
+    octets: bytes = etree.tostring(root.getroottree(), xml_declaration=True, encoding="UTF-8")
+    return octets
+
+
+def _digest(octets: bytes, hash_name: str) -> str:
+    method = f'<ds:DigestMethod Algorithm="{_DIGEST_METHODS[hash_name]}"/>'
+    return f"{method}<ds:DigestValue>{_base64(hashlib.new(hash_name, octets).digest())}</ds:DigestValue>"
+
+
+def _values(name: str, items: list[bytes] | tuple[bytes, ...]) -> str:
+    return "".join(f"<xades:{name}>{_base64(one)}</xades:{name}>" for one in items)
+
+
+def _wrapped(name: str, text: str) -> str:
+    return f"<xades:{name}>{text}</xades:{name}>" if text else ""
+
+
+def _base64(octets: bytes) -> str:
+    return base64.b64encode(octets).decode()

@@ -1,0 +1,399 @@
+"""XML signatures with XAdES properties (EN 319 132-1), read strictly: the whole file is signed, or it fails.
+
+X1  every Id in the document is there once                                                       XML-ID
+X2  a signature is the document element, one of XAdESSignatures, or right below the document element   XML-POSITION
+X3  its elements are there once each, in their order, and none besides                           XML-FORM
+X4  canonical forms, transforms and digests are of the short list that we make sense of          XML-TRANSFORM,
+                                                                                                 XML-DIGEST-ALGORITHM
+X5  a reference is to the whole document, to an object of this very signature, or to a file beside it; what an
+    identifier finds elsewhere is never taken: there is nothing to wrap a signature around       XML-REFERENCE
+X6  digests are those of what is referenced                                                      XML-HASH
+X7  one reference is to the signed properties of this signature, which name the certificate      XML-PROPERTIES,
+                                                                                                 XML-CERTIFICATE
+X8  nothing that a reader would see lies outside: around it, or in an object that is not referenced   XML-UNCOVERED
+X9  the signature over the canonical SignedInfo verifies under that certificate's key            XML-SIGNATURE,
+                                                                                                 XML-ALGORITHM
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from foundation.clock import parse_rfc3339
+from foundation.x509.signature_check import HASHES, Outcome
+from signing import strict_xml
+from signing.asic_container import ASIC, DIGEST_URIS, percent_decoded, strict_base64
+from signing.strict_xml import Element
+from signing.verify.cades_document import evidence_of
+from signing.verify.model import (
+    FileVerdict,
+    Reason,
+    SignatureKind,
+    SignatureVerdict,
+    SubIndication,
+    failed,
+    indeterminate,
+)
+from signing.verify.policy import Policy
+from signing.verify.signature import Claim, DigestOf, Known, Stamp, case_of, judge
+from signing.verify.signature_value import loaded, signature_reasons, unsupported, verify_value
+from signing.verify.trust import Trust
+from signing.xmldsig import (
+    BASE64,
+    DS,
+    ENVELOPED,
+    INCLUSIVE,
+    LOG,
+    OBJECT,
+    SIGNATURE_METHODS,
+    SIGNED_PROPERTIES,
+    canonical,
+    ds,
+    is_canonicalisation,
+    xades,
+)
+
+SIGNATURES = f"{{{ASIC}}}XAdESSignatures"
+_MAX_REFERENCES = 1000
+_MAX_STAMPS = 20
+_MAX_MATERIAL = 500
+Outside = Callable[[str], DigestOf | None]
+"""What a signature is about outside its file: the digest of it by its name, None where there is no such thing."""
+
+
+class XmlMalformed(ValueError):
+    """``reason`` is why a signature does not count."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason.rule)
+        self.reason = reason
+
+
+def _refuse(rule: str, clause: str = "XML Signature 1.1 §4") -> XmlMalformed:
+    return XmlMalformed(failed(rule, clause, "verify_format_failure", SubIndication.FORMAT_FAILURE))
+
+
+def _unsupported(rule: str) -> XmlMalformed:
+    return XmlMalformed(unsupported(rule))
+
+
+@dataclass(frozen=True)
+class XmlVerdicts:
+    """The verdicts on all signatures of an XML file, and which outside names they are about, each."""
+
+    verdicts: tuple[SignatureVerdict, ...]
+    names: tuple[tuple[str, ...], ...]
+
+
+def judge_xml(
+    data: bytes, name: str, trust: Trust, at: datetime, policy: Policy, detached: bytes | None
+) -> FileVerdict | None:
+    """The verdict on an XML file with signatures; None for one without. ``detached``: what it is about, beside it."""
+    if DS.encode() not in data:
+        return None
+
+    def outside(_: str) -> DigestOf | None:
+        return None if detached is None else lambda name: hashlib.new(name, detached).digest()
+
+    try:
+        root = strict_xml.parse(data)
+    except strict_xml.XmlRefused:
+        return FileVerdict(name, "XAdES", (), (_refuse("XML-FORM").reason,))
+    if root.tag != ds("Signature") and next(root.iter(ds("Signature")), None) is None:
+        return None
+    found = judge_signatures(root, trust, at, policy, outside)
+    return FileVerdict(name, "XAdES", found.verdicts)
+
+
+def judge_signatures(root: Element, trust: Trust, at: datetime, policy: Policy, outside: Outside) -> XmlVerdicts:
+    """The verdicts on all signatures of a document."""
+    verdicts: list[SignatureVerdict] = []
+    names: list[tuple[str, ...]] = []
+    common = _document_problem(root)
+    for signature in list(root.iter(ds("Signature")))[: policy.max_signatures + 1]:
+        base = SignatureVerdict(SignatureKind.SIGNATURE, str(signature.get("Id") or "-")[:100], ())
+        try:
+            if common is not None:
+                raise XmlMalformed(common)
+            read = _Signature(root, signature)
+            claim, evidence, certificates = read.claim(policy, outside)
+        except XmlMalformed as error:
+            verdicts.append(base.with_reasons((error.reason,)))
+            names.append(())
+            continue
+        case = case_of(at, policy, trust, certificates, evidence)
+        judged = judge(case, base, claim, Known(at))
+        verdicts.append(judged)
+        names.append(read.outside_names)
+    return XmlVerdicts(tuple(verdicts), tuple(names))
+
+
+def _document_problem(root: Element) -> Reason | None:
+    """X1, X2 for the document as a whole."""
+    if strict_xml.has_duplicate_ids(root):
+        return _refuse("XML-ID", "XML Signature 1.1 §4.4.3.2").reason
+    for signature in root.iter(ds("Signature")):
+        parent = signature.getparent()
+        if parent is not None and (parent is not root or root.tag == ds("Signature")):
+            return _refuse("XML-POSITION", "camtrust contract").reason
+    return None
+
+
+class _Signature:
+    """One ds:Signature. Raises XmlMalformed where it is not of the form."""
+
+    def __init__(self, root: Element, signature: Element) -> None:
+        self._root, self._element = root, signature
+        self.outside_names: tuple[str, ...] = ()
+        children = [one for one in signature if isinstance(one.tag, str)]  # X3
+        tags = [one.tag for one in children]
+        if tags[:3] != [ds("SignedInfo"), ds("SignatureValue"), ds("KeyInfo")] or set(tags[3:]) - {ds("Object")}:
+            raise _refuse("XML-FORM")
+        self._info, self._value, self._key_info, *self._objects = children
+        holders = [one for one in self._objects if one.find(xades("QualifyingProperties")) is not None]
+        if len(holders) != 1:
+            raise XmlMalformed(_no_properties())
+        self._holder = holders[0]
+        qualifying, *others = _elements(self._holder)
+        parts = _elements(qualifying)
+        if others or qualifying.tag != xades("QualifyingProperties") or not signature.get("Id"):
+            raise _refuse("XML-FORM")
+        if qualifying.get("Target") != f"#{signature.get('Id')}" or not parts:
+            raise _refuse("XML-PROPERTIES", "EN 319 132-1 §4.3")
+        if [one.tag for one in parts] not in (
+            [xades("SignedProperties")],
+            [xades("SignedProperties"), xades("UnsignedProperties")],
+        ):
+            raise _refuse("XML-PROPERTIES", "EN 319 132-1 §4.3")
+        self._signed, self._unsigned = parts[0], parts[1] if len(parts) == 2 else None
+
+    def claim(self, policy: Policy, outside: Outside) -> tuple[Claim, Any, tuple[x509.Certificate, ...]]:
+        """X4 to X9, and the material that is inside."""
+        canonicalisation, method, *references = _elements(self._info)
+        expected = [ds("CanonicalizationMethod"), ds("SignatureMethod")] + [ds("Reference")] * len(references)
+        if [one.tag for one in _elements(self._info)] != expected or not 1 < len(references) <= _MAX_REFERENCES:
+            raise _refuse("XML-FORM")
+        algorithm = _plain_algorithm(canonicalisation)
+        reasons = [reason for one in references for reason in self._reference(one, policy, outside)]
+        self._covers(references)
+        certificates = self._certificates()
+        signer, objection = self._signer(certificates)
+        reasons += [objection] if objection else []
+        if signer is not None:
+            reasons += self._verify(signer, canonical(self._info, algorithm), method.get("Algorithm"), policy)
+        stamps = tuple(self._stamps())
+        crls, ocsps = self._material("EncapsulatedCRLValue"), self._material("EncapsulatedOCSPValue")
+        carried = loaded(self._material("EncapsulatedX509Certificate"))
+        claim = Claim(
+            signer,
+            tuple(reasons),
+            self._signing_time(),
+            stamps,
+            log_proofs=tuple(self._material("Proof", LOG)[:8]),
+        )
+        return claim, evidence_of(ocsps, crls), (*certificates, *carried)
+
+    # --- X4 to X6
+
+    def _reference(self, reference: Element, policy: Policy, outside: Outside) -> Iterable[Reason]:
+        parts = _elements(reference)
+        transforms = _elements(parts.pop(0)) if parts and parts[0].tag == ds("Transforms") else []
+        if [one.tag for one in parts] != [ds("DigestMethod"), ds("DigestValue")]:
+            raise _refuse("XML-FORM")
+        chain = [_plain_algorithm(one, transform=True) for one in transforms]
+        hash_name = DIGEST_URIS.get(parts[0].get("Algorithm", ""))
+        if hash_name not in policy.digests or hash_name is None:
+            raise _unsupported("XML-DIGEST-ALGORITHM")
+        stated = _base64(parts[1].text)
+        if self._referenced(reference, chain, outside)(hash_name) != stated:
+            clause = "EN 319 102-1 §5.2.7.4"
+            yield failed("XML-HASH", clause, "verify_hash_failure", SubIndication.HASH_FAILURE)
+
+    def _referenced(self, reference: Element, chain: Sequence[str], outside: Outside) -> DigestOf:
+        """X5: what a reference is about, by its digest."""
+        uri, kind = reference.get("URI"), reference.get("Type")
+        if uri is None or (kind == SIGNED_PROPERTIES and not uri.startswith("#")):
+            raise _refuse("XML-REFERENCE", "XML Signature 1.1 §4.4.3.1")
+        if uri == "":
+            if list(chain[:1]) != [ENVELOPED] or len(chain) > 2 or not self._inside_document():
+                raise _refuse("XML-REFERENCE")
+            algorithm = chain[1] if len(chain) == 2 else INCLUSIVE
+            return _octets(canonical(self._without_signature(), _known(algorithm), comments=False))
+        if uri.startswith("#"):
+            return _octets(self._own(uri[1:], kind, chain))
+        if chain:
+            raise _unsupported("XML-TRANSFORM")
+        try:
+            name = percent_decoded(uri)
+        except ValueError:
+            raise _refuse("XML-REFERENCE") from None
+        self.outside_names = (*self.outside_names, name)
+        found = outside(name)
+        if found is None:
+            sub = SubIndication.SIGNED_DATA_NOT_FOUND
+            raise XmlMalformed(indeterminate("XML-DETACHED", "EN 319 102-1 §5.2.7", "verify_detached", sub))
+        return found
+
+    def _own(self, identifier: str, kind: str | None, chain: Sequence[str]) -> bytes:
+        """The octets of a part of this signature, found by its place in it and by its Id."""
+        if kind == SIGNED_PROPERTIES:
+            target = self._signed
+        else:
+            mine = [one for one in (*self._objects, self._key_info) if one is not self._holder]
+            target = next((one for one in mine if one.get("Id") == identifier), None)
+            if kind not in (None, OBJECT):
+                raise _refuse("XML-REFERENCE", "XML Signature 1.1 §5.1")  # a manifest is not followed
+        if target is None or target.get("Id") != identifier:
+            raise _refuse("XML-REFERENCE", "XML Signature 1.1 §4.4.3.2")
+        if list(chain) == [BASE64]:
+            if len(target):
+                raise _refuse("XML-TRANSFORM")
+            return _base64(target.text)
+        if len(chain) > 1:
+            raise _unsupported("XML-TRANSFORM")
+        return canonical(target, _known(chain[0] if chain else INCLUSIVE), comments=False)
+
+    def _inside_document(self) -> bool:
+        return self._element.getparent() is not None and self._root.tag != SIGNATURES
+
+    def _without_signature(self) -> Element:
+        """The document as it is without this signature (XML Signature 1.1 §6.6.4)."""
+        number = list(self._root).index(self._element)
+        tree = copy.deepcopy(self._root.getroottree())
+        root = tree.getroot()
+        gone = root[number]
+        before, tail = gone.getprevious(), gone.tail or ""
+        if before is not None:
+            before.tail = (before.tail or "") + tail
+        else:
+            root.text = (root.text or "") + tail
+        gone.tail = None
+        root.remove(gone)
+        return tree
+
+    def _covers(self, references: Sequence[Element]) -> None:
+        """X7, X8: the properties are signed, and what a reader of the file sees is."""
+        kinds = [one.get("Type") for one in references]
+        if kinds.count(SIGNED_PROPERTIES) != 1:
+            raise XmlMalformed(_no_properties())
+        uris = [one.get("URI") for one in references]
+        if len(set(uris)) != len(uris):
+            raise _refuse("XML-REFERENCE")
+        unreferenced = [one for one in self._objects if one is not self._holder and f"#{one.get('Id')}" not in uris]
+        if unreferenced or (self._inside_document() and "" not in uris):
+            clause = "camtrust contract"
+            raise XmlMalformed(failed("XML-UNCOVERED", clause, "verify_xml_uncovered", SubIndication.FORMAT_FAILURE))
+
+    # --- X7, X9
+
+    def _certificates(self) -> tuple[x509.Certificate, ...]:
+        found = [_base64(one.text) for one in self._key_info.iter(ds("X509Certificate"))]
+        return loaded(found[:100])
+
+    def _signer(self, certificates: Sequence[x509.Certificate]) -> tuple[x509.Certificate | None, Reason | None]:
+        own = self._signed.find(xades("SignedSignatureProperties"))
+        named: list[tuple[str, bytes]] = []
+        for kind in ("SigningCertificateV2", "SigningCertificate"):
+            one = own.find(f"{xades(kind)}/{xades('Cert')}/{xades('CertDigest')}") if own is not None else None
+            if one is not None:
+                method, value = one.find(ds("DigestMethod")), one.find(ds("DigestValue"))
+                if method is None or value is None:
+                    raise _refuse("XML-PROPERTIES", "EN 319 132-1 §5.2.2")
+                named.append((DIGEST_URIS.get(method.get("Algorithm", ""), ""), _base64(value.text)))
+        if not named:
+            return None, _no_properties()
+        name, digest = named[0]
+        if name in HASHES:
+            for certificate in certificates:
+                if hashlib.new(name, certificate.public_bytes(Encoding.DER)).digest() == digest:
+                    return certificate, None
+        return None, indeterminate(
+            "XML-CERTIFICATE",
+            "EN 319 102-1 §5.2.3",
+            "verify_no_signing_certificate",
+            SubIndication.NO_SIGNING_CERTIFICATE_FOUND,
+        )
+
+    def _verify(
+        self, signer: x509.Certificate, octets: bytes, algorithm: str | None, policy: Policy
+    ) -> tuple[Reason, ...]:
+        known = SIGNATURE_METHODS.get(algorithm or "")
+        outcome = Outcome.REFUSED
+        if known is not None:
+            outcome = verify_value(signer, *known, _base64(self._value.text), octets, policy)
+        return signature_reasons(outcome, "XML")
+
+    # --- what is not signed
+
+    def _stamps(self) -> Iterable[Stamp]:
+        if self._unsigned is None:
+            return
+        count = 0
+        for element in self._unsigned.iter(xades("SignatureTimeStamp")):
+            method = element.find(ds("CanonicalizationMethod"))
+            algorithm = _plain_algorithm(method) if method is not None else INCLUSIVE
+            over = canonical(self._value, algorithm)
+            for token in element.iter(xades("EncapsulatedTimeStamp")):
+                count += 1
+                if count > _MAX_STAMPS:
+                    raise _refuse("XML-LIMIT")
+                yield Stamp(_base64(token.text), _octets(over))
+
+    def _material(self, name: str, namespace: str | None = None) -> list[bytes]:
+        """The octets of every element of this name among the unsigned properties."""
+        if self._unsigned is None:
+            return []
+        tag = xades(name) if namespace is None else f"{{{namespace}}}{name}"
+        found = [_base64(one.text) for one in self._unsigned.iter(tag)]
+        if len(found) > _MAX_MATERIAL:
+            raise _refuse("XML-LIMIT")
+        return found
+
+    def _signing_time(self) -> datetime | None:
+        told = self._signed.findtext(f"{xades('SignedSignatureProperties')}/{xades('SigningTime')}")
+        try:
+            return parse_rfc3339(told.strip()) if told else None
+        except ValueError:
+            return None
+
+
+def _no_properties() -> Reason:
+    sub = SubIndication.SIG_CONSTRAINTS_FAILURE
+    return indeterminate("XML-PROPERTIES", "EN 319 132-1 §5.2.2", "verify_no_certificate_attribute", sub)
+
+
+def _elements(parent: Element) -> list[Element]:
+    return [one for one in parent if isinstance(one.tag, str)]
+
+
+def _plain_algorithm(element: Element, *, transform: bool = False) -> str:
+    """X4: an algorithm without parameters, of those that we know."""
+    algorithm = element.get("Algorithm")
+    if len(element) or not (is_canonicalisation(algorithm) or (transform and algorithm in (ENVELOPED, BASE64))):
+        raise _unsupported("XML-TRANSFORM")
+    return str(algorithm)
+
+
+def _known(algorithm: str) -> str:
+    if not is_canonicalisation(algorithm):
+        raise _unsupported("XML-TRANSFORM")
+    return algorithm
+
+
+def _octets(octets: bytes) -> DigestOf:
+    return lambda name: hashlib.new(name, octets).digest()
+
+
+def _base64(text: str | None) -> bytes:
+    try:
+        return strict_base64(text)
+    except ValueError:
+        raise _refuse("XML-FORM") from None
