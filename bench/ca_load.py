@@ -1,10 +1,10 @@
 """Fills the database of a CA with as many certificates as wanted, quickly; what is in it afterwards is true.
 
-Every certificate is made as issuing makes it: a new P-256 key, a citizen's subject, the template of the profile, the
-partition of its serial number, and the signature of the CA's own key in the token, which verifies what it signed before
-it is verified here. What issuing does one by one is done a thousand at a time: one round trip to the token, and one
-COPY (on SQLite: one executemany) for each table. Left out: the lint, the two steps with their intent, and the private
-keys of the subjects, which are thrown away. Written are the rows of issuing: certificate, public key, audit trail (one
+Every certificate is what issuing makes (`bench.ca_splice`): a new P-256 key, a citizen's subject, the profile, the
+partition of its serial number, and the signature of the CA's own key in the token. What issuing does one by one is done
+a thousand at a time: one round trip to the token, and one COPY (on SQLite: one executemany) for each table. Left out:
+the lint, the two steps with their intent, verifying here what the token has verified there, and the private keys of the
+subjects, which are thrown away. Written are the rows of issuing: certificate, public key, audit trail (one
 row an act, in the chain), entry of the issuance log with its position and the tiles of its tree. Issue dates are spread
 over the two years before; revocations over those years too, each in the journal with the root of its tree.
 """
@@ -16,27 +16,25 @@ import itertools
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
-from issuing_ca.citizens import citizen_subject
-from sqlalchemy import Connection, Table, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Table, bindparam, func, insert, select, text, update
 
+from bench.ca_splice import Splicer
 from foundation.clock import Clock
-from foundation.db.audit import Act, AuditTrail
+from foundation.db.audit import Act, AuditTrail, events
 from foundation.db.engine import Database
-from foundation.log_proof import BLINDING_SIZE, EntryKind, Opening, label, subject_of
+from foundation.log_proof import BLINDING_SIZE, EntryKind, Opening, label
 from foundation.merkle import Frontier, appended, leaf_hash, root
-from foundation.randomness import SystemRandomness, serial_number
-from foundation.x509.names import subject_name
-from foundation.x509.template import signed_certificate
+from foundation.randomness import SystemRandomness
+from foundation.x509 import der
 from issuing_ca import log_store, status_journal, tables
 from issuing_ca.issuance import CITIZEN_SIGN
 from issuing_ca.log import IssuanceLog
-from issuing_ca.model import CertificateState, CitizenRequest, Reason, serial_text
+from issuing_ca.model import CertificateState, Reason, serial_text
 from issuing_ca.service import CertificateAuthority
 
 AUTHORITY = "issuing"
@@ -46,7 +44,6 @@ _RANDOM = SystemRandomness()
 _YEARS = timedelta(days=730)
 _REASONS = (Reason.SUPERSEDED, Reason.CESSATION_OF_OPERATION, Reason.UNSPECIFIED, Reason.PRIVILEGE_WITHDRAWN)
 _COMPROMISED = 50  # one revocation in so many
-_WORDS = ("DARA", "SOKHA", "BOPHA", "VANNAK", "SREYMOM", "RITHY", "CHANTHOU", "PISETH", "KOSAL", "MALIS")
 
 
 class Target(Protocol):
@@ -70,6 +67,7 @@ class _Made:
 
     serial: str
     tbs: bytes
+    subject: str  # of the log's label
     row: Mapping[str, Any]
 
 
@@ -77,15 +75,18 @@ def load_certificates(target: Target, count: int, told: Callable[[int], None] = 
     """Add ``count`` citizens' certificates to an installed CA; ``told`` hears how many there are so far."""
     ca, database = target.ca, target.database
     authority = ca.authorities.get(AUTHORITY)
-    signer = ca.authorities.signer(authority)
+    signer, splicer = ca.authorities.signer(authority), Splicer(ca, AUTHORITY)
     until = target.clock.now().replace(microsecond=0) - timedelta(hours=1)
-    with ThreadPoolExecutor(1) as signing:  # the token signs one batch while the one before is written
+    with (
+        _without_indexes(database),
+        ThreadPoolExecutor(1) as signing,
+    ):  # the token signs one batch while the one before is written
 
         def signed(start: int) -> tuple[list[_Made], list[bytes]]:
             size = min(BATCH, count - start)
             numbers = range(start, start + size)
-            made = [_made(target, number, until - _YEARS * (1 - number / count)) for number in numbers]
-            return made, signer.sign_many([one.tbs for one in made])
+            made = [_made(splicer, number, until - _YEARS * (1 - number / count)) for number in numbers]
+            return made, signer.store.sign_many(signer.key_id, signer.mechanism, [one.tbs for one in made])
 
         waiting = None
         for start in itertools.chain(range(0, count, BATCH), (None,)):
@@ -150,46 +151,62 @@ def copy_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, 
     cursor.close()
 
 
-def _made(target: Target, number: int, at: datetime) -> _Made:
-    ca = target.ca
-    given, family = _WORDS[number % 10], _WORDS[number // 10 % 10]
-    levels = sorted(ca.settings.policies)
-    level = levels[number % len(levels)]
-    request = CitizenRequest(
-        person_id=f"soak-{number}",
-        key_id=f"soak-key-{number}",
-        given_name=f"SPECIMEN {given}",
-        surname=f"SPECIMEN {family}",
-        level=level,
-        evidence=hashlib.sha256(f"soak {number}".encode()).hexdigest(),
-        requested_by=ACTOR,
-    )
-    authority = ca.authorities.get(AUTHORITY)
-    profile = ca.issuance.templates.profile(ca.profiles[CITIZEN_SIGN], (ca.settings.policies[level],))
-    subject = subject_name(citizen_subject(request, ca.settings))
-    serial, at = serial_number(_RANDOM), at.replace(microsecond=0)
-    not_after = at + timedelta(days=profile.validity.max_days) - timedelta(seconds=1)
-    key = ec.generate_private_key(ec.SECP256R1()).public_key()
-    drafted, linted = ca.issuance.templates.draft(authority, profile, subject, key, serial, at, not_after)
-    tbs = linted.tbs_certificate_bytes
+def _made(splicer: Splicer, number: int, at: datetime) -> _Made:
+    person, at = f"soak-{number}", at.replace(microsecond=0)
+    made = splicer.make(number, person, at)
     row = {
-        "serial": serial_text(serial),
+        "serial": serial_text(made.serial),
         "authority": AUTHORITY,
         "profile": CITIZEN_SIGN,
         "state": CertificateState.ISSUED.value,
-        "owner": request.person_id,
-        "key_id": request.key_id,
-        "public_key_digest": hashlib.sha256(drafted.public_key_info).hexdigest(),
-        "subject_digest": hashlib.sha256(drafted.subject_der).hexdigest(),
-        "tbs_digest": hashlib.sha256(tbs).hexdigest(),
-        "evidence": request.evidence,
+        "owner": person,
+        "key_id": f"soak-key-{number}",
+        "public_key_digest": hashlib.sha256(made.key).hexdigest(),
+        "subject_digest": hashlib.sha256(made.subject).hexdigest(),
+        "tbs_digest": hashlib.sha256(made.tbs).hexdigest(),
+        "evidence": hashlib.sha256(person.encode()).hexdigest(),
         "requested_by": ACTOR,
         "prepared_at": at,
         "issued_at": at,
         "not_before": at,
-        "not_after": not_after,
+        "not_after": made.not_after,
     }
-    return _Made(serial_text(serial), tbs, row)
+    identifier = splicer.naming.identifier(person)
+    return _Made(row["serial"], made.tbs, identifier, row)
+
+
+@contextmanager
+def _without_indexes(database: Database) -> Iterator[None]:
+    """PostgreSQL: indexes and keys are dropped, and made again in one go afterwards, as for any bulk load."""
+    if database.dialect != "postgresql":
+        yield
+        return
+    drop, make = [], []
+    tied = [one.name for one in (tables.certificates, tables.public_keys, tables.log_entries, events)]
+    with database.engine.connect() as connection:
+        keys = connection.execute(
+            text(
+                "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint "
+                "WHERE contype IN ('p', 'u') AND conrelid::regclass::text = ANY(:tables)"
+            ),
+            {"tables": tied},
+        ).all()
+        for table, name, definition in keys:
+            drop.append(f"ALTER TABLE {table} DROP CONSTRAINT {name}")
+            make.append(f"ALTER TABLE {table} ADD CONSTRAINT {name} {definition}")
+        found = text("SELECT indexname, indexdef FROM pg_indexes WHERE tablename = ANY(:tables)")
+        for name, definition in connection.execute(found, {"tables": tied}):
+            if name not in {one.conname for one in keys}:
+                drop.append(f"DROP INDEX {name}")
+                make.append(definition)
+    with database.unit_of_work() as connection:
+        for statement in drop:
+            connection.exec_driver_sql(statement)
+    yield
+    with database.unit_of_work() as connection:
+        connection.exec_driver_sql("SET LOCAL maintenance_work_mem = '512MB'")
+        for statement in make:
+            connection.exec_driver_sql(statement)
 
 
 def _write(
@@ -198,10 +215,9 @@ def _write(
     """One batch, as issuing would have left it."""
     rows, openings = [], []
     for one, signature in zip(made, signatures, strict=True):
-        certificate = signed_certificate(one.tbs, algorithm, signature)
-        whole = certificate.public_bytes(Encoding.DER)
+        whole = der.sequence((one.tbs, algorithm, der.bit_string(signature)))
         rows.append({**one.row, "certificate": whole})
-        mark, blinding = label(target.log.origin, subject_of(certificate)), _RANDOM.bytes(BLINDING_SIZE)
+        mark, blinding = label(target.log.origin, one.subject), _RANDOM.bytes(BLINDING_SIZE)
         digest = hashlib.sha256(whole).digest()
         openings.append(Opening(EntryKind.CERTIFICATE, digest, mark, one.row["issued_at"], blinding))
     copy_rows(connection, tables.certificates, rows)

@@ -89,7 +89,6 @@ def soak(server: PostgresServer, folder: Path, count: int, rounds: int = ROUNDS)
             with redirect_stderr(io.StringIO()):  # the ceremony tells its steps
                 found_authorities(services)
         _load(laden, count)
-        failed += _verified(laden, count)
         for services in (bare, laden):
             _kept_up(services, told=services is laden)
         places = _place(bare, rounds), _place(laden, rounds)
@@ -97,6 +96,8 @@ def soak(server: PostgresServer, folder: Path, count: int, rounds: int = ROUNDS)
             failed += compared(name, prepare, places, rounds)
     for name, home in (("empty", empty), ("full", full)):
         failed += _started(name, home)
+    with _opened(full) as laden:
+        failed += _verified(laden, count)
     if failed:
         print("soak: FAILED: " + "; ".join(failed))
         return 1
@@ -260,7 +261,6 @@ def _load(services: Services, count: int) -> None:
 def _verified(services: Services, count: int) -> list[str]:
     """The log, the journal and the audit trail rebuilt from what was loaded; a sample of signatures."""
     begin = time.monotonic()
-    services.log.integrate()
     size, changes = services.log.verify(), verify_journal(services.database)[AUTHORITY]
     events = services.trail.verify(services.database)
     issuer = services.ca.authorities.get(AUTHORITY).certificate
@@ -272,7 +272,7 @@ def _verified(services: Services, count: int) -> list[str]:
         f"{events:,} events of the audit trail, 100 signatures",
         flush=True,
     )
-    return [] if size >= count and changes == count // 10 and events >= 2 * count else ["what was loaded is not there"]
+    return [] if size >= count and changes >= count // 10 and events >= 2 * count else ["what was loaded is not there"]
 
 
 def _kept_up(services: Services, *, told: bool) -> None:

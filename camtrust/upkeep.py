@@ -17,6 +17,7 @@ from foundation.errors import CamTrustError
 _log = logging.getLogger(__name__)
 
 _EVERY = 60.0  # seconds
+_AFTER_START = 5.0  # what has to be done is much after a pause, and whoever waits for the services comes first
 _ROWS = 1000  # moved at a time while the master key is rotated
 
 
@@ -56,10 +57,11 @@ def run_once(services: Services) -> tuple[str, ...]:
 
 @contextmanager
 def kept_up(services: Services) -> Iterator[None]:
-    """Do it every minute, in a thread, for as long as the block runs."""
+    """Do it every minute, in a thread, for as long as the block runs; the first time once the services are up."""
     ending = threading.Event()
 
     def repeat() -> None:
+        ending.wait(_AFTER_START)
         while not ending.is_set():
             run_once(services)
             ending.wait(_EVERY)

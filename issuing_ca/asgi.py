@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import binascii
 import hashlib
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from datetime import datetime
 from email.utils import format_datetime
 from functools import lru_cache
@@ -45,6 +44,7 @@ class OcspEndpoint:
         self._kept = kept
         self._clock = clock
         self._prefix = path.rstrip("/") + "/"
+        self._begin = len(self._prefix)
         self._batches = Batches(kept.answer_many, "ocsp")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -55,11 +55,18 @@ class OcspEndpoint:
                 malformed = error_response(ResponseStatus.MALFORMED_REQUEST)
                 await _respond(send, 413, _OCSP, malformed, ((b"connection", b"close"),))
                 return
-            answer = self._kept.remembered(body) or await self._ask(body)
+            kept = self._kept.remembered(body)
+            answer = kept.answer if kept is not None else await self._ask(body)
             await _respond(send, 200, _OCSP, answer.response, _NOT_KEPT)
         elif method in ("GET", "HEAD"):
             request = self._from_path(scope["path"])
-            answer = self._kept.remembered(request) or await self._ask(request)
+            kept = self._kept.remembered(request)
+            if kept is not None:
+                if kept.headers is None:  # it lasts for longer than anybody may keep it, so they stay as they are
+                    kept.headers = _fields(_OCSP, kept.answer.response, self._caching(kept.answer))
+                await _send(send, 200, kept.headers, b"" if method == "HEAD" else kept.answer.response)
+                return
+            answer = await self._ask(request)
             await _respond(send, 200, _OCSP, answer.response, self._caching(answer), head=method == "HEAD")
         else:
             await _respond(send, 405, b"text/plain", b"", ((b"allow", b"GET, HEAD, POST"),))
@@ -75,12 +82,12 @@ class OcspEndpoint:
 
     def _from_path(self, path: str) -> bytes:
         """The request in a GET's path, which the server has percent-decoded; nothing where there is none."""
-        _, _, encoded = path.partition(self._prefix)
-        if len(encoded) > MAX_REQUEST:
+        encoded = path[self._begin :]
+        if len(encoded) > MAX_REQUEST or not path.startswith(self._prefix):
             return b""
         try:
-            return base64.b64decode(encoded, validate=True)
-        except (binascii.Error, ValueError):
+            return binascii.a2b_base64(encoded, strict_mode=True)
+        except ValueError:  # binascii.Error, or a path beyond ASCII
             return b""
 
     def _caching(self, answer: OcspAnswer) -> Headers:
@@ -149,26 +156,32 @@ _NOT_KEPT: Headers = ((b"cache-control", b"no-store"),)
 
 async def _body(receive: Receive) -> bytes | None:
     """The whole body, or None as soon as it is longer than any request of ours."""
-    parts, length = [], 0
+    body = b""
     while True:
         message = await receive()
         if message["type"] != "http.request":
             return b""  # the client has gone
         part: bytes = message.get("body", b"")
-        parts.append(part)
-        length += len(part)
-        if length > MAX_REQUEST:
+        body += part
+        if len(body) > MAX_REQUEST:
             return None
         if not message.get("more_body", False):
-            return b"".join(parts)
+            return body
 
 
 async def _respond(
     send: Send, status: int, media_type: bytes, body: bytes, headers: Headers, *, head: bool = False
 ) -> None:
-    fields = [(b"content-type", media_type), (b"content-length", b"%d" % len(body)), *headers]
+    await _send(send, status, _fields(media_type, body, headers), b"" if head else body)
+
+
+async def _send(send: Send, status: int, fields: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
     await send({"type": "http.response.start", "status": status, "headers": fields})
-    await send({"type": "http.response.body", "body": b"" if head else body})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _fields(media_type: bytes, body: bytes, headers: Headers) -> list[tuple[bytes, bytes]]:
+    return [(b"content-type", media_type), (b"content-length", b"%d" % len(body)), *headers]
 
 
 @lru_cache(maxsize=1024)

@@ -40,6 +40,7 @@ class Batches(Generic[Answer]):
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
         self._waiting: deque[_Waiting[Answer]] = deque()
         self._running = 0
+        self._starting = False
         self._lock = Lock()
 
     async def ask(self, question: bytes) -> Answer:
@@ -49,11 +50,19 @@ class Batches(Generic[Answer]):
             if len(self._waiting) >= self._limit:
                 raise Overloaded(retry_after=1.0)
             self._waiting.append((question, future))
-            start = self._running < self._threads
-            self._running += start
-        if start:
-            self._pool.submit(self._drain)
+            start = not self._starting and self._running < self._threads
+            self._starting |= start
+        if start:  # after all that the loop has read by now: its questions are one batch
+            future.get_loop().call_soon(self._start)
         return await future
+
+    def _start(self) -> None:
+        with self._lock:
+            self._starting = False
+            threads = min(-(-len(self._waiting) // self._most), self._threads - self._running)
+            self._running += threads
+        for _ in range(threads):
+            self._pool.submit(self._drain)
 
     def _drain(self) -> None:
         while True:

@@ -14,14 +14,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from threading import Lock
 
-from sqlalchemy import Connection
-
 from foundation.clock import Clock
 from foundation.db.engine import Database
 from foundation.errors import CamTrustError
 from issuing_ca import ocsp_store, status_journal, store
 from issuing_ca.config import IssuingCaSettings
-from issuing_ca.errors import CertificateUnknown, DerInvalid
+from issuing_ca.errors import DerInvalid
 from issuing_ca.model import OCSP_RESPONDER, serial_text
 from issuing_ca.ocsp import OcspAnswer, OcspResponder, Told
 from issuing_ca.ocsp_message import ResponseStatus, cert_id, plain_request, read_request
@@ -34,14 +32,15 @@ _MOST = 20_000  # responses in memory, of about 1 KiB
 _CHUNK = 50  # responses made and stored together
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Remembered:
-    """A response in memory; it may be given out before ``until``."""
+    """A response in memory; it may be given out before ``until``. ``headers``: a door's own, made once."""
 
     answer: OcspAnswer
     until: datetime
     authority: str
     serial: str
+    headers: list[tuple[bytes, bytes]] | None = None
 
 
 class KeptResponses:
@@ -62,13 +61,13 @@ class KeptResponses:
         """How long others may keep a response (RFC 5019 §6): never so long that it runs out with them."""
         return min(self._settings.ocsp_cache, self._settings.ocsp_validity / 4)
 
-    def remembered(self, request: bytes) -> OcspAnswer | None:
-        """The answer in memory, without waiting for anything; None where :meth:`answer_many` has to be asked."""
+    def remembered(self, request: bytes) -> Remembered | None:
+        """What is in memory, without waiting for anything; None where :meth:`answer_many` has to be asked."""
         found = self._memory.get(request)
         if found is None:
             return None
         now = self._clock.now()
-        return found.answer if now < found.until and self._has_looked(now) else None
+        return found if now < found.until and self._has_looked(now) else None
 
     def answer(self, request: bytes) -> OcspAnswer:
         """One answer. See :meth:`answer_many`."""
@@ -175,13 +174,13 @@ class KeptResponses:
         kept: dict[bytes, KeptResponse] = {}
         try:
             with self._database.unit_of_work() as connection:
-                for request, answer in sorted(
-                    worth.items()
-                ):  # in one order, so that two processes never wait in a ring
+                held = store.statuses(connection, {_serial(one.told[0]) for one in worth.values()}, lock=True)
+                for request, answer in worth.items():
                     told = answer.told[0]
-                    if self._still(connection, told):
+                    found = held.get(_serial(told))
+                    if found is not None and self._responder.status_of(found[1]) == told.status:
                         kept[request] = _kept(told, answer)
-                        ocsp_store.keep(connection, kept[request])
+                ocsp_store.keep(connection, tuple(kept.values()))
         except CamTrustError as error:
             _log.error("OCSP responses not kept: %s", error.code)
             return
@@ -189,13 +188,6 @@ class KeptResponses:
             self._remember(request, one, seen)
         if len(kept) < len(worth):
             self.look()
-
-    def _still(self, connection: Connection, told: Told) -> bool:
-        try:
-            entry = store.status(connection, serial_text(told.cert_id.serial))
-        except CertificateUnknown:
-            return False
-        return self._responder.status_of(entry) == told.status
 
     def _remember(self, request: bytes, kept: KeptResponse, seen: Mapping[str, int]) -> None:
         with self._lock:
@@ -232,10 +224,12 @@ def _may_be_kept(request: bytes, answer: OcspAnswer) -> bool:
 
 def _kept(told: Told, answer: OcspAnswer) -> KeptResponse:
     assert answer.this_update is not None and answer.next_update is not None  # noqa: S101, PT018 - it is successful
-    serial = serial_text(told.cert_id.serial)
-    return KeptResponse(
-        told.authority, serial, told.cert_id.whole, answer.this_update, answer.next_update, answer.response
-    )
+    dates = answer.this_update, answer.next_update
+    return KeptResponse(told.authority, _serial(told), told.cert_id.whole, *dates, answer.response)
+
+
+def _serial(told: Told) -> str:
+    return serial_text(told.cert_id.serial)
 
 
 def _answer(kept: KeptResponse) -> OcspAnswer:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
+from typing import Any
 
 from sqlalchemy import Connection, and_, delete, select
 
-from foundation.db.once import insert_once
+from foundation.db.rows import insert_new_rows
 from issuing_ca.model import OCSP_RESPONDER, CertificateState
 from issuing_ca.tables import certificates, ocsp_responses
 
@@ -34,10 +37,17 @@ def find(connection: Connection, asked: bytes, now: datetime) -> KeptResponse | 
     return KeptResponse(row.authority, row.serial, asked, row.this_update, row.next_update, bytes(row.response))
 
 
-def keep(connection: Connection, kept: KeptResponse) -> None:
-    """Keep a response in the place of the one before it."""
-    connection.execute(delete(ocsp_responses).where(ocsp_responses.c.cert_id == _key(kept.asked)))
-    values = {
+def keep(connection: Connection, kept: Sequence[KeptResponse]) -> None:
+    """Keep responses in the place of those before them. Whoever calls holds the rows of their certificates."""
+    rows = sorted((_row(one) for one in kept), key=itemgetter("cert_id"))
+    if rows:
+        keys = [row["cert_id"] for row in rows]
+        connection.execute(delete(ocsp_responses).where(ocsp_responses.c.cert_id.in_(keys)))
+        insert_new_rows(connection, ocsp_responses, rows)
+
+
+def _row(kept: KeptResponse) -> dict[str, Any]:
+    return {
         "cert_id": _key(kept.asked),
         "authority": kept.authority,
         "serial": kept.serial,
@@ -46,7 +56,6 @@ def keep(connection: Connection, kept: KeptResponse) -> None:
         "next_update": kept.next_update,
         "response": kept.response,
     }
-    insert_once(connection, ocsp_responses, values)
 
 
 def forget(connection: Connection, authority: str, serial: str, profile: str) -> None:

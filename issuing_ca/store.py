@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from foundation.db.engine import compare_and_set
@@ -128,22 +128,22 @@ def move(connection: Connection, serial: str, before: CertificateState, after: C
     )
 
 
-def statuses(connection: Connection, serials: Iterable[str]) -> dict[str, tuple[str, StatusEntry]]:
-    """What OCSP tells about serial numbers: each one's authority and status. Those never reserved are left out."""
-    table = certificates.c
-    columns = (table.serial, table.authority, table.state, table.revoked_at, table.reason, table.certificate)
-    rows = connection.execute(select(*columns).where(table.serial.in_(tuple(serials))))
+def statuses(
+    connection: Connection, serials: Iterable[str], *, lock: bool = False
+) -> dict[str, tuple[str, StatusEntry]]:
+    """What OCSP tells about serial numbers: each one's authority and status. Those never reserved are left out.
+
+    With ``lock`` their rows are held to the end of the unit of work, taken in one order by everybody.
+    """
+    rows = connection.execute(_STATUSES_HELD if lock else _STATUSES, {"serials": list(serials)})
     return {row.serial: (row.authority, _status(row)) for row in rows}
 
 
-def status(connection: Connection, serial: str) -> StatusEntry:
-    """The same about one, held to the end of the unit of work. Raises CertificateUnknown."""
-    table = certificates.c
-    columns = (table.state, table.revoked_at, table.reason, table.certificate)
-    row = connection.execute(select(*columns).where(table.serial == serial).with_for_update()).one_or_none()
-    if row is None:
-        raise CertificateUnknown
-    return _status(row)
+_STATUS = tuple(
+    certificates.c[name] for name in ("serial", "authority", "state", "revoked_at", "reason", "certificate")
+)
+_STATUSES = select(*_STATUS).where(certificates.c.serial.in_(bindparam("serials", expanding=True)))
+_STATUSES_HELD = _STATUSES.order_by(certificates.c.serial).with_for_update()
 
 
 def _status(row: Any) -> StatusEntry:

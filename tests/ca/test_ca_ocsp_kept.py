@@ -54,7 +54,9 @@ def test_upkeep_makes_them_and_they_are_given_without_a_signature(world: World) 
         for one in issued:
             answer = service.kept_ocsp.answer(asked(world, one.certificate))
             assert (answer.status, status(answer.response)) == (ResponseStatus.SUCCESSFUL, GOOD)
-            assert service.kept_ocsp.remembered(asked(world, one.certificate)) == answer
+            remembered = service.kept_ocsp.remembered(asked(world, one.certificate))
+            assert remembered is not None
+            assert remembered.answer == answer
     issuer = world.ca.authorities.get("issuing").certificate
     nonced = request(issued[0].certificate, issuer, nonce=b"n" * 16)
     assert world.ca.kept_ocsp.answer(nonced).status is ResponseStatus.TRY_LATER

@@ -106,3 +106,51 @@ def test_any_response_has_the_octets_of_the_builder(
     assert mine.tbs_response_bytes == expected
     RESPONDER_KEY.public_key().verify(mine.signature, mine.tbs_response_bytes, ec.ECDSA(hashes.SHA256()))
     assert mine.certificates == [RESPONDER]
+
+
+@st.composite
+def _nearly_usual(draw: st.DrawFn) -> bytes:
+    """A request as clients send it, or one with some octets changed, added or left out, lengths among them."""
+    algorithm = hashes.SHA256() if draw(st.booleans()) else SHA1
+    size = algorithm.digest_size
+    serial = draw(st.integers(1, (1 << 159) - 1) | st.integers(1, 300))
+    names = draw(st.binary(min_size=size, max_size=size)), draw(st.binary(min_size=size, max_size=size))
+    builder = ocsp.OCSPRequestBuilder().add_certificate_by_hash(*names, serial, algorithm)
+    nonce = draw(st.none() | st.binary(min_size=1, max_size=128))
+    if nonce is not None:
+        builder = builder.add_extension(x509.OCSPNonce(nonce), draw(st.booleans()))
+    data = bytearray(builder.build().public_bytes(Encoding.DER))
+    for _ in range(draw(st.integers(0, 3))):
+        at = draw(st.integers(0, len(data) - 1))
+        near = st.sampled_from([(data[at] + change) % 256 for change in (-1, 1, 128)]) | st.integers(0, 255)
+        way = draw(st.sampled_from(["change", "insert", "remove"]))
+        if way == "change":
+            data[at] = draw(near)
+        elif way == "insert":
+            data.insert(at, draw(near))
+        elif len(data) > 1:
+            del data[at]
+    return bytes(data)
+
+
+@given(data=_nearly_usual())
+@settings(max_examples=1500)
+def test_the_quick_reader_of_requests_says_what_the_other_says(data: bytes) -> None:
+    """Whatever it takes, the reader that goes element by element takes too, and reads the same in it."""
+    usual = ocsp_message.usual_request(data)
+    if usual is not None:
+        assert usual == ocsp_message.any_request(data)
+
+
+def test_the_quick_reader_takes_what_clients_send() -> None:
+    """Both hashes, with and without a nonce, up to lengths of two octets, or the comparison above says nothing."""
+    for algorithm in (SHA1, hashes.SHA256()):
+        for size in (0, 1, 16, 32, 64):
+            names = bytes(algorithm.digest_size), bytes(range(algorithm.digest_size))
+            builder = ocsp.OCSPRequestBuilder().add_certificate_by_hash(*names, 1 << 126, algorithm)
+            if size:
+                builder = builder.add_extension(x509.OCSPNonce(bytes(size)), False)
+            request = ocsp_message.usual_request(builder.build().public_bytes(Encoding.DER))
+            assert request is not None
+            assert request.nonce == (bytes(size) or None)
+            assert (request.asked[0].hash, request.asked[0].serial) == (algorithm.name, 1 << 126)
