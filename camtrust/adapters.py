@@ -11,8 +11,13 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import Connection
 
 from ekyc.ports import CitizenCertificateRequest, IssuedCertificate
+from ekyc.review import ROLE as REVIEW_ROLE
 from ekyc.service import EkycService
+from foundation.http.actor import ActorKind
 from foundation.keys.port import WrappedKey
+from identity.errors import ActorUnknown
+from identity.model import ActorStatus, RegisteredActor
+from identity.service import IdentityService
 from issuing_ca.log import IssuanceLog
 from issuing_ca.model import CertificateState, CitizenRequest, Reason
 from issuing_ca.ports import ApprovedLogin
@@ -104,6 +109,37 @@ class EkycLoginApprovals:
     def approve_login(self, person_id: str, public_key: bytes) -> ApprovedLogin | None:
         made = self._ekyc.approvals.for_login(person_id, public_key)
         return None if made is None else ApprovedLogin(made.subject, made.level, made.evidence, made.document)
+
+
+class ReviewOfficers:
+    """`ekyc.ports.Officers` over the registered actors of this process."""
+
+    def __init__(self, identity: IdentityService) -> None:
+        self._identity = identity
+
+    def reviewers(self) -> Sequence[str]:
+        found: list[str] = []
+        cursor: str | None = None
+        while True:
+            page = self._identity.list_actors(cursor, 200)
+            found += [one.id for one in page.items if _active_officer(one) and REVIEW_ROLE in one.roles]
+            if page.next_cursor is None:
+                return found
+            cursor = page.next_cursor
+
+    def key_of(self, officer_id: str) -> bytes | None:
+        try:
+            actor = self._identity.actor(officer_id)
+        except ActorUnknown:
+            return None
+        return actor.public_key if _active_officer(actor) else None
+
+    def person_of(self, officer_id: str) -> str | None:
+        return self._identity.person_of(officer_id)
+
+
+def _active_officer(actor: RegisteredActor) -> bool:
+    return actor.kind is ActorKind.OFFICER and actor.status is ActorStatus.ACTIVE
 
 
 class SigningKeyCustody:

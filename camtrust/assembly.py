@@ -34,6 +34,7 @@ from camtrust.adapters import (
     CaStatus,
     CaTimestamps,
     EkycLoginApprovals,
+    ReviewOfficers,
     SigningCredentials,
     SigningKeyCustody,
 )
@@ -201,7 +202,7 @@ def assemble(
                 RegistryHttpSettings(url=registry_url, timeout_seconds=settings.registry.timeout_seconds)
             ),
             sessions=identity_service,
-            officers=identity_service,
+            officers=ReviewOfficers(identity_service),
             factors=token,
             keys=token,
             custody=SigningKeyCustody(signing_service),

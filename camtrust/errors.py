@@ -15,6 +15,8 @@ CamTrustError
 ├── OperatorsRefused     sets of trust-list operators that do not hold, or do not go on from those that are known
 ├── OperatorNotInSet     this home's trust-list operator signs no bundles (any more)
 ├── DocumentsMissing     DEMO_PDFS names no folder with documents
+├── OfficerKeyUnusable   a file that holds no private key that an officer can sign with
+├── ServiceRefused       what the services answered to a command that asks them
 ├── ClientCannotSeal     not an active client with the role that sealing asks for
 ├── OrganisationIdentifierInvalid
 ├── SealOnHold           the certificate of the client's seal is suspended
@@ -133,6 +135,17 @@ class PortBusy(CamTrustError):
 
 class DemoRefused(CamTrustError):
     code = "camtrust.demo_refused"
+
+
+class OfficerKeyUnusable(CamTrustError):
+    code = "camtrust.officer_key_unusable"
+    kind = Kind.INVALID
+
+
+class ServiceRefused(CamTrustError):
+    """Parameters ``code`` and ``detail``: those of the problem document."""
+
+    code = "camtrust.service_refused"
 
 
 class OutputExists(CamTrustError):

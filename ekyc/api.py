@@ -258,12 +258,12 @@ def create_router(service: EkycService, guard: Guard) -> APIRouter:
 
     @router.get("/reviews")
     def queue(
-        actor: Annotated[Actor, Depends(officer)],  # noqa: ARG001
+        actor: Annotated[Actor, Depends(officer)],
         cursor: Annotated[str | None, Query(pattern=r"^ENR-[A-Z2-7]{16}$")] = None,
         limit: Annotated[int, Query(ge=1, le=100)] = 20,
     ) -> QueueView:
-        """What waits for an officer; no personal data."""
-        return queue_view(service.review.queue(cursor, limit))
+        """What waits for this officer, who was drawn for it at random; no personal data."""
+        return queue_view(service.review.queue(actor, cursor, limit))
 
     @router.get("/reviews/{enrolment_id}")
     def case(enrolment_id: EnrolmentId, actor: Annotated[Actor, Depends(officer)]) -> CaseView:
@@ -278,9 +278,16 @@ def create_router(service: EkycService, guard: Guard) -> APIRouter:
         version: IfVersion,
         response: Response,
     ) -> EnrolmentView:
-        """Bind the person, reject or refer, on exactly the evidence that was shown."""
+        """Bind the person, reject or refer, on exactly the evidence that was shown, with the officer's signature."""
         moved = service.review.decide(
-            actor, enrolment_id, body.decision, body.method, body.reason, body.evidence_digest, if_version=version
+            actor,
+            enrolment_id,
+            body.decision,
+            body.method,
+            body.reason,
+            body.evidence_digest,
+            body.signature,
+            if_version=version,
         )
         return answer(response, moved)
 

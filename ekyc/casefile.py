@@ -30,7 +30,7 @@ from ekyc.errors import (
 )
 from ekyc.evidence import GENESIS, Evidence, EvidenceKind, chained, latest
 from ekyc.findings import Finding
-from ekyc.model import CERTIFYING, CLOSED, Enrolment, State, check_transition
+from ekyc.model import CERTIFYING, CLOSED, REVIEWABLE, Enrolment, State, check_transition
 from ekyc.policy import Policy
 from foundation.canonical import canonical_json, digest
 from foundation.clock import Clock
@@ -226,6 +226,10 @@ class CaseFiles:
         further = dict(columns or {})
         if to in CLOSED:
             further["claimed_index"] = None
+        if to in REVIEWABLE:  # the clock that the person sees runs from the first day of waiting
+            values.setdefault("review_due_at", enrolment.review_due_at or self._review_due())
+        elif enrolment.review_due_at is not None:
+            values["review_due_at"] = None
         moved = store.change(
             connection, enrolment, {"state": to, "reason": reason, "retry_at": retry_at, **values}, **further
         )
@@ -251,6 +255,9 @@ class CaseFiles:
     def touch(self, connection: Connection, enrolment: Enrolment) -> Enrolment:
         """Take the next version without moving, so that of two that race one is stored. Raises StaleWrite."""
         return store.change(connection, enrolment, {})
+
+    def _review_due(self) -> datetime:
+        return self.clock.now() + timedelta(hours=self.settings.review_hours)
 
     def ledger(self, enrolment: Enrolment) -> Sequence[Evidence]:
         """All records of an enrolment."""

@@ -29,6 +29,8 @@ class EkycSettings(_Section):
         int, Field(ge=1, le=100, description="how often an enrolment may add evidence of one kind")
     ] = 20
     images: ImageLimits = ImageLimits()
+    review_hours: Annotated[int, Field(ge=1, le=720, description="within which a case is to be reviewed")] = 48
+    review_turn_hours: Annotated[int, Field(ge=1, le=168, description="then another officer is drawn")] = 8
     key_algorithm: Annotated[KeyAlgorithm, Field(description="algorithm of citizens' signing keys")] = (
         KeyAlgorithm.EC_P256
     )

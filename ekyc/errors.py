@@ -11,7 +11,8 @@ EkycError
 │              ImageReaderBusy, ImageReaderUnavailable, ImageUnknown
 ├── registry   RegistryUnavailable, RegistryNoMatch, PersonDeceased, DuplicatePerson
 ├── factors    ChangeUnknown
-├── review     SelfReview, ReviewReasonUnknown, EvidenceChanged, InPersonNeeded, DecisionMissing, DecisionNotReproduced
+├── review     SelfReview, NotAssigned, ReviewSignatureInvalid, ReviewReasonUnknown, EvidenceChanged, InPersonNeeded,
+│              DecisionMissing, DecisionNotReproduced
 └── issuance   GateClosed, EvidenceFirst, ApprovalImpossible, CertificateMismatch, EvidenceChainBroken, PolicyInvalid
 """
 
@@ -302,6 +303,20 @@ class DuplicatePerson(EkycError):
 
 class SelfReview(EkycError):
     code = "ekyc.self_review"
+    kind = Kind.FORBIDDEN
+
+
+class NotAssigned(EkycError):
+    """It is not this officer's turn at this case; whose it is, is not told."""
+
+    code = "ekyc.not_assigned"
+    kind = Kind.FORBIDDEN
+
+
+class ReviewSignatureInvalid(EkycError):
+    """The verdict does not carry the officer's own signature over exactly it and the evidence seen."""
+
+    code = "ekyc.review_signature_invalid"
     kind = Kind.FORBIDDEN
 
 

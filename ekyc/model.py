@@ -31,6 +31,7 @@ class State(StrEnum):
     DOCUMENT_CAPTURED = "DOCUMENT_CAPTURED"
     DOCUMENT_VALIDATED = "DOCUMENT_VALIDATED"
     REGISTRY_MATCHED = "REGISTRY_MATCHED"
+    REVIEW_2 = "REVIEW_2"  # one officer has spoken for it; it waits for another
     PERSON_BOUND = "PERSON_BOUND"
     APPROVED = "APPROVED"
     FACTOR_BOUND = "FACTOR_BOUND"
@@ -73,8 +74,9 @@ TRANSITIONS: Mapping[State, frozenset[State]] = {
     State.NEEDS_INPUT: _LEAVES | {State.DOCUMENT_CAPTURED},
     State.DOCUMENT_VALIDATED: _LEAVES | _REGISTRY_ANSWERS,
     State.WAITING_REGISTRY: _LEAVES | _REGISTRY_ANSWERS,
-    State.REGISTRY_MATCHED: _LEAVES | {State.PERSON_BOUND, State.REFERRED_IN_PERSON, State.REJECTED},
-    State.REFERRED_IN_PERSON: _LEAVES | {State.PERSON_BOUND, State.REJECTED},
+    State.REGISTRY_MATCHED: _LEAVES | {State.REVIEW_2, State.PERSON_BOUND, State.REFERRED_IN_PERSON, State.REJECTED},
+    State.REFERRED_IN_PERSON: _LEAVES | {State.REVIEW_2, State.PERSON_BOUND, State.REJECTED},
+    State.REVIEW_2: _LEAVES | {State.PERSON_BOUND, State.REFERRED_IN_PERSON, State.REJECTED},
     State.PERSON_BOUND: frozenset({State.APPROVED, State.REFERRED_IN_PERSON, State.REJECTED}),
     State.APPROVED: _LEAVES | {State.FACTOR_BOUND},
     State.FACTOR_BOUND: _LEAVES | {State.KEY_GENERATED, State.APPROVED},
@@ -87,13 +89,13 @@ TRANSITIONS: Mapping[State, frozenset[State]] = {
 }
 
 CLOSED = frozenset({State.REJECTED, State.EXPIRED, State.WITHDRAWN})
-REVIEWABLE = (State.REGISTRY_MATCHED, State.REFERRED_IN_PERSON)
+REVIEWABLE = (State.REGISTRY_MATCHED, State.REFERRED_IN_PERSON, State.REVIEW_2)
 WAITS_FOR_REGISTRY = (State.DOCUMENT_VALIDATED, State.WAITING_REGISTRY)
 TAKES_DOCUMENT = (State.CONSENTED, State.CONTACT_VERIFIED, State.NEEDS_INPUT)
 TAKES_CONTACT = (State.CONSENTED, State.NEEDS_INPUT)
 RAISABLE = (State.CONSENTED, State.CONTACT_VERIFIED, State.DOCUMENT_VALIDATED, State.NEEDS_INPUT)
-# Further evidence (images, chip, face) may come at any of these, and changes none of them.
-TAKES_EVIDENCE = (*TAKES_DOCUMENT, *WAITS_FOR_REGISTRY, *REVIEWABLE)
+# Further evidence (images, chip, face) may come at any of these, and changes none of them; none once an officer spoke.
+TAKES_EVIDENCE = (*TAKES_DOCUMENT, *WAITS_FOR_REGISTRY, State.REGISTRY_MATCHED, State.REFERRED_IN_PERSON)
 ISSUING = (State.FACTOR_BOUND, State.KEY_GENERATED, State.CERTIFICATE_ISSUED)
 CERTIFYING = frozenset({State.APPROVED, *ISSUING, State.ACTIVATED})  # never at a level without a policy OID
 RECOVERABLE = (*ISSUING, State.ACTIVATED)
@@ -107,6 +109,7 @@ _NEXT: Mapping[State, tuple[Action, ...]] = {
     State.WAITING_REGISTRY: (Action.REGISTRY_MATCH,),
     State.REGISTRY_MATCHED: (Action.REVIEW,),
     State.REFERRED_IN_PERSON: (Action.REVIEW,),
+    State.REVIEW_2: (Action.REVIEW,),
     State.APPROVED: (Action.FACTORS, Action.CONFIRM_FACTORS),
     State.FACTOR_BOUND: (Action.CERTIFICATE,),
     State.KEY_GENERATED: (Action.CERTIFICATE,),
@@ -125,6 +128,7 @@ _MILESTONES: Mapping[State, tuple[tuple[EvidenceKind, frozenset[str]], ...]] = {
         (EvidenceKind.DOCUMENT, frozenset({"valid"})),
     ),
     State.REGISTRY_MATCHED: ((EvidenceKind.REGISTRY, frozenset({"match"})),),
+    State.REVIEW_2: ((EvidenceKind.REVIEW, frozenset({"bound"})),),
     State.PERSON_BOUND: ((EvidenceKind.REVIEW, frozenset({"bound"})),),
     State.APPROVED: ((EvidenceKind.DECISION, frozenset({"approved"})),),
     State.FACTOR_BOUND: (
@@ -166,6 +170,7 @@ class Enrolment:
     credential_id: str | None
     erased_at: datetime | None
     destruction: bytes | None
+    review_due_at: datetime | None = None
 
     @property
     def next(self) -> tuple[Action, ...]:

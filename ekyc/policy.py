@@ -34,7 +34,8 @@ class Condition(_Part):
     """The last record of a kind has one of these outcomes, and these facts.
 
     ``after``: no record of these kinds came later, so that it is about what is shown now and not about what was shown
-    before. ``distinct``: so many different actors say so, each by their last record since then.
+    before. ``distinct``: so many different actors say so, each by their last record since then. ``last_word``: the last
+    record of the kind says so too; false where another officer's later record may be about something else.
     """
 
     evidence: EvidenceKind
@@ -42,11 +43,12 @@ class Condition(_Part):
     facts: Mapping[str, str] = {}
     after: tuple[EvidenceKind, ...] = ()
     distinct: Annotated[int, Field(ge=1, le=5)] = 1
+    last_word: bool = True
 
     def holds(self, ledger: Sequence[Evidence], risk: int = 0) -> bool:  # noqa: ARG002 - as every condition
         since = max((record.sequence for record in ledger if record.kind in self.after), default=0)
         fresh = [record for record in ledger if record.kind is self.evidence and record.sequence > since]
-        if not fresh or not self._says_so(fresh[-1]):
+        if self.last_word and not (fresh and self._says_so(fresh[-1])):
             return False
         last_words = {record.actor: record for record in fresh}
         return sum(self._says_so(record) for record in last_words.values()) >= self.distinct

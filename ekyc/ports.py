@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -92,6 +92,14 @@ class Sessions(Protocol):
 
 class Officers(Protocol):
     """What is known of officers."""
+
+    def reviewers(self) -> Sequence[str]:
+        """The ids of the active officers who may review."""
+        ...
+
+    def key_of(self, officer_id: str) -> bytes | None:
+        """The registered public key (SubjectPublicKeyInfo, DER) of an active officer; None for anybody else."""
+        ...
 
     def person_of(self, officer_id: str) -> str | None:
         """The person id under which this officer is enrolled themselves; None where that is not known."""

@@ -18,6 +18,7 @@ from sqlalchemy import (
     MetaData,
     PrimaryKeyConstraint,
     Row,
+    Select,
     String,
     Table,
     Text,
@@ -52,6 +53,7 @@ enrolments = Table(
     Column("subject_index", LargeBinary(32), nullable=True, index=True),
     # Set while the enrolment is approved: one person, one approved enrolment, whatever races.
     Column("claimed_index", LargeBinary(32), nullable=True, unique=True),
+    Column("review_due_at", UtcDateTime, nullable=True),
     Column("key_id", String(100), nullable=True),
     Column("certificate_serial", String(64), nullable=True),
     Column("credential_id", String(100), nullable=True),
@@ -137,36 +139,36 @@ def insert_enrolment(connection: Connection, enrolment: Enrolment) -> None:
 
 def load(connection: Connection, enrolment_id: str) -> Enrolment:
     """Raises EnrolmentUnknown."""
-    return _one(connection.execute(_selected().where(enrolments.c.id == enrolment_id)).first())
+    return enrolment_of(connection.execute(selected().where(enrolments.c.id == enrolment_id)).first())
 
 
 def load_of_person(connection: Connection, person_id: str) -> Enrolment:
     """Raises EnrolmentUnknown."""
-    return _one(connection.execute(_selected().where(enrolments.c.person_id == person_id)).first())
+    return enrolment_of(connection.execute(selected().where(enrolments.c.person_id == person_id)).first())
 
 
 def in_states(connection: Connection, states: Sequence[State], after: str | None, limit: int) -> tuple[Enrolment, ...]:
     """Enrolments in these states, by id (which is random), from behind the id ``after``."""
-    query = _selected().where(enrolments.c.state.in_([state.value for state in states]))
+    query = selected().where(enrolments.c.state.in_([state.value for state in states]))
     if after is not None:
         query = query.where(enrolments.c.id > after)
-    return tuple(_one(row) for row in connection.execute(query.order_by(enrolments.c.id).limit(limit)))
+    return tuple(enrolment_of(row) for row in connection.execute(query.order_by(enrolments.c.id).limit(limit)))
 
 
 def due(connection: Connection, states: Sequence[State], now: datetime, limit: int) -> tuple[Enrolment, ...]:
     """Enrolments in these states whose time ran out."""
-    query = _selected().where(
+    query = selected().where(
         enrolments.c.state.in_([state.value for state in states]) & (enrolments.c.expires_at <= now)
     )
-    return tuple(_one(row) for row in connection.execute(query.order_by(enrolments.c.expires_at).limit(limit)))
+    return tuple(enrolment_of(row) for row in connection.execute(query.order_by(enrolments.c.expires_at).limit(limit)))
 
 
 def to_erase(connection: Connection, limit: int) -> tuple[Enrolment, ...]:
     """Withdrawn or expired, and their sealed data not yet destroyed."""
-    query = _selected().where(
+    query = selected().where(
         enrolments.c.state.in_([State.WITHDRAWN.value, State.EXPIRED.value]) & enrolments.c.erased_at.is_(None)
     )
-    return tuple(_one(row) for row in connection.execute(query.limit(limit)))
+    return tuple(enrolment_of(row) for row in connection.execute(query.limit(limit)))
 
 
 def hold(connection: Connection, enrolment: Enrolment) -> None:
@@ -280,11 +282,13 @@ def forget_messages(connection: Connection, person_id: str, enrolment_id: str) -
 _FIELDS = tuple(Enrolment.__dataclass_fields__)
 
 
-def _selected() -> Any:
+def selected() -> Select[Any]:
+    """The columns that make an enrolment."""
     return select(*(enrolments.c[name] for name in _FIELDS))
 
 
-def _one(row: Row[Any] | None) -> Enrolment:
+def enrolment_of(row: Row[Any] | None) -> Enrolment:
+    """One row of :func:`selected`. Raises EnrolmentUnknown for none."""
     if row is None:
         raise EnrolmentUnknown
     return Enrolment(**{**row._asdict(), "state": State(row.state)})

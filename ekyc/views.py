@@ -90,6 +90,7 @@ class ReviewInput(Input):
     method: Method
     reason: Annotated[str, Field(pattern=r"^[a-z-]{1,60}$")]
     evidence_digest: _Digest
+    signature: Annotated[str, Field(min_length=20, max_length=2000, description="JWS, see ekyc/review_statement.py")]
 
 
 class Said(BaseModel):
@@ -112,6 +113,7 @@ class EnrolmentView(BaseModel):
     next: list[Said]
     reasons: list[Said]
     retry_at: datetime | None
+    review_due_at: datetime | None
     created_at: datetime
     expires_at: datetime
     certificate_serial: str | None
@@ -193,6 +195,7 @@ class QueueItem(BaseModel):
     state: str
     reason: str | None
     since: datetime
+    due_at: datetime | None
     version: int
 
 
@@ -256,6 +259,7 @@ def enrolment_view(enrolment: Enrolment) -> EnrolmentView:
         next=[_action(action.value) for action in enrolment.next],
         reasons=[said(enrolment.reason)] if enrolment.reason else [],
         retry_at=enrolment.retry_at,
+        review_due_at=enrolment.review_due_at,
         created_at=enrolment.created_at,
         expires_at=enrolment.expires_at,
         certificate_serial=enrolment.certificate_serial,
@@ -302,6 +306,7 @@ def queue_view(page: Page) -> QueueView:
             state=one.state.value,
             reason=one.reason,
             since=one.created_at,
+            due_at=one.review_due_at,
             version=one.version,
         )
         for one in page.items

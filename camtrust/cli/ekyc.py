@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from camtrust.cli.context import Context
-from camtrust.cli.services import services_of
+from camtrust.cli.services import ACTOR, services_of
 from foundation.clock import rfc3339
 from foundation.errors import NotImplementedYet
 
@@ -77,13 +78,56 @@ def create(context: Context) -> typer.Typer:
         context.terminal.result(value, lines)
 
     @app.command()
-    def decide() -> None:
-        """Decide a case. Officers decide through the API with their own signed assertion, not from this machine."""
-        context.terminal.note(
-            "A decision is the officer's own: POST /ekyc/v1/reviews/{id} with an assertion by the officer's key "
-            "(docs/ekyc.md). This machine's operator cannot stand in for an officer."
-        )
-        raise NotImplementedYet
+    def decide(
+        enrolment_id: Annotated[str, typer.Argument(help="ENR-…")],
+        officer: Annotated[str, typer.Option(help="your actor id, act_…")],
+        key: Annotated[Path, typer.Option(help="your private key, PEM", exists=True, dir_okay=False)],
+        url: Annotated[str | None, typer.Option(help="where the services are; default: the home's public URL")] = None,
+        origin: Annotated[str | None, typer.Option(help="their public URL, where --url is another address")] = None,
+        decision: Annotated[str | None, typer.Option(help="bind, reject, refer; without it the case is shown")] = None,
+        method: Annotated[str, typer.Option(help="in-person, remote-video or record")] = "in-person",
+        reason: Annotated[str | None, typer.Option(help="a reason code of the policy")] = None,
+        evidence: Annotated[str | None, typer.Option(help="the digest that the case was shown with")] = None,
+    ) -> None:
+        """As an officer: look at a case that is yours, and decide on exactly what you saw, signed with your own key.
+
+        First without --decision, which shows the case and its digest; then with --decision, --reason and --evidence.
+        """
+        from camtrust.cli.review import officer_at
+
+        with officer_at(context, url, origin, officer, key) as colleague:
+            if decision is None:
+                case = colleague.get(f"/ekyc/v1/reviews/{enrolment_id}")
+                context.terminal.result(case, _case_lines(case))
+                return
+            if reason is None or evidence is None:
+                raise typer.BadParameter("--decision needs --reason and --evidence")
+            case = {"enrolment": {"id": enrolment_id}, "evidence_digest": evidence}
+            moved = colleague.decide(case, decision, method, reason)
+        lines = [f"{moved['id']}  {moved['state']}  {moved['status']['en']}"]
+        context.terminal.result(moved, lines + [f"  because: {one['en']}" for one in moved["reasons"]])
+
+    @app.command("review-test")
+    def review_test(
+        case: Annotated[
+            Path | None, typer.Option(help="JSON: document, fields, registry (match or review)", exists=True)
+        ] = None,
+        right: Annotated[list[str] | None, typer.Option(help="a verdict that is right: bind, reject, refer")] = None,
+    ) -> None:
+        """Put a sealed test case among the officers' cases; without --case, say how the officers did."""
+        from ekyc.ports import RegistryOutcome
+
+        with services_of(context) as services:
+            tests = services.ekyc.review.tests
+            if case is not None:
+                given = json.loads(case.read_text(encoding="utf-8"))
+                outcome = RegistryOutcome(given["registry"])
+                seeded = tests.seed(ACTOR, given["document"], given["fields"], outcome, right or [])
+                context.terminal.result(_value(seeded), [f"{seeded.id} waits for an officer."])
+                return
+            results = [{"officer": one, "answered": total, "right": good} for one, total, good in tests.results()]
+        lines = [f"{one['officer']}  {one['right']} of {one['answered']} right" for one in results]
+        context.terminal.result({"officers": results}, lines or ["No sealed test was answered."])
 
     @app.command("import-csca")
     def import_csca() -> None:
@@ -96,6 +140,16 @@ def create(context: Context) -> typer.Typer:
         raise NotImplementedYet
 
     return app
+
+
+def _case_lines(case: dict[str, Any]) -> list[str]:
+    """What an officer is to look at, for reading; the digest last, since the decision must name it."""
+    one = case["enrolment"]
+    lines = [f"{one['id']}  {one['level']}  {one['state']}  to be reviewed by {one['review_due_at']}"]
+    for record in case["evidence"]:
+        lines.append(f"  {record['kind']:<12} {record['outcome']:<12} {record['control']}")
+        lines += [f"      {name}: {value}" for name, value in sorted((record["content"] or {}).items())]
+    return [*lines, f"  --evidence {case['evidence_digest']}"]
 
 
 def _value(enrolment: Any) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from camtrust.assembly import new_idempotency_key
 from camtrust.errors import DemoRefused
+from ekyc import review_statement
 from foundation.clock import Clock
 from identity.assertion import make_assertion
 
@@ -79,6 +80,19 @@ class Officer:
             "Idempotency-Key": new_idempotency_key(),
         }
         return _answer(self._http.post(path, content=content, headers=headers)).json()
+
+    def review(self, enrolment_id: str, decision: str, method: str, reason: str) -> Any:
+        """Look at a case, and decide on exactly what was shown, signed with the officer's own key."""
+        path = f"/ekyc/v1/reviews/{enrolment_id}"
+        return self.decide(self.get(path), decision, method, reason)
+
+    def decide(self, case: dict[str, Any], decision: str, method: str, reason: str) -> Any:
+        """Decide on a case as it was shown."""
+        enrolment_id, seen = case["enrolment"]["id"], case["evidence_digest"]
+        said = review_statement.statement(enrolment_id, seen, decision, method, reason)
+        body = {"decision": decision, "method": method, "reason": reason, "evidence_digest": seen}
+        body["signature"] = review_statement.sign(self._key, said)
+        return self.post(f"/ekyc/v1/reviews/{enrolment_id}", body)
 
     def _headers(self, method: str, path: str, body: bytes) -> dict[str, str]:
         value = make_assertion(

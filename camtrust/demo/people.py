@@ -100,14 +100,7 @@ def _enrol(story: Story, station: Station, services: Services, http: httpx2.Clie
     story.step("identity card read: every check digit of its TD1 zone holds")
     state = citizen.post(f"{base}/registry-match")["state"]
     story.step(f"base registry asked: {state}")
-    case = officer.get(f"/ekyc/v1/reviews/{enrolment['id']}")
-    review = {
-        "decision": "bind",
-        "method": "remote-video",
-        "reason": "person-is-holder",
-        "evidence_digest": case["evidence_digest"],
-    }
-    decided = officer.post(f"/ekyc/v1/reviews/{enrolment['id']}", review)
+    decided = officer.review(enrolment["id"], "bind", "remote-video", "person-is-holder")
     story.step(f"officer saw the person and signed for it; decision: {decided['state']}")
     for reason in decided["reasons"]:
         story.step(f"  because {reason['code']}: {reason['en']}")

@@ -52,8 +52,7 @@ call "$MINE/registry-match" -H "$ME" -H "$JSON" -d '{}' | field state
 officer() { "$PYTHON" "$EXAMPLES/assertion.py" "$ORIGIN" "$HOME_DIR/officer/key.pem" "$(cat "$HOME_DIR/officer/actor-id.txt")" "$@"; }
 REVIEW=/ekyc/v1/reviews/$ENROLMENT
 DIGEST=$(call "$ORIGIN$REVIEW" -H "$(officer GET "$REVIEW")" | field evidence_digest)
-printf '{"decision": "bind", "method": "remote-video", "reason": "person-is-holder", "evidence_digest": "%s"}' "$DIGEST" \
-   >"$WORK/review.json"
+"$PYTHON" "$EXAMPLES/review.py" "$HOME_DIR/officer/key.pem" "$ENROLMENT" "$DIGEST" bind remote-video person-is-holder >"$WORK/review.json"
 call "$ORIGIN$REVIEW" -H "$(officer POST "$REVIEW" "$WORK/review.json")" -H "$JSON" -H "$(key)" \
    --data-binary "@$WORK/review.json" | field state
 

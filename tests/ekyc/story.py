@@ -12,7 +12,7 @@ import pyotp
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, load_der_public_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 from cryptography.x509.oid import NameOID
 from fastapi import FastAPI
 from sqlalchemy import Connection
@@ -21,6 +21,7 @@ from starlette.testclient import TestClient
 import ekyc.store
 import foundation.db.audit
 import signing.store
+from ekyc import review_statement
 from ekyc.api import create_router
 from ekyc.authenticator_api import create_authenticator_router
 from ekyc.contact import Channel
@@ -57,6 +58,8 @@ PIN = "402915"
 PHONE = "012 987 654"
 PHONE_E164 = "+85512987654"
 OFFICER = Actor(ActorKind.OFFICER, "OFF-SPECIMEN", frozenset({"ekyc-review"}))
+SECOND = Actor(ActorKind.OFFICER, "OFF-SECOND", frozenset({"ekyc-review"}))
+THIRD = Actor(ActorKind.OFFICER, "OFF-THIRD", frozenset({"ekyc-review"}))
 OPERATOR = Actor(ActorKind.OPERATOR, "OPR-SPECIMEN", frozenset({OUTBOX_ROLE}))
 
 
@@ -178,6 +181,22 @@ class Staff:
     """Officers, and the persons they are enrolled as."""
 
     persons: dict[str, str] = field(default_factory=dict)
+    keys: dict[str, ec.EllipticCurvePrivateKey] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.add(OFFICER)
+
+    def add(self, officer: Actor) -> Actor:
+        """Register an officer who may review, with a key of their own."""
+        self.keys[officer.id] = ec.generate_private_key(ec.SECP256R1())
+        return officer
+
+    def reviewers(self) -> Sequence[str]:
+        return list(self.keys)
+
+    def key_of(self, officer_id: str) -> bytes | None:
+        key = self.keys.get(officer_id)
+        return key and key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
     def person_of(self, officer_id: str) -> str | None:
         return self.persons.get(officer_id)
@@ -259,7 +278,29 @@ class World:
         officer: Actor = OFFICER,
     ) -> Enrolment:
         case = self.service.review.show(officer, enrolment_id)
-        return self.service.review.decide(officer, enrolment_id, verdict, method, reason, case.evidence_digest)
+        return self.decide(officer, enrolment_id, verdict, method, reason, case.evidence_digest)
+
+    def decide(
+        self, officer: Actor, enrolment_id: str, verdict: Verdict, method: Method, reason: str, seen: str
+    ) -> Enrolment:
+        """The verdict, signed with the officer's key."""
+        said = review_statement.statement(enrolment_id, seen, verdict.value, method.value, reason)
+        signature = review_statement.sign(self.staff.keys[officer.id], said)
+        return self.service.review.decide(officer, enrolment_id, verdict, method, reason, seen, signature)
+
+    def approve(self, enrolment_id: str) -> Enrolment:
+        """The officer whose turn it is sees the person; a second one confirms it where the level asks for one."""
+        turn = self.service.review.assignments.turn_of(self.state(enrolment_id))
+        officer = Actor(ActorKind.OFFICER, str(turn), OFFICER.roles)
+        moved = self.review(enrolment_id, method=Method.IN_PERSON, officer=officer)
+        return self.second(enrolment_id) if moved.state is State.REVIEW_2 else moved
+
+    def second(self, enrolment_id: str, method: Method = Method.RECORD) -> Enrolment:
+        """Another officer, whoever's turn it is, confirms it on the record of the first."""
+        turn = self.service.review.assignments.turn_of(self.state(enrolment_id))
+        assert turn is not None
+        officer = Actor(ActorKind.OFFICER, turn, OFFICER.roles)
+        return self.review(enrolment_id, method=method, reason="evidence-agrees", officer=officer)
 
     def until(
         self, state: State, person: Specimen | str = "adult", level: str = "IAL2", phone: str = PHONE
@@ -273,7 +314,7 @@ class World:
             (State.CONTACT_VERIFIED, lambda: self.prove_contact(actor, name, phone)),
             (State.DOCUMENT_VALIDATED, lambda: self.submit(actor, name, one)),
             (State.REGISTRY_MATCHED, lambda: service.registry.match(actor, name)),
-            (State.APPROVED, lambda: self.review(name, method=Method.IN_PERSON)),
+            (State.APPROVED, lambda: self.approve(name)),
             (State.FACTOR_BOUND, lambda: self.bind_factors(actor, name)),
             (State.ACTIVATED, lambda: service.issuance.certificate(actor, name)),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,8 +19,9 @@ from camtrust.cli.context import Context
 from ekyc.errors import DecisionNotReproduced, EnrolmentUnknown
 from ekyc.model import State
 from ekyc.registry_simulation.persons import series
+from ekyc.review import Method, Verdict
 from foundation.terminal import Terminal
-from tests.ekyc.story import World
+from tests.ekyc.story import OFFICER, World
 
 Command = Callable[..., dict[str, Any]]
 
@@ -71,3 +73,16 @@ def test_replay_gives_the_decision_or_says_that_it_does_not_follow(world: World,
         connection.execute(table.update().values(document=document.replace('"score":0', '"score":1')))
     with pytest.raises(DecisionNotReproduced):
         command("show", name, "--replay")
+
+
+def test_a_sealed_test_case_and_how_officers_did(world: World, command: Command, tmp_path: Path) -> None:
+    """`review-test --case` seeds one; without it, each officer's score is told."""
+    file = tmp_path / "case.json"
+    person = series(602)
+    document = {"document_number": person.document_number, "surname": person.surname, "given_names": "SERIES OTHER"}
+    file.write_text(json.dumps({"document": document, "fields": {"given_names": "mismatch"}, "registry": "review"}))
+    assert command("review-test")["officers"] == []
+    seeded = command("review-test", "--case", str(file), "--right", "reject")
+    assert seeded["state"] == "REFERRED_IN_PERSON"
+    world.review(seeded["id"], Verdict.REJECT, Method.IN_PERSON, "registry-differs")
+    assert command("review-test")["officers"] == [{"officer": OFFICER.id, "answered": 1, "right": 1}]

@@ -58,9 +58,7 @@ def test_twenty_submissions_are_one_step(both_worlds: World) -> None:
     assert succeeded(at_once(lambda _: world.submit(actor, name, person))) == 1
     assert succeeded(at_once(lambda _: world.service.registry.match(actor, name))) == 1
     seen = world.service.review.show(OFFICER, name).evidence_digest
-    verdicts = at_once(
-        lambda _: world.service.review.decide(OFFICER, name, Verdict.BIND, Method.IN_PERSON, "person-is-holder", seen)
-    )
+    verdicts = at_once(lambda _: world.decide(OFFICER, name, Verdict.BIND, Method.IN_PERSON, "person-is-holder", seen))
     assert succeeded(verdicts) == 1
     world.bind_factors(actor, name)
     issued = at_once(lambda _: world.service.issuance.certificate(actor, name))
@@ -95,9 +93,7 @@ def test_one_person_approved_once_whatever_races(both_worlds: World, count: int)
     names = [world.until(State.REGISTRY_MATCHED, series(51))[1] for _ in range(count)]
     digests = [world.service.review.show(OFFICER, name).evidence_digest for name in names]
     results = at_once(
-        lambda n: world.service.review.decide(
-            OFFICER, names[n], Verdict.BIND, Method.IN_PERSON, "person-is-holder", digests[n]
-        ),
+        lambda n: world.decide(OFFICER, names[n], Verdict.BIND, Method.IN_PERSON, "person-is-holder", digests[n]),
         count,
     )
     assert Counter(result.state for result in results) == {State.APPROVED: 1, State.REJECTED: count - 1}

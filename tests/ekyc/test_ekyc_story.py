@@ -14,13 +14,14 @@ from starlette.testclient import TestClient
 
 import ekyc.store
 import foundation.db.audit
+from ekyc import review_statement
 from ekyc.model import State
 from ekyc.registry_simulation.persons import specimens
 from foundation.db.engine import Database
 from foundation.keys.attestation import DestructionCertificate, verify
 from foundation.keys.errors import OwnerDestroyed
 from foundation.keys.port import KeyUse
-from tests.ekyc.story import OPERATOR, PHONE, PHONE_E164, PIN, World
+from tests.ekyc.story import OFFICER, OPERATOR, PHONE, PHONE_E164, PIN, World
 
 ADULT = specimens()["adult"]
 
@@ -73,7 +74,9 @@ def test_a_specimen_person_enrols_over_http(both_worlds: World) -> None:
     assert shown["document"]["document_number"] == ADULT.document_number
     assert shown["contact"] is None
     verdict = {"decision": "bind", "method": "remote-video", "reason": "person-is-holder"}
-    body = {**verdict, "evidence_digest": case["evidence_digest"]}
+    said = review_statement.statement(caller.id, case["evidence_digest"], *verdict.values())
+    signature = review_statement.sign(both_worlds.staff.keys[OFFICER.id], said)
+    body = {**verdict, "evidence_digest": case["evidence_digest"], "signature": signature}
     approved = client.post(f"/ekyc/v1/reviews/{caller.id}", json=body, headers=officer)
     assert approved.json()["state"] == "APPROVED"
     decision = client.get(f"/ekyc/v1/enrolments/{caller.id}/decision", headers=caller.headers).json()

@@ -14,6 +14,7 @@ from tests.project.tree import PACKAGES, ROOT, modules, name, syntax, texts
 PRIVATE_KEYS_IN = {
     "hsm_emulation/": "it is the token",
     "camtrust/demo/people.py": "the specimen officer's own key, with which the demo signs assertions as a client",
+    "camtrust/cli/review.py": "the key that a review officer brings to sign what they decide, as a client",
     "camtrust/rehearsal.py": "the keys of specimen custodians and a witness, for a rehearsal",
     "root_ca/cosigning.py": "the key that a custodian or witness brings to sign a transcript",
     "foundation/x509/algorithms.py": "keys that nobody trusts, for the signature that is linted before the real one",

@@ -216,10 +216,7 @@ class Applicant(Citizen):
 
     @_step
     def review(self) -> Any:
-        path = f"/ekyc/v1/reviews/{self.enrolment['id']}"
-        seen = self.officer.get(path)["evidence_digest"]
-        decision = {"decision": "bind", "method": "remote-video", "reason": "person-is-holder"}
-        return self.officer.post(path, decision | {"evidence_digest": seen})
+        return self.officer.review(self.enrolment["id"], "bind", "remote-video", "person-is-holder")
 
     @_step
     def factors(self) -> Any:
