@@ -11,6 +11,7 @@ import pytest
 
 from ekyc import store
 from ekyc.errors import (
+    ApprovalImpossible,
     DecisionMissing,
     DecisionNotReproduced,
     EvidenceFirst,
@@ -184,7 +185,7 @@ def test_level_0_is_an_account_and_goes_on_to_more(both_worlds: World) -> None:
 
 def test_level_0_never_gets_a_certificate(world: World) -> None:
     """Even where a row of the database says that an account is approved and has its factors, no key is made for it;
-    with a policy OID at its level there would be."""
+    with a policy OID at its level there would be a key, and the registration authority's check is met."""
     actor, name = world.until(State.FACTOR_BOUND, series(504))
     with world.database.unit_of_work() as connection:
         connection.execute(store.enrolments.update().values(level="CONTACT"))
@@ -194,7 +195,9 @@ def test_level_0_never_gets_a_certificate(world: World) -> None:
     data = default_policy().model_dump(mode="json", exclude_unset=True)
     data["levels"]["CONTACT"]["policy_oid"] = "2.999.116.1.1.0"
     off = world.restarted(policy=parse_policy(data))
-    assert off.issuance.certificate(actor, name).state is State.ACTIVATED
+    with pytest.raises(ApprovalImpossible):  # the next control: the decision was about another level
+        off.issuance.certificate(actor, name)
+    assert len(world.token.wrapped_keys(actor.id)) == 1
 
 
 def test_the_certificate_carries_the_level_that_was_decided(world: World) -> None:
