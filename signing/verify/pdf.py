@@ -22,6 +22,7 @@ from typing import Any
 
 from signing.verify import pdf_bytes
 from signing.verify.model import Reason, SubIndication, failed, indeterminate
+from signing.verify.pdf_changes import History, review_changes
 from signing.verify.policy import Policy
 
 logging.getLogger("pyhanko").addHandler(logging.NullHandler())  # its notes are not for our standard error
@@ -108,7 +109,8 @@ def _read(data: bytes, policy: Policy, password: bytes | None) -> PdfContent:
         )
     if not pdf_bytes.tail_is_clean(data):  # B1
         objections.append(failed("PDF-TAIL", "ISO 32000-2 §7.5.5", "verify_tail", SubIndication.FORMAT_FAILURE))
-    signatures = [_signature(reader, data, policy, name, field) for name, field in fields]
+    history = History(data, reader)
+    signatures = [_signature(history, reader, data, policy, name, field) for name, field in fields]
     if not pdf_bytes.claims_match(data, [one.byte_range for one in signatures]):  # B3
         objections.append(_claim())
     dss = _dss(reader, policy)
@@ -180,7 +182,7 @@ def _signed_fields(reader: Any) -> list[tuple[str, Any]]:
     return [(str(name), reference.get_object()) for name, _, reference in found]
 
 
-def _signature(reader: Any, data: bytes, policy: Policy, name: str, field: Any) -> PdfSignature:
+def _signature(history: History, reader: Any, data: bytes, policy: Policy, name: str, field: Any) -> PdfSignature:
     from pyhanko.pdf_utils import generic
 
     value = field.raw_get("/V")
@@ -214,9 +216,7 @@ def _signature(reader: Any, data: bytes, policy: Policy, name: str, field: Any) 
             failed("PDF-COVERAGE", "ISO 32000-2 §12.8.1", "verify_coverage", SubIndication.FORMAT_FAILURE)
         )
     elif coverage is Coverage.ENTIRE_REVISION:  # F6
-        from signing.verify.pdf_changes import review_changes
-
-        objections.extend(review_changes(reader, revision, signature, field, policy))
+        objections.extend(review_changes(history, revision, signature, field, policy))
     return PdfSignature(
         field=name,
         is_timestamp=is_timestamp,

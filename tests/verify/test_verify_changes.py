@@ -123,7 +123,7 @@ def test_a_signed_form_passes(world: World, trust: Trust) -> None:
         (fill_in, ("INDETERMINATE", "SIG_CONSTRAINTS_FAILURE"), "PDF-FORM"),
         (swap_appearance, ("TOTAL-FAILED", "FORMAT_FAILURE"), "PDF-APPEARANCE"),
         (rewrite_appearance_in_place, ("TOTAL-FAILED", "FORMAT_FAILURE"), None),
-        (add_annotation, ("TOTAL-FAILED", "FORMAT_FAILURE"), "PDF-CHANGES"),
+        (add_annotation, ("TOTAL-FAILED", "FORMAT_FAILURE"), "PDF-ANNOTATION"),
     ],
 )
 def test_changes_behind_a_signature(
