@@ -139,8 +139,9 @@ class Comparison:
 
     def _trailers(self) -> None:
         old, new = self.revisions.trailer(self.before), self.revisions.trailer(self.after)
-        same_identity = _first(old.get("/ID")) in (None, _first(new.get("/ID")))
-        if old.get("/Root") != new.get("/Root") or old.get("/Encrypt") != new.get("/Encrypt") or not same_identity:
+        encrypted = old.get("/Encrypt")
+        same_identity = encrypted is None or _first(old.get("/ID")) == _first(new.get("/ID"))  # part of the key
+        if old.get("/Root") != new.get("/Root") or encrypted != new.get("/Encrypt") or not same_identity:
             self.found.refuse("PDF-TRAILER")
         info = new.get("/Info")
         if old.get("/Info") != info or info in self.changed:

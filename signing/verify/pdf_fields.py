@@ -225,8 +225,10 @@ def _signed(comparison: Comparison, field: Field) -> Any:
     if not fine or not isinstance(field.value, Ref) or not comparison.is_new(field.value):
         _refuse(comparison, field.name)
     comparison.explain_deep(field.value)
+    if entries_of(signature).get("/Type") == "/DocTimeStamp":
+        return Level.EVIDENCE  # no lock is about it
     comparison.found.signed.append(field.name)
-    return Level.EVIDENCE if entries_of(signature).get("/Type") == "/DocTimeStamp" else Level.FORMS
+    return Level.FORMS
 
 
 def _appeared(

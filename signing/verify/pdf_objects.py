@@ -131,8 +131,9 @@ class Revisions:
             if table.stream_ref is None:
                 from pyhanko.pdf_utils import generic
 
+                untyped: Any = generic
                 self._reader.stream.seek(end)
-                generic.DictionaryObject.read_from_stream(self._reader.stream, generic.TrailerReference(self._reader))
+                untyped.DictionaryObject.read_from_stream(self._reader.stream, untyped.TrailerReference(self._reader))
                 end = int(self._reader.stream.tell())
             self._ends[revision] = end
         return self._ends[revision]

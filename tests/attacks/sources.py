@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from io import BytesIO
 from typing import Any
@@ -87,6 +88,11 @@ def _fpdf() -> bytes:
     return bytes(pdf.output())
 
 
+def _without_identity() -> bytes:
+    """A trailer without /ID, as browsers write it: each update gives the document another one."""
+    return re.sub(rb"/ID \[[^\]]*\]", lambda found: b" " * len(found[0]), document())
+
+
 def _pyhanko_incremental() -> bytes:
     """An update that adds a note before anybody signed."""
     writer = IncrementalPdfFileWriter(BytesIO(document()))
@@ -114,6 +120,7 @@ SOURCES: dict[str, Callable[[], bytes]] = {
     "pypdf": _pypdf,
     "pypdf-incremental": _pypdf_incremental,
     "fpdf2": _fpdf,
+    "without-identity": _without_identity,
     "pyhanko-incremental": _pyhanko_incremental,
     "form": form_document,
 }
