@@ -161,7 +161,7 @@ class Authorisations:
                     form=document.form,
                     name=self._custody.name(document, sealed),
                     signatory=credential.signatory,
-                    level=document.form.level(level, self._config.default_level),
+                    level=self._level(document, level),
                     password=self._custody.password(document, sealed),
                     field=self._custody.field(document, sealed),
                 )
@@ -175,6 +175,13 @@ class Authorisations:
                     self._audit.append(connection, str(actor), "signing.document_refused", document_id, details)
                 del claims[document_id]
         return prepared
+
+    def _level(self, document: Document, asked: Level | None) -> Level:
+        """The level for one document: LevelNotAllowed where its form has none that a person may sign at."""
+        level = document.form.level(asked, self._config.default_level)
+        if not level.includes(Level.B_T):
+            raise LevelNotAllowed(level=level.value)
+        return level
 
     def _activate(
         self,

@@ -117,6 +117,8 @@ _KINDS = {
     Form(Format.XADES, Packaging.ENVELOPING): _Kind("application/xml", ".xades.xml", Level.B_LT),
     Form(Format.XADES, Packaging.ENVELOPED): _Kind("application/xml", ".xades.xml", Level.B_LT),
     Form(Format.XADES, Packaging.DETACHED): _Kind("application/xml", ".xades.xml", Level.B_LT),
+    Form(Format.JADES, Packaging.JSON): _Kind("application/jose+json", ".jws.json", Level.B_LT),
+    Form(Format.JADES, Packaging.COMPACT): _Kind("application/jose", ".jws", Level.B_B),
     Form(Format.ASIC_E, Packaging.CADES): _Kind(_ASIC_E, ".asice", Level.B_LT),
     Form(Format.ASIC_E, Packaging.XADES): _Kind(_ASIC_E, ".asice", Level.B_LT),
     Form(Format.ASIC_S, Packaging.CADES): _Kind("application/vnd.etsi.asic-s+zip", ".asics", Level.B_LTA),

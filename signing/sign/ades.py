@@ -25,6 +25,7 @@ from signing.sign.envelope import Draft, Envelope, Job
 from signing.sign.evidence import Evidence
 from signing.sign.formats_acceptance import accept
 from signing.sign.intake import MIB
+from signing.sign.jades import JadesDraft, check_document
 from signing.sign.stamping import Stamping
 from signing.sign.token_signer import SigningAlgorithm, signing_algorithm
 from signing.sign.xades import XadesDraft, check_enveloped, check_enveloping
@@ -152,6 +153,8 @@ _MAKINGS = {
     ),
     Form(Format.XADES, Packaging.ENVELOPED): _Making(lambda job: XadesDraft(job, Packaging.ENVELOPED), check_enveloped),
     Form(Format.XADES, Packaging.DETACHED): _Making(lambda job: XadesDraft(job, Packaging.DETACHED)),
+    Form(Format.JADES, Packaging.JSON): _Making(lambda job: JadesDraft(job, compact=False), check_document),
+    Form(Format.JADES, Packaging.COMPACT): _Making(lambda job: JadesDraft(job, compact=True), check_document),
     Form(Format.ASIC_E, Packaging.CADES): _Making(extended_cades),
     Form(Format.ASIC_E, Packaging.XADES): _Making(extended_xades),
     Form(Format.ASIC_S, Packaging.CADES): _Making(simple_cades),

@@ -193,11 +193,10 @@ def _xades(judging: _Judging, name: str) -> tuple[tuple[SignatureVerdict, ...], 
     if root.tag not in (SIGNATURES, ds("Signature")):
         return (broken,), set()
     found = judge_signatures(root, judging.trust, judging.at, judging.policy, outside)
-    if not found.verdicts:
+    if not found:
         return (broken,), set()
-    pairs = zip(found.verdicts, found.names, strict=True)
-    verdicts = tuple(_covering(one, names, container) if names else one for one, names in pairs)
-    return verdicts, {one for names in found.names for one in names}
+    verdicts = tuple(_covering(one, names, container) if names else one for one, names in found)
+    return verdicts, {one for _, names in found for one in names}
 
 
 def _covering(verdict: SignatureVerdict, names: Sequence[str], container: Container) -> SignatureVerdict:

@@ -18,7 +18,7 @@ from signing.verify.policy import POLICIES, STRICT, Policy
 from signing.verify.trust import Trust, build_trust
 from signing.verify.verdict import verify_file
 
-_SUFFIXES = (".pdf", ".p7s", ".p7m", ".asice", ".asics", ".sce", ".scs", ".xades.xml")
+_SUFFIXES = (".pdf", ".p7s", ".p7m", ".asice", ".asics", ".sce", ".scs", ".xades.xml", ".jws", ".jws.json")
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Formats other than PDF, told apart by content: each has a reader, and all are judged alike by `signature`.
 
     XAdES   XML with a ds:Signature                                `xades`
+    JAdES   a JSON Web Signature, compact or JSON                  `jades`
     CMS     a DER or BER SEQUENCE                                  `cades_document`
     ASiC    a ZIP file with a container's mimetype, or META-INF    `asic`
 
@@ -17,6 +18,7 @@ from signing.strict_xml import looks_like_xml
 from signing.verify.asic import judge_container
 from signing.verify.cades_document import judge_cms
 from signing.verify.cms import CmsMalformed, read_message
+from signing.verify.jades import judge_json
 from signing.verify.model import FileVerdict
 from signing.verify.policy import Policy
 from signing.verify.trust import Trust
@@ -31,6 +33,9 @@ def judge_document(
         return judge_container(data, name, trust, at, policy)
     if looks_like_xml(data):
         return judge_xml(data, name, trust, at, policy, detached)
+    found = judge_json(data, name, trust, at, policy, detached)
+    if found is not None:
+        return found
     if data[:1] == b"\x30":
         with suppress(CmsMalformed):
             return FileVerdict(name, "CMS", (judge_cms(data, read_message(data), trust, at, policy, detached),))

@@ -20,7 +20,6 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -85,14 +84,6 @@ def _unsupported(rule: str) -> XmlMalformed:
     return XmlMalformed(unsupported(rule))
 
 
-@dataclass(frozen=True)
-class XmlVerdicts:
-    """The verdicts on all signatures of an XML file, and which outside names they are about, each."""
-
-    verdicts: tuple[SignatureVerdict, ...]
-    names: tuple[tuple[str, ...], ...]
-
-
 def judge_xml(
     data: bytes, name: str, trust: Trust, at: datetime, policy: Policy, detached: bytes | None
 ) -> FileVerdict | None:
@@ -110,15 +101,19 @@ def judge_xml(
     if root.tag != ds("Signature") and next(root.iter(ds("Signature")), None) is None:
         return None
     found = judge_signatures(root, trust, at, policy, outside)
-    return FileVerdict(name, "XAdES", found.verdicts)
+    return FileVerdict(name, "XAdES", tuple(verdict for verdict, _ in found))
 
 
-def judge_signatures(root: Element, trust: Trust, at: datetime, policy: Policy, outside: Outside) -> XmlVerdicts:
-    """The verdicts on all signatures of a document."""
-    verdicts: list[SignatureVerdict] = []
-    names: list[tuple[str, ...]] = []
+def judge_signatures(
+    root: Element, trust: Trust, at: datetime, policy: Policy, outside: Outside
+) -> list[tuple[SignatureVerdict, tuple[str, ...]]]:
+    """The verdicts on all signatures of a document, each with the names outside that it is about."""
+    found: list[tuple[SignatureVerdict, tuple[str, ...]]] = []
     common = _document_problem(root)
-    for signature in list(root.iter(ds("Signature")))[: policy.max_signatures + 1]:
+    signatures = list(root.iter(ds("Signature")))
+    if len(signatures) > policy.max_signatures:
+        common, signatures = _refuse("XML-LIMIT").reason, signatures[:1]
+    for signature in signatures:
         base = SignatureVerdict(SignatureKind.SIGNATURE, str(signature.get("Id") or "-")[:100], ())
         try:
             if common is not None:
@@ -126,14 +121,11 @@ def judge_signatures(root: Element, trust: Trust, at: datetime, policy: Policy, 
             read = _Signature(root, signature)
             claim, evidence, certificates = read.claim(policy, outside)
         except XmlMalformed as error:
-            verdicts.append(base.with_reasons((error.reason,)))
-            names.append(())
+            found.append((base.with_reasons((error.reason,)), ()))
             continue
         case = case_of(at, policy, trust, certificates, evidence)
-        judged = judge(case, base, claim, Known(at))
-        verdicts.append(judged)
-        names.append(read.outside_names)
-    return XmlVerdicts(tuple(verdicts), tuple(names))
+        found.append((judge(case, base, claim, Known(at)), read.outside_names))
+    return found
 
 
 def _document_problem(root: Element) -> Reason | None:

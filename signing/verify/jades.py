@@ -1,0 +1,260 @@
+"""JSON Web Signatures as JAdES has them (ETSI TS 119 182-1, RFC 7515), read strictly.
+
+J1  form: compact, flattened or general JSON; no name twice, base64url in its one way, no other members JWS-FORM
+J2  what decides about the signature is protected; the unprotected header holds etsiU alone           JWS-HEADER
+J3  everything in crit is understood, and nothing unusual is asked for without it: no b64, no sigD    JWS-CRIT
+J4  alg is one that counts and fits the key of the certificate, curve included                        JWS-ALGORITHM
+J5  x5t#S256 (or x5t#o) names the first certificate of x5c; no key comes from jwk, and nothing is fetched
+                                                                                        JWS-CERTIFICATE
+J6  the signature over header and payload verifies                                                    JWS-SIGNATURE
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from foundation.clock import parse_rfc3339
+from foundation.x509.signature_check import Outcome
+from signing import jws
+from signing.jws import JsonRefused
+from signing.verify.cades_document import evidence_of
+from signing.verify.model import (
+    FileVerdict,
+    Reason,
+    SignatureKind,
+    SignatureVerdict,
+    SubIndication,
+    failed,
+    indeterminate,
+)
+from signing.verify.policy import Policy
+from signing.verify.signature import Claim, Known, Stamp, case_of, judge
+from signing.verify.signature_value import loaded, signature_reasons, verify_value
+from signing.verify.trust import Trust
+
+_COMPACT = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*\s*")
+_CRITICAL = {"sigT"}  # what we understand of what crit may name; b64 and sigD change what is signed
+_CHANGES_WHAT_IS_SIGNED = {"b64", "sigD"}
+_MAX_UNSIGNED = 100
+_MAX_CERTIFICATES = 100
+_DIGESTS = {"S256": "sha256", "S384": "sha384", "S512": "sha512"}
+
+
+@dataclass(frozen=True)
+class _Jws:
+    """One signature: its texts, and the unprotected header."""
+
+    protected: str
+    signature: str
+    header: dict[str, Any]
+
+
+def judge_json(
+    data: bytes, name: str, trust: Trust, at: datetime, policy: Policy, detached: bytes | None
+) -> FileVerdict | None:
+    """The verdict on a JSON Web Signature in any serialisation; None for a file that is none."""
+    try:
+        found = _read(data)
+    except JsonRefused:
+        return FileVerdict(name, "JAdES", (), (_form("JWS-FORM"),))
+    if found is None:
+        return None
+    payload, signatures = found
+    if len(signatures) > policy.max_signatures:
+        reason = indeterminate("JWS-LIMIT", "EN 319 102-1 §5.2.2", "verify_too_complex", SubIndication.GENERIC)
+        return FileVerdict(name, "JAdES", (), (reason,))
+    if not payload and detached is not None:
+        payload = jws.encode(detached)
+    verdicts = [_verdict(one, payload, str(number), trust, at, policy) for number, one in enumerate(signatures, 1)]
+    return FileVerdict(name, "JAdES", tuple(verdicts))
+
+
+def _read(data: bytes) -> tuple[str, list[_Jws]] | None:
+    """J1. None: not a signature. JsonRefused: one that is not of the form."""
+    if len(data) > jws.MAX_SIZE:
+        return None
+    if data.lstrip()[:1] == b"{":
+        return _read_json(data)
+    if not _COMPACT.fullmatch(data):
+        return None
+    protected, payload, signature = data.decode().strip().split(".")
+    try:
+        header = jws.read(jws.decode(protected))
+    except JsonRefused:
+        return None
+    return (payload, [_Jws(protected, signature, {})]) if "alg" in header else None
+
+
+def _read_json(data: bytes) -> tuple[str, list[_Jws]] | None:
+    claims = b'"signature"' in data or b'"signatures"' in data
+    try:
+        value = jws.read(data)
+    except JsonRefused:
+        if claims and b'"protected"' in data:
+            raise
+        return None
+    general = value.get("signatures")
+    entries = general if isinstance(general, list) else [value]
+    if not claims or not any(isinstance(one, dict) and "protected" in one for one in entries):
+        return None
+    allowed = {"payload", "signatures"} if general is not None else {"payload", "protected", "header", "signature"}
+    if set(value) - allowed or not isinstance(value.get("payload", ""), str):
+        raise JsonRefused
+    found = []
+    for one in entries:
+        if not isinstance(one, dict) or set(one) - {"protected", "header", "signature", "payload"}:
+            raise JsonRefused
+        if (general is not None and "payload" in one) or not isinstance(one.get("header", {}), dict):
+            raise JsonRefused
+        if not isinstance(one.get("protected"), str) or not isinstance(one.get("signature"), str):
+            raise JsonRefused
+        found.append(_Jws(one["protected"], one["signature"], one.get("header", {})))
+    return value.get("payload", ""), found
+
+
+def _verdict(one: _Jws, payload: str, field: str, trust: Trust, at: datetime, policy: Policy) -> SignatureVerdict:
+    base = SignatureVerdict(SignatureKind.SIGNATURE, field, ())
+    try:
+        claim, evidence, certificates = _claim(one, payload, policy)
+    except JsonRefused:
+        return base.with_reasons((_form("JWS-FORM"),))
+    if not payload:
+        sub = SubIndication.SIGNED_DATA_NOT_FOUND
+        return base.with_reasons((indeterminate("JWS-DETACHED", "EN 319 102-1 §5.2.7", "verify_detached", sub),))
+    return judge(case_of(at, policy, trust, certificates, evidence), base, claim, Known(at))
+
+
+def _claim(one: _Jws, payload: str, policy: Policy) -> tuple[Claim, Any, tuple[x509.Certificate, ...]]:
+    jws.decode(payload)
+    header = jws.read(jws.decode(one.protected))
+    value = jws.decode(one.signature)
+    reasons = list(_header_reasons(header, one.header))  # J2, J3
+    certificates = loaded(jws.decode_base64(item) for item in _list(header.get("x5c", []))[:_MAX_CERTIFICATES])
+    signer, objection = _signer(header, certificates)  # J5
+    reasons += [objection] if objection else []
+    if signer is not None:
+        octets = f"{one.protected}.{payload}".encode()
+        reasons += signature_reasons(_outcome(header.get("alg"), signer, value, octets, policy), "JWS")  # J4, J6
+    members = tuple(_members(one.header.get("etsiU", [])))
+    crls, ocsps = list(_values(members, "rVals", "crlVals")), list(_values(members, "rVals", "ocspVals"))
+    carried = loaded(_certificate_values(members))
+    claim = Claim(
+        signer,
+        tuple(reasons),
+        _time(header),
+        tuple(
+            Stamp(token, lambda name: hashlib.new(name, one.signature.encode()).digest()) for token in _tokens(members)
+        ),
+        log_proofs=tuple(jws.decode_base64(item[jws.LOG_PROOF]) for item in members if jws.LOG_PROOF in item)[:8],
+    )
+    return claim, evidence_of(ocsps, crls), (*certificates, *carried)
+
+
+def _header_reasons(header: dict[str, Any], unprotected: dict[str, Any]) -> Iterator[Reason]:
+    if set(unprotected) - {"etsiU"} or "etsiU" in header:
+        yield _form("JWS-HEADER")
+    critical = header.get("crit")
+    if critical is not None:
+        names = _list(critical)
+        known = all(isinstance(name, str) and name in _CRITICAL and name in header for name in names)
+        if not names or not known or len(set(names)) != len(names):
+            yield _form("JWS-CRIT")
+    if _CHANGES_WHAT_IS_SIGNED & set(header):
+        yield _form("JWS-CRIT")
+
+
+def _outcome(algorithm: object, signer: x509.Certificate, value: bytes, octets: bytes, policy: Policy) -> Outcome:
+    known = jws.ALGORITHMS.get(algorithm) if isinstance(algorithm, str) else None
+    if known is None:
+        return Outcome.REFUSED
+    scheme, hash_name, curve = known
+    try:
+        key = signer.public_key()
+    except Exception:  # a key that cannot be read: cryptography raises several kinds
+        return Outcome.REFUSED
+    if isinstance(key, ec.EllipticCurvePublicKey) and curve is not None and key.curve.name != curve:
+        return Outcome.WRONG
+    return verify_value(signer, scheme, hash_name, value, octets, policy)
+
+
+def _signer(
+    header: dict[str, Any], certificates: tuple[x509.Certificate, ...]
+) -> tuple[x509.Certificate | None, Reason | None]:
+    named = [("sha256", header["x5t#S256"])] if "x5t#S256" in header else []
+    other = header.get("x5t#o")
+    if isinstance(other, dict):
+        named.append((_DIGESTS.get(str(other.get("digAlg")), ""), other.get("digVal")))
+    if not named:
+        sub = SubIndication.SIG_CONSTRAINTS_FAILURE
+        clause = "TS 119 182-1 §5.1.7"
+        return None, indeterminate("JWS-CERTIFICATE", clause, "verify_no_certificate_attribute", sub)
+    first = certificates[0] if certificates else None
+    octets = first.public_bytes(Encoding.DER) if first is not None else b""
+    if first is None or any(not name or hashlib.new(name, octets).digest() != jws.decode(one) for name, one in named):
+        sub = SubIndication.NO_SIGNING_CERTIFICATE_FOUND
+        return None, indeterminate("JWS-CERTIFICATE", "EN 319 102-1 §5.2.3", "verify_no_signing_certificate", sub)
+    return first, None
+
+
+def _time(header: dict[str, Any]) -> datetime | None:
+    """iat (seconds), or sigT of older signatures (TS 119 182-1 §5.1.11, §5.2.1)."""
+    told, older = header.get("iat"), header.get("sigT")
+    try:
+        if isinstance(told, int) and not isinstance(told, bool):
+            return datetime.fromtimestamp(told, UTC)
+        return parse_rfc3339(older) if isinstance(older, str) else None
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _members(value: object) -> Iterator[dict[str, Any]]:
+    """The members of etsiU: objects, in the clear or each as base64url (TS 119 182-1 §5.3.1)."""
+    for one in _list(value)[:_MAX_UNSIGNED]:
+        member = jws.read(jws.decode(one)) if isinstance(one, str) else one
+        if not isinstance(member, dict):
+            raise JsonRefused
+        yield member
+
+
+def _tokens(members: tuple[dict[str, Any], ...]) -> Iterator[bytes]:
+    for member in members:
+        if "sigTst" in member:
+            for token in _list(_dict(member["sigTst"]).get("tstTokens", [])):
+                yield jws.decode_base64(_dict(token).get("val"))
+
+
+def _certificate_values(members: tuple[dict[str, Any], ...]) -> Iterator[bytes]:
+    for member in members:
+        for one in _list(member.get("xVals", [])):
+            yield jws.decode_base64(_dict(_dict(one).get("x509Cert", {})).get("val"))
+
+
+def _values(members: tuple[dict[str, Any], ...], name: str, kind: str) -> Iterator[bytes]:
+    for member in members:
+        for one in _list(_dict(member.get(name, {})).get(kind, [])):
+            yield jws.decode_base64(_dict(one).get("val"))
+
+
+def _list(value: object) -> list[Any]:
+    if not isinstance(value, list):
+        raise JsonRefused
+    return value
+
+
+def _dict(value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise JsonRefused
+    return value
+
+
+def _form(rule: str) -> Reason:
+    return failed(rule, "RFC 7515 §5.2", "verify_format_failure", SubIndication.FORMAT_FAILURE)
