@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -22,7 +21,10 @@ from issuing_ca.log import IssuanceLog
 from issuing_ca.model import CertificateState, CitizenRequest, Reason
 from issuing_ca.ports import ApprovedLogin
 from issuing_ca.service import CertificateAuthority
+from issuing_ca.witnessing import Witnessing
 from signing.service import SigningService
+
+_PROOFS = 4096  # kept in memory
 
 
 class CaTimestamps:
@@ -55,15 +57,24 @@ class CaStatus:
 class CaLogProofs:
     """`signing.ports.LogProofs` over the issuance log of this process."""
 
-    def __init__(self, log: IssuanceLog) -> None:
+    def __init__(self, log: IssuanceLog, witnessing: Witnessing) -> None:
         self._log = log
-        self._kept = lru_cache(maxsize=4096)(self._make)  # a proof stays good, whatever the log becomes
+        self._witnessing = witnessing
+        self._kept: dict[bytes, bytes] = {}
 
     def proof(self, certificate: x509.Certificate) -> bytes:
-        return self._kept(certificate.fingerprint(hashes.SHA256()))
-
-    def _make(self, digest: bytes) -> bytes:
-        return bytes(self._log.inclusion(digest))
+        """With the cosignatures that verifiers ask for, where witnesses answer; signing goes on where they do not."""
+        digest = certificate.fingerprint(hashes.SHA256())
+        kept = self._kept.get(digest)
+        if kept is not None:
+            return kept
+        enough = self._witnessing.ask() >= self._log.quorum
+        made = bytes(self._log.inclusion(digest))
+        if enough:  # such a proof stays good, whatever the log becomes
+            if len(self._kept) >= _PROOFS:
+                self._kept.clear()
+            self._kept[digest] = made
+        return made
 
 
 class CaForCitizens:

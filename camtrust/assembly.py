@@ -45,6 +45,7 @@ from camtrust.settings import Settings
 from camtrust.web import trust as trust_door
 from camtrust.web.app import WebSettings, create_app
 from camtrust.web.raw import Raw
+from camtrust.witnesses import witnessed_log
 from ekyc.config import RegistryHttpSettings
 from ekyc.outbox import Outbox
 from ekyc.policy import default_policy
@@ -69,11 +70,13 @@ from issuing_ca.asgi import OcspEndpoint, TimestampEndpoint
 from issuing_ca.cmp.service import CmpServer
 from issuing_ca.config import IssuingCaSettings
 from issuing_ca.enrolment.service import Enrolment
-from issuing_ca.log import IssuanceLog, log_origin
-from issuing_ca.log_api import create_log_router
+from issuing_ca.log import IssuanceLog
+from issuing_ca.log_api import create_log_router, create_own_log_router
+from issuing_ca.own_log import OwnLog
 from issuing_ca.ra.service import Registration
 from issuing_ca.service import CertificateAuthority
 from issuing_ca.status_witness import FileWitness
+from issuing_ca.witnessing import Witnessing
 from signing.config import MIB, SigningConfig
 from signing.custody import Custody
 from signing.service import SigningService
@@ -113,8 +116,10 @@ class Services:
     registration: Registration
     cmp: CmpServer
     registration_authority: RegistrationAuthorityKey
+    witnessing: Witnessing
 
     def close(self) -> None:
+        self.witnessing.close()
         self.database.close()
 
 
@@ -150,7 +155,7 @@ def assemble(
         trail, vault = AuditTrail(clock), Vault(token)
         identity_service = IdentityService(database, clock, trail, token, settings.public_url, passkeys=token)
         policy = default_policy()
-        log = IssuanceLog(database, keys, clock, randomness, log_origin(settings.public_url))
+        log, witnessing = witnessed_log(settings, database, keys, clock, randomness)
         ca_settings = _ca_settings(settings, policy.oids())
         authority = registration_authority(home, settings, keys, ca_settings.naming)
         ca = CertificateAuthority(
@@ -176,6 +181,7 @@ def assemble(
         config = SigningConfig(
             maximum_document_bytes=settings.upload_mebibytes * MIB, mark="SPECIMEN" if settings.specimen else None
         )
+        proofs = CaLogProofs(log, witnessing)
         pades = PadesSigner(
             keys,
             CaTimestamps(ca),
@@ -184,9 +190,9 @@ def assemble(
             randomness,
             config.text,
             config.maximum_document_bytes,
-            CaLogProofs(log),
+            proofs,
         )
-        ades = AdesSigner(keys, CaTimestamps(ca), CaStatus(ca), clock, config.maximum_document_bytes, CaLogProofs(log))
+        ades = AdesSigner(keys, CaTimestamps(ca), CaStatus(ca), clock, config.maximum_document_bytes, proofs)
         signer = DocumentSigner(keys, pades, ades)
         blobs = LocalBlobs(_blob_folder(home, settings))
         custody = Custody(vault, blobs)
@@ -242,6 +248,7 @@ def assemble(
         ),
         CmpServer(enrolment, database, clock, randomness, trail),
         authority,
+        witnessing,
     )
 
 
@@ -280,6 +287,7 @@ def application(services: Services) -> FastAPI:
             issuing_ca.enrolment.api.create_router(services.enrolment, guard),
             issuing_ca.est.api.create_router(services.enrolment, _proxy_secret(settings)),
             create_log_router(services.log),
+            create_own_log_router(OwnLog(ca, services.log), services.log, guard),
             ekyc.api.create_router(services.ekyc, guard),
             ekyc.authenticator_api.create_authenticator_router(services.ekyc, guard),
             ekyc.evidence_api.create_evidence_router(services.ekyc, guard),
@@ -296,6 +304,7 @@ def application(services: Services) -> FastAPI:
             "key_store": lambda: _answers(services.keys, services.token),
             "authorities": lambda: _installed(ca),
         },
+        advisories={"log_witnesses": services.witnessing.require_well},
         on_refusal=audit_refusals(services.database, services.trail),
         idempotency=IdempotencyStore(services.database, services.vault, services.clock),
     )

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from camtrust.assembly import Services, assemble
 from camtrust.errors import PortBusy
@@ -49,7 +49,7 @@ class Listening:
 
 
 @contextmanager
-def listening(app: FastAPI, port: int = 0) -> Iterator[Listening]:
+def listening(app: ASGIApp, port: int = 0) -> Iterator[Listening]:
     """Serve ``app`` on the loopback interface in a thread; port 0 takes any free one. Raises PortBusy."""
     listener = bind(port)
     server = uvicorn.Server(_config(app))
@@ -69,7 +69,7 @@ def listening(app: FastAPI, port: int = 0) -> Iterator[Listening]:
         listener.close()
 
 
-def serve(app: FastAPI, port: int) -> None:
+def serve(app: ASGIApp, port: int) -> None:
     """Serve ``app`` until SIGINT or SIGTERM. Raises PortBusy."""
     listener = bind(port)
     try:
@@ -90,7 +90,7 @@ def bind(port: int) -> socket.socket:
     return listener
 
 
-def _config(app: FastAPI) -> uvicorn.Config:
+def _config(app: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         proxy_headers=False,  # who asks is never what a header says

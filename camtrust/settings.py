@@ -11,10 +11,12 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from camtrust.errors import SettingsInvalid
+from foundation.signed_note import NoteInvalid
+from issuing_ca.witness_request import WitnessAddress
 
 
 class Section(BaseModel):
@@ -109,6 +111,28 @@ class CaSettings(Section):
     ] = None
 
 
+class LogSettings(Section):
+    """The issuance log."""
+
+    witnesses: Annotated[
+        tuple[str, ...],
+        Field(description='who cosigns it, each as `"VERIFIER-KEY URL"` (C2SP tlog-witness); none: nobody is asked'),
+    ] = ()
+    quorum: Annotated[
+        int, Field(ge=0, le=16, description="how many of them verifiers must find, by the trust bundle")
+    ] = 0
+
+    @field_validator("witnesses")
+    @classmethod
+    def _are_witnesses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            try:
+                WitnessAddress.parse(one)
+            except NoteInvalid:
+                raise ValueError("not a verifier key of type cosignature/v1 with an http(s) address") from None
+        return value
+
+
 class TrustSettings(Section):
     """The trust bundle."""
 
@@ -139,6 +163,7 @@ class Settings(BaseSettings):
     notify: NotifySettings = NotifySettings()
     registry: RegistrySettings = RegistrySettings()
     ca: CaSettings = CaSettings()
+    log: LogSettings = LogSettings()
     trust: TrustSettings = TrustSettings()
 
     @classmethod

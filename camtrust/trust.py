@@ -23,6 +23,7 @@ from foundation.keys.port import KeyAlgorithm, KeyStore, KeyUse
 from foundation.randomness import SystemRandomness, serial_number
 from foundation.x509.certificate import key_identifier, sign_certificate
 from foundation.x509.names import subject_name
+from issuing_ca.log import IssuanceLog
 from issuing_ca.model import ROOT, AuthorityKind
 from issuing_ca.service import CertificateAuthority
 from root_ca.acts import RolloverAct, TwinRootAct
@@ -209,7 +210,16 @@ def _gather(
         tsa=(unit,),
         crls=tuple(crls),
         ocsp=tuple(answer for one in asked if (answer := ca.fresh_ocsp(one)) is not None),
-        logs=LogRequirement(keys=(str(ca.log.verifier_key()),), required=True) if ca.log else LogRequirement(),
+        logs=_logs(ca.log) if ca.log else LogRequirement(),
+    )
+
+
+def _logs(log: IssuanceLog) -> LogRequirement:
+    return LogRequirement(
+        keys=(str(log.verifier_key()),),
+        witnesses=tuple(str(one) for one in log.witnesses),
+        quorum=log.quorum,
+        required=True,
     )
 
 

@@ -63,6 +63,7 @@ class EntryKind(StrEnum):
     CRL = "crl"
     TIMESTAMPS = "timestamps"  # a statement about one hour's tokens
     REVOCATIONS = "revocations"  # a statement about the tree of an authority's status changes
+    CEREMONY = "ceremony"  # the transcript of a root ceremony, as a file
 
 
 @dataclass(frozen=True)
@@ -171,6 +172,24 @@ def check_inclusion(
 
     ``log``: the log's key, whose name is its origin. ``quorum``: how many of ``witnesses`` must have cosigned.
     """
+    if isinstance(logged, x509.Certificate):
+        kind, subject = EntryKind.CERTIFICATE, subject_of(logged)
+    else:
+        kind, subject = EntryKind.CRL, name_digest(logged.issuer)
+    what = hashlib.sha256(logged.public_bytes(Encoding.DER)).digest()
+    return check_entry(proof, log, kind, what, subject, witnesses, quorum)
+
+
+def check_entry(
+    proof: InclusionProof,
+    log: NoteKey,
+    kind: EntryKind,
+    what: bytes,
+    subject: str,
+    witnesses: Sequence[NoteKey] = (),
+    quorum: int = 0,
+) -> tuple[Finding, ...]:
+    """The same for anything that is logged: ``what`` is its SHA-256, ``subject`` whose label it stands under."""
     try:
         note = read_note(proof.checkpoint)
         checkpoint = Checkpoint.parse(note.text)
@@ -186,11 +205,6 @@ def check_inclusion(
     leaf = leaf_hash(proof.opening.commitment)
     if not verify_inclusion(leaf, proof.index, checkpoint.size, proof.hashes, checkpoint.root):
         findings.append(_finding("LOG-INCLUDED", "the entry is not in the tree of the checkpoint"))
-    if isinstance(logged, x509.Certificate):
-        kind, subject = EntryKind.CERTIFICATE, subject_of(logged)
-    else:
-        kind, subject = EntryKind.CRL, name_digest(logged.issuer)
-    what = hashlib.sha256(logged.public_bytes(Encoding.DER)).digest()
     if (proof.opening.kind, proof.opening.digest) != (kind, what):
         findings.append(_finding("LOG-OPENS", "the entry opens to something else"))
     if proof.opening.label != label(log.name, subject):

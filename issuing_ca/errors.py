@@ -41,6 +41,7 @@ CamTrustError
 ├── LogTileUnknown          a tile that the log does not have (yet)
 ├── LogEntryUnknown         something that the log was never told of
 ├── LogEntryPending         something that no checkpoint covers yet
+├── WitnessesFail           a witness does not cosign the log; nothing waits for it
 └── LogBroken               the stored log is not the one that was signed; nothing more is signed
 """
 
@@ -271,6 +272,13 @@ class LogEntryUnknown(CamTrustError):
 
 class LogEntryPending(CamTrustError):
     code = "issuing_ca.log_entry_pending"
+    kind = Kind.UNAVAILABLE
+
+
+class WitnessesFail(CamTrustError):
+    """``witnesses``: their names with a code each."""
+
+    code = "issuing_ca.witnesses_fail"
     kind = Kind.UNAVAILABLE
 
 

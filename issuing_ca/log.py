@@ -40,6 +40,7 @@ from foundation.merkle import (
     TileName,
     TileReader,
     appended,
+    consistency_proof,
     inclusion_proof,
     leaf_hash,
     root,
@@ -69,7 +70,8 @@ def log_origin(public_url: str) -> str:
 
 
 class IssuanceLog:
-    """Records, sequences, signs and proves. ``witnesses``: whose cosignatures are taken up."""
+    """Records, sequences, signs and proves. ``witnesses``: whose cosignatures are taken up, and of which verifiers are
+    told to ask for ``quorum``."""
 
     def __init__(
         self,
@@ -79,13 +81,15 @@ class IssuanceLog:
         randomness: Randomness,
         origin: str,
         witnesses: Sequence[NoteKey] = (),
+        quorum: int = 0,
     ) -> None:
         self.origin = origin
         self._database = database
         self._keys = keys
         self._clock = clock
         self._randomness = randomness
-        self._witnesses = tuple(witnesses)
+        self.witnesses = tuple(witnesses)
+        self.quorum = quorum
         self._key: tuple[NoteKey, KeyInfo] | None = None
 
     # --- recording ------------------------------------------------------------------------------------------------
@@ -110,6 +114,15 @@ class IssuanceLog:
     def record_crl(self, connection: Connection, crl: bytes, issuer: x509.Name) -> None:
         """Record a CRL (DER)."""
         self.record(connection, EntryKind.CRL, hashlib.sha256(crl).digest(), name_digest(issuer))
+
+    def record_transcript(self, transcript: bytes, root_name: x509.Name) -> bytes:
+        """Record the transcript of a ceremony, once, under the label of the root's name; gives its SHA-256."""
+        digest = hashlib.sha256(transcript).digest()
+        with self._database.unit_of_work() as connection:
+            log_store.head(connection, lock=True)  # two processes never record the same one
+            if log_store.entry_of(connection, digest, EntryKind.CEREMONY) is None:
+                self.record(connection, EntryKind.CEREMONY, digest, name_digest(root_name))
+        return digest
 
     # --- sequencing and signing -----------------------------------------------------------------------------------
 
@@ -149,7 +162,7 @@ class IssuanceLog:
             if head.checkpoint is None:
                 raise StaleWrite
             note, given = read_note(head.checkpoint), read_signatures(lines)
-            witnesses = type(note)(note.text, given).opened_by(self._witnesses)
+            witnesses = type(note)(note.text, given).opened_by(self.witnesses)
             taken = [line for line in given if any(key.made(line) for key in witnesses)]
             others = tuple(line for line in note.signatures if not any(key.made(line) for key in witnesses))
             after = bytes(type(note)(note.text, others).with_signatures(taken))
@@ -172,22 +185,27 @@ class IssuanceLog:
             entries = log_store.bundle(connection, name.index * TILE_WIDTH, name.width)
         return b"".join(len(entry).to_bytes(2, "big") + entry for entry in entries)
 
-    def inclusion(self, digest: bytes) -> InclusionProof:
+    def inclusion(self, digest: bytes, kind: EntryKind | None = None) -> InclusionProof:
         """The proof, with its opening, that what has this SHA-256 is in the log.
 
         Raises LogEntryUnknown, and LogEntryPending where the checkpoint does not cover it yet.
         """
         with self._database.read() as connection:
-            if log_store.entry_of(connection, digest) is None:
+            if log_store.entry_of(connection, digest, kind) is None:
                 raise LogEntryUnknown
         checkpoint = self.checkpoint()
         size = Checkpoint.parse(read_note(checkpoint).text).size
         with self._database.read() as connection:
-            found = log_store.entry_of(connection, digest)
+            found = log_store.entry_of(connection, digest, kind)
             if found is None or found.position is None or found.position >= size:
                 raise LogEntryPending(retry_after=1.0)
             hashes = inclusion_proof(log_store.tile_reader(connection), found.position, size)
         return InclusionProof(found.position, hashes, checkpoint, found.opening)
+
+    def consistency(self, old: int, new: int) -> tuple[bytes, ...]:
+        """The proof that the tree of ``new`` leaves continues that of ``old`` (RFC 6962 §2.1.2); ValueError."""
+        with self._database.read() as connection:
+            return consistency_proof(log_store.tile_reader(connection), old, new)
 
     def of_subject(self, subject: str) -> tuple[InclusionProof, ...]:
         """Everything under a subject's label, oldest first: what a person sees who asks for their own."""

@@ -170,6 +170,17 @@ log_tiles = Table(
     Column("hashes", LargeBinary, nullable=False),  # 32 octets each, up to 256 of them
 )
 
+log_witnesses = Table(
+    "ca_log_witnesses",
+    metadata,
+    Column("name", String(200), primary_key=True),
+    Column("size", BigInteger, nullable=False),  # of the checkpoint that it cosigned last
+    Column("cosigned_at", UtcDateTime),
+    Column("failing_since", UtcDateTime),  # null while it cosigns
+    Column("tried_at", UtcDateTime),
+    Column("failure", String(40)),
+)
+
 log_head = Table(
     "ca_log_head",
     metadata,

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from camtrust.cli.ca_log import add_log_commands
 from camtrust.cli.context import Context
 from camtrust.cli.services import ACTOR, services_of
 
@@ -38,9 +39,14 @@ def create(context: Context) -> typer.Typer:
         certificate: Annotated[Path, typer.Argument(help="from the ceremony, PEM", exists=True)],
         root: Annotated[Path, typer.Option(help="the root certificate, PEM", exists=True)],
         root_crl: Annotated[Path | None, typer.Option(help="the root's newest CRL, PEM or DER", exists=True)] = None,
+        transcript: Annotated[
+            Path | None, typer.Option(help="of the ceremony: its digest and all before it go into the log", exists=True)
+        ] = None,
     ) -> None:
         """Give an authority the certificate that a ceremony made; checked against its key and the root."""
         from cryptography import x509
+
+        from camtrust.ceremonies import log_transcripts
 
         with services_of(context) as services:
             installed = services.ca.install(
@@ -53,8 +59,10 @@ def create(context: Context) -> typer.Typer:
                 data = root_crl.read_bytes()
                 load = x509.load_pem_x509_crl if data.startswith(b"-----") else x509.load_der_x509_crl
                 services.ca.install_root_crl(load(data), ACTOR)
+            logged = log_transcripts(transcript, services.ca, services.log) if transcript is not None else {}
         serial = f"{installed.certificate.serial_number:x}"
-        context.terminal.result({"name": name, "serial": serial}, [f"Installed {name}, certificate {serial}."])
+        lines = [f"Installed {name}, certificate {serial}.", *(f"Logged {file}: {one}" for file, one in logged.items())]
+        context.terminal.result({"name": name, "serial": serial, "transcripts": logged}, lines)
 
     @app.command()
     def profile(name: Annotated[str | None, typer.Argument(help="one profile; else all by name")] = None) -> None:
@@ -271,6 +279,7 @@ def create(context: Context) -> typer.Typer:
         lines += [f"Certificate {serial} is not in this database; it stays unknown." for serial in done.missing]
         context.terminal.result(outcome, lines)
 
+    add_log_commands(app, context)
     return app
 
 

@@ -124,6 +124,13 @@ def _registration_authority(services: Services) -> tuple[bool, str]:
     return services.registration_authority.pinned, f"{len(services.registration_authority.pins)} keys pinned"
 
 
+def _witnesses(services: Services) -> tuple[bool, str]:
+    services.witnessing.require_well()
+    states = services.witnessing.states()
+    said = ", ".join(f"{one.name} up to {one.size}" for one in states)
+    return True, said or "nobody is asked to cosign the log: log.witnesses in camtrust.toml"
+
+
 _CHECKS: dict[str, Check] = {
     "clock": _clock,
     "database": _database,
@@ -133,5 +140,6 @@ _CHECKS: dict[str, Check] = {
     "certificates": _orphans,
     "approvals": _registration_authority,
     "issuance log": _log,
+    "log witnesses": _witnesses,
     "trust bundle": _bundle,
 }

@@ -8,6 +8,7 @@ from pathlib import Path
 from cryptography import x509
 
 from camtrust.assembly import Services
+from camtrust.ceremonies import log_transcripts
 from camtrust.demo.story import Station, Story
 from camtrust.home import Home
 from camtrust.keys import ROOT, SERVICES, TRUST_LIST, make_token, open_token
@@ -68,6 +69,7 @@ def install_authorities(station: Station, services: Services) -> None:
     crl = (home.path / "root/root.crl").read_bytes()
     load = x509.load_pem_x509_crl if crl.startswith(b"-----") else x509.load_der_x509_crl
     ca.install_root_crl(load(crl), ACTOR)
+    log_transcripts(home.path / "root/transcript.json", ca, services.log)
     folder = home.folder("ca")
     for name in ("issuing", "tsa"):
         file = folder / f"{name}.pem"

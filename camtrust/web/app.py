@@ -52,6 +52,7 @@ def create_app(
     routers: Sequence[APIRouter],
     raw: Sequence[Raw] = (),
     checks: Mapping[str, operations.Check] | None = None,
+    advisories: Mapping[str, operations.Check] | None = None,
     on_refusal: OnRefusal | None = None,
     idempotency: IdempotencyStore | None = None,
     lifespan: Lifespan[FastAPI] | None = None,
@@ -83,7 +84,8 @@ def create_app(
     for router in routers:
         app.include_router(router)
     app.include_router(pages.create_router(settings.specimen, settings.emulated, settings.crl_paths))
-    app.include_router(operations.create_router(checks or {}, settings.emulated, settings.specimen, metrics))
+    emulated, specimen = settings.emulated, settings.specimen
+    app.include_router(operations.create_router(checks or {}, advisories or {}, emulated, specimen, metrics))
     app.include_router(absent.create_router())
     require_guards(app)
     app.mount("/static/fonts", _Files(directory=FONTS, check_dir=False))

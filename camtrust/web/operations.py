@@ -28,16 +28,22 @@ class Health(BaseModel):
 
 
 class Readiness(BaseModel):
-    """Each part: ``ok``, or the code of what is wrong with it. ``emulated`` parts stand in for real ones."""
+    """Each part: ``ok``, or the code of what is wrong with it. ``advisories`` are told in the same way and do not make
+    the service unready: somebody has to look. ``emulated`` parts stand in for real ones."""
 
     status: str
     checks: dict[str, str]
+    advisories: dict[str, str]
     emulated: list[str]
     specimen: bool
 
 
 def create_router(
-    checks: Mapping[str, Check], emulated: Sequence[str], specimen: bool, metrics: RequestMetrics
+    checks: Mapping[str, Check],
+    advisories: Mapping[str, Check],
+    emulated: Sequence[str],
+    specimen: bool,
+    metrics: RequestMetrics,
 ) -> APIRouter:
     """``/healthz``, ``/readyz``, ``/metrics``."""
     router = APIRouter(tags=["Operations"], dependencies=[Depends(public)])
@@ -53,7 +59,11 @@ def create_router(
         outcome = {name: _outcome(check) for name, check in checks.items()}
         ready = all(result == "ok" for result in outcome.values())
         readiness = Readiness(
-            status="ready" if ready else "not-ready", checks=outcome, emulated=list(emulated), specimen=specimen
+            status="ready" if ready else "not-ready",
+            checks=outcome,
+            advisories={name: _outcome(check) for name, check in advisories.items()},
+            emulated=list(emulated),
+            specimen=specimen,
         )
         return JSONResponse(readiness.model_dump(), status_code=200 if ready else 503)
 

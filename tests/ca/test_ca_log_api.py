@@ -6,18 +6,24 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from foundation.db.engine import StaleWrite
+from foundation.http.guard import Guard
 from foundation.http.problems import install
+from foundation.log_proof import EntryKind, InclusionProof, check_entry, check_inclusion, name_digest, subject_of
 from foundation.randomness import SystemRandomness
 from foundation.signed_note import NoteInvalid, NoteKey, NoteSignature, SignatureType, read_note
 from issuing_ca.log import IssuanceLog
-from issuing_ca.log_api import create_log_router
+from issuing_ca.log_api import create_log_router, create_own_log_router
+from issuing_ca.own_log import OwnLog
 from tests.ca.ca_world import World
 from tests.ca.log_world import ORIGIN, LogWorld, with_log
+from tests.ca.named_actors import NamedActors, as_actor
 
 
 class Witness:
@@ -142,3 +148,56 @@ def test_cosignatures_that_are_refused(logged: LogWorld) -> None:
         with pytest.raises(NoteInvalid):
             log.cosign(lines)
     assert log.checkpoint() == checkpoint
+
+
+def test_a_person_sees_what_is_logged_in_their_name(logged: LogWorld) -> None:
+    """Every certificate, each with a proof that holds without the service; and one that was put under their label
+    and is not known as theirs. Nobody else's, and nobody sees theirs."""
+    world = logged.world
+    world.ca.log = logged.log
+    request = world.person()
+    mine = [world.ca.issue_citizen(world.approved(request)) for _ in range(2)]
+    world.citizen()
+    own, mine_too = OwnLog(world.ca, logged.log), as_actor(f"person/{request.person_id}")
+    app = FastAPI()
+    install(app)
+    app.include_router(create_own_log_router(own, logged.log, Guard(NamedActors(), "http://testserver")))
+    with TestClient(app, raise_server_exceptions=False) as client:
+        seen = client.get("/ca/v1/own-certificates/log", headers=mine_too).json()
+        assert {entry["serial"] for entry in seen["entries"]} == {one.serial for one in mine}
+        key = NoteKey.parse(seen["log_key"])
+        for entry in seen["entries"]:
+            certificate = x509.load_pem_x509_certificate(entry["certificate"].encode())
+            assert check_inclusion(InclusionProof.parse(entry["proof"].encode()), key, certificate) == ()
+            assert subject_of(certificate) == seen["subject"]
+        with world.database.unit_of_work() as connection:
+            logged.log.record(connection, EntryKind.CERTIFICATE, b"\x07" * 32, seen["subject"])
+        stray = client.get("/ca/v1/own-certificates/log", headers=mine_too).json()["entries"][-1]
+        assert (stray["digest"], stray["certificate"], stray["serial"]) == ("07" * 32, None, None)
+        assert client.get("/ca/v1/own-certificates/log", headers=as_actor("person/KH-SOMEBODY")).json()["entries"] == []
+        assert client.get("/ca/v1/own-certificates/log", headers=as_actor("officer", "ca-issue")).status_code == 403
+
+
+def test_proofs_of_what_is_published(logged: LogWorld, client: TestClient) -> None:
+    """A CRL's proof and a transcript's are anybody's; a certificate's is not given by its digest; a transcript once."""
+    world = logged.world
+    transcript = b'{"SPECIMEN": "transcript"}'
+    digest = logged.log.record_transcript(transcript, world.root.certificate.subject)
+    assert logged.log.record_transcript(transcript, world.root.certificate.subject) == digest
+    answer = client.get(f"/log/proof/ceremony/{digest.hex()}")
+    proof = InclusionProof.parse(answer.content)
+    key, subject = logged.log.verifier_key(), name_digest(world.root.certificate.subject)
+    assert check_entry(proof, key, EntryKind.CEREMONY, digest, subject) == ()
+    assert [one.rule for one in check_entry(proof, key, EntryKind.CRL, digest, subject)] == ["LOG-OPENS"]
+    assert [one.rule for one in check_entry(proof, key, EntryKind.CEREMONY, digest, "other")] == ["LOG-LABEL"]
+    crl = x509.load_der_x509_crl(world.ca.current_crl("issuing"))
+    found = client.get(f"/log/proof/crl/{crl.fingerprint(hashes.SHA256()).hex()}")
+    assert check_inclusion(InclusionProof.parse(found.content), key, crl) == ()
+    certificate = world.citizen().certificate.fingerprint(hashes.SHA256()).hex()
+    for path, status in (
+        (f"certificate/{certificate}", 404),
+        (f"ceremony/{certificate}", 404),
+        (f"crl/{digest.hex()}", 404),
+        ("crl/xyz", 422),
+    ):
+        assert client.get(f"/log/proof/{path}").status_code == status

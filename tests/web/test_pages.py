@@ -14,6 +14,7 @@ from camtrust.web.app import STATIC
 from camtrust.web.raw import Raw
 from foundation.http.errors import RouteUnknown
 from foundation.keys.errors import TokenUnavailable
+from issuing_ca.errors import WitnessesFail
 from tests.web.world import World
 
 LOADING = {"src", "href", "action", "data", "poster", "srcset", "formaction"}
@@ -178,13 +179,18 @@ def test_healthy_is_not_ready(world: World) -> None:
         for error in broken:
             raise error
 
+    def witness() -> None:
+        raise WitnessesFail(witnesses="witness.example")
+
     settings = WebSettings(public_url="http://127.0.0.1:8440", version="0.1.0", emulated=("key_store",))
-    client = TestClient(create_app(settings, routers=[], checks={"database": lambda: None, "key_store": token}))
+    checks = {"database": lambda: None, "key_store": token}
+    client = TestClient(create_app(settings, routers=[], checks=checks, advisories={"log_witnesses": witness}))
     ready = client.get("/readyz")
     assert ready.status_code == 200
     assert ready.json() == {
         "status": "ready",
         "checks": {"database": "ok", "key_store": "ok"},
+        "advisories": {"log_witnesses": "issuing_ca.witnesses_fail"},
         "emulated": ["key_store"],
         "specimen": True,
     }
