@@ -291,6 +291,7 @@ def application(services: Services) -> FastAPI:
             ekyc.api.create_router(services.ekyc, guard),
             ekyc.authenticator_api.create_authenticator_router(services.ekyc, guard),
             ekyc.evidence_api.create_evidence_router(services.ekyc, guard),
+            ekyc.evidence_api.create_chip_trust_router(services.ekyc, guard),
             ekyc.api.create_outbox_router(services.outbox, guard),
             signing.api.create_router(services.signing, guard),
             trust_door.create_router(services.home, services.clock, settings.upload_mebibytes * MIB),

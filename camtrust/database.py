@@ -10,6 +10,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import MetaData
 
+import ekyc.evidence_tables
 import ekyc.store
 import foundation.db.audit
 import foundation.http.idempotency

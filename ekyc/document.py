@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from ekyc import mrz
 from ekyc.casefile import CaseFiles
+from ekyc.cross_check import said
 from ekyc.errors import (
     BirthDateIncomplete,
     DocumentExpired,
@@ -24,6 +25,7 @@ from ekyc.errors import (
     UnderAge,
 )
 from ekyc.evidence import Evidence, EvidenceKind
+from ekyc.evidence_sources import EvidenceSources
 from ekyc.model import TAKES_DOCUMENT, Enrolment, State, standing
 from ekyc.names import Name, khmer_name
 from foundation.http.actor import Actor
@@ -52,8 +54,9 @@ class _Finding:
 class DocumentDesk:
     """Takes typed lines."""
 
-    def __init__(self, files: CaseFiles) -> None:
+    def __init__(self, files: CaseFiles, sources: EvidenceSources) -> None:
         self._files = files
+        self._sources = sources
 
     def submit(
         self,
@@ -87,10 +90,10 @@ class DocumentDesk:
         names = (khmer_name(surname_km), khmer_name(given_names_km))
         finding = self._judge(card, born, today)
         index = files.index.of("subject", card.document_number.encode(), born.isoformat().encode())
-        sealed = [
-            files.seal(enrolment, EvidenceKind.DOCUMENT, content)
-            for content in ({"lines": list(card.lines)}, _content(card, born, names))
-        ]
+        content = _content(card, born, names)
+        sealed = [files.seal(enrolment, EvidenceKind.DOCUMENT, part) for part in ({"lines": list(card.lines)}, content)]
+        compared = None if finding.refusal else self._sources.compared(enrolment, document=content)
+        beside = files.seal(enrolment, EvidenceKind.CROSS_CHECK, {}) if compared else None
         facts = {"type": KHMER_ID_CARD}
         with files.step(enrolment) as connection:
             files.record(connection, enrolment, EvidenceKind.DOCUMENT, "captured", sealed[0], str(actor), facts)
@@ -98,6 +101,10 @@ class DocumentDesk:
             ledger = files.record(
                 connection, captured, EvidenceKind.DOCUMENT, finding.outcome, sealed[1], str(actor), facts
             )
+            if compared and beside:
+                ledger = files.record(
+                    connection, captured, compared.kind, compared.outcome, beside, str(actor), compared.recorded()
+                )
             moved = files.advance(
                 connection,
                 captured,
@@ -151,15 +158,9 @@ def _after(finding: _Finding, ledger: Sequence[Evidence]) -> State:
 
 
 def _content(card: mrz.Mrz, born: date, names: tuple[Name, Name]) -> dict[str, Any]:
-    expiry = card.date_of_expiry
     return {
-        "document_number": card.document_number,
-        "surname": card.surname,
-        "given_names": card.given_names,
-        "names_truncated": card.names_truncated,
+        **said(card),
         "date_of_birth": born.isoformat(),
-        "sex": card.sex,
-        "date_of_expiry": None if expiry is None or expiry.value is None else expiry.value.isoformat(),
         "surname_km": {"entered": names[0].as_entered, "canonical": names[0].canonical},
         "given_names_km": {"entered": names[1].as_entered, "canonical": names[1].canonical},
     }

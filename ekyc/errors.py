@@ -7,12 +7,11 @@ EkycError
 │              NotifierUnavailable
 ├── document   MrzFormatUnknown, MrzFieldInvalid, MrzCheckDigitWrong, DocumentNotAccepted, DocumentExpired,
 │              BirthDateIncomplete, NameUnusable, UnderAge, GuardianNeeded
-├── image      ImageFormatUnknown, ImageTooLarge, ImageTooSmall, ImageAnimated, ImageBroken, ImageTooCostly,
-│              ImageReaderBusy, ImageReaderUnavailable, ImageUnknown
 ├── registry   RegistryUnavailable, RegistryNoMatch, PersonDeceased, DuplicatePerson
 ├── factors    ChangeUnknown
 ├── review     SelfReview, NotAssigned, ReviewSignatureInvalid, ReviewReasonUnknown, EvidenceChanged, InPersonNeeded,
 │              DecisionMissing, DecisionNotReproduced
+├── images, chips, authorities: ekyc.evidence_errors
 └── issuance   GateClosed, EvidenceFirst, ApprovalImpossible, CertificateMismatch, EvidenceChainBroken, PolicyInvalid
 """
 
@@ -198,63 +197,6 @@ class DocumentNotAccepted(EkycError):
 class DocumentExpired(EkycError):
     code = "ekyc.document_expired"
     kind = Kind.INVALID
-
-
-class ImageFormatUnknown(EkycError):
-    """Not a JPEG, PNG or WebP by its content."""
-
-    code = "ekyc.image_format_unknown"
-    kind = Kind.INVALID
-
-
-class ImageTooLarge(EkycError):
-    """More octets or pixels than allowed; nothing was decoded."""
-
-    code = "ekyc.image_too_large"
-    kind = Kind.TOO_LARGE
-
-
-class ImageTooSmall(EkycError):
-    code = "ekyc.image_too_small"
-    kind = Kind.INVALID
-
-
-class ImageAnimated(EkycError):
-    code = "ekyc.image_animated"
-    kind = Kind.INVALID
-
-
-class ImageBroken(EkycError):
-    """Cut off, or not what its first octets say."""
-
-    code = "ekyc.image_broken"
-    kind = Kind.INVALID
-
-
-class ImageTooCostly(EkycError):
-    """Decoding it wanted more memory or time than an image needs; the process was ended."""
-
-    code = "ekyc.image_too_costly"
-    kind = Kind.INVALID
-
-
-class ImageReaderBusy(EkycError):
-    code = "ekyc.image_reader_busy"
-    kind = Kind.UNAVAILABLE
-
-
-class ImageReaderUnavailable(EkycError):
-    """No worker, no walls around it, or no sensible answer of it: nothing is decoded without them."""
-
-    code = "ekyc.image_reader_unavailable"
-    kind = Kind.UNAVAILABLE
-
-
-class ImageUnknown(EkycError):
-    """There is none with this id in this enrolment."""
-
-    code = "ekyc.image_unknown"
-    kind = Kind.NOT_FOUND
 
 
 class BirthDateIncomplete(EkycError):

@@ -19,6 +19,7 @@ class ImageOutcome(StrEnum):
     """An image that could not be decoded leaves no record: it is refused and not kept. Facts: ``side``, ``image``."""
 
     STORED = "stored"
+    READ = "read"  # machine-readable lines were found in it, with all check digits
 
 
 class CrossCheckOutcome(StrEnum):

@@ -13,8 +13,11 @@ from enum import StrEnum
 
 from ekyc import store
 from ekyc.casefile import CaseFiles
-from ekyc.errors import EvidenceChainBroken, ImageUnknown
+from ekyc.errors import EvidenceChainBroken
 from ekyc.evidence import Evidence, EvidenceKind
+from ekyc.evidence_errors import (
+    ImageUnknown,
+)
 from ekyc.findings import Finding, ImageOutcome
 from ekyc.imaging import ImageReader
 from ekyc.model import REVIEWABLE, TAKES_EVIDENCE, Enrolment
@@ -32,6 +35,7 @@ class Side(StrEnum):
     BACK = "back"
     DATA_PAGE = "data-page"  # of a passport
     PORTRAIT = "portrait"  # the person's face, taken now
+    CHIP = "chip"  # the portrait in the chip: never sent, always read from its signed files
 
 
 @dataclass(frozen=True)
@@ -60,9 +64,10 @@ class ImageDesk:
         """Decode, strip, seal and keep. Raises the Image errors (nothing kept), TooMuchEvidence, StaleWrite."""
         files = self._files
         enrolment = files.begin(actor, enrolment_id, *TAKES_EVIDENCE, if_version=if_version)
+        files.takes(enrolment, EvidenceKind.DOCUMENT)
         clean = self._reader.read(data)
         image_id = files.randomness.bytes(_ID_OCTETS).hex()
-        sealed = files.vault.seal(enrolment.person_id, _purpose(image_id), clean.data)
+        sealed = files.vault.seal(enrolment.person_id, image_purpose(image_id), clean.data)
         finding = Finding(
             EvidenceKind.IMAGE,
             ImageOutcome.STORED,
@@ -98,7 +103,7 @@ class ImageDesk:
         record = self._record(enrolment, image_id)
         with self._files.database.read() as connection:
             content = self._files.open_record(connection, enrolment, record)
-        data = self._files.vault.open(enrolment.person_id, _purpose(image_id), self._blobs.get(blob_key(image_id)))
+        data = self._files.vault.open(enrolment.person_id, image_purpose(image_id), self._blobs.get(blob_key(image_id)))
         if not hmac.compare_digest(hashlib.sha256(data).hexdigest(), str(content["sha256"])):
             raise EvidenceChainBroken(sequence=record.sequence)
         return data
@@ -115,7 +120,8 @@ class ImageDesk:
         raise ImageUnknown
 
     def _records(self, enrolment: Enrolment) -> list[Evidence]:
-        return [one for one in self._files.ledger(enrolment) if one.kind is EvidenceKind.IMAGE]
+        ledger = self._files.ledger(enrolment)
+        return [one for one in ledger if one.kind is EvidenceKind.IMAGE and one.outcome == ImageOutcome.STORED]
 
 
 def blob_key(image_id: str) -> str:
@@ -123,5 +129,6 @@ def blob_key(image_id: str) -> str:
     return f"ekyc/{image_id}"
 
 
-def _purpose(image_id: str) -> str:
+def image_purpose(image_id: str) -> str:
+    """What an image is sealed for."""
     return f"image:{image_id}"

@@ -5,11 +5,15 @@ from __future__ import annotations
 from ekyc.approval import ApprovalDesk
 from ekyc.authenticators import AuthenticatorDesk
 from ekyc.casefile import CaseFiles
+from ekyc.challenges import Challenges
+from ekyc.chip_trust import ChipTrust
+from ekyc.chips import ChipDesk
 from ekyc.config import EkycSettings
 from ekyc.contact import ContactDesk
 from ekyc.decision import Decider
 from ekyc.document import DocumentDesk
 from ekyc.enrolment import EnrolmentDesk
+from ekyc.evidence_sources import EvidenceSources
 from ekyc.images import ImageDesk
 from ekyc.imaging import ImageReader
 from ekyc.issuance import IssuanceDesk
@@ -71,12 +75,17 @@ class EkycService:
             settings or EkycSettings(),
             policy or default_policy(),
         )
+        sources = EvidenceSources(self.files)
         self.decider = Decider(self.files)
         self.enrolment = EnrolmentDesk(self.files, sessions, blobs)
         self.contact = ContactDesk(self.files, notifier)
-        self.document = DocumentDesk(self.files)
+        self.document = DocumentDesk(self.files, sources)
         self.registry = RegistryDesk(self.files, registry)
         self.review = ReviewDesk(self.files, officers, self.decider)
+        self.chip_trust = ChipTrust(self.files, officers)
+        challenges, limits = Challenges(self.files), self.files.settings.images
+        portraits = ImageReader(limits.model_copy(update={"jpeg_2000": True, "smallest_side": 50}))
+        self.chips = ChipDesk(self.files, sources, self.chip_trust, challenges, blobs, portraits)
         self.images = ImageDesk(self.files, blobs, ImageReader(self.files.settings.images), self.review)
         self.authenticators = AuthenticatorDesk(self.files, factors)
         self.recovery = RecoveryDesk(self.files, self.review, factors, issuer, sessions)

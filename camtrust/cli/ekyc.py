@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from camtrust.cli.context import Context
+from camtrust.cli.ekyc_trust import add_import_csca
 from camtrust.cli.services import ACTOR, services_of
 from foundation.clock import rfc3339
 from foundation.errors import NotImplementedYet
@@ -129,10 +130,7 @@ def create(context: Context) -> typer.Typer:
         lines = [f"{one['officer']}  {one['right']} of {one['answered']} right" for one in results]
         context.terminal.result({"officers": results}, lines or ["No sealed test was answered."])
 
-    @app.command("import-csca")
-    def import_csca() -> None:
-        """Import document issuers under dual control (not built yet)."""
-        raise NotImplementedYet
+    add_import_csca(app, context)
 
     @app.command()
     def retention() -> None:

@@ -5,7 +5,7 @@ store, no network.
 """
 
 from ekyc.chip.active import Challenge, prove_possession
-from ekyc.chip.authenticate import authenticate
+from ekyc.chip.authenticate import authenticate, issuer_of
 from ekyc.chip.verdict import CLAUSES, ChipOutcome, ChipVerdict, Rule, Standing, Step
 
 __all__ = [
@@ -17,5 +17,6 @@ __all__ = [
     "Standing",
     "Step",
     "authenticate",
+    "issuer_of",
     "prove_possession",
 ]

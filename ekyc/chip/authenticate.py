@@ -58,6 +58,16 @@ def authenticate(
     return examination.verdict()
 
 
+def issuer_of(sod: bytes) -> str | None:
+    """The name of the authority that is said to have issued the document signer of an EF.SOD, prepared for comparison:
+    which anchors to look for. None where it cannot be read. Says nothing about trust.
+    """
+    try:
+        return document_signer(read_sod(sod)).issuer.key
+    except Exception:  # asn1crypto raises several kinds; `authenticate` will say what is wrong
+        return None
+
+
 def _announces(com: bytes, sod: SecurityFile) -> bool:
     """Whether EF.COM, which nobody signed, announces just the data groups of the signed object."""
     try:

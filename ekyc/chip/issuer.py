@@ -85,7 +85,7 @@ def status_of(signer: ChipCertificate, search: Search, crls: Sequence[bytes], at
     current = False
     for data in crls[:MAX_CRLS]:
         try:
-            crl = _read_crl(data, signer, search)
+            crl = read_crl(data, signer.issuer.key, search.namesakes)
         except Exception:  # what cannot be read is no evidence; cryptography raises several kinds
             crl = None
         if crl is None or crl.last_update_utc > at:
@@ -103,19 +103,30 @@ def _read_anchor(data: bytes) -> ChipCertificate | None:
         return None
 
 
-def _read_crl(data: bytes, signer: ChipCertificate, search: Search) -> x509.CertificateRevocationList | None:
-    """A full CRL that an authority of the signer's name really signed; None for any other."""
+def issuer_of_crl(data: bytes) -> str:
+    """The name of a CRL's issuer, prepared for comparison. Raises ValueError for what is no CRL."""
+    try:
+        return read_name(x509.load_der_x509_crl(data).issuer.public_bytes()).key
+    except Malformed as error:
+        raise ValueError("issuer") from error
+
+
+def read_crl(data: bytes, issuer: str, namesakes: Sequence[ChipCertificate]) -> x509.CertificateRevocationList | None:
+    """A full CRL of the issuer of this name that one of its authorities really signed; None for any other.
+
+    What is no CRL raises one of several errors of the library.
+    """
     if len(data) > MAX_CRL:
         return None
     fields = Fields(Fields(data).next(SEQUENCE).content)
     tbs, algorithm = fields.next(SEQUENCE), read_signature_algorithm(fields.next(SEQUENCE).raw)
     signature = fields.next(BIT_STRING).content
     crl = x509.load_der_x509_crl(data)
-    if read_name(crl.issuer.public_bytes()).key != signer.issuer.key:
+    if read_name(crl.issuer.public_bytes()).key != issuer:
         return None
     if any(one.critical for one in crl.extensions) or signature[:1] != b"\x00":  # delta, partial, indirect
         return None
-    for one in search.namesakes:
+    for one in namesakes:
         usages = one.usages()
         if usages is not None and "crl_sign" not in usages:
             continue

@@ -28,7 +28,7 @@ from ekyc.chip.signatures import (
 from foundation.x509.signature_check import Scheme
 
 _SOD_TAG = 0x77
-_SIGNED_DATA = "1.2.840.113549.1.7.2"
+SIGNED_DATA = "1.2.840.113549.1.7.2"
 LDS_SECURITY_OBJECT = "2.23.136.1.1.1"
 _CONTENT_TYPE, _MESSAGE_DIGEST, _SIGNING_TIME = (
     "1.2.840.113549.1.9.3",
@@ -102,7 +102,7 @@ def read_sod(data: bytes) -> SecurityFile:
     """Read EF.SOD. Raises Malformed, SignersWrong, BeyondProfile, AlgorithmUnsupported."""
     check_bounds(data)
     content_info = Fields(single(single(data, _SOD_TAG).content, SEQUENCE).content)
-    if oid(content_info.next(OID).raw) != _SIGNED_DATA:
+    if oid(content_info.next(OID).raw) != SIGNED_DATA:
         raise Malformed("not SignedData")
     explicit = content_info.next(0xA0).content
     content_info.end()
@@ -119,7 +119,7 @@ def read_sod(data: bytes) -> SecurityFile:
     sole = _sole(signers, "signers")
     certificate = _sole([] if certificates is None else Fields(certificates.content).all(limit=16), "certificates")
     lds = _security_object(content)
-    signer = _signer(sole.content)
+    signer = read_signer(sole.content, LDS_SECURITY_OBJECT)
     if signer.hash_name not in digests or not digests <= {signer.hash_name, lds.hash_name}:
         raise BeyondProfile("digest algorithms")
     return SecurityFile(content, lds, certificate.raw, signer)
@@ -171,8 +171,8 @@ def _security_object(content: bytes) -> SecurityObject:
     return SecurityObject(version, name, found)
 
 
-def _signer(content: bytes) -> Signer:
-    """SignerInfo (RFC 5652 §5.3)."""
+def read_signer(content: bytes, content_type: str) -> Signer:
+    """SignerInfo (RFC 5652 §5.3) over a content of this type. Raises Malformed, BeyondProfile, AlgorithmUnsupported."""
     fields = Fields(content)
     version = fields.next(INTEGER).integer()
     identifier = fields.next(SEQUENCE, 0x80)
@@ -195,7 +195,7 @@ def _signer(content: bytes) -> Signer:
         algorithm = SignatureAlgorithm(algorithm.scheme, hash_name)
     if algorithm.hash_name != hash_name:
         raise AlgorithmUnsupported("two digests")
-    stated = {} if attributes is None else _attributes(attributes.content)
+    stated = {} if attributes is None else _attributes(attributes.content, content_type)
     return Signer(
         issuer,
         serial,
@@ -209,7 +209,7 @@ def _signer(content: bytes) -> Signer:
     )
 
 
-def _attributes(content: bytes) -> dict[str, bytes]:
+def _attributes(content: bytes, content_type: str) -> dict[str, bytes]:
     """Signed attributes, each once; content type and message digest must be there (RFC 5652 §11.1, §11.2)."""
     found: dict[str, bytes] = {}
     for element in Fields(content).all(SEQUENCE, limit=32):
@@ -222,6 +222,6 @@ def _attributes(content: bytes) -> dict[str, bytes]:
         found[identifier] = values
     if not {_CONTENT_TYPE, _MESSAGE_DIGEST} <= found.keys():
         raise Malformed("signed attributes")
-    if oid(single(found[_CONTENT_TYPE], OID).raw) != LDS_SECURITY_OBJECT:
+    if oid(single(found[_CONTENT_TYPE], OID).raw) != content_type:
         raise Malformed("content type")
     return found

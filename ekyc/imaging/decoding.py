@@ -11,12 +11,21 @@ import io
 import warnings
 from dataclasses import dataclass
 
-from PIL import Image, ImageOps, JpegImagePlugin, MpoImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
+from PIL import (
+    Image,
+    ImageOps,
+    Jpeg2KImagePlugin,
+    JpegImagePlugin,
+    MpoImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
 
 from ekyc.imaging.limits import ImageLimits
 
 # Loaded now: behind the walls no file can be opened. TIFF is how EXIF is written.
-_LOADED = (JpegImagePlugin, MpoImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin)
+_LOADED = (Jpeg2KImagePlugin, JpegImagePlugin, MpoImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin)
 _QUALITY = 90
 
 
@@ -37,8 +46,10 @@ class Decoded:
     came_as: str
 
 
-def format_of(data: bytes) -> str | None:
-    """JPEG, PNG or WEBP by the first octets; None for anything else."""
+def format_of(data: bytes, *, jpeg_2000: bool = False) -> str | None:
+    """JPEG, PNG or WEBP by the first octets (JPEG2000 where that is taken); None for anything else."""
+    if jpeg_2000 and data.startswith((b"\x00\x00\x00\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51")):
+        return "JPEG2000"
     if data.startswith(b"\xff\xd8\xff"):
         return "JPEG"
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -51,15 +62,15 @@ def format_of(data: bytes) -> str | None:
 def prepare() -> None:
     """Load whatever the library loads when it first reads or writes: behind the walls it could not."""
     Image.preinit()
-    for kind in ("JPEG", "PNG", "WEBP"):
+    for kind in ("JPEG", "PNG", "WEBP", "JPEG2000"):
         buffer = io.BytesIO()
         Image.new("RGB", (256, 256)).save(buffer, kind)
-        decode(buffer.getvalue(), ImageLimits())
+        decode(buffer.getvalue(), ImageLimits(jpeg_2000=True))
 
 
 def decode(data: bytes, limits: ImageLimits) -> Decoded:
     """Raises Refused."""
-    kind = format_of(data)
+    kind = format_of(data, jpeg_2000=limits.jpeg_2000)
     if kind is None:
         raise Refused("format")
     if len(data) > limits.octets:

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import ekyc
-from ekyc.errors import (
-    EkycError,
+from ekyc.errors import EkycError
+from ekyc.evidence_errors import (
     ImageAnimated,
     ImageBroken,
     ImageFormatUnknown,

@@ -68,7 +68,7 @@ def test_attributes_of_another_content_type_are_refused() -> None:
         name: der.sequence([der.oid("1.2.840.113549.1.9.3"), der.tlv(0x31, der.oid(name))])
         for name in ("2.23.136.1.1.1", "1.2.840.113549.1.7.1")
     }
-    assert _attributes(kinds["2.23.136.1.1.1"] + digest)
+    assert _attributes(kinds["2.23.136.1.1.1"] + digest, "2.23.136.1.1.1")
     for wrong in (
         kinds["1.2.840.113549.1.7.1"] + digest,
         kinds["2.23.136.1.1.1"],
@@ -76,7 +76,7 @@ def test_attributes_of_another_content_type_are_refused() -> None:
         kinds["2.23.136.1.1.1"] + digest * 2,
     ):
         with pytest.raises(Malformed):
-            _attributes(wrong)
+            _attributes(wrong, "2.23.136.1.1.1")
 
 
 def test_parameters_are_null_or_absent() -> None:

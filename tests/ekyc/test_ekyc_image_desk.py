@@ -5,8 +5,12 @@ from __future__ import annotations
 import pytest
 from starlette.testclient import TestClient
 
-from ekyc.errors import ImageBroken, ImageUnknown, SelfReview, TooMuchEvidence, WrongState
+from ekyc.errors import SelfReview, TooMuchEvidence, WrongState
 from ekyc.evidence import EvidenceKind
+from ekyc.evidence_errors import (
+    ImageBroken,
+    ImageUnknown,
+)
 from ekyc.images import Side, blob_key
 from ekyc.model import State
 from foundation.db.engine import StaleWrite

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ekyc.errors import (
-    EkycError,
+from ekyc.errors import EkycError
+from ekyc.evidence_errors import (
     ImageAnimated,
     ImageBroken,
     ImageFormatUnknown,

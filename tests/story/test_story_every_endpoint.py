@@ -113,6 +113,7 @@ def test_what_is_another_s_is_as_absent_as_what_never_was(assembled: Installatio
         "/contact": {"channel": "sms", "address": "012345678"},
         "/contact/verification": {"code": "123456"},
         "/document": owner.card(),
+        "/chip": {"files": {"EF.SOD": "AAAA", "DG1": "AAAA"}},
         "/document/proposal": {"lines": list(owner.person.card())},
         "/factors": {"pin": "739218465017"},
         "/factors/confirmation": {"code": "123456"},

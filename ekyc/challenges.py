@@ -1,0 +1,87 @@
+"""Challenges of ours that a chip or a person answers: random, bound to one enrolment and purpose, good once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from sqlalchemy import select
+
+from ekyc.casefile import CaseFiles
+from ekyc.evidence_errors import (
+    ChallengeUnknown,
+)
+from ekyc.evidence_tables import evidence_challenges
+from ekyc.model import Enrolment
+from foundation.db.engine import StaleWrite, compare_and_set
+
+
+class Purpose(StrEnum):
+    """What a challenge is for: an answer to one is none to another."""
+
+    CHIP = "chip"
+    LIVENESS = "liveness"
+
+
+@dataclass(frozen=True)
+class Challenge:
+    """A challenge; ``nonce`` was drawn here."""
+
+    id: str
+    nonce: bytes
+    expires_at: datetime
+
+
+class Challenges:
+    """Draws challenges, and takes them out of use before anything is judged by them."""
+
+    def __init__(self, files: CaseFiles) -> None:
+        self._files = files
+
+    def draw(self, enrolment: Enrolment, purpose: Purpose, octets: int) -> Challenge:
+        """A new one. Earlier ones of the enrolment and purpose are good no more."""
+        files = self._files
+        now = files.clock.now()
+        challenge = Challenge(
+            files.new_id("CHL-"),
+            files.randomness.bytes(octets),
+            now + timedelta(seconds=files.settings.challenge_seconds),
+        )
+        table = evidence_challenges
+        with files.database.unit_of_work() as connection:
+            open_ones = (table.c.enrolment_id == enrolment.id) & (table.c.purpose == purpose.value)
+            connection.execute(table.update().where(open_ones & table.c.used_at.is_(None)).values(used_at=now))
+            connection.execute(
+                table.insert().values(
+                    id=challenge.id,
+                    enrolment_id=enrolment.id,
+                    purpose=purpose.value,
+                    nonce=challenge.nonce,
+                    expires_at=challenge.expires_at,
+                    used_at=None,
+                )
+            )
+        return challenge
+
+    def redeem(self, enrolment: Enrolment, purpose: Purpose, challenge_id: str) -> Challenge:
+        """Take one out of use, for good, whatever comes of it. Raises ChallengeUnknown for one that is not open: never
+        drawn, of another enrolment or purpose, used, or too old.
+        """
+        files, table = self._files, evidence_challenges
+        now = files.clock.now()
+        this = (
+            (table.c.id == challenge_id)
+            & (table.c.enrolment_id == enrolment.id)
+            & (table.c.purpose == purpose.value)
+            & table.c.used_at.is_(None)
+        )
+        try:
+            with files.database.unit_of_work() as connection:
+                compare_and_set(connection, table, this, {"used_at": now})
+                row = connection.execute(select(table).where(table.c.id == challenge_id)).one()
+        except StaleWrite:
+            raise ChallengeUnknown from None
+        if now >= row.expires_at:
+            raise ChallengeUnknown
+        return Challenge(row.id, bytes(row.nonce), row.expires_at)

@@ -1,0 +1,210 @@
+"""What goes over HTTP of evidence: chips, challenges, the officers' trust store."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field, SecretStr
+
+from ekyc.challenges import Challenge
+from ekyc.chip import ChipVerdict, Step
+from ekyc.chip.certificates import ChipCertificate
+from ekyc.chip_trust import Anchor, TrustImport
+from ekyc.chips import Judged
+from ekyc.evidence_errors import (
+    ChipFilesInvalid,
+)
+from ekyc.findings import Finding
+from ekyc.views import EnrolmentView, Input, enrolment_view
+from foundation.catalogue import Language, text
+
+_File = Annotated[SecretStr, Field(max_length=700_000)]
+_FileName = Annotated[str, Field(pattern=r"^(EF\.COM|EF\.SOD|DG([1-9]|1[0-6]))$")]
+Fingerprint = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class ChipInput(Input):
+    """The files of a chip as they were read, in Base64; and the chip's answer to a challenge, where there is one."""
+
+    files: Annotated[dict[_FileName, _File], Field(min_length=2, max_length=20)]
+    challenge: Annotated[str, Field(pattern=r"^CHL-[A-Z2-7]{16}$")] | None = None
+    response: Annotated[SecretStr, Field(min_length=1, max_length=2048)] | None = Field(
+        None, description="the chip's signature (INTERNAL AUTHENTICATE), in Base64; with `challenge`"
+    )
+
+    def opened(self) -> tuple[dict[str, bytes], bytes | None]:
+        """Files and response as octets. Raises ChipFilesInvalid."""
+        files = {name: _octets(value) for name, value in self.files.items()}
+        return files, None if self.response is None else _octets(self.response)
+
+
+class TrustDecisionInput(Input):
+    """An officer's word on a file, by the SHA-256 of the officer's own copy of it."""
+
+    decision: Literal["approve", "reject"]
+    digest: Fingerprint
+
+
+class ChallengeView(BaseModel):
+    """Have the chip sign the nonce (hexadecimal), once, before it is too late."""
+
+    challenge: str
+    nonce: str
+    expires_at: datetime
+
+
+class ChipStepView(BaseModel):
+    """A step that does not hold: its rule, clause and meaning."""
+
+    rule: str
+    clause: str
+    standing: str
+    detail: str
+    en: str
+    km: str
+
+
+class CrossCheckView(BaseModel):
+    """Whether the sources agree; ``differing`` names sources and fields."""
+
+    outcome: str
+    differing: list[str]
+
+
+class ChipView(BaseModel):
+    """The verdict on a chip. Only ``authentic`` is a pass; ``capped``: it proves data, not that the chip is there."""
+
+    outcome: str
+    en: str
+    km: str
+    capped: bool
+    reasons: list[ChipStepView]
+    cross_check: CrossCheckView | None
+    portrait: str | None
+    enrolment: EnrolmentView
+
+
+class AuthorityView(BaseModel):
+    """A country signing authority."""
+
+    sha256: str
+    country: str | None
+    serial: str
+    not_before: datetime
+    not_after: datetime
+    known: bool = Field(description="approved before, by another file")
+
+
+class TrustImportView(BaseModel):
+    """A file that was brought; it counts once another officer has approved it by ``digest``."""
+
+    id: str
+    kind: str
+    digest: str
+    state: str
+    imported_by: str
+    imported_at: datetime
+    decided_by: str | None
+    decided_at: datetime | None
+    signer: str | None = Field(description="SHA-256 of the certificate that signed a master list")
+    signer_country: str | None
+    unreadable: int
+    authorities: list[AuthorityView]
+
+
+class AnchorView(BaseModel):
+    """An authority that chips are believed by, unless it was withdrawn."""
+
+    sha256: str
+    country: str | None
+    not_after: datetime
+    import_id: str
+    withdrawn_at: datetime | None
+
+
+class CrlView(BaseModel):
+    """A CRL that is kept."""
+
+    sha256: str
+
+
+def challenge_view(challenge: Challenge) -> ChallengeView:
+    """The view of a challenge."""
+    return ChallengeView(challenge=challenge.id, nonce=challenge.nonce.hex(), expires_at=challenge.expires_at)
+
+
+def chip_view(judged: Judged) -> ChipView:
+    """The view of a verdict."""
+    verdict: ChipVerdict = judged.verdict
+    return ChipView(
+        outcome=verdict.outcome.value,
+        **_words(verdict.outcome.text),
+        capped=verdict.capped,
+        reasons=[_step(one) for one in verdict.reasons],
+        cross_check=cross_check_view(judged.cross_check),
+        portrait=judged.portrait,
+        enrolment=enrolment_view(judged.enrolment),
+    )
+
+
+def cross_check_view(finding: Finding | None) -> CrossCheckView | None:
+    """The view of a cross-check, where there was one."""
+    return None if finding is None else CrossCheckView(outcome=finding.outcome, differing=list(finding.reasons))
+
+
+def import_view(found: TrustImport) -> TrustImportView:
+    """The view of an import."""
+    kept = ("id", "kind", "digest", "state", "imported_by", "imported_at", "decided_by", "decided_at", "unreadable")
+    return TrustImportView(
+        **{name: getattr(found, name) for name in kept},
+        signer=found.signer.sha256 if found.signer else None,
+        signer_country=found.signer.subject.country if found.signer else None,
+        authorities=[_authority(one, one.sha256 in found.known) for one in found.authorities],
+    )
+
+
+def anchor_view(anchor: Anchor) -> AnchorView:
+    """The view of an authority in force."""
+    certificate = anchor.certificate
+    return AnchorView(
+        sha256=certificate.sha256,
+        country=certificate.subject.country,
+        not_after=certificate.not_after,
+        import_id=anchor.import_id,
+        withdrawn_at=anchor.withdrawn_at,
+    )
+
+
+def _authority(certificate: ChipCertificate, known: bool) -> AuthorityView:
+    return AuthorityView(
+        sha256=certificate.sha256,
+        country=certificate.subject.country,
+        serial=certificate.serial.hex(),
+        not_before=certificate.not_before,
+        not_after=certificate.not_after,
+        known=known,
+    )
+
+
+def _step(step: Step) -> ChipStepView:
+    return ChipStepView(
+        rule=step.rule.value,
+        clause=step.clause,
+        standing=step.standing.value,
+        detail=step.detail,
+        **_words(step.rule.text),
+    )
+
+
+def _words(key: str) -> dict[str, str]:
+    return {"en": text(key, Language.EN), "km": text(key, Language.KM)}
+
+
+def _octets(value: SecretStr) -> bytes:
+    try:
+        return base64.b64decode(value.get_secret_value(), validate=True)
+    except (binascii.Error, ValueError):
+        raise ChipFilesInvalid from None
