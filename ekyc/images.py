@@ -87,11 +87,12 @@ class ImageDesk:
         return self.open(self._files.of_person(actor, enrolment_id), image_id)
 
     def of_case(self, officer: Actor, enrolment_id: str, image_id: str) -> bytes:
-        """An image of a case that waits for an officer. Raises SelfReview, WrongState, ImageUnknown."""
+        """An image of a case that waits for an officer. Raises SelfReview, NotAssigned, WrongState, ImageUnknown."""
         with self._files.database.read() as connection:
             enrolment = store.load(connection, enrolment_id)
         enrolment.expect(*REVIEWABLE)
         self._review.not_their_own(officer, enrolment)
+        self._review.assignments.check(officer, enrolment)
         record = self._record(enrolment, image_id)
         with self._files.database.unit_of_work() as connection:
             details = {"person": enrolment.person_id, "image": record.facts["image"]}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from starlette.testclient import TestClient
 
-from ekyc.errors import SelfReview, TooMuchEvidence, WrongState
+from ekyc.errors import NotAssigned, SelfReview, TooMuchEvidence, WrongState
 from ekyc.evidence import EvidenceKind
 from ekyc.evidence_errors import (
     ImageBroken,
@@ -18,7 +18,7 @@ from foundation.http.actor import Actor
 from foundation.keys.errors import OwnerDestroyed, WrappedKeyInvalid
 from foundation.vault import SealBroken
 from tests.ekyc import images
-from tests.ekyc.story import OFFICER, World
+from tests.ekyc.story import KEEPERS, OFFICER, World
 
 
 def kept(world: World, actor: Actor, name: str, side: Side = Side.FRONT) -> str:
@@ -59,10 +59,12 @@ def test_looking_is_written_down_before_anything_is_shown(world: World) -> None:
 
 
 def test_nobody_else_sees_it(world: World) -> None:
-    """Another person, an officer with their own case, an image of another enrolment."""
+    """Another person, an officer whose turn it is not, one with their own case, an image of another enrolment."""
     actor, name = world.until(State.REGISTRY_MATCHED)
     image = kept(world, actor, name)
     other, theirs = world.until(State.CONTACT_VERIFIED, phone="012 111 222")
+    with pytest.raises(NotAssigned):
+        world.service.images.of_case(KEEPERS[0], name, image)
     with pytest.raises(ImageUnknown):
         world.service.images.own(other, theirs, image)
     world.staff.persons[OFFICER.id] = actor.id
