@@ -27,6 +27,7 @@ import issuing_ca.enrolment.api
 import issuing_ca.est.api
 import issuing_ca.ra.api
 import signing.api
+import signing.csc.api
 from camtrust import database as schema
 from camtrust.adapters import (
     CaForCitizens,
@@ -78,6 +79,7 @@ from issuing_ca.service import CertificateAuthority
 from issuing_ca.status_witness import FileWitness
 from issuing_ca.witnessing import Witnessing
 from signing.config import MIB, SigningConfig
+from signing.csc.service import CscService
 from signing.custody import Custody
 from signing.service import SigningService
 from signing.sign.ades import AdesSigner
@@ -108,6 +110,7 @@ class Services:
     identity: IdentityService
     ca: CertificateAuthority
     signing: SigningService
+    csc: CscService
     ekyc: EkycService
     outbox: Outbox
     log: IssuanceLog
@@ -197,6 +200,7 @@ def assemble(
         blobs = LocalBlobs(_blob_folder(home, settings))
         custody = Custody(vault, blobs)
         signing_service = SigningService(database, trail, clock, randomness, config, keys, token, signer, custody)
+        csc = CscService(database, trail, clock, signing_service, keys, token, CaTimestamps(ca))
         outbox = Outbox(database, vault, trail, clock)
         ekyc_service = EkycService(
             database=database,
@@ -238,6 +242,7 @@ def assemble(
         identity_service,
         ca,
         signing_service,
+        csc,
         ekyc_service,
         outbox,
         log,
@@ -250,6 +255,10 @@ def assemble(
         authority,
         witnessing,
     )
+
+
+def _service_name(settings: Settings) -> str:
+    return "SPECIMEN CamTrust" if settings.specimen else "CamTrust"
 
 
 def application(services: Services) -> FastAPI:
@@ -294,6 +303,7 @@ def application(services: Services) -> FastAPI:
             ekyc.evidence_api.create_chip_trust_router(services.ekyc, guard),
             ekyc.api.create_outbox_router(services.outbox, guard),
             signing.api.create_router(services.signing, guard),
+            signing.csc.api.create_router(services.csc, guard, services.clock, _service_name(settings)),
             trust_door.create_router(services.home, services.clock, settings.upload_mebibytes * MIB),
         ],
         raw=[

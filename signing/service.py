@@ -320,6 +320,10 @@ class SigningService:
             raise LevelNotAllowed(level=lowest.value)
         return level
 
+    def person_credential(self, actor: Actor, credential_id: str) -> Credential:
+        """A person's own credential that can be signed with now. Raises CredentialNotFound, CredentialNotUsable."""
+        return self._credential(actor, credential_id, KeyUse.CITIZEN_SIGN)
+
     def _credential(self, actor: Actor, credential_id: str, use: KeyUse) -> Credential:
         with self._database.read() as connection:
             credential = store.credential_of_owner(connection, actor.id, credential_id)

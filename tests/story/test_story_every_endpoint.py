@@ -59,6 +59,8 @@ PUBLIC = {
     "POST /.well-known/est/serverkeygen": "refuses everybody",
     "POST /.well-known/cmp": _CMP,
     "POST /.well-known/cmp/p/{profile}": _CMP,
+    "POST /csc/v1/info": "CSC API v1.0.4 §11.1: what the service can do",
+    "POST /csc/v2/info": "the same",
     "GET /trust/bundle": "the signed trust bundle",
     "POST /verify/v1/documents": "verification; keeps nothing",
 }

@@ -1,0 +1,1 @@
+"""The Cloud Signature Consortium API: signing of digests that a program elsewhere has made."""

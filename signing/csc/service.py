@@ -1,0 +1,181 @@
+"""The Cloud Signature Consortium API's use cases for persons: credentials, an authorisation, signatures, a timestamp.
+
+    authorize   the token checks PIN and code and permits exactly these digests (SCAL2, EN 419 241-1 §5.5): what it
+                gives out is the signature activation data, which nothing else can be signed with
+    signHash    the token signs the digests that it permitted, each once; in one call or in several
+
+The services keep nothing between the two: what was permitted stands in the token. What is around the digest, the
+document and its signature format, is the client's; so is the time of signing, for which there is signatures/timestamp.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from foundation.clock import Clock
+from foundation.db.audit import AuditTrail
+from foundation.db.engine import Database
+from foundation.errors import CamTrustError
+from foundation.http.actor import Actor
+from foundation.keys.factors import PersonFactors
+from signing.csc.algorithms import DIGESTS, KeyDescription, describe
+from signing.csc.errors import CscRefused
+from signing.csc.requests import MOST_HASHES, Proof
+from signing.errors import KeyUnsupported
+from signing.model import Credential, CredentialStatus
+from signing.ports import SigningKeys, TimestampAuthority
+from signing.service import SigningService
+from signing.sign.token_signer import SigningAlgorithm, sign_digests
+
+AUDIENCE = "camtrust-csc"
+
+
+@dataclass(frozen=True)
+class Authorised:
+    """``sad``: what the digests are signed with; ``expires``: until when."""
+
+    sad: str
+    expires: datetime
+
+
+class CscService:
+    """What ``/csc/v1`` and ``/csc/v2`` do for an authenticated person."""
+
+    def __init__(
+        self,
+        database: Database,
+        audit: AuditTrail,
+        clock: Clock,
+        signing: SigningService,
+        keys: SigningKeys,
+        factors: PersonFactors,
+        timestamps: TimestampAuthority,
+    ) -> None:
+        self._database, self._audit, self._clock = database, audit, clock
+        self._signing, self._keys, self._factors = signing, keys, factors
+        self._timestamps = timestamps
+
+    def credentials(self, actor: Actor, only_valid: bool) -> list[str]:
+        """The ids of the person's credentials, the oldest first."""
+        every = self._signing.credentials(actor)
+        return [one.credential_id for one in every if not only_valid or self._usable(one)]
+
+    def describe(self, actor: Actor, credential_id: str, certificates: str, details: bool) -> dict[str, Any]:
+        """``credentials/info``; ``certificates``: none, single or chain. CredentialNotFound."""
+        credential = self._credential(actor, credential_id)
+        signatory, key = credential.signatory, self._key(credential)
+        certificate = signatory.certificate
+        shown: dict[str, Any] = {"status": "valid" if self._usable(credential) else "revoked"}
+        if self._clock.now() > certificate.not_valid_after_utc:
+            shown["status"] = "expired"
+        chain = {"none": (), "single": (certificate,), "chain": (certificate, *signatory.chain)}[certificates]
+        if chain:
+            shown["certificates"] = [base64.b64encode(one.public_bytes(Encoding.DER)).decode() for one in chain]
+        if details:
+            shown |= {
+                "issuerDN": certificate.issuer.rfc4514_string(),
+                "subjectDN": certificate.subject.rfc4514_string(),
+                "serialNumber": f"{certificate.serial_number:X}",
+                "validFrom": certificate.not_valid_before_utc.strftime("%Y%m%d%H%M%SZ"),
+                "validTo": certificate.not_valid_after_utc.strftime("%Y%m%d%H%M%SZ"),
+            }
+        return {
+            "key": key.json(self._usable(credential)),
+            "cert": shown,
+            "authMode": "explicit",
+            "SCAL": "2",
+            "PIN": {"presence": "true", "format": "N", "label": "PIN"},
+            "OTP": {"presence": "true", "type": "offline", "format": "N", "label": "TOTP"},
+            "auth": {
+                "mode": "explicit",
+                "expression": "PIN AND OTP",
+                "objects": [
+                    {"type": "Password", "id": "PIN", "format": "N", "label": "PIN"},
+                    {"type": "OTP", "id": "OTP", "format": "N", "label": "TOTP"},
+                ],
+            },
+            "multisign": MOST_HASHES,
+            "lang": "km",
+        }
+
+    def authorise(self, actor: Actor, credential_id: str, digests: Sequence[bytes], proof: Proof) -> Authorised:
+        """Have the token permit exactly these digests. Raises CredentialNotFound, CredentialNotUsable, and what
+        `Factors.activate` raises: then nothing is permitted."""
+        credential = self._signing.person_credential(actor, credential_id)
+        self._check_sizes(digests)
+        details = {"digests": [one.hex() for one in digests]}
+        try:
+            activation = self._factors.activate(
+                credential.signatory.key_id, list(digests), proof.pin, proof.otp, AUDIENCE
+            )
+        except CamTrustError as error:
+            self._note(actor, "signing.csc_refused", credential_id, {"code": error.code, **details})
+            raise
+        self._note(actor, "signing.csc_authorised", credential_id, details)
+        return Authorised(base64.urlsafe_b64encode(activation.token).decode().rstrip("="), activation.expires)
+
+    def sign(
+        self,
+        actor: Actor,
+        credential_id: str,
+        sad: bytes,
+        digests: Sequence[bytes],
+        sign_algorithm: str,
+        digest_algorithm: str | None,
+    ) -> list[bytes]:
+        """The signatures over these digests, in order, or none. CscRefused; ActivationInvalid for what was not
+        permitted, or signed already."""
+        credential = self._signing.person_credential(actor, credential_id)
+        key = self._key(credential)
+        digest = key.digest_of(sign_algorithm, digest_algorithm)
+        if digest is None:
+            raise CscRefused("invalid_request", "signAlgo is not one of this key's, or does not go with hashAlgo")
+        if any(len(one) != dict(DIGESTS.values())[digest] for one in digests):
+            raise CscRefused("invalid_request", "a digest has not the length of its algorithm")
+        algorithm = SigningAlgorithm(digest, key.mechanism)
+        signatures = sign_digests(self._keys, credential.signatory, algorithm, digests, sad)
+        self._note(actor, "signing.csc_signed", credential_id, {"digests": [one.hex() for one in digests]})
+        return signatures
+
+    def timestamp(self, digest: bytes, digest_algorithm: str) -> bytes:
+        """A DER TimeStampToken over the digest. CscRefused; what the authority raises."""
+        name, size = DIGESTS[digest_algorithm]
+        if len(digest) != size:
+            raise CscRefused("invalid_request", "the digest has not the length of its algorithm")
+        return self._timestamps.token(digest, name)
+
+    # ------------------------------------------------------------------------------------------------------------------
+
+    def _credential(self, actor: Actor, credential_id: str) -> Credential:
+        for one in self._signing.credentials(actor):
+            if one.credential_id == credential_id:
+                return one
+        raise CscRefused("invalid_request", "there is no such credential")
+
+    def _usable(self, credential: Credential) -> bool:
+        certificate: x509.Certificate = credential.signatory.certificate
+        current = certificate.not_valid_before_utc <= self._clock.now() <= certificate.not_valid_after_utc
+        return credential.status is CredentialStatus.ACTIVE and current
+
+    @staticmethod
+    def _key(credential: Credential) -> KeyDescription:
+        key = describe(credential.signatory.certificate)
+        if key is None:
+            raise KeyUnsupported
+        return key
+
+    @staticmethod
+    def _check_sizes(digests: Sequence[bytes]) -> None:
+        if any(len(one) not in dict(DIGESTS.values()).values() for one in digests):
+            raise CscRefused("invalid_request", "a digest has not the length of SHA-256, SHA-384 or SHA-512")
+
+    def _note(self, actor: Actor, action: str, credential_id: str, details: dict[str, Any]) -> None:
+        with self._database.unit_of_work() as connection:
+            self._audit.append(connection, str(actor), action, credential_id, details)
