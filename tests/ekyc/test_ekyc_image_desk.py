@@ -44,6 +44,7 @@ def test_looking_is_written_down_before_anything_is_shown(world: World) -> None:
     """Where the audit trail cannot be written, no image is shown."""
     actor, name = world.until(State.REGISTRY_MATCHED)
     image = kept(world, actor, name)
+    world.service.review.queue(OFFICER, None, 10)
     written: list[str] = []
     append = world.audit.append
 
