@@ -110,6 +110,15 @@ class CaForCitizens:
         if record.key_id is not None:
             self._signing.withdraw_key("ekyc:recovery", record.key_id)
 
+    def suspend_citizens(self, person_ids: Sequence[str], by: str) -> None:
+        held = [
+            self._ca.revocation.revoke(record.serial, Reason.CERTIFICATE_HOLD, by)
+            for person_id in person_ids
+            for record in self._ca.certificates(owner=person_id, state=CertificateState.ISSUED, limit=200)
+        ]
+        for name in {record.authority for record in held}:
+            self._ca.lists.current(name)
+
 
 class EkycLoginApprovals:
     """`issuing_ca.ports.LoginApprovals` over the enrolment service of this process."""

@@ -19,6 +19,7 @@ from fastapi import FastAPI
 import ekyc.api
 import ekyc.authenticator_api
 import ekyc.evidence_api
+import ekyc.recall_api
 import identity.api
 import issuing_ca.acme.api
 import issuing_ca.api
@@ -301,6 +302,7 @@ def application(services: Services) -> FastAPI:
             ekyc.authenticator_api.create_authenticator_router(services.ekyc, guard),
             ekyc.evidence_api.create_evidence_router(services.ekyc, guard),
             ekyc.evidence_api.create_chip_trust_router(services.ekyc, guard),
+            ekyc.recall_api.create_recall_router(services.ekyc.recalls, guard),
             ekyc.api.create_outbox_router(services.outbox, guard),
             signing.api.create_router(services.signing, guard),
             signing.csc.api.create_router(services.csc, guard, services.clock, _service_name(settings)),

@@ -161,7 +161,8 @@ class ContactDesk:
 
     def _not_proved_yet(self, enrolment: Enrolment) -> None:
         """NEEDS_INPUT comes before and behind the proof of the contact: one proof is enough. Raises WrongState."""
-        if latest(self._files.ledger(enrolment), EvidenceKind.CONTACT) is not None:
+        last = latest(self._files.ledger(enrolment), EvidenceKind.CONTACT)
+        if last is not None and last.outcome == "verified":
             raise WrongState(enrolment.state.value, [one.value for one in enrolment.next])
 
     def _count_wrong(self, actor: Actor, enrolment: Enrolment, challenge: Row[Any]) -> None:

@@ -94,7 +94,7 @@ class DocumentDesk:
         sealed = [files.seal(enrolment, EvidenceKind.DOCUMENT, part) for part in ({"lines": list(card.lines)}, content)]
         compared = None if finding.refusal else self._sources.compared(enrolment, document=content)
         beside = files.seal(enrolment, EvidenceKind.CROSS_CHECK, {}) if compared else None
-        facts = {"type": KHMER_ID_CARD}
+        facts = {"type": KHMER_ID_CARD, "document": files.index.of("document", card.document_number.encode()).hex()}
         with files.step(enrolment) as connection:
             files.record(connection, enrolment, EvidenceKind.DOCUMENT, "captured", sealed[0], str(actor), facts)
             captured = files.advance(connection, enrolment, State.DOCUMENT_CAPTURED, str(actor))

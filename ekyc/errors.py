@@ -12,6 +12,7 @@ EkycError
 ├── review     SelfReview, NotAssigned, ReviewSignatureInvalid, ReviewReasonUnknown, EvidenceChanged, InPersonNeeded,
 │              DecisionMissing, DecisionNotReproduced
 ├── images, chips, authorities: ekyc.evidence_errors
+├── recall     RecallEmpty, RecallUnknown, RecallChanged, RecallSameOfficer
 └── issuance   GateClosed, EvidenceFirst, ApprovalImpossible, CertificateMismatch, EvidenceChainBroken, PolicyInvalid
 """
 
@@ -284,6 +285,32 @@ class DecisionMissing(EkycError):
 
     code = "ekyc.decision_missing"
     kind = Kind.NOT_FOUND
+
+
+class RecallEmpty(EkycError):
+    """The origin names nothing, so everything would be meant."""
+
+    code = "ekyc.recall_empty"
+    kind = Kind.INVALID
+
+
+class RecallUnknown(EkycError):
+    code = "ekyc.recall_unknown"
+    kind = Kind.NOT_FOUND
+
+
+class RecallChanged(EkycError):
+    """Not what the dry run with this digest gave."""
+
+    code = "ekyc.recall_changed"
+    kind = Kind.CONFLICT
+
+
+class RecallSameOfficer(EkycError):
+    """Who proposed it cannot confirm it."""
+
+    code = "ekyc.recall_same_officer"
+    kind = Kind.FORBIDDEN
 
 
 class DecisionNotReproduced(EkycError):

@@ -150,6 +150,12 @@ class CertificateIssuer(Protocol):
         """
         ...
 
+    def suspend_citizens(self, person_ids: Sequence[str], by: str) -> None:
+        """Put every good certificate of these persons on hold, and make the lists anew once. Once more changes
+        nothing.
+        """
+        ...
+
 
 class AttestedPersonKeys(WrappedKeys, Attesting, Protocol):
     """A token that makes persons' keys and signs what it says of them."""

@@ -25,6 +25,7 @@ from ekyc.ports import (
     RegistryOutcome,
     RegistryQuery,
 )
+from ekyc.recall import exchange_digest
 from foundation.http.actor import Actor
 
 
@@ -72,7 +73,8 @@ class RegistryDesk:
         unique = files.seal(enrolment, EvidenceKind.DEDUPE, {"index": (enrolment.subject_index or b"").hex()})
         refusal: EkycError | None = None
         with files.step(enrolment) as connection:
-            ledger = files.record(connection, enrolment, EvidenceKind.REGISTRY, outcome, sealed, str(actor))
+            facts = {"exchange": exchange_digest(answer.reference)}
+            ledger = files.record(connection, enrolment, EvidenceKind.REGISTRY, outcome, sealed, str(actor), facts)
             if deceased:
                 refusal = PersonDeceased()
                 moved = self._reject(connection, actor, enrolment, refusal)

@@ -30,6 +30,7 @@ from ekyc.ports import (
     Registry,
     Sessions,
 )
+from ekyc.recall import RecallDesk
 from ekyc.recovery import RecoveryDesk
 from ekyc.registry_match import RegistryDesk
 from ekyc.review import ReviewDesk
@@ -88,6 +89,7 @@ class EkycService:
         self.chips = ChipDesk(self.files, sources, self.chip_trust, challenges, blobs, portraits)
         self.images = ImageDesk(self.files, blobs, ImageReader(self.files.settings.images), self.review)
         self.authenticators = AuthenticatorDesk(self.files, factors)
+        self.recalls = RecallDesk(self.files, issuer)
         self.recovery = RecoveryDesk(self.files, self.review, factors, issuer, sessions)
         self.approvals = ApprovalDesk(self.files, self.decider, keys, authority)
         self.issuance = IssuanceDesk(

@@ -130,6 +130,50 @@ def create(context: Context) -> typer.Typer:
         lines = [f"{one['officer']}  {one['right']} of {one['answered']} right" for one in results]
         context.terminal.result({"officers": results}, lines or ["No sealed test was answered."])
 
+    @app.command()
+    def recall(
+        control: Annotated[str | None, typer.Option(help="a control, as EKYC-REGISTRY")] = None,
+        version: Annotated[int | None, typer.Option(help="only this version of the control")] = None,
+        by_officer: Annotated[str | None, typer.Option(help="whatever this officer recorded, act_…")] = None,
+        issuer: Annotated[str | None, typer.Option(help="SHA-256 of a document signer or its CSCA")] = None,
+        exchange: Annotated[str | None, typer.Option(help="the registry's reference of one answer")] = None,
+        document: Annotated[str | None, typer.Option(help="the keyed index of a document, from its record")] = None,
+        officer: Annotated[str | None, typer.Option(help="as this officer, act_…; without it a dry run")] = None,
+        key: Annotated[Path | None, typer.Option(help="that officer's private key, PEM", exists=True)] = None,
+        url: Annotated[str | None, typer.Option(help="where the services are; default: the home's public URL")] = None,
+        origin: Annotated[str | None, typer.Option(help="their public URL, where --url is another address")] = None,
+        digest: Annotated[str | None, typer.Option(help="from the dry run: propose exactly what it found")] = None,
+        confirm: Annotated[str | None, typer.Option(help="RCL-…: as the second officer, do it")] = None,
+    ) -> None:
+        """Call evidence back: who does not stand without it. Two officers then suspend exactly those.
+
+        Without --officer a dry run on this machine. --digest proposes, --confirm by another officer performs.
+        """
+        from dataclasses import asdict
+
+        from camtrust.cli.review import officer_at
+        from ekyc.recall import Origin
+
+        source = Origin(control, version, by_officer, issuer, exchange, document)
+        if officer is None:
+            with services_of(context) as services:
+                found = services.ekyc.recalls.look(source)
+            lines = [f"{one.enrolment_id}  {one.state:<20} {one.certificate_serial or '-'}" for one in found.affected]
+            lines.append(f"{len(found.affected)} affected; {len(found.standing)} stand without it.")
+            lines.append(f"To propose it, as an officer: --digest {found.digest}")
+            context.terminal.result(asdict(found), lines)
+            return
+        if key is None or (digest is None) == (confirm is None):
+            raise typer.BadParameter("--officer needs --key, and either --digest or --confirm")
+        with officer_at(context, url, origin, officer, key) as colleague:
+            if confirm is not None:
+                done = colleague.post(f"/ekyc/v1/recalls/{confirm}/confirmation", {})
+            else:
+                named = {name: value for name, value in asdict(source).items() if value is not None}
+                done = colleague.post("/ekyc/v1/recalls", named | {"digest": digest})
+        line = f"{done['recall_id']}  {done['state']}: {done['done']} of {done['affected']} suspended"
+        context.terminal.result(done, [line])
+
     add_import_csca(app, context)
 
     @app.command()

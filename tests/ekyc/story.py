@@ -30,6 +30,7 @@ from ekyc.model import Enrolment, State
 from ekyc.outbox import ROLE as OUTBOX_ROLE
 from ekyc.outbox import Outbox
 from ekyc.ports import CitizenCertificateRequest, IssuedCertificate, Registry
+from ekyc.recall_api import create_recall_router
 from ekyc.registry_simulation.persons import Specimen, specimens
 from ekyc.review import Method, Verdict
 from ekyc.service import EkycService
@@ -77,6 +78,7 @@ class SmallCa:
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "SPECIMEN test CA")])
         self.issued: dict[tuple[str, str], IssuedCertificate] = {}
         self.revoked: dict[str, bool] = {}
+        self.held: list[tuple[str, str]] = []
         self.requests: list[CitizenCertificateRequest] = []
 
     def issue_citizen(self, request: CitizenCertificateRequest) -> IssuedCertificate:
@@ -102,6 +104,9 @@ class SmallCa:
             )
             self.issued[once] = IssuedCertificate(format(serial, "x"), certificate.public_bytes(Encoding.DER))
         return self.issued[once]
+
+    def suspend_citizens(self, person_ids: Sequence[str], by: str) -> None:
+        self.held += [(one, by) for one in person_ids]
 
     def revoke_citizen(self, serial: str, *, compromised: bool) -> None:
         self.revoked[serial] = compromised
@@ -248,6 +253,7 @@ class World:
         guard = Guard(self.sessions, "http://testserver")
         app.include_router(create_router(self.service, guard))
         app.include_router(create_authenticator_router(self.service, guard))
+        app.include_router(create_recall_router(self.service.recalls, guard))
         app.include_router(create_evidence_router(self.service, guard))
         app.include_router(create_chip_trust_router(self.service, guard))
         return TestClient(app)

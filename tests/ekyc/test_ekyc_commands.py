@@ -86,3 +86,14 @@ def test_a_sealed_test_case_and_how_officers_did(world: World, command: Command,
     assert seeded["state"] == "REFERRED_IN_PERSON"
     world.review(seeded["id"], Verdict.REJECT, Method.IN_PERSON, "registry-differs")
     assert command("review-test")["officers"] == [{"officer": OFFICER.id, "answered": 1, "right": 1}]
+
+
+def test_the_dry_run_of_a_recall(world: World, command: Command) -> None:
+    """`recall --control` shows who would be suspended, and changes nothing."""
+    _, name = world.until(State.APPROVED, series(603))
+    found = command("recall", "--control", "EKYC-REGISTRY")
+    assert [one["enrolment_id"] for one in found["affected"]] == [name]
+    assert world.state(name).state is State.APPROVED
+    assert command("recall", "--control", "EKYC-REGISTRY", "--version", "2")["affected"] == []
+    with pytest.raises(typer.BadParameter):
+        command("recall", "--control", "EKYC-REGISTRY", "--officer", "act_x")
