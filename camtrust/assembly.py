@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,7 +86,7 @@ from signing.custody import Custody
 from signing.service import SigningService
 from signing.sign.ades import AdesSigner
 from signing.sign.documents import DocumentSigner
-from signing.sign.pades import PadesSigner
+from signing.sign.pades import PadesSigner, Stamps
 
 if TYPE_CHECKING:  # it needs python-pkcs11, which is not asked of those who have no module
     from camtrust.split_keys import SplitKeys
@@ -195,6 +196,7 @@ def assemble(
             config.text,
             config.maximum_document_bytes,
             proofs,
+            Stamps(Path(str(files("camtrust") / "fonts")), f"{settings.public_url.rstrip('/')}/verify"),
         )
         ades = AdesSigner(keys, CaTimestamps(ca), CaStatus(ca), clock, config.maximum_document_bytes, proofs)
         signer = DocumentSigner(keys, pades, ades)

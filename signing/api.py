@@ -19,12 +19,13 @@ from signing.config import SigningConfig
 from signing.errors import LevelNotAllowed, UploadInvalid
 from signing.forms import Form
 from signing.model import Credential, CredentialStatus, DocumentState, Level, NamedDocument, Outcome
+from signing.pdf_options import PdfOptions
 from signing.service import MAX_PAGE, SigningService
 from signing.upload import Upload, read_upload
 
 _ID = r"^[0-9a-f]{32}$"
 _FORM_ROOM = 64 * 1024  # what a form has besides its file
-_UPLOAD_FIELDS = frozenset({"password", "field", "format", "packaging"})
+_UPLOAD_FIELDS = frozenset({"password", "field", "lock", "certify", "visible", "format", "packaging"})
 _SEAL_FIELDS = _UPLOAD_FIELDS | {"credential", "level"}
 
 ApprovalId = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$", description="the approval's id, as it was given")]
@@ -170,7 +171,9 @@ def create_router(service: SigningService, guard: Guard) -> APIRouter:
 
         ``format`` is the signature's: pades (a PDF; the default), or for files of any kind cades, xades, jades,
         asic-e or asic-s; ``packaging`` how both go together. ``password`` opens an encrypted PDF; ``field`` names an
-        existing empty signature field.
+        existing empty signature field. ``visible``: auto, field, at=LEFT,BOTTOM page=N, or anchor=WORDS, with size=WxH
+        and qr, in points. ``lock``: all, include=A,B or exclude=A,B, then close, forms or notes; ``certify``: one of
+        these three, for the first signature.
         """
         named = service.upload(
             actor,
@@ -178,7 +181,7 @@ def create_router(service: SigningService, guard: Guard) -> APIRouter:
             form.data,
             form=_form_of(form),
             password=form.fields.get("password"),
-            field=form.fields.get("field"),
+            options=_options(form),
         )
         return _document(named)
 
@@ -262,7 +265,7 @@ def create_router(service: SigningService, guard: Guard) -> APIRouter:
     def seal(actor: Annotated[Actor, Depends(sealer)], form: Annotated[Upload, Depends(to_seal)]) -> Response:
         """Put the organisation's seal on a document and give it back at once; nothing of the document is kept.
 
-        ``format`` and ``packaging`` as for an upload.
+        ``format``, ``packaging``, ``field``, ``visible``, ``lock`` and ``certify`` as for an upload.
         """
         if "credential" not in form.fields:
             raise UploadInvalid
@@ -274,7 +277,7 @@ def create_router(service: SigningService, guard: Guard) -> APIRouter:
             form=_form_of(form),
             level=_level(form.fields.get("level")),
             password=form.fields.get("password"),
-            field=form.fields.get("field"),
+            options=_options(form),
         )
         return _file(form.name, _form_of(form), sealed)
 
@@ -299,6 +302,10 @@ def _form(fields: frozenset[str], required: set[str] | frozenset[str]) -> dict[s
 
 def _form_of(upload: Upload) -> Form:
     return Form.named(upload.fields.get("format"), upload.fields.get("packaging"))
+
+
+def _options(upload: Upload) -> PdfOptions:
+    return PdfOptions.parse(**{name: upload.fields.get(name) for name in ("field", "lock", "certify", "visible")})
 
 
 def _level(value: str | None) -> Level | None:

@@ -163,7 +163,7 @@ class Authorisations:
                     signatory=credential.signatory,
                     level=self._level(document, level),
                     password=self._custody.password(document, sealed),
-                    field=self._custody.field(document, sealed),
+                    options=self._custody.options(document, sealed),
                 )
             except LevelNotAllowed as error:  # it can be asked for at another level
                 outcomes[document_id] = Outcome(document_id, error)

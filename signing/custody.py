@@ -1,9 +1,10 @@
-"""Documents in custody: name, password, field name and content, sealed for their owner, each bound to its document."""
+"""Documents in custody: name, password, options and content, sealed for their owner, each bound to its document."""
 
 from __future__ import annotations
 
 from foundation.vault import Vault
 from signing.model import Document
+from signing.pdf_options import PdfOptions
 from signing.ports import Blobs
 from signing.store import Sealed
 
@@ -15,16 +16,17 @@ class Custody:
         self._vault = vault
         self._blobs = blobs
 
-    def seal(self, owner: str, document_id: str, name: str, password: str | None, field: str | None) -> Sealed:
+    def seal(self, owner: str, document_id: str, name: str, password: str | None, options: PdfOptions) -> Sealed:
         """What the row of a document holds."""
 
         def sealed(part: str, value: str) -> bytes:
             return self._vault.seal(owner, _purpose(document_id, part), value.encode())
 
+        said = options.encode()
         return Sealed(
             name=sealed("name", name),
             password=None if password is None else sealed("password", password),
-            field=None if field is None else sealed("field", field),
+            field=None if said is None else sealed("field", said),
         )
 
     def name(self, document: Document, sealed: Sealed) -> str:
@@ -33,8 +35,9 @@ class Custody:
     def password(self, document: Document, sealed: Sealed) -> str | None:
         return None if sealed.password is None else self._open(document, "password", sealed.password)
 
-    def field(self, document: Document, sealed: Sealed) -> str | None:
-        return None if sealed.field is None else self._open(document, "field", sealed.field)
+    def options(self, document: Document, sealed: Sealed) -> PdfOptions:
+        """They are kept where once the name of the field stood alone."""
+        return PdfOptions.decode(None if sealed.field is None else self._open(document, "field", sealed.field))
 
     def put_original(self, owner: str, document_id: str, data: bytes) -> None:
         self._blobs.put(_key(document_id, "original"), self._seal_blob(owner, document_id, "original", data))

@@ -17,13 +17,15 @@ CamTrustError
 │   ├── SignatureFieldNotFound    no empty signature field of this name
 │   ├── SignatureFieldUsed        the field holds a signature already
 │   ├── SignatureFieldConstraint  the field asks for something else (seed values)
-│   └── CertificationNotFirst     a certification is always the first signature
+│   ├── CertificationNotFirst     a certification is always the first signature
+│   └── NoPlaceForSignature       no free space, page or words for a visible signature
 ├── DocumentNotFound              no such document of yours
 ├── DocumentAlreadySigned         signed before: it is not signed twice
 ├── DocumentNotSigned             there is no signed version yet
 ├── DocumentBusy                  another request took it over in the meantime
 ├── TooManyDocuments              more than one authorisation, or one person, may have
 ├── UploadInvalid                 not a form with one file
+├── OptionInvalid                 words about the field, lock or appearance that cannot be understood
 ├── CursorInvalid
 ├── ApprovalNotFound              no such question to a device of yours, or answered already
 ├── CredentialNotFound            no such credential of yours
@@ -117,6 +119,17 @@ class SignatureFieldConstraint(DocumentRefused):
 
 class CertificationNotFirst(DocumentRefused):
     code = "signing.certification_not_first"
+
+
+class NoPlaceForSignature(DocumentRefused):
+    code = "signing.no_place"
+
+
+class OptionInvalid(CamTrustError):
+    """``option`` is the one that is not understood."""
+
+    code = "signing.option_invalid"
+    kind = Kind.INVALID
 
 
 class DocumentNotFound(CamTrustError):

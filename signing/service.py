@@ -49,11 +49,13 @@ from signing.model import (
     Page,
     Signatory,
 )
+from signing.pdf_options import PdfOptions
 from signing.ports import SigningKeys
 from signing.sign.documents import DocumentSigner
 from signing.sign.intake import Inspection, inspect
 
 MAX_PAGE = 100
+_PLAIN = PdfOptions()
 MAX_NAME = 200
 
 
@@ -158,16 +160,16 @@ class SigningService:
         *,
         form: Form = PADES,
         password: str | None = None,
-        field: str | None = None,
+        options: PdfOptions = _PLAIN,
     ) -> NamedDocument:
-        """Take a document that can be signed in this form; ``password`` and ``field`` are of PDF alone.
+        """Take a document that can be signed in this form; ``password`` and ``options`` are of PDF alone.
 
         Raises a DocumentRefused with the cause, TooManyDocuments: nothing is kept.
         """
         name = _plain_name(name)
-        inspection = self._inspect(data, name, form, password, field)
+        inspection = self._inspect(data, name, form, password, options.field)
         document_id = self._new_id()
-        sealed = self._custody.seal(actor.id, document_id, name, password if inspection.encrypted else None, field)
+        sealed = self._custody.seal(actor.id, document_id, name, password if inspection.encrypted else None, options)
         document = Document(
             sequence=0,
             document_id=document_id,
@@ -281,7 +283,7 @@ class SigningService:
         form: Form = PADES,
         level: Level | None = None,
         password: str | None = None,
-        field: str | None = None,
+        options: PdfOptions = _PLAIN,
     ) -> bytes:
         """The document with the organisation's seal, in this form. Nothing of the document is kept.
 
@@ -296,7 +298,7 @@ class SigningService:
             signatory=credential.signatory,
             level=level,
             password=password,
-            field=field,
+            options=options,
         )
         (signature,) = self._signer.signatures([prepared])
         sealed = self._signer.complete(prepared, signature)

@@ -12,10 +12,11 @@ import typer
 from camtrust.cli.context import Context
 from camtrust.cli.services import services_of
 from camtrust.errors import CredentialNotHere, OutputExists
-from foundation.errors import CamTrustError, NotImplementedYet
+from foundation.errors import CamTrustError
 
 if TYPE_CHECKING:
     from signing.forms import Form
+    from signing.pdf_options import PdfOptions
 
 
 def create(context: Context) -> typer.Typer:
@@ -38,7 +39,15 @@ def create(context: Context) -> typer.Typer:
                 help="cades: detached, attached; xades: enveloping, enveloped, detached; jades: compact, json"
             ),
         ] = None,
-        visible: Annotated[str | None, typer.Option(help="a visible signature (not built yet)")] = None,
+        visible: Annotated[
+            str | None,
+            typer.Option(help="auto; field; at=LEFT,BOTTOM page=N; anchor=WORDS; with size=WxH in points, and qr"),
+        ] = None,
+        field: Annotated[str | None, typer.Option(help="an existing empty signature field of the PDF")] = None,
+        lock: Annotated[
+            str | None, typer.Option(help="all, include=A,B or exclude=A,B; then close, forms or notes")
+        ] = None,
+        certify: Annotated[str | None, typer.Option(help="close, forms or notes: what may still be done")] = None,
         password_file: Annotated[Path | None, typer.Option(help="password of encrypted documents", exists=True)] = None,
         output: Annotated[
             Path | None,
@@ -50,10 +59,10 @@ def create(context: Context) -> typer.Typer:
         Without a terminal, CAMTRUST_SIGN_PIN and CAMTRUST_SIGN_CODE give them. The token checks both, not this command.
         """
         from signing.forms import Form
+        from signing.pdf_options import PdfOptions
 
         form = Form.named(format_, packaging)
-        if visible is not None:
-            raise NotImplementedYet
+        options = PdfOptions.parse(field=field, lock=lock, certify=certify, visible=visible)
         if output is not None and len(files) != 1:
             raise typer.BadParameter("-o is for one file", param_hint="-o")
         targets = {file: output or file.with_name(form.file_name(file.name)) for file in files}
@@ -61,7 +70,7 @@ def create(context: Context) -> typer.Typer:
             if target.exists():
                 raise OutputExists(file=str(target))
         password = password_file.read_text(encoding="utf-8").splitlines()[0] if password_file else None
-        outcomes = _sign(context, targets, credential, form, level, password)
+        outcomes = _sign(context, targets, credential, form, level, password, options)
         lines = [f"{'signed ' if one['signed'] else 'REFUSED'}  {one['file']}  {one['detail']}" for one in outcomes]
         context.terminal.result({"files": outcomes}, lines)
         if not all(one["signed"] for one in outcomes):
@@ -71,7 +80,13 @@ def create(context: Context) -> typer.Typer:
 
 
 def _sign(
-    context: Context, targets: dict[Path, Path], credential: str, form: Form, level: str | None, password: str | None
+    context: Context,
+    targets: dict[Path, Path],
+    credential: str,
+    form: Form,
+    level: str | None,
+    password: str | None,
+    options: PdfOptions,
 ) -> list[dict[str, object]]:
     from camtrust.trust import write_new
     from foundation.http.actor import Actor, ActorKind
@@ -90,7 +105,9 @@ def _sign(
         uploaded: dict[str, Path] = {}
         for file in targets:
             try:
-                named = services.signing.upload(actor, file.name, file.read_bytes(), form=form, password=password)
+                named = services.signing.upload(
+                    actor, file.name, file.read_bytes(), form=form, password=password, options=options
+                )
                 uploaded[named.document.document_id] = file
             except CamTrustError as refused:
                 outcomes.append(_outcome(file, False, f"{refused.code}: {refused.message(language)}"))

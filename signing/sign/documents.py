@@ -9,6 +9,7 @@ from datetime import datetime
 from signing.errors import SignatureNotAccepted
 from signing.forms import PADES, Form
 from signing.model import Level, Signatory
+from signing.pdf_options import PdfOptions
 from signing.ports import SigningKeys
 from signing.sign import pause
 from signing.sign.ades import AdesSigner, PreparedForm
@@ -35,13 +36,15 @@ class DocumentSigner:
         signatory: Signatory,
         level: Level,
         password: str | None = None,
-        field: str | None = None,
+        options: PdfOptions | None = None,
     ) -> AnyPrepared:
         """Everything up to the digest that is to be authorised; see `PadesSigner.prepare` and `AdesSigner.prepare`.
 
-        ``password`` and ``field`` are of PDF alone."""
+        ``password`` and ``options`` are of PDF alone."""
         if form == PADES:
-            return self._pades.prepare(data, signatory=signatory, level=level, password=password, field=field)
+            return self._pades.prepare(
+                data, signatory=signatory, level=level, password=password, options=options or PdfOptions()
+            )
         return self.ades.prepare(data, name, form, signatory=signatory, level=level)
 
     def signatures(self, prepared: Sequence[AnyPrepared], activation: bytes | None = None) -> list[bytes]:

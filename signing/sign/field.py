@@ -34,6 +34,50 @@ class Field:
     value: Any
 
 
+@dataclass(frozen=True)
+class Spot:
+    """A place to be seen: ``page`` from 0; ``box``: left, bottom, right, top in the page's own space; ``rotation``: how
+    the page is shown, in degrees clockwise."""
+
+    page: int
+    box: tuple[float, float, float, float]
+    rotation: int
+
+    @property
+    def size(self) -> tuple[float, float]:
+        """Width and height as they are shown, in points."""
+        left, bottom, right, top = self.box
+        across, up = right - left, top - bottom
+        return (up, across) if self.rotation in (90, 270) else (across, up)
+
+
+def widget_of(field: Field) -> Any:
+    """The annotation of a field: itself, or the first of its kids."""
+    kids = entry(field.holder, "/Kids", Array)
+    return kids[0] if kids else field.holder
+
+
+def area_of(field: Field) -> tuple[float, float]:
+    """Width and height of a field, in points; zeros for one that is not seen."""
+    box = entry(widget_of(field), "/Rect", Array)
+    if box is None or len(box) != 4:
+        return 0.0, 0.0
+    left, bottom, right, top = (float(box[index]) for index in range(4))
+    return abs(right - left), abs(top - bottom)
+
+
+def rotation_of(field: Field) -> int:
+    """How the page of a field is shown, in degrees clockwise; 0 where the field does not say on which it is."""
+    page = entry(widget_of(field), "/P", Dictionary)
+    for _ in range(_MAX_DEPTH):
+        if page is None:
+            return 0
+        if "/Rotate" in page:
+            return int(page["/Rotate"]) % 360 // 90 * 90
+        page = entry(page, "/Parent", Dictionary)
+    return 0
+
+
 def signature_fields(handler: Any) -> tuple[Field, ...]:
     """Every signature field. DocumentTooComplex over the limits; odd structures raise whatever they provoke."""
     try:

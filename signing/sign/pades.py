@@ -9,28 +9,33 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from foundation.clock import Clock
-from foundation.errors import CamTrustError
+from foundation.errors import CamTrustError, NotImplementedYet
 from foundation.randomness import Randomness
 from signing.errors import (
     CertificationNotFirst,
     CredentialNotUsable,
     DocumentLocked,
     LogProofUnavailable,
+    NoPlaceForSignature,
+    OptionInvalid,
     SignatureFieldConstraint,
     TimestampUnavailable,
 )
-from signing.model import FieldLock, Level, Signatory, SignatureText
+from signing.model import Level, Signatory, SignatureText
+from signing.pdf_options import PdfOptions, Visible, Where
 from signing.ports import LogProofs, SigningKeys, StatusSource, TimestampAuthority
 from signing.sign import cms, revisions
 from signing.sign.acceptance import accept
 from signing.sign.evidence import Evidence
-from signing.sign.field import covers, field_lock
+from signing.sign.field import Spot, area_of, covers, field_lock, rotation_of
 from signing.sign.intake import MIB, Opened, check_field, open_pdf
 from signing.sign.seed_values import follow
 from signing.sign.signed_message import TimestampToken, read_token
@@ -41,6 +46,16 @@ _ROOM_FOR_STRUCTURE = 2048
 _ROOM_FOR_ATTRIBUTE = 64
 _ROOM_FOR_TOKEN = 4096  # the token without the certificates above its unit's; RSA-4096 throughout still fits
 _KEPT_ALGORITHMS = 1024
+_SMALLEST_FIELD = 10.0  # points; in less there is nothing to be read
+_PLAIN = PdfOptions()
+
+
+@dataclass(frozen=True)
+class Stamps:
+    """What visible signatures are drawn with: the folder of the fonts, and where their QR codes lead."""
+
+    fonts: Path
+    address: str
 
 
 @dataclass(frozen=True)
@@ -75,8 +90,11 @@ class PadesSigner:
         text: SignatureText | None = None,
         limit: int = 50 * MIB,
         logs: LogProofs | None = None,
+        stamps: Stamps | None = None,
     ) -> None:
-        """``logs``: where the proofs come from that travel with signatures; None: they carry none."""
+        """``logs``: where the proofs come from that travel with signatures; None: they carry none. ``stamps``: what
+        visible signatures are drawn with; None: there are none."""
+        self._stamps = stamps
         self._keys = keys
         self._timestamps = timestamps
         self._evidence = Evidence(status, clock)
@@ -94,16 +112,13 @@ class PadesSigner:
         signatory: Signatory,
         level: Level = Level.B_LT,
         password: str | None = None,
-        field: str | None = None,
-        lock: FieldLock | None = None,
-        certify: int | None = None,
+        options: PdfOptions = _PLAIN,
     ) -> Prepared:
         """Everything up to the digest that is to be authorised.
 
-        ``field``: an existing empty signature field by name; without it a new one, whose name is its own.
-        ``lock``: what this signature closes; ``certify``: it certifies, and permits 1 nothing more, 2 forms and
-        signatures, 3 annotations too (DocMDP). Where a field says more about itself, that counts.
-        Raises DocumentRefused, CredentialNotUsable, KeyUnsupported, LogProofUnavailable, key store errors.
+        ``options``: without a field, a new one is made, whose name is its own; where a field says more about itself,
+        that counts. Raises DocumentRefused, OptionInvalid, CredentialNotUsable, KeyUnsupported, LogProofUnavailable,
+        key store errors.
         """
         now = self._clock.now()
         certificate = signatory.certificate
@@ -112,10 +127,11 @@ class PadesSigner:
         algorithm = self._algorithm(signatory)
         proof = self._log_proof(certificate)
         opened = open_pdf(data, password=password, limit=self._limit)
-        where, words = self._place(opened, field, lock, certify), self._text
+        where, words = self._place(opened, options), self._text
         where, words = follow(where, words, signatory, algorithm, level, first=opened.unsigned)
         if where.certify is not None and not opened.unsigned:
             raise CertificationNotFirst
+        where = self._seen(where, options.visible, data, password, certificate, now, words)
         placeholder = revisions.place(
             revisions.Draft(data, password, opened.reader),
             where,
@@ -192,18 +208,53 @@ class PadesSigner:
             self._algorithms[known] = found
         return found
 
-    def _place(self, opened: Opened, name: str | None, lock: FieldLock | None, certify: int | None) -> revisions.Place:
+    def _place(self, opened: Opened, options: PdfOptions) -> revisions.Place:
         """The field to sign in, and what it locks. DocumentLocked where an earlier signature locked it."""
-        existing = None if name is None else check_field(name, opened.fields)
+        lock = options.lock
+        existing = None if options.field is None else check_field(options.field, opened.fields)
         if existing is not None:
             own = field_lock(existing.holder)
             if own is not None and lock is not None and own != lock:
                 raise SignatureFieldConstraint(rule="SV-LOCK")
             lock = own or lock
-        called = name or self._new_field(tuple(one.name for one in opened.fields))
+        called = options.field or self._new_field(tuple(one.name for one in opened.fields))
         if any(covers(one, called) for one in opened.locks):
             raise DocumentLocked
-        return revisions.Place(called, existing, lock, certify)
+        return revisions.Place(called, existing, lock, options.certify)
+
+    def _seen(
+        self,
+        where: revisions.Place,
+        visible: Visible | None,
+        data: bytes,
+        password: str | None,
+        certificate: x509.Certificate,
+        now: datetime,
+        words: SignatureText,
+    ) -> revisions.Place:
+        """What is seen of the signature, and where. A field that has an area is never left empty."""
+        size = area_of(where.field) if where.field is not None else (0.0, 0.0)
+        if where.field is not None:
+            if visible is not None and visible.where not in (Where.AUTO, Where.FIELD):
+                raise OptionInvalid(option="visible")
+            if min(size) < _SMALLEST_FIELD:
+                if visible is not None:
+                    raise NoPlaceForSignature
+                return where
+            visible = visible or Visible(Where.FIELD)
+        if visible is None:
+            return where
+        if self._stamps is None:
+            raise NotImplementedYet
+        from signing.sign import stamp  # drawing takes libraries that signing unseen does without
+        from signing.sign.stamp_place import find_spot
+
+        if where.field is not None:
+            spot = Spot(0, (0, 0, *size), rotation_of(where.field))
+        else:
+            spot = find_spot(data, password, visible)
+        shown = stamp.seen(certificate, now, words.reason, self._stamps.address if visible.qr else None)
+        return replace(where, spot=spot, drawn=stamp.draw(shown, spot.size, self._stamps.fonts))
 
     def _token(self, signature: bytes) -> TimestampToken:
         """EN 319 122-1 §5.3: the timestamp is over the hash of the signature value."""

@@ -18,11 +18,13 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from signing.errors import SignatureNotAccepted
 from signing.model import FieldLock, SignatureText
 from signing.sign.evidence import ValidationData
-from signing.sign.field import Field, add_field, fill_field, references
+from signing.sign.field import Field, Spot, add_field, fill_field, references, widget_of
 from signing.sign.intake import reopen
 from signing.sign.pdf_objects import Array, Dictionary, array, dictionary, entry, name, number, stream, text
+from signing.sign.stamp_form import appearance
 from signing.sign.update import Hole, Range, Update
 
+_NO_AREA = (0.0, 0.0, 0.0, 0.0)
 _SIGNATURE, _TIMESTAMP = "/ETSI.CAdES.detached", "/ETSI.RFC3161"
 
 
@@ -90,12 +92,17 @@ class Placeholder:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a signature goes: into an existing ``field``, or into a new one called ``name``."""
+    """Where a signature goes: into an existing ``field``, or into a new one called ``name``.
+
+    ``spot``: where a new field is seen; None: nowhere. ``drawn``: a PDF of one page, what is seen of it.
+    """
 
     name: str
     field: Field | None = None
     lock: FieldLock | None = None
     certify: int | None = None
+    spot: Spot | None = None
+    drawn: bytes | None = None
 
 
 def place(
@@ -117,8 +124,13 @@ def place(
     reference = update.add(signature)
     if where.field is not None:
         fill_field(update, where.field, reference, where.lock)
+        widget = widget_of(where.field)
     else:
-        add_field(update, where.name, reference, lock=where.lock)
+        page, box = (where.spot.page, where.spot.box) if where.spot is not None else (0, _NO_AREA)
+        widget = add_field(update, where.name, reference, page=page, box=box, lock=where.lock)
+    if where.drawn is not None:
+        rotation = where.spot.rotation if where.spot is not None else 0
+        update.put(widget, "/AP", appearance(update, where.drawn, rotation))
     if where.certify is not None:
         _certify(update, reference)
     _declare(update)

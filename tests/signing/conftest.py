@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from signing.model import Credential
 from signing.service import SigningService
 from signing.sign.ades import AdesSigner
 from signing.sign.documents import DocumentSigner
-from signing.sign.pades import PadesSigner
+from signing.sign.pades import PadesSigner, Stamps
 from tests.signing.specimen_pki import SpecimenPki
 
 PIN = "482913"
@@ -95,7 +96,17 @@ def open_desk(clock: SetClock, tmp_path: Path) -> Callable[..., Desk]:
         with database.unit_of_work() as connection:
             audit.create_head(connection)
         pki, random, trail = SpecimenPki(clock), SystemRandomness(), audit.AuditTrail(clock)
-        pades = PadesSigner(keys, pki.timestamps, pki.status, clock, random, config.text, config.maximum_document_bytes)
+        stamps = Stamps(Path(str(files("camtrust") / "fonts")), "https://trust.specimen.invalid/verify")
+        pades = PadesSigner(
+            keys,
+            pki.timestamps,
+            pki.status,
+            clock,
+            random,
+            config.text,
+            config.maximum_document_bytes,
+            stamps=stamps,
+        )
         ades = AdesSigner(keys, pki.timestamps, pki.status, clock, config.maximum_document_bytes)
         signer = DocumentSigner(keys, pades, ades)
         custody = Custody(Vault(keys), LocalBlobs(tmp_path / "blobs"))

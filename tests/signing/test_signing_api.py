@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from collections.abc import Iterator
 from typing import Any
 
+import pikepdf
 import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
@@ -211,7 +213,22 @@ def test_an_agency_seals_in_one_request(http: TestClient, desk: Desk) -> None:
     answer = http.post("/sign/v1/seals", headers=head, files=file, data={"credential": credential, "level": "B-T"})
     assert answer.status_code == 200, answer.text
     assert b"ETSI.CAdES.detached" in answer.content
+    wishes = {"credential": credential, "lock": "all close", "visible": "auto qr"}
+    closed = http.post("/sign/v1/seals", headers=head, files=file, data=wishes).content
+    with pikepdf.open(BytesIO(closed)) as pdf:
+        (seal,) = pdf.Root.AcroForm.Fields
+        assert (seal.Lock.Action, seal.Lock.P) == ("/All", 1)
+        assert seal.AP.N.Subtype == "/Form"
+    again = http.post(
+        "/sign/v1/seals",
+        headers=head,
+        files={"file": ("a.pdf", closed, "application/pdf")},
+        data={"credential": credential},
+    )
+    assert again.json()["code"] == "signing.document_locked"
     for data, code in (
+        ({"credential": credential, "visible": "everywhere"}, "signing.option_invalid"),
+        ({"credential": credential, "certify": "maybe"}, "signing.option_invalid"),
         ({}, "signing.upload_invalid"),
         ({"credential": "0" * 32}, "signing.credential_not_found"),
         ({"credential": credential, "level": "B-X"}, "signing.level_not_allowed"),
@@ -223,6 +240,9 @@ def test_the_openapi_document_shows_the_forms(http: TestClient) -> None:
     """What the framework does not read is still described."""
     paths = http.get("/openapi.json").json()["paths"]
     form = paths["/sign/v1/documents"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
-    assert set(form["properties"]) == {"file", "password", "field", "format", "packaging"}
+    assert set(form["properties"]) == {
+        *("file", "password", "format", "packaging"),
+        *("field", "lock", "certify", "visible"),
+    }
     form = paths["/sign/v1/seals"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
     assert form["required"] == ["file", "credential"]

@@ -34,6 +34,7 @@ from signing.errors import (
     SignatureFieldUsed,
 )
 from signing.model import Level
+from signing.pdf_options import PdfOptions
 from signing.sign.intake import MAX_REVISIONS, inspect
 from tests.signing.conftest import PIN, Desk
 from tests.signing.sample_pdf import encrypted, sample, with_signature_fields
@@ -220,7 +221,7 @@ def test_a_thousand_signature_fields(desk: Desk) -> None:
     """A form with 1,000 empty signature fields is signed, in the field that was named."""
     data = with_signature_fields(*(f"clause-{number}" for number in range(1000)))
     person = desk.person()
-    named = desk.service.upload(person.actor, "form.pdf", data, field="clause-777")
+    named = desk.service.upload(person.actor, "form.pdf", data, options=PdfOptions("clause-777"))
     (outcome,) = desk.service.authorise(
         person.actor, person.credential.credential_id, [named.document.document_id], pin=PIN, totp=person.code()
     )
@@ -241,7 +242,7 @@ def test_fields_by_name(desk: Desk) -> None:
     with pytest.raises(SignatureFieldNotFound):
         inspect(data, field="witness")
     person = desk.person()
-    prepared = desk.pades.prepare(data, signatory=person.signatory, field="buyer")
+    prepared = desk.pades.prepare(data, signatory=person.signatory, options=PdfOptions("buyer"))
     activation = desk.keys.activate(person.key.key_id, [prepared.digest], PIN, person.code(), "test")
     signed = desk.pades.sign(prepared, activation.token)
     assert inspect(signed).empty_fields == ("seller",)
@@ -300,4 +301,4 @@ def test_a_field_that_asks_for_something_else_is_refused_when_it_is_prepared(des
     pdf.save(output)
     person = desk.person()
     with pytest.raises(SignatureFieldConstraint):
-        desk.pades.prepare(output.getvalue(), signatory=person.signatory, level=Level.B_LT, field="buyer")
+        desk.pades.prepare(output.getvalue(), signatory=person.signatory, level=Level.B_LT, options=PdfOptions("buyer"))

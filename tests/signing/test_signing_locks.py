@@ -22,6 +22,7 @@ from pyhanko.sign.signers.pdf_signer import PdfSignatureMetadata, PdfSigner
 from foundation.keys.port import KeyAlgorithm, KeyUse
 from signing.errors import CertificationNotFirst, DocumentLocked, SignatureFieldConstraint
 from signing.model import FieldAction, FieldLock, Level, Signatory
+from signing.pdf_options import PdfOptions
 from signing.sign.revisions import Draft, add_document_timestamp, add_validation_data
 from signing.sign.signed_message import read_token
 from signing.sign.token_signer import asn1
@@ -100,7 +101,7 @@ def test_two_people_and_then_a_seal_that_closes_the_document(desk: Desk, tmp_pat
     document timestamps follow. We refuse a fourth; forced with another program, the seal fails."""
     first = signed_by(desk, desk.person(), sample(), level)
     second = signed_by(desk, desk.person(), first, level)
-    third = sealed(desk, second, level, lock=CLOSED)
+    third = sealed(desk, second, level, options=PdfOptions(lock=CLOSED))
     stamps = 3 if level is Level.B_LTA else 0
     assert judged(desk, third) == [Indication.TOTAL_PASSED] * (3 + stamps)
     later = updated(desk, third)
@@ -123,7 +124,7 @@ def test_two_people_and_then_a_seal_that_closes_the_document(desk: Desk, tmp_pat
 @pytest.mark.parametrize("permission", [1, 2, 3])
 def test_a_certification_is_the_first_signature(desk: Desk, permission: int) -> None:
     """With P 1 nothing may follow it but status and timestamps; with P 2 and 3 others sign; a second one is refused."""
-    certified = sealed(desk, sample(), certify=permission)
+    certified = sealed(desk, sample(), options=PdfOptions(certify=permission))
     with pikepdf.open(BytesIO(certified)) as pdf:
         assert permission == pdf.Root.Perms.DocMDP.Reference[0].TransformParams.P
     assert judged(desk, certified) == [Indication.TOTAL_PASSED]
@@ -136,13 +137,13 @@ def test_a_certification_is_the_first_signature(desk: Desk, permission: int) -> 
         return
     assert judged(desk, signed_by(desk, desk.person(), certified)) == [Indication.TOTAL_PASSED] * 2
     with pytest.raises(CertificationNotFirst):
-        desk.pades.prepare(certified, signatory=agency(desk), certify=2)
+        desk.pades.prepare(certified, signatory=agency(desk), options=PdfOptions(certify=2))
 
 
 def test_a_signed_document_is_not_certified(desk: Desk) -> None:
     """Not even after a document timestamp alone."""
     with pytest.raises(CertificationNotFirst):
-        desk.pades.prepare(sealed(desk, sample()), signatory=agency(desk), certify=1)
+        desk.pades.prepare(sealed(desk, sample()), signatory=agency(desk), options=PdfOptions(certify=1))
 
 
 @pytest.mark.parametrize(
@@ -155,12 +156,15 @@ def test_a_signed_document_is_not_certified(desk: Desk) -> None:
 )
 def test_locked_fields_are_not_signed(desk: Desk, lock: FieldLock, closed: str, open_: str | None) -> None:
     """A lock closes the fields that it names and no others, for us as for a verifier."""
-    locked = sealed(desk, with_signature_fields("buyer", "seller"), lock=lock)
+    locked = sealed(desk, with_signature_fields("buyer", "seller"), options=PdfOptions(lock=lock))
     assert judged(desk, locked) == [Indication.TOTAL_PASSED]
     with pytest.raises(DocumentLocked):
-        desk.pades.prepare(locked, signatory=desk.person().signatory, field=closed)
+        desk.pades.prepare(locked, signatory=desk.person().signatory, options=PdfOptions(closed))
     if open_ is not None:
-        assert judged(desk, signed_by(desk, desk.person(), locked, field=open_)) == [Indication.TOTAL_PASSED] * 2
+        assert (
+            judged(desk, signed_by(desk, desk.person(), locked, options=PdfOptions(open_)))
+            == [Indication.TOTAL_PASSED] * 2
+        )
 
 
 def with_entry(entry: str, value: Any) -> bytes:
@@ -175,16 +179,16 @@ def with_entry(entry: str, value: Any) -> bytes:
 def test_a_field_s_own_lock_is_kept(desk: Desk) -> None:
     """Whoever signs in a field signs what it locks; and cannot sign it as something else."""
     data = with_entry("/Lock", pikepdf.Dictionary(Type=pikepdf.Name.SigFieldLock, Action=pikepdf.Name.All, P=1))
-    signed = signed_by(desk, desk.person(), data, field="buyer")
+    signed = signed_by(desk, desk.person(), data, options=PdfOptions("buyer"))
     with pikepdf.open(BytesIO(signed)) as pdf:
         (transform,) = pdf.Root.AcroForm.Fields[0].V.Reference
         assert (transform.TransformMethod, transform.TransformParams.Action) == ("/FieldMDP", "/All")
     assert judged(desk, signed) == [Indication.TOTAL_PASSED]
     with pytest.raises(DocumentLocked):
-        desk.pades.prepare(signed, signatory=desk.person().signatory, field="seller")
+        desk.pades.prepare(signed, signatory=desk.person().signatory, options=PdfOptions("seller"))
     other = FieldLock(FieldAction.INCLUDE, ("seller",))
     with pytest.raises(SignatureFieldConstraint):
-        desk.pades.prepare(data, signatory=desk.person().signatory, field="buyer", lock=other)
+        desk.pades.prepare(data, signatory=desk.person().signatory, options=PdfOptions("buyer", other))
 
 
 SEED = pikepdf.Dictionary
@@ -205,12 +209,17 @@ def test_demands_that_cannot_be_met_are_refused(desk: Desk, rule: str, seeds: di
     """Each by its rule; the same as a wish, without its flag, does not stand in the way."""
     with pytest.raises(SignatureFieldConstraint) as refused:
         desk.pades.prepare(
-            with_entry("/SV", SEED(**seeds)), signatory=desk.person().signatory, field="buyer", level=level
+            with_entry("/SV", SEED(**seeds)),
+            signatory=desk.person().signatory,
+            options=PdfOptions("buyer"),
+            level=level,
         )
     assert refused.value.params == {"rule": rule}
     wish = {key: value for key, value in seeds.items() if key != "Ff"}
     wish.pop("TimeStamp", None)
-    assert desk.pades.prepare(with_entry("/SV", SEED(**wish)), signatory=desk.person().signatory, field="buyer")
+    assert desk.pades.prepare(
+        with_entry("/SV", SEED(**wish)), signatory=desk.person().signatory, options=PdfOptions("buyer")
+    )
 
 
 def test_demands_that_can_be_met_are_followed(desk: Desk) -> None:
@@ -221,16 +230,16 @@ def test_demands_that_can_be_met_are_followed(desk: Desk) -> None:
         SubFilter=pikepdf.Array([pikepdf.Name("/ETSI.CAdES.detached")]),
         Ff=2 | 8 | 128,
     )
-    signed = signed_by(desk, desk.person(), with_entry("/SV", seeds), field="buyer")
+    signed = signed_by(desk, desk.person(), with_entry("/SV", seeds), options=PdfOptions("buyer"))
     with pikepdf.open(BytesIO(signed)) as pdf:
         assert str(pdf.Root.AcroForm.Fields[0].V.Reason) == "I approve"
         assert pdf.Root.AcroForm.Fields[0].Lock.P == 1
     assert judged(desk, signed) == [Indication.TOTAL_PASSED]
     with pytest.raises(DocumentLocked):
         desk.service.upload(desk.person().actor, "a.pdf", signed)
-    certified = sealed(desk, with_entry("/SV", SEED(MDP=SEED(P=2))), field="buyer")
+    certified = sealed(desk, with_entry("/SV", SEED(MDP=SEED(P=2))), options=PdfOptions(field="buyer"))
     with pikepdf.open(BytesIO(certified)) as pdf:
         assert pdf.Root.Perms.DocMDP.Reference[0].TransformParams.P == 2
-    first = sealed(desk, with_entry("/SV", SEED(MDP=SEED(P=2))), field="seller")
+    first = sealed(desk, with_entry("/SV", SEED(MDP=SEED(P=2))), options=PdfOptions(field="seller"))
     with pytest.raises(SignatureFieldConstraint):
-        desk.pades.prepare(first, signatory=agency(desk), field="buyer")
+        desk.pades.prepare(first, signatory=agency(desk), options=PdfOptions("buyer"))

@@ -33,6 +33,7 @@ from signing.errors import (
     TooManyDocuments,
 )
 from signing.model import DocumentState, Level
+from signing.pdf_options import PdfOptions
 from tests.signing.conftest import PIN, Desk, Person
 from tests.signing.sample_pdf import encrypted, sample, with_signature_fields
 
@@ -87,7 +88,7 @@ def test_from_upload_to_signed(both_desks: Desk) -> None:
 def test_what_is_stored_is_sealed(desk: Desk) -> None:
     """Neither the tables nor the blobs show a name, a password, a field or any of the document."""
     person = desk.person()
-    upload(desk, person, with_signature_fields("Borrower SPECIMEN"), field="Borrower SPECIMEN")
+    upload(desk, person, with_signature_fields("Borrower SPECIMEN"), options=PdfOptions("Borrower SPECIMEN"))
     desk.service.upload(person.actor, "divorce.pdf", encrypted("secret-word", "o"), password="secret-word")
     stored = b"".join((desk.folder / name).read_bytes() for name in desk.blobs())
     with desk.database.read() as connection:
@@ -144,7 +145,7 @@ def test_outcomes_are_told_document_by_document(desk: Desk) -> None:
     )
     output = BytesIO()
     pdf.save(output)
-    unfit = upload(desk, person, output.getvalue(), field="buyer")
+    unfit = upload(desk, person, output.getvalue(), options=PdfOptions("buyer"))
     assert authorise(desk, person, good, before, "0" * 32, unfit) == [
         None,
         DocumentAlreadySigned,
