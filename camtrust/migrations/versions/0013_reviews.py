@@ -1,6 +1,6 @@
 """Whose turn a case is, sealed tests of officers, and until when a review is promised
 
-Revision: 0015, after 0014.
+Revision: 0013, after 0012.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from alembic import op
 
 from foundation.db.types import UtcDateTime
 
-revision = "0015"
-down_revision = "0014"
+revision = "0013"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 

@@ -1,6 +1,6 @@
 """What witnesses of the issuance log said
 
-Revision: 0017, after 0016.
+Revision: 0015, after 0014.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from alembic import op
 
 from foundation.db.types import UtcDateTime
 
-revision = "0017"
-down_revision = "0016"
+revision = "0015"
+down_revision = "0014"
 branch_labels = None
 depends_on = None
 
