@@ -146,6 +146,8 @@ class Comparison:
         info = new.get("/Info")
         if old.get("/Info") != info or info in self.changed:
             was, is_ = entries_of(self.old(old.get("/Info"))), entries_of(self.new(info))
+            if not isinstance(self.new(info), dict):
+                self.found.refuse("PDF-TRAILER")
             for key in was.keys() | is_.keys():
                 if was.get(key) != is_.get(key) and (key not in _INFO_KEYS or not isinstance(is_.get(key), bytes)):
                     self.found.refuse("PDF-CATALOG")

@@ -158,12 +158,13 @@ class Revisions:
     def _parse(self, ref: Ref, revision: int, place: Any) -> tuple[Any, int]:
         reference = self._reference(ref)
         kept = self._reader.cache_get_indirect_object(ref.generation, ref.number)
-        if kept is not None and isinstance(place, int) and place == self._xrefs[reference]:
-            value = plain(kept)
-            if not isinstance(value, Stream):
-                # parsed already. A string that says "endobj" makes the object seem shorter, never longer
-                return value, self._data.find(b"endobj", place) + len(b"endobj")
-        return plain(self._reader.get_object(reference, revision)), int(self._reader.stream.tell())
+        if kept is None or place != self._xrefs[reference]:  # the newest version was perhaps parsed already
+            kept = self._reader.get_object(reference, revision)
+        value = plain(kept)
+        # strings and comments that say "endobj" make an object seem shorter than it is, never longer
+        body = len(value.body) if isinstance(value, Stream) else 0
+        at = self._data.find(b"endstream", place + body) if body and isinstance(place, int) else place
+        return value, self._data.find(b"endobj", at) + len(b"endobj") if isinstance(place, int) else 0
 
 
 def plain(value: Any, depth: int = 0) -> Any:

@@ -15,7 +15,7 @@ import pikepdf
 from pikepdf import Dictionary, Name, String
 from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
-from pyhanko.sign.fields import MDPPerm, SigFieldSpec, append_signature_field
+from pyhanko.sign.fields import MDPPerm, SigFieldSpec, SigSeedSubFilter, append_signature_field
 
 from bench.memory_keys import MemoryKeys
 from foundation.clock import SetClock
@@ -54,6 +54,10 @@ def ours(data: bytes, level: Level = Level.B_LT) -> bytes:
 
 
 # --- stories of any document
+
+
+def _certified(world: World, data: bytes, level: MDPPerm) -> bytes:
+    return world.sign(data, metadata={"certify": True, "docmdp_permissions": level})
 
 
 def signed(world: World, data: bytes) -> bytes:
@@ -128,6 +132,55 @@ def dates(world: World, data: bytes) -> bytes:
     return changed(world.signed(data), touch)
 
 
+def timestamped(world: World, data: bytes) -> bytes:
+    """A document timestamp without evidence before it."""
+    return world.add_evidence(world.timestamp(world.sign(data), SIGNED_AT + _HOUR))
+
+
+def two_timestamps(world: World, data: bytes) -> bytes:
+    return world.timestamp(archived(world, data), SIGNED_AT + 4 * _HOUR, field="Stamp2")
+
+
+def visible(world: World, data: bytes) -> bytes:
+    return archived(world, world.sign(data, box=(20, 20, 180, 70), field="First"))
+
+
+def visible_three_times(world: World, data: bytes) -> bytes:
+    for number in range(3):
+        data = world.sign(data, field=f"Seen{number}", box=(20 + 90 * number, 20, 100 + 90 * number, 60))
+    return world.add_evidence(data)
+
+
+def pkcs7(world: World, data: bytes) -> bytes:
+    return world.add_evidence(world.sign(data, subfilter=SigSeedSubFilter.ADOBE_PKCS7_DETACHED))
+
+
+def certified_then_signed(world: World, data: bytes) -> bytes:
+    return world.add_evidence(world.sign(_certified(world, data, MDPPerm.FILL_FORMS), field="Signature2"))
+
+
+def certified_and_archived(world: World, data: bytes) -> bytes:
+    once = world.add_evidence(_certified(world, data, MDPPerm.NO_CHANGES))
+    return world.timestamp(once, SIGNED_AT + 3 * _HOUR)
+
+
+def archived_then_signed(world: World, data: bytes) -> bytes:
+    return world.add_evidence(world.sign(archived(world, data), field="Signature2"))
+
+
+def empty_field_then_signed(world: World, data: bytes) -> bytes:
+    """Between two signatures somebody prepares the field of the second, unseen."""
+    writer = IncrementalPdfFileWriter(BytesIO(world.sign(data)))
+    append_signature_field(writer, SigFieldSpec("Second"))
+    output = BytesIO()
+    writer.write(output)
+    return world.add_evidence(world.sign(output.getvalue(), field="Second"))
+
+
+def pyhanko_after_ours(world: World, data: bytes) -> bytes:
+    return world.add_evidence(world.sign(ours(data), field="Signature2"))
+
+
 def ours_long_term(_world: World, data: bytes) -> bytes:
     return ours(data)
 
@@ -158,6 +211,16 @@ STORIES: dict[str, Story] = {
     "empty-update": empty_update,
     "white-space": white_space,
     "dates": dates,
+    "timestamped": timestamped,
+    "two-timestamps": two_timestamps,
+    "visible": visible,
+    "visible-three-times": visible_three_times,
+    "pkcs7": pkcs7,
+    "certified-then-signed": certified_then_signed,
+    "certified-and-archived": certified_and_archived,
+    "archived-then-signed": archived_then_signed,
+    "empty-field-then-signed": empty_field_then_signed,
+    "pyhanko-after-ours": pyhanko_after_ours,
     "ours-long-term": ours_long_term,
     "ours-archived": ours_archived,
     "ours-after-pyhanko": ours_after_pyhanko,
@@ -233,10 +296,6 @@ FILLINGS: dict[str, Callable[[bytes], bytes]] = {
     "both": lambda data: tick(fill_by_hand(data)),
     "pypdf": fill_by_pypdf,
 }
-
-
-def _certified(world: World, data: bytes, level: MDPPerm) -> bytes:
-    return world.sign(data, metadata={"certify": True, "docmdp_permissions": level})
 
 
 SIGNINGS: dict[str, Story] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import cache
 from io import BytesIO
 from typing import Any
 
@@ -104,7 +105,7 @@ def _pyhanko_incremental() -> bytes:
     return output.getvalue()
 
 
-SOURCES: dict[str, Callable[[], bytes]] = {
+_SOURCES: dict[str, Callable[[], bytes]] = {
     "pikepdf": document,
     "pikepdf-object-streams": _pikepdf(object_stream_mode=pikepdf.ObjectStreamMode.generate, compress_streams=True),
     "qpdf-linearised": _pikepdf(linearize=True),
@@ -124,3 +125,4 @@ SOURCES: dict[str, Callable[[], bytes]] = {
     "pyhanko-incremental": _pyhanko_incremental,
     "form": form_document,
 }
+SOURCES = {name: cache(make) for name, make in _SOURCES.items()}

@@ -6,12 +6,16 @@ import pytest
 
 from signing.verify.trust import Trust
 from signing.verify.verdict import verify_file
-from tests.attacks import attacks_on_objects
+from tests.attacks import attacks_on_fields, attacks_on_keys, attacks_on_objects, attacks_on_octets
 from tests.attacks.specimens import Attack, Specimens
 from tests.verify.outcomes import outcome, rules
 from tests.verify.verify_world import NOW
 
-ATTACKS = [*attacks_on_objects.attacks()]
+ATTACKS = [
+    one
+    for group in (attacks_on_octets, attacks_on_objects, attacks_on_fields, attacks_on_keys)
+    for one in group.attacks()
+]
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda one: one.name)
