@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.resources import files
@@ -41,6 +40,7 @@ from camtrust.adapters import (
     SigningCredentials,
     SigningKeyCustody,
 )
+from camtrust.ca_settings import ca_settings_of, time_source_of
 from camtrust.errors import ExampleOidRefused, ProxySecretInvalid, SettingsUnsupported
 from camtrust.home import Home
 from camtrust.registration_authority import RegistrationAuthorityKey, registration_authority
@@ -61,17 +61,16 @@ from foundation.db.engine import Database, open_database
 from foundation.http.guard import Guard
 from foundation.http.idempotency_store import IdempotencyStore
 from foundation.http.problems import audit_refusals
-from foundation.keys.port import KeyAlgorithm, KeyUse
+from foundation.keys.port import KeyUse
 from foundation.randomness import SystemRandomness
-from foundation.time_source import AssumedTime, KernelTime, TimeSource
 from foundation.vault import Vault
 from hsm_emulation.client import HsmClient
 from identity.service import IdentityService
 from issuing_ca.acme.network import DnsResolver, HttpFetcher
 from issuing_ca.acme.service import AcmeService
 from issuing_ca.asgi import OcspEndpoint, TimestampEndpoint
+from issuing_ca.background_lint import BackgroundLint
 from issuing_ca.cmp.service import CmpServer
-from issuing_ca.config import IssuingCaSettings
 from issuing_ca.enrolment.service import Enrolment
 from issuing_ca.log import IssuanceLog
 from issuing_ca.log_api import create_log_router, create_own_log_router
@@ -122,6 +121,7 @@ class Services:
     cmp: CmpServer
     registration_authority: RegistrationAuthorityKey
     witnessing: Witnessing
+    lint: BackgroundLint
 
     def close(self) -> None:
         self.witnessing.close()
@@ -161,7 +161,7 @@ def assemble(
         identity_service = IdentityService(database, clock, trail, token, settings.public_url, passkeys=token)
         policy = default_policy()
         log, witnessing = witnessed_log(settings, database, keys, clock, randomness)
-        ca_settings = _ca_settings(settings, policy.oids())
+        ca_settings = ca_settings_of(settings, policy.oids())
         authority = registration_authority(home, settings, keys, ca_settings.naming)
         ca = CertificateAuthority(
             database,
@@ -172,7 +172,7 @@ def assemble(
             ca_settings.model_copy(update={"registration_authority": authority.pins}),
             log=log,
             witness=FileWitness(home.path / "witness" / "status.jsonl"),
-            time_source=_time_source(settings),
+            time_source=time_source_of(settings),
             timestamp_folder=home.path / "timestamps",
         )
         if not rolled_back and ca.rollback is not None:
@@ -257,6 +257,7 @@ def assemble(
         CmpServer(enrolment, database, clock, randomness, trail),
         authority,
         witnessing,
+        BackgroundLint(database, clock, trail, ca.settings),
     )
 
 
@@ -319,7 +320,14 @@ def application(services: Services) -> FastAPI:
             "key_store": lambda: _answers(services.keys, services.token),
             "authorities": lambda: _installed(ca),
         },
-        advisories={"log_witnesses": services.witnessing.require_well},
+        advisories={
+            "log_witnesses": services.witnessing.require_well,
+            "certificate_lint": services.lint.require_clean,
+        },
+        gauges={
+            "camtrust_certificate_lint_findings": services.lint.open_findings,
+            "camtrust_certificate_lint_behind_seconds": lambda: services.lint.behind().total_seconds(),
+        },
         on_refusal=audit_refusals(services.database, services.trail),
         idempotency=IdempotencyStore(services.database, services.vault, services.clock),
     )
@@ -328,24 +336,6 @@ def application(services: Services) -> FastAPI:
 def new_idempotency_key() -> str:
     """A key for a client of ours: random, as the API asks."""
     return secrets.token_hex(16)
-
-
-def _ca_settings(settings: Settings, policies: Mapping[str, str]) -> IssuingCaSettings:
-    from datetime import timedelta
-
-    return IssuingCaSettings(
-        public_url=settings.public_url,
-        organisation="SPECIMEN CamTrust" if settings.specimen else "CamTrust",
-        mark="SPECIMEN" if settings.specimen else None,
-        policies=policies,
-        authority_algorithm=KeyAlgorithm(settings.ca.algorithm),
-        crl_validity=timedelta(days=settings.ca.crl_days),
-        crl_partitions=settings.ca.crl_partitions,
-        ocsp_validity=timedelta(minutes=settings.ca.ocsp_minutes),
-        two_officers=frozenset(settings.ca.two_officers),
-        acme_networks=settings.ca.acme_networks,
-        acme_resolvers=settings.ca.acme_resolvers,
-    )
 
 
 def _proxy_secret(settings: Settings) -> bytes | None:
@@ -360,11 +350,6 @@ def _proxy_secret(settings: Settings) -> bytes | None:
     if len(secret) < _SECRET_OCTETS:
         raise ProxySecretInvalid(file=str(file))
     return secret
-
-
-def _time_source(settings: Settings) -> TimeSource:
-    chosen = settings.ca.time_source or ("assumed" if settings.specimen else "kernel")
-    return KernelTime() if chosen == "kernel" else AssumedTime()
 
 
 def _check_supported(settings: Settings) -> None:

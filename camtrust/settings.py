@@ -91,6 +91,9 @@ class CaSettings(Section):
         tuple[str, ...],
         Field(description="profiles that two officers must approve, neither of whom asked; doors give none of them"),
     ] = ()
+    lint_a_minute: Annotated[
+        int, Field(ge=0, le=6000, description="certificates that pkilint looks at each minute, after they were issued")
+    ] = 100
     registration_authority: Annotated[
         tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")], ...],
         Field(

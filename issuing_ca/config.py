@@ -73,6 +73,12 @@ class IssuingCaSettings(BaseModel):
     responder_renew_before: timedelta = timedelta(days=7)
     tsa_renew_before: timedelta = timedelta(days=90)
 
+    lint_at_once: Annotated[int, Field(ge=1)] = 100
+    """How many certificates upkeep has pkilint look at in one go, after they were issued."""
+
+    lint_explained: frozenset[str] = frozenset()
+    """Findings of pkilint, ``SEVERITY code``, that are known and right."""
+
     two_officers: frozenset[str] = frozenset()
     """Profiles whose certificates two different officers must approve, neither of whom asked."""
 

@@ -41,6 +41,7 @@ CamTrustError
 ├── LogTileUnknown          a tile that the log does not have (yet)
 ├── LogEntryUnknown         something that the log was never told of
 ├── LogEntryPending         something that no checkpoint covers yet
+├── LintAlarm              pkilint found faults in certificates that were issued
 ├── WitnessesFail           a witness does not cosign the log; nothing waits for it
 └── LogBroken               the stored log is not the one that was signed; nothing more is signed
 """
@@ -273,6 +274,13 @@ class LogEntryUnknown(CamTrustError):
 class LogEntryPending(CamTrustError):
     code = "issuing_ca.log_entry_pending"
     kind = Kind.UNAVAILABLE
+
+
+class LintAlarm(CamTrustError):
+    """``count`` findings that nobody has acknowledged; ``findings``: which."""
+
+    code = "issuing_ca.lint_alarm"
+    kind = Kind.INTERNAL
 
 
 class WitnessesFail(CamTrustError):

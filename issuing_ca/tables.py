@@ -170,6 +170,23 @@ log_tiles = Table(
     Column("hashes", LargeBinary, nullable=False),  # 32 octets each, up to 256 of them
 )
 
+lint_position = Table(
+    "ca_lint_position",
+    metadata,
+    Column("one", Integer, primary_key=True, autoincrement=False),
+    Column("issued_at", UtcDateTime, nullable=False),  # of the certificate that was linted last, with its serial number
+    Column("serial", String(40), nullable=False),
+)
+
+lint_findings = Table(
+    "ca_lint_findings",
+    metadata,
+    Column("serial", String(40), primary_key=True),
+    Column("finding", String(120), primary_key=True),  # SEVERITY code
+    Column("found_at", UtcDateTime, nullable=False),
+    Column("acknowledged_at", UtcDateTime),
+)
+
 log_witnesses = Table(
     "ca_log_witnesses",
     metadata,

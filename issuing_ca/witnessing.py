@@ -81,7 +81,7 @@ class Witnessing:
                 self._failed(witness.key.name, str(failed))
             else:
                 self._cosigned(witness.key.name, size)
-        return len(self._cosigners())
+        return len(self._cosigners()) if self._witnesses else 0
 
     def states(self) -> tuple[WitnessState, ...]:
         """Every witness of the settings."""

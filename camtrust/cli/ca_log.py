@@ -1,4 +1,4 @@
-"""``camtrust ca witness`` and ``log-transcript``: vouching for issuance logs, and what goes into ours by hand."""
+"""``camtrust ca lint``, ``log-transcript`` and ``witness``: what others say of what was issued, and of the log."""
 
 from __future__ import annotations
 
@@ -8,11 +8,32 @@ from typing import Annotated
 import typer
 
 from camtrust.cli.context import Context
-from camtrust.cli.services import services_of
+from camtrust.cli.services import ACTOR, services_of
 
 
 def add_log_commands(app: typer.Typer, context: Context) -> None:
     """The commands, bound to the global options."""
+
+    @app.command()
+    def lint(
+        acknowledge: Annotated[
+            str | None, typer.Option(help='a finding that was seen to, as "ERROR pkix.some_code"')
+        ] = None,
+        run: Annotated[int, typer.Option(min=0, max=1000, help="how often to have the next ones looked at")] = 0,
+    ) -> None:
+        """What pkilint found in certificates after they were issued; exit 4 while a finding is open."""
+        with services_of(context) as services:
+            looked = sum(services.lint.run_once() for _ in range(run))
+            if acknowledge is not None:
+                services.lint.acknowledge(acknowledge, ACTOR)
+            found, count = services.lint.findings(), services.lint.open_findings()
+            behind = services.lint.behind()
+        rows = [{"serial": one.serial, "finding": one.finding, "acknowledged": one.acknowledged} for one in found]
+        lines = [f"{'    ' if one.acknowledged else 'OPEN'}  {one.serial}  {one.finding}" for one in found]
+        value = {"looked_at": looked, "open": count, "behind_seconds": int(behind.total_seconds()), "findings": rows}
+        context.terminal.result(value, [*lines, f"{count} open findings; {behind} behind."])
+        if count:
+            raise typer.Exit(4)
 
     @app.command(name="log-transcript")
     def log_transcript(

@@ -131,6 +131,14 @@ def _witnesses(services: Services) -> tuple[bool, str]:
     return True, said or "nobody is asked to cosign the log: log.witnesses in camtrust.toml"
 
 
+def _lint(services: Services) -> tuple[bool, str]:
+    services.lint.require_clean()
+    if not services.lint.available:
+        return False, "pkilint is not installed: the extra `lint`"
+    behind = services.lint.behind()
+    return True, f"no open finding; {f'{behind} behind' if behind else 'every certificate was looked at'}"
+
+
 _CHECKS: dict[str, Check] = {
     "clock": _clock,
     "database": _database,
@@ -138,6 +146,7 @@ _CHECKS: dict[str, Check] = {
     "key store": _token,
     "authorities": _authorities,
     "certificates": _orphans,
+    "pkilint": _lint,
     "approvals": _registration_authority,
     "issuance log": _log,
     "log witnesses": _witnesses,

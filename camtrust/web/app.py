@@ -53,6 +53,7 @@ def create_app(
     raw: Sequence[Raw] = (),
     checks: Mapping[str, operations.Check] | None = None,
     advisories: Mapping[str, operations.Check] | None = None,
+    gauges: Mapping[str, operations.Gauge] | None = None,
     on_refusal: OnRefusal | None = None,
     idempotency: IdempotencyStore | None = None,
     lifespan: Lifespan[FastAPI] | None = None,
@@ -85,7 +86,8 @@ def create_app(
         app.include_router(router)
     app.include_router(pages.create_router(settings.specimen, settings.emulated, settings.crl_paths))
     emulated, specimen = settings.emulated, settings.specimen
-    app.include_router(operations.create_router(checks or {}, advisories or {}, emulated, specimen, metrics))
+    parts = operations.Parts(checks or {}, advisories or {}, gauges or {})
+    app.include_router(operations.create_router(parts, emulated, specimen, metrics))
     app.include_router(absent.create_router())
     require_guards(app)
     app.mount("/static/fonts", _Files(directory=FONTS, check_dir=False))
