@@ -10,7 +10,6 @@ import logging
 import secrets
 from dataclasses import dataclass
 from importlib.metadata import version
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +32,6 @@ from camtrust import database as schema
 from camtrust.adapters import (
     CaForCitizens,
     CaLogProofs,
-    CaStatus,
     CaTimestamps,
     EkycLoginApprovals,
     ReviewOfficers,
@@ -45,6 +43,7 @@ from camtrust.errors import ExampleOidRefused, ProxySecretInvalid, SettingsUnsup
 from camtrust.home import Home
 from camtrust.registration_authority import RegistrationAuthorityKey, registration_authority
 from camtrust.settings import Settings
+from camtrust.signing_room import signing_room
 from camtrust.web import trust as trust_door
 from camtrust.web.app import WebSettings, create_app
 from camtrust.web.raw import Raw
@@ -79,13 +78,10 @@ from issuing_ca.ra.service import Registration
 from issuing_ca.service import CertificateAuthority
 from issuing_ca.status_witness import FileWitness
 from issuing_ca.witnessing import Witnessing
-from signing.config import MIB, SigningConfig
+from signing.config import MIB
 from signing.csc.service import CscService
 from signing.custody import Custody
 from signing.service import SigningService
-from signing.sign.ades import AdesSigner
-from signing.sign.documents import DocumentSigner
-from signing.sign.pades import PadesSigner, Stamps
 
 if TYPE_CHECKING:  # it needs python-pkcs11, which is not asked of those who have no module
     from camtrust.split_keys import SplitKeys
@@ -183,26 +179,19 @@ def assemble(
         fetcher = HttpFetcher(resolver, ca.settings.acme_networks, ca.settings.acme_http_port)
         enrolment = Enrolment(ca, database, vault, clock, randomness, trail)
         acme = AcmeService(ca, database, vault, clock, randomness, trail, fetcher, resolver)
-        config = SigningConfig(
-            maximum_document_bytes=settings.upload_mebibytes * MIB, mark="SPECIMEN" if settings.specimen else None
-        )
-        proofs = CaLogProofs(log, witnessing)
-        pades = PadesSigner(
-            keys,
-            CaTimestamps(ca),
-            CaStatus(ca),
+        blobs = LocalBlobs(_blob_folder(home, settings))
+        signing_service = signing_room(
+            database,
+            trail,
             clock,
             randomness,
-            config.text,
-            config.maximum_document_bytes,
-            proofs,
-            Stamps(Path(str(files("camtrust") / "fonts")), f"{settings.public_url.rstrip('/')}/verify"),
+            settings,
+            keys,
+            token,
+            ca,
+            CaLogProofs(log, witnessing),
+            Custody(vault, blobs),
         )
-        ades = AdesSigner(keys, CaTimestamps(ca), CaStatus(ca), clock, config.maximum_document_bytes, proofs)
-        signer = DocumentSigner(keys, pades, ades)
-        blobs = LocalBlobs(_blob_folder(home, settings))
-        custody = Custody(vault, blobs)
-        signing_service = SigningService(database, trail, clock, randomness, config, keys, token, signer, custody)
         csc = CscService(database, trail, clock, signing_service, keys, token, CaTimestamps(ca))
         outbox = Outbox(database, vault, trail, clock)
         ekyc_service = EkycService(
@@ -282,8 +271,7 @@ def application(services: Services) -> FastAPI:
             specimen=settings.specimen,
             emulated=tuple(emulated),
             larger_bodies={
-                "/sign/v1/documents": (settings.upload_mebibytes + 1) * MIB,
-                "/sign/v1/seals": (settings.upload_mebibytes + 1) * MIB,
+                **signing.api.body_limits(services.signing.config),
                 "/verify/v1": (settings.upload_mebibytes + 1) * MIB,
                 **ekyc.evidence_api.BODY_LIMITS,
             },

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from foundation.catalogue import Language, negotiate
 from foundation.clock import rfc3339
 from foundation.errors import CamTrustError
-from foundation.http.actor import Actor
+from foundation.http.actor import Actor, ActorKind
 from foundation.http.guard import Guard
 from signing.approval import Asked
 from signing.config import SigningConfig
@@ -26,6 +26,7 @@ from signing.upload import Upload, read_upload
 _ID = r"^[0-9a-f]{32}$"
 _FORM_ROOM = 64 * 1024  # what a form has besides its file
 _UPLOAD_FIELDS = frozenset({"password", "field", "lock", "certify", "visible", "format", "packaging"})
+_EXTENSION_FIELDS = frozenset({"level", "password"})
 _SEAL_FIELDS = _UPLOAD_FIELDS | {"credential", "level"}
 
 ApprovalId = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$", description="the approval's id, as it was given")]
@@ -143,13 +144,14 @@ class AuthorisationView(BaseModel):
 def body_limits(config: SigningConfig) -> Mapping[str, int]:
     """How many octets the upload addresses take, for the body limit of the application."""
     limit = config.maximum_document_bytes + _FORM_ROOM
-    return {"/sign/v1/documents": limit, "/sign/v1/seals": limit}
+    return {"/sign/v1/documents": limit, "/sign/v1/seals": limit, "/sign/v1/extensions": limit}
 
 
 def create_router(service: SigningService, guard: Guard) -> APIRouter:
     """All endpoints under ``/sign/v1``."""
     router = APIRouter(prefix="/sign/v1", tags=["Signing"])
     person, sealer = guard.person(), guard.client("sign-seal")
+    anyone = guard.any_of({ActorKind.PERSON: None, ActorKind.CLIENT: "sign-seal"})
 
     # The guard comes first: nobody's form is read before they are known.
     async def uploaded(request: Request, _: Annotated[Actor, Depends(person)]) -> Upload:
@@ -258,6 +260,22 @@ def create_router(service: SigningService, guard: Guard) -> APIRouter:
         outcomes = service.answer_passkey(actor, approval_id, json.dumps(body.assertion))
         language = negotiate(accept_language)
         return AuthorisationView(documents=[_outcome(one, language) for one in outcomes])
+
+    async def to_extend(request: Request, _: Annotated[Actor, Depends(anyone)]) -> Upload:
+        return await read_upload(request, _EXTENSION_FIELDS)
+
+    @router.post(
+        "/extensions", response_class=Response, responses=_SIGNED, openapi_extra=_form(_EXTENSION_FIELDS, set())
+    )
+    def extend(actor: Annotated[Actor, Depends(anyone)], form: Annotated[Upload, Depends(to_extend)]) -> Response:
+        """Raise the signatures of a PDF or an attached CAdES signature to a level, or renew the archive timestamp.
+
+        ``level``: B-T, B-LT or B-LTA, the default. Nothing of the document is kept. What does not hold is refused.
+        """
+        level = _level(form.fields.get("level")) or Level.B_LTA
+        extended = service.extend(str(actor), form.data, level=level, password=form.fields.get("password"))
+        kind = "application/pdf" if b"%PDF-" in extended[:1024] else "application/pkcs7-mime"
+        return _attachment(form.name or "document", kind, extended)
 
     @router.post(
         "/seals", response_class=Response, responses=_SIGNED, openapi_extra=_form(_SEAL_FIELDS, {"credential"})
@@ -370,7 +388,10 @@ def _outcome(outcome: Outcome, language: Language) -> OutcomeView:
 
 def _file(name: str, form: Form, data: bytes) -> Response:
     """RFC 6266: the name in both forms, as an attachment."""
-    full = form.file_name((name or "document")[:200])
+    return _attachment(form.file_name((name or "document")[:200]), form.media_type, data)
+
+
+def _attachment(full: str, media_type: str, data: bytes) -> Response:
     plain = "".join(one if one.isascii() and (one.isalnum() or one in "-_. ") else "_" for one in full)
     disposition = f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(full, safe='')}"
-    return Response(data, media_type=form.media_type, headers={"Content-Disposition": disposition})
+    return Response(data, media_type=media_type, headers={"Content-Disposition": disposition})

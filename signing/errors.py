@@ -34,6 +34,8 @@ CamTrustError
 ├── CertificateRevoked            the status after the timestamp says so
 ├── KeyUnsupported                a key that PDF signatures are not made with
 ├── LevelNotAllowed               citizens sign at B-T or above (sub-decree 246, 2017), or the form has no such level
+├── ExtensionRefused              a document whose signatures do not hold, or cannot be read, is not extended
+├── NothingToExtend               it has the level that was asked for
 ├── FormUnknown                   no such format, or not in this packaging
 ├── TimestampUnavailable          the timestamp authority does not answer, or its token does not check out
 ├── StatusUnavailable             no fresh status of a certificate in the chain
@@ -204,6 +206,20 @@ class LevelNotAllowed(CamTrustError):
 
     code = "signing.level_not_allowed"
     kind = Kind.INVALID
+
+
+class ExtensionRefused(CamTrustError):
+    """``rule`` is what speaks against it, as `signing.verify` has it."""
+
+    code = "signing.extension_refused"
+    kind = Kind.INVALID
+
+
+class NothingToExtend(CamTrustError):
+    """``level`` is the one that it has."""
+
+    code = "signing.nothing_to_extend"
+    kind = Kind.CONFLICT
 
 
 class FormUnknown(CamTrustError):

@@ -6,7 +6,6 @@ another's is as absent as what never was.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import unicodedata
 from collections.abc import Sequence
@@ -25,15 +24,16 @@ from foundation.randomness import Randomness
 from signing import store
 from signing.approval import Approvals, Asked
 from signing.authorisation import Authorisations
-from signing.config import SigningConfig
+from signing.config import MIB, SigningConfig
+from signing.cursor import read_cursor, write_cursor
 from signing.custody import Custody
 from signing.errors import (
     CredentialMismatch,
     CredentialNotFound,
     CredentialNotUsable,
-    CursorInvalid,
     DocumentNotFound,
     DocumentNotSigned,
+    DocumentTooLarge,
     LevelNotAllowed,
     TooManyDocuments,
 )
@@ -52,6 +52,7 @@ from signing.model import (
 from signing.pdf_options import PdfOptions
 from signing.ports import SigningKeys
 from signing.sign.documents import DocumentSigner
+from signing.sign.extend import Extender
 from signing.sign.intake import Inspection, inspect
 
 MAX_PAGE = 100
@@ -73,6 +74,7 @@ class SigningService:
         factors: PersonFactors,
         signer: DocumentSigner,
         custody: Custody,
+        extender: Extender,
     ) -> None:
         self._database = database
         self._audit = audit
@@ -81,6 +83,7 @@ class SigningService:
         self.config = config
         self._keys = keys
         self._signer = signer
+        self._extender = extender
         self._custody = custody
         self._authorisations = Authorisations(database, audit, clock, config, signer, custody, factors, keys)
         self._approvals = Approvals(
@@ -205,11 +208,11 @@ class SigningService:
         """The actor's documents, the newest first. CursorInvalid for a cursor that no page gave."""
         limit = max(1, min(limit, MAX_PAGE))
         with self._database.read() as connection:
-            rows = store.documents_of_owner(connection, actor.id, _read_cursor(cursor), limit + 1)
+            rows = store.documents_of_owner(connection, actor.id, read_cursor(cursor), limit + 1)
         named = tuple(
             NamedDocument(document, self._custody.name(document, sealed)) for document, sealed in rows[:limit]
         )
-        return Page(named, _cursor(named[-1].document.sequence) if len(rows) > limit else None)
+        return Page(named, write_cursor(named[-1].document.sequence) if len(rows) > limit else None)
 
     def signed(self, actor: Actor, document_id: str) -> tuple[str, bytes]:
         """The document's name and the signed file; DocumentNotSigned when there is none (yet)."""
@@ -307,6 +310,28 @@ class SigningService:
             self._audit.append(connection, str(actor), "signing.sealed", credential_id, details)
         return sealed
 
+    def extend(
+        self,
+        by: str,
+        data: bytes,
+        *,
+        level: Level = Level.B_LTA,
+        password: str | None = None,
+        detached: bytes | None = None,
+    ) -> bytes:
+        """The signed document at a higher level, or with its archive timestamp renewed. Nothing of it is kept.
+
+        ``by``: who asks, for the audit trail; ``detached``: what a CAdES signature is about, where it is not inside.
+        Raises DocumentTooLarge and what `Extender.extend` raises.
+        """
+        if len(data) > self.config.maximum_document_bytes:
+            raise DocumentTooLarge(limit=self.config.maximum_document_bytes // MIB)
+        extended = self._extender.extend(data, level, password=password, detached=detached)
+        with self._database.unit_of_work() as connection:
+            digest = hashlib.sha256(extended).hexdigest()
+            self._audit.append(connection, by, "signing.extended", digest, {"level": level.value})
+        return extended
+
     # --------------------------------------------------------------------------------------------------------------
 
     def _inspect(self, data: bytes, name: str, form: Form, password: str | None, field: str | None) -> Inspection:
@@ -363,20 +388,3 @@ def _plain_name(name: str) -> str:
     # Zero-width space and joiners (Cf) belong to Khmer spelling; the direction overrides among them can lie.
     kept = (one for one in last if unicodedata.category(one) != "Cc" and one not in "\u202a\u202b\u202c\u202d\u202e")
     return "".join(kept).strip()[:MAX_NAME] or "document.pdf"
-
-
-def _cursor(sequence: int) -> str:
-    return base64.urlsafe_b64encode(str(sequence).encode()).decode().rstrip("=")
-
-
-def _read_cursor(cursor: str | None) -> int | None:
-    if cursor is None:
-        return None
-    try:
-        value = base64.b64decode(cursor[:64] + "=" * (-len(cursor[:64]) % 4), altchars=b"-_", validate=True).decode()
-        sequence = int(value) if value.isascii() and value.isdigit() else -1
-    except ValueError:  # not base64, not ASCII
-        sequence = -1
-    if not 0 <= sequence < 2**63:
-        raise CursorInvalid
-    return sequence

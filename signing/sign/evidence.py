@@ -65,14 +65,27 @@ class Evidence:
         own = (signatory.certificate, *signatory.chain)
         unit = unit_chain(token.unit, (*token.certificates, *above_unit))
         for chain in (own[1:], unit):
-            for certificate, issuer in pairwise(chain):
-                kind, octets = self._authority(certificate, issuer)
-                if kind is EvidenceKind.CRL:
-                    crls[issuer] = octets  # shared by everything below that issuer
-                else:
-                    ocsps.append(octets)
+            self._authorities(chain, ocsps, crls)
         certificates = tuple(dict.fromkeys((*own, *unit)))
         return ValidationData(certificates, tuple(dict.fromkeys(ocsps)), tuple(crls.values()))
+
+    def gather_unit(self, unit: x509.Certificate, known: Sequence[x509.Certificate]) -> ValidationData:
+        """E2 to E4 for a timestamping unit alone: what an archive timestamp needs before the next one covers it."""
+        ocsps: list[bytes] = []
+        crls: dict[x509.Certificate, bytes] = {}
+        chain = unit_chain(unit, tuple(known))
+        self._authorities(chain, ocsps, crls)
+        return ValidationData(chain, tuple(dict.fromkeys(ocsps)), tuple(crls.values()))
+
+    def _authorities(
+        self, chain: Sequence[x509.Certificate], ocsps: list[bytes], crls: dict[x509.Certificate, bytes]
+    ) -> None:
+        for certificate, issuer in pairwise(chain):
+            kind, octets = self._authority(certificate, issuer)
+            if kind is EvidenceKind.CRL:
+                crls[issuer] = octets  # shared by everything below that issuer
+            else:
+                ocsps.append(octets)
 
     def check_not_revoked(self, signatory: Signatory, token: TimestampToken) -> None:
         """E1 and E3 for the signer alone: for levels that do not carry the status."""

@@ -178,13 +178,7 @@ class PadesSigner:
         elif token is not None:
             self._evidence.check_not_revoked(prepared.signatory, token)
         if level.includes(Level.B_LTA):
-            revisions.add_document_timestamp(
-                draft,
-                field=self._new_field(()),
-                hash_name=_TIMESTAMP_HASH,
-                reserved=self._token_room(),
-                token=lambda digest: self._checked_token(digest).der,
-            )
+            self.archive(draft)
         signed = draft.octets()
         accept(
             draft.original,
@@ -196,6 +190,23 @@ class PadesSigner:
             hashed=draft.hashed,
         )
         return signed
+
+    def archive(self, draft: revisions.Draft) -> TimestampToken:
+        """Append a document timestamp over everything so far. TimestampUnavailable."""
+        tokens: list[TimestampToken] = []
+
+        def token(digest: bytes) -> bytes:
+            tokens.append(self._checked_token(digest))
+            return tokens[-1].der
+
+        revisions.add_document_timestamp(
+            draft,
+            field=self._new_field(()),
+            hash_name=_TIMESTAMP_HASH,
+            reserved=self._token_room(),
+            token=token,
+        )
+        return tokens[-1]
 
     def _algorithm(self, signatory: Signatory) -> SigningAlgorithm:
         """How a key signs. That never changes, so the token is asked once; whether it may sign, it says each time."""

@@ -28,6 +28,7 @@ from signing.model import Credential
 from signing.service import SigningService
 from signing.sign.ades import AdesSigner
 from signing.sign.documents import DocumentSigner
+from signing.sign.extend import Extender
 from signing.sign.pades import PadesSigner, Stamps
 from tests.signing.specimen_pki import SpecimenPki
 
@@ -108,9 +109,10 @@ def open_desk(clock: SetClock, tmp_path: Path) -> Callable[..., Desk]:
             stamps=stamps,
         )
         ades = AdesSigner(keys, pki.timestamps, pki.status, clock, config.maximum_document_bytes)
+        extender = Extender(pades, pki.timestamps, pki.status, clock)
         signer = DocumentSigner(keys, pades, ades)
         custody = Custody(Vault(keys), LocalBlobs(tmp_path / "blobs"))
-        service = SigningService(database, trail, clock, random, config, keys, keys, signer, custody)
+        service = SigningService(database, trail, clock, random, config, keys, keys, signer, custody, extender)
         return Desk(service, pades, signer, custody, pki, database, trail, clock, tmp_path / "blobs", keys)
 
     return make

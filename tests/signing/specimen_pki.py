@@ -168,17 +168,23 @@ class SpecimenTsa:
 
     def __init__(self, authority: Authority, root: x509.Certificate, clock: Clock) -> None:
         self._above = (authority.certificate, root)
+        self._authority = authority
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._clock = clock
         self.skew = timedelta(0)
         self.calls = 0
-        self.unit = authority.certify(
+        self.certify(days=365)
+
+    def certify(self, days: int) -> None:
+        """A new certificate for the unit, which takes the place of the one before."""
+        self.unit = self._authority.certify(
             self._key.public_key(),
             name("TSA unit"),
-            clock.now(),
+            self._clock.now(),
             (x509.BasicConstraints(ca=False, path_length=None), True),
             (key_usage(digital_signature=True), True),
             (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING]), True),
+            days=days,
         )
 
     def certificates(self) -> Sequence[x509.Certificate]:

@@ -1,0 +1,283 @@
+"""Raising signatures that were made before: proven time, evidence, archive timestamps; and renewing those.
+
+N1  what does not hold is not extended: our own verifier must find nothing that ends it                ExtensionRefused
+N2  a signature without a timestamp gets one: in CAdES its own, in a PDF one of the document, as nothing is rewritten
+N3  evidence for signers whose evidence is not complete, gathered after the proven time (`evidence`); a signer who was
+    revoked meanwhile cannot be raised to B-LT, for nobody vouches for what was before
+N4  evidence for the unit of every archive timestamp, so that the next one covers it                  (renewal)
+N5  an archive timestamp over all of that
+N6  our own verifier must find the level that was asked for, and nothing against it that was not there before
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+
+from foundation.clock import Clock
+from foundation.errors import NotImplementedYet
+from signing.cms_parts import ARCHIVE_TIMESTAMP_V3, CmsParts
+from signing.errors import (
+    ExtensionRefused,
+    LevelNotAllowed,
+    NothingToExtend,
+    SignatureNotAccepted,
+    TimestampUnavailable,
+)
+from signing.model import Level, Signatory
+from signing.ports import StatusSource, TimestampAuthority
+from signing.sign.cades import Cades
+from signing.sign.evidence import Evidence, ValidationData, unit_chain
+from signing.sign.pades import PadesSigner
+from signing.sign.revisions import Draft, add_validation_data
+from signing.sign.signed_message import TimestampToken
+from signing.sign.stamping import Stamping
+from signing.verify import pdf_bytes
+from signing.verify.cms import CmsMalformed, SignedMessage, read_message
+from signing.verify.model import FileVerdict, Indication, Reason, SignatureKind
+from signing.verify.pdf import PdfContent, PdfSignature, read_pdf
+from signing.verify.policy import STRICT
+from signing.verify.signature import DigestOf
+from signing.verify.signature_value import loaded
+from signing.verify.timestamps import Timestamp, check_token
+from signing.verify.trust import build_trust
+from signing.verify.verdict import verify_file
+
+_COMPLETE = {Level.B_LT.value, Level.B_LTA.value}
+_UNKNOWN_BELOW_LT = {"REV-UNKNOWN", "PATH-NO-ISSUER"}
+
+
+@dataclass(frozen=True)
+class _Held:
+    """A signature of a person or organisation: whether it carries its evidence, and tokens that prove its time."""
+
+    message: SignedMessage
+    signer: x509.Certificate
+    complete: bool
+    tokens: tuple[TimestampToken, ...]
+
+
+class Extender:
+    """Extends PDF and CAdES signatures. One for the process; it keeps nothing between calls."""
+
+    def __init__(self, pades: PadesSigner, timestamps: TimestampAuthority, status: StatusSource, clock: Clock) -> None:
+        self._pades = pades
+        self._stamping = Stamping(timestamps, clock)
+        self._evidence = Evidence(status, clock)
+        self._clock = clock
+
+    def extend(self, data: bytes, level: Level, *, password: str | None = None, detached: bytes | None = None) -> bytes:
+        """The document with its signatures at ``level``; at B-LTA one more archive timestamp each time.
+
+        ``detached``: what a CAdES signature is about, where that is not inside. Raises ExtensionRefused,
+        NothingToExtend, LevelNotAllowed for B-B, and what timestamps and status raise; NotImplementedYet for formats
+        that are not extended yet.
+        """
+        if not level.includes(Level.B_T):
+            raise LevelNotAllowed(level=level.value)
+        if pdf_bytes.is_pdf(data):
+            return self._pdf(data, level, password)
+        if data[:1] == b"\x30":
+            return self._cms(data, level, detached)
+        raise NotImplementedYet
+
+    # --- CAdES
+
+    def _cms(self, data: bytes, level: Level, detached: bytes | None) -> bytes:
+        try:
+            parts, message = CmsParts.parse(data), read_message(data)
+        except (CmsMalformed, ValueError):
+            raise ExtensionRefused(rule="CMS-FORM") from None
+        content = message.content if message.content is not None else detached
+        if content is None:
+            raise ExtensionRefused(rule="CMS-DETACHED")
+        known = (*message.certificates, *self._stamping.above())
+        before = self._verified(data, known, detached=detached)  # N1
+        held = self._held(message, before, 0, ())
+        envelope, tokens = Cades(parts, content), list(held.tokens)
+        if not tokens:  # N2
+            tokens.append(self._stamping.over(envelope.timestamped()))
+            envelope = envelope.with_timestamp(tokens[0].der)
+        elif level is Level.B_T:
+            raise NothingToExtend(level=level.value)
+        if level.includes(Level.B_LT) and not held.complete:  # N3
+            envelope = envelope.with_evidence(self._gathered(held, tokens, known))
+        elif level is Level.B_LT:
+            raise NothingToExtend(level=level.value)
+        if level is Level.B_LTA:
+            for token in parts.of_kind(ARCHIVE_TIMESTAMP_V3):  # N4
+                envelope = envelope.with_evidence(self._evidence.gather_unit(*_unit(token, known)))
+            envelope = envelope.archived(lambda imprint: self._stamping.imprint(imprint).der)  # N5
+        extended = envelope.encode()
+        self._accepted(extended, before, level, known, detached=detached)
+        return extended
+
+    # --- PDF
+
+    def _pdf(self, data: bytes, level: Level, password: str | None) -> bytes:
+        secret = password.encode() if password is not None else None
+        content = read_pdf(data, STRICT, secret)
+        known = (*_certificates(content), *self._stamping.above())
+        before = self._verified(data, known, password=secret)  # N1
+        stamps = {one.field: _document_token(data, one) for one in content.signatures if one.is_timestamp}
+        held = list(self._held_in(content, before, stamps))
+        draft = Draft(data, password)
+        unproven = [one for one in held if not one.tokens]
+        proof = self._pades.archive(draft) if unproven else None  # N2
+        open_ = [one for one in held if not one.complete]
+        if (level is Level.B_T and proof is None) or (level is Level.B_LT and not open_):
+            raise NothingToExtend(level=level.value)
+        if level.includes(Level.B_LT):  # N3, N4
+            gathered = [self._gathered(one, one.tokens or ((proof,) if proof else ()), known) for one in open_]
+            if level is Level.B_LTA:
+                tokens = [one for one in stamps.values() if one is not None]
+                gathered += [self._evidence.gather_unit(one.unit, (*one.certificates, *known)) for one in tokens]
+            if gathered:
+                add_validation_data(draft, _merged(gathered))
+        if level is Level.B_LTA:
+            self._pades.archive(draft)  # N5
+        extended = draft.octets()
+        if not extended.startswith(data):
+            raise SignatureNotAccepted(check="SIGN-OUT-PREFIX")
+        self._accepted(extended, before, level, known, password=secret)
+        return extended
+
+    def _held_in(
+        self, content: PdfContent, before: FileVerdict, stamps: dict[str, TimestampToken | None]
+    ) -> Iterator[_Held]:
+        for number, signature in enumerate(content.signatures):
+            if signature.is_timestamp:
+                continue
+            try:
+                message = read_message(signature.contents, padded=True)
+            except CmsMalformed as error:
+                raise ExtensionRefused(rule=error.rule) from None
+            later = [stamps[one.field] for one in content.signatures[number + 1 :] if one.is_timestamp]
+            yield self._held(message, before, number, tuple(one for one in later if one is not None))
+
+    # --- both
+
+    def _held(
+        self, message: SignedMessage, before: FileVerdict, number: int, later: tuple[TimestampToken, ...]
+    ) -> _Held:
+        verdict = before.signatures[number]
+        sha256 = verdict.signer.sha256 if verdict.signer else None
+        own = [one for one in message.certificates if one.fingerprint(hashes.SHA256()).hex() == sha256]
+        if not own:
+            raise ExtensionRefused(rule="CMS-CERTIFICATE")
+        tokens = _tokens(message.timestamp_tokens, lambda name: hashlib.new(name, message.signature).digest())
+        return _Held(message, own[0], verdict.level in _COMPLETE, (*tokens, *later))
+
+    def _gathered(
+        self, held: _Held, tokens: Sequence[TimestampToken], known: Sequence[x509.Certificate]
+    ) -> ValidationData:
+        """Evidence for a signer after the first proven time, and for the units of all tokens."""
+        pool = (*held.message.certificates, *known)
+        try:
+            chain = unit_chain(held.signer, pool)
+        except TimestampUnavailable:  # no way up from the signer
+            raise ExtensionRefused(rule="PATH-NO-ISSUER") from None
+        first = min(tokens, key=lambda one: one.time)
+        found = [self._evidence.gather(Signatory("", held.signer, chain[1:]), first, pool)]
+        found += [self._evidence.gather_unit(one.unit, (*one.certificates, *pool)) for one in tokens if one != first]
+        return _merged(found)
+
+    def _verified(
+        self,
+        data: bytes,
+        known: Sequence[x509.Certificate],
+        *,
+        password: bytes | None = None,
+        detached: bytes | None = None,
+    ) -> FileVerdict:
+        """The verdict under the roots at hand alone; ExtensionRefused for what does not hold."""
+        now = self._clock.now()
+        roots = [one for one in dict.fromkeys(known) if one.issuer == one.subject]
+        trust = build_trust(None, frozenset(), roots, now, STRICT)
+        verdict = verify_file(data, "document", trust, now, STRICT, password=password, detached=detached)
+        for reason in _reasons(verdict):
+            if reason.indication is Indication.TOTAL_FAILED:
+                raise ExtensionRefused(rule=reason.rule)
+        if not any(one.kind is SignatureKind.SIGNATURE for one in verdict.signatures):
+            rule = next((one.rule for one in verdict.reasons), "FMT-UNSIGNED")
+            raise ExtensionRefused(rule=rule)
+        return verdict
+
+    def _accepted(
+        self,
+        extended: bytes,
+        before: FileVerdict,
+        level: Level,
+        known: Sequence[x509.Certificate],
+        *,
+        password: bytes | None = None,
+        detached: bytes | None = None,
+    ) -> None:
+        """N6."""
+        after = self._verified(extended, known, password=password, detached=detached)
+        allowed = _objections(before) | (set() if level.includes(Level.B_LT) else _UNKNOWN_BELOW_LT)
+        if not _objections(after) <= allowed:
+            raise SignatureNotAccepted(check="SIGN-OUT-SIGNATURE")
+        levels = [Level(one.level) for one in after.signatures if one.kind is SignatureKind.SIGNATURE and one.level]
+        if level.includes(Level.B_LT) and not all(one.includes(level) for one in levels):
+            raise SignatureNotAccepted(check="SIGN-OUT-LEVEL")
+
+
+def _objections(verdict: FileVerdict) -> set[str]:
+    return {one.rule for one in _reasons(verdict) if one.indication is not Indication.TOTAL_PASSED}
+
+
+def _reasons(verdict: FileVerdict) -> Iterator[Reason]:
+    yield from verdict.reasons
+    for one in verdict.signatures:
+        yield from one.reasons
+
+
+def _unit(token: bytes, known: Sequence[x509.Certificate]) -> tuple[x509.Certificate, tuple[x509.Certificate, ...]]:
+    """Whose token this is, and what to look for its issuers among."""
+    message = read_message(token)
+    return message.candidates[0], (*message.certificates, *known)
+
+
+def _tokens(octets: Iterable[bytes], digest_of: DigestOf) -> tuple[TimestampToken, ...]:
+    """The tokens that are well made, and about what they have to be about."""
+    found = []
+    for one in octets:
+        checked = check_token(one, digest_of, STRICT)
+        if isinstance(checked, Timestamp):
+            found.append(TimestampToken(one, checked.time, checked.unit, checked.certificates))
+    return tuple(found)
+
+
+def _document_token(data: bytes, signature: PdfSignature) -> TimestampToken | None:
+    """A document timestamp as a token; None for one that does not check out."""
+    digest_of = partial(pdf_bytes.range_digest, data, signature.byte_range)
+    checked = check_token(signature.contents, digest_of, STRICT, padded=True)
+    if not isinstance(checked, Timestamp):
+        return None
+    return TimestampToken(signature.contents.rstrip(b"\x00"), checked.time, checked.unit, checked.certificates)
+
+
+def _certificates(content: PdfContent) -> tuple[x509.Certificate, ...]:
+    """Every certificate in a PDF: in its store, and in its signatures."""
+    messages = []
+    for one in content.signatures:
+        try:
+            messages.append(read_message(one.contents, padded=True))
+        except CmsMalformed:
+            continue
+    inside = (certificate for message in messages for certificate in message.certificates)
+    return tuple(dict.fromkeys((*loaded(content.certificates), *inside)))
+
+
+def _merged(found: Sequence[ValidationData]) -> ValidationData:
+    return ValidationData(
+        tuple(dict.fromkeys(item for one in found for item in one.certificates)),
+        tuple(dict.fromkeys(item for one in found for item in one.ocsps)),
+        tuple(dict.fromkeys(item for one in found for item in one.crls)),
+    )
