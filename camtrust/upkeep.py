@@ -29,6 +29,7 @@ def tasks(services: Services) -> Mapping[str, Callable[[], object]]:
         "rows under an old master key": lambda: services.token.rewrap_rows(_ROWS),
         "checkpoint of the token": services.token.witness,
         "enrolments that ran out": services.ekyc.enrolment.sweep,
+        "data that is kept no longer": services.ekyc.retention.apply,
         "recalls that were cut off": services.ekyc.recalls.resume,
         "heads of the revocation trees": lambda: ca.heads.publish() if ca.heads is not None else None,
         "issuance log": services.log.integrate,

@@ -5,6 +5,7 @@ version of the last answer makes a step refuse when somebody else was faster. An
 guards are local names, which postponed annotations cannot see.
 """
 
+import json
 import re
 from typing import Annotated
 
@@ -18,6 +19,7 @@ from ekyc.review import ROLE as REVIEW_ROLE
 from ekyc.service import EkycService
 from ekyc.terms import Acceptance
 from ekyc.views import (
+    AccessView,
     AuthenticatorView,
     CaseView,
     CertificateView,
@@ -250,6 +252,18 @@ def create_router(service: EkycService, guard: Guard) -> APIRouter:
     def certificate(enrolment_id: EnrolmentId, actor: Annotated[Actor, Depends(person)]) -> CertificateView:
         """The certificate and its chain, in PEM."""
         return certificate_view(service.issuance.issued(actor, enrolment_id))
+
+    @router.get("/enrolments/{enrolment_id}/data")
+    def own_data(enrolment_id: EnrolmentId, actor: Annotated[Actor, Depends(person)]) -> Response:
+        """Everything that is kept about the caller, as JSON to take away. Asking is written down."""
+        data = json.dumps(service.own_data.export(actor, enrolment_id), ensure_ascii=False, indent=1)
+        headers = {"Content-Disposition": 'attachment; filename="my-data.json"', "Cache-Control": "no-store"}
+        return Response(data.encode(), media_type="application/json", headers=headers)
+
+    @router.get("/enrolments/{enrolment_id}/accesses")
+    def accesses(enrolment_id: EnrolmentId, actor: Annotated[Actor, Depends(person)]) -> list[AccessView]:
+        """Who looked at the caller's data, newest first; officers and operators by their opaque ids."""
+        return [AccessView(**vars(one)) for one in service.own_data.accesses(actor, enrolment_id)]
 
     @router.get("/enrolments/{enrolment_id}/decision")
     def decision(enrolment_id: EnrolmentId, actor: Annotated[Actor, Depends(person)]) -> DecisionView:

@@ -110,7 +110,7 @@ class EnrolmentDesk:
                 enrolment = self._files.advance(
                     connection, enrolment, State.WITHDRAWN, str(actor), reason="reason_withdrawn", subject_index=None
                 )
-        return self._erase(enrolment)
+        return self.erase(enrolment)
 
     def sweep(self) -> int:
         """Expire what nobody finished and complete erasures that were interrupted; gives how many changed."""
@@ -127,11 +127,14 @@ class EnrolmentDesk:
         with self._files.database.read() as connection:
             unfinished = store.to_erase(connection, _SWEEP)
         for enrolment in unfinished:
-            self._erase(enrolment)
+            self.erase(enrolment)
         return changed + len(unfinished)
 
-    def _erase(self, enrolment: Enrolment) -> Enrolment:
-        """Destroy the person's keys, then say so. Killed in between, it is done again: destroying twice is safe."""
+    def erase(self, enrolment: Enrolment) -> Enrolment:
+        """Destroy the person's keys, then say so. Killed in between, it is done again: destroying twice is safe.
+
+        What was claimed for the person is free again: they can enrol anew.
+        """
         if enrolment.erased_at is not None:
             return enrolment
         self._sessions.close_all(enrolment.person_id)
@@ -142,7 +145,7 @@ class EnrolmentDesk:
         with self._files.step(enrolment) as connection:
             store.forget_messages(connection, enrolment.person_id, enrolment.id)
             values = {"erased_at": self._files.clock.now(), "subject_index": None, "destruction": certificate}
-            erased = store.change(connection, enrolment, values)
+            erased = store.change(connection, enrolment, values, claimed_index=None)
             details = {"certificate": hashlib.sha256(certificate).hexdigest()}
             self._files.audit.append(connection, "service:ekyc", "ekyc.erased", enrolment.id, details)
         return erased

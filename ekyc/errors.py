@@ -13,7 +13,8 @@ EkycError
 │              DecisionMissing, DecisionNotReproduced
 ├── images, chips, authorities: ekyc.evidence_errors
 ├── recall     RecallEmpty, RecallUnknown, RecallChanged, RecallSameOfficer
-└── issuance   GateClosed, EvidenceFirst, ApprovalImpossible, CertificateMismatch, EvidenceChainBroken, PolicyInvalid
+└── issuance   GateClosed, EvidenceFirst, ApprovalImpossible, CertificateMismatch, EvidenceChainBroken, PolicyInvalid,
+               RetentionInvalid
 """
 
 from __future__ import annotations
@@ -359,3 +360,9 @@ class PolicyInvalid(EkycError):
     """The policy file is not one. Parameter ``problem``."""
 
     code = "ekyc.policy_invalid"
+
+
+class RetentionInvalid(EkycError):
+    """The retention rules are none. Parameter ``problem``."""
+
+    code = "ekyc.retention_invalid"

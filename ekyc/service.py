@@ -17,6 +17,7 @@ from ekyc.evidence_sources import EvidenceSources
 from ekyc.images import ImageDesk
 from ekyc.imaging import ImageReader
 from ekyc.issuance import IssuanceDesk
+from ekyc.personal_data import PersonalDataDesk
 from ekyc.policy import Policy, default_policy
 from ekyc.ports import (
     AttestedPersonKeys,
@@ -33,6 +34,7 @@ from ekyc.ports import (
 from ekyc.recall import RecallDesk
 from ekyc.recovery import RecoveryDesk
 from ekyc.registry_match import RegistryDesk
+from ekyc.retention import RetentionDesk, default_rules
 from ekyc.review import ReviewDesk
 from foundation.clock import Clock
 from foundation.db.audit import AuditTrail
@@ -90,6 +92,8 @@ class EkycService:
         self.images = ImageDesk(self.files, blobs, ImageReader(self.files.settings.images), self.review)
         self.authenticators = AuthenticatorDesk(self.files, factors)
         self.recalls = RecallDesk(self.files, issuer)
+        self.retention = RetentionDesk(self.files, self.enrolment, issuer, default_rules())
+        self.own_data = PersonalDataDesk(self.files)
         self.recovery = RecoveryDesk(self.files, self.review, factors, issuer, sessions)
         self.approvals = ApprovalDesk(self.files, self.decider, keys, authority)
         self.issuance = IssuanceDesk(

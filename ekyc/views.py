@@ -225,6 +225,14 @@ class CaseView(BaseModel):
     evidence_digest: str
 
 
+class AccessView(BaseModel):
+    """Somebody looked at a person's data."""
+
+    at: datetime
+    who: str
+    what: str
+
+
 class MessageView(BaseModel):
     """A notice as the person would have received it."""
 

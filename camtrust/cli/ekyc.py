@@ -12,7 +12,6 @@ from camtrust.cli.context import Context
 from camtrust.cli.ekyc_trust import add_import_csca
 from camtrust.cli.services import ACTOR, services_of
 from foundation.clock import rfc3339
-from foundation.errors import NotImplementedYet
 
 
 def create(context: Context) -> typer.Typer:
@@ -177,9 +176,20 @@ def create(context: Context) -> typer.Typer:
     add_import_csca(app, context)
 
     @app.command()
-    def retention() -> None:
-        """Apply the retention rules (not built yet)."""
-        raise NotImplementedYet
+    def retention(
+        apply: Annotated[bool, typer.Option("--apply", help="do it; without it a dry run")] = False,
+    ) -> None:
+        """What the retention rules end now, rule by rule. Services that run do it by themselves."""
+        from dataclasses import asdict
+
+        with services_of(context) as services:
+            desk = services.ekyc.retention
+            due = desk.apply() if apply else desk.look()
+            version, grounds = desk.rules.version, {rule.id: rule for rule in desk.rules.rules}
+        verb = "ended" if apply else "due"
+        lines = [f"{one.rule:<26} {one.count:>6} {one.what} {verb}  ({grounds[one.rule].days} days)" for one in due]
+        value = {"version": version, "applied": apply, "rules": [asdict(one) for one in due]}
+        context.terminal.result(value, lines)
 
     return app
 

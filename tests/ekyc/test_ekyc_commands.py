@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -97,3 +98,16 @@ def test_the_dry_run_of_a_recall(world: World, command: Command) -> None:
     assert command("recall", "--control", "EKYC-REGISTRY", "--version", "2")["affected"] == []
     with pytest.raises(typer.BadParameter):
         command("recall", "--control", "EKYC-REGISTRY", "--officer", "act_x")
+
+
+def test_retention_looks_and_applies(world: World, command: Command) -> None:
+    """`retention` is a dry run; with --apply it is done."""
+    _, name = world.until(State.REGISTRY_MATCHED, series(604))
+    world.review(name, Verdict.REJECT, Method.IN_PERSON, "person-is-not-holder")
+    world.clock.advance(timedelta(days=181))
+    due = {one["rule"]: one["count"] for one in command("retention")["rules"]}
+    assert due["EKYC-RETAIN-REJECTED"] == 1
+    assert world.state(name).erased_at is None
+    assert command("retention", "--apply")["applied"]
+    assert world.state(name).erased_at is not None
+    assert not any(one["count"] for one in command("retention")["rules"])
