@@ -14,6 +14,7 @@ JOBS ?= 2
 SOAK_MINUTES ?= 10
 SOAK_KEYS ?= 100000
 SOAK_CERTIFICATES ?= 2000000
+FUZZ_COUNT ?= 5000
 ARGS ?=
 
 VENV := .venv
@@ -34,7 +35,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help tables demo test check bench soak rehearsal serve clean lock packages verifier
+.PHONY: help tables demo test check bench soak fuzz rehearsal serve clean lock packages verifier
 
 help:
 	@echo "make demo        set up, then tell the whole story once into $(DEMO_HOME)/ (DEMO_PDFS=dir: sign these)"
@@ -43,6 +44,7 @@ help:
 	@echo "make tables      write the tables of the documents anew that come from the code"
 	@echo "make bench       rates of issuing, status, timestamps, signing and verifying, beside the raw cost"
 	@echo "make soak        both key stores under stress, 100,000 citizens' keys, 2 million certificates, then the demo again and again for SOAK_MINUTES=$(SOAK_MINUTES)"
+	@echo "make fuzz        malformed DER at every door of the issuing CA, FUZZ_COUNT=$(FUZZ_COUNT) at each, from a seed that is told"
 	@echo "make rehearsal   a root ceremony, rehearsed where there is no network"
 	@echo "make verifier    build/camtrust-verify.pyz: the offline verifier as one file"
 	@echo "make serve       all services on 127.0.0.1:$(PORT), with the home of the demo"
@@ -142,6 +144,12 @@ soak: $(DEV) packages
 	      || { tail -n 40 "$(VENV)/soak.log"; echo "make soak: FAILED in round $$n."; exit 1; }; \
 	   echo "   round $$n: $$((SECONDS - begin)) s"; done; \
 	echo "make soak: $$n rounds without a failure."
+
+fuzz: $(DEV) packages
+	$(call say,Malformed DER at every door of the issuing CA$(,) $(FUZZ_COUNT) at each)
+	@seed=$${FUZZ_SEED:-$$RANDOM}; echo "   FUZZ_SEED=$$seed"; \
+	CAMTRUST_FUZZ=$(FUZZ_COUNT) CAMTRUST_FUZZ_SEED=$$seed $(RUN) -m pytest -q -n $(JOBS) tests/ca/test_malformed_der.py \
+	   && echo "make fuzz: every door answered." || { echo "make fuzz: FAILED with FUZZ_SEED=$$seed."; exit 1; }
 
 rehearsal: $(RUNTIME)
 	$(call say,A whole root ceremony on throwaway tokens)

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Sequence
 from threading import Lock
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -146,10 +146,10 @@ class Authorities:
         if not installed:
             raise AuthorityRefused(name=ROOT, rule="AUTH-ROOT")
         root, now = installed[0].root, self._clock.now()
-        number = crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number if _numbered(crl) else None
+        number = _number(crl)
         if number is None or crl.next_update_utc is None or not crl.last_update_utc <= now < crl.next_update_utc:
             raise AuthorityRefused(name=ROOT, rule="AUTH-CRL")
-        if crl.issuer != root.subject or not crl.is_signature_valid(root.public_key()):  # type: ignore[arg-type]
+        if not _is_by(crl, root):
             raise AuthorityRefused(name=ROOT, rule="AUTH-CRL")
         data = crl.public_bytes(Encoding.DER)
         with self._database.unit_of_work() as connection:
@@ -179,8 +179,7 @@ class Authorities:
             if not condition:
                 raise AuthorityRefused(name=name, rule=rule)
 
-        spki = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        require(spki == public_key, "AUTH-KEY")
+        require(_public_key(certificate) == public_key, "AUTH-KEY")
         now, path = self._clock.now(), (certificate, *chain)
         require(all(one.not_valid_before_utc <= now <= one.not_valid_after_utc for one in path), "AUTH-VALIDITY")
         require(bool(chain), "AUTH-CHAIN")
@@ -194,10 +193,14 @@ class Authorities:
         require(all(other.root == chain[-1] for other in self.all()), "AUTH-ROOT")
 
 
+# what reading a part of a certificate or CRL raises that is not there, is there twice, or is none
+_UNREADABLE = (x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, ValueError)
+
+
 def _issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     try:
         certificate.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature):
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
         return False
     return True
 
@@ -206,7 +209,7 @@ def _may_certify(certificate: x509.Certificate) -> bool:
     try:
         constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
         usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
-    except x509.ExtensionNotFound:
+    except _UNREADABLE:
         return False
     return constraints.ca and usage.key_cert_sign and usage.crl_sign
 
@@ -216,17 +219,34 @@ def _answers_ocsp(certificate: x509.Certificate) -> bool:
         usages: Iterable[x509.ObjectIdentifier] = certificate.extensions.get_extension_for_class(
             x509.ExtendedKeyUsage
         ).value
-    except x509.ExtensionNotFound:
+    except _UNREADABLE:
         return False
     return ExtendedKeyUsageOID.OCSP_SIGNING in usages
 
 
-def _numbered(crl: x509.CertificateRevocationList) -> bool:
+def _public_key(certificate: x509.Certificate) -> bytes | None:
+    """Its SubjectPublicKeyInfo; None where it has a key that cannot be read."""
     try:
-        crl.extensions.get_extension_for_class(x509.CRLNumber)
-    except x509.ExtensionNotFound:
+        return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    except (ValueError, UnsupportedAlgorithm):
+        return None
+
+
+def _number(crl: x509.CertificateRevocationList) -> int | None:
+    """Its number; None where it has none, and where its extensions or its entries cannot be read."""
+    try:
+        for entry in crl:
+            _ = entry.extensions
+        return crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+    except _UNREADABLE:
+        return None
+
+
+def _is_by(crl: x509.CertificateRevocationList, root: x509.Certificate) -> bool:
+    try:
+        return crl.issuer == root.subject and crl.is_signature_valid(root.public_key())  # type: ignore[arg-type]
+    except (ValueError, TypeError, UnsupportedAlgorithm):
         return False
-    return True
 
 
 def _der(certificate: x509.Certificate) -> bytes:

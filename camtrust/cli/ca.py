@@ -44,21 +44,18 @@ def create(context: Context) -> typer.Typer:
         ] = None,
     ) -> None:
         """Give an authority the certificate that a ceremony made; checked against its key and the root."""
-        from cryptography import x509
-
         from camtrust.ceremonies import log_transcripts
+        from foundation.x509.pem import read_certificate, read_crl
 
         with services_of(context) as services:
             installed = services.ca.install(
                 name,
-                x509.load_pem_x509_certificate(certificate.read_bytes()),
-                [x509.load_pem_x509_certificate(root.read_bytes())],
+                read_certificate(certificate.read_bytes(), certificate.name),
+                [read_certificate(root.read_bytes(), root.name)],
                 ACTOR,
             )
             if root_crl is not None:
-                data = root_crl.read_bytes()
-                load = x509.load_pem_x509_crl if data.startswith(b"-----") else x509.load_der_x509_crl
-                services.ca.install_root_crl(load(data), ACTOR)
+                services.ca.install_root_crl(read_crl(root_crl.read_bytes(), root_crl.name), ACTOR)
             logged = log_transcripts(transcript, services.ca, services.log) if transcript is not None else {}
         serial = f"{installed.certificate.serial_number:x}"
         lines = [f"Installed {name}, certificate {serial}.", *(f"Logged {file}: {one}" for file, one in logged.items())]

@@ -31,8 +31,9 @@ def read_csr(data: bytes) -> x509.CertificateSigningRequest:
                 raise CsrInvalid(reason="it does not hold exactly one request")
             request = x509.load_pem_x509_csr(data)
         key_algorithm(request.public_key())
+        request.subject  # noqa: B018 - it is read when it is asked for: here, rather than where nobody expects an error
         proven = request.is_signature_valid
-    except (ValueError, UnsupportedAlgorithm, TypeError):
+    except (ValueError, UnsupportedAlgorithm, TypeError, x509.InvalidVersion):
         raise CsrInvalid(reason="it cannot be read") from None
     except AlgorithmInvalid as error:
         raise CsrInvalid(reason=f"its key is of a kind that is not certified: {error.params['what']}") from None

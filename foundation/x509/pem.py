@@ -17,7 +17,7 @@ def read_certificate(data: bytes, name: str = "certificate") -> x509.Certificate
     if data[:1] == b"\x30":
         try:
             return x509.load_der_x509_certificate(data)
-        except ValueError:
+        except (ValueError, x509.InvalidVersion):
             raise PemInvalid(what=name, reason="it is not a DER certificate") from None
     found = read_certificates(data, name)
     if len(found) != 1:
@@ -31,7 +31,7 @@ def read_certificates(data: bytes, name: str = "certificates") -> tuple[x509.Cer
         raise PemInvalid(what=name, reason=f"it holds more than {MAX_CERTIFICATES} certificates")
     try:
         return tuple(x509.load_pem_x509_certificates(data))
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         raise PemInvalid(what=name, reason="it holds no PEM certificate that can be read") from None
 
 
@@ -39,7 +39,7 @@ def read_crl(data: bytes, name: str = "CRL") -> x509.CertificateRevocationList:
     """One CRL, PEM or DER; PemInvalid otherwise."""
     try:
         return x509.load_der_x509_crl(data) if data[:1] == b"\x30" else x509.load_pem_x509_crl(data)
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         raise PemInvalid(what=name, reason="it is not a CRL") from None
 
 
