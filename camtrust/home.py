@@ -90,6 +90,10 @@ class Home:
         return self.path / "trust" / "camtrust.bundle"
 
     @property
+    def trust_list(self) -> Path:
+        return self.path / "trust" / "list.xml"
+
+    @property
     def bundle_signer(self) -> Path:
         return self.path / "trust" / "bundle-signer.txt"
 

@@ -137,9 +137,12 @@ class LogSettings(Section):
 
 
 class TrustSettings(Section):
-    """The trust bundle."""
+    """The trust bundle and the trust list."""
 
     bundle_days: Annotated[int, Field(ge=1, le=90, description="how long a verifier may rely on a bundle, in days")] = 7
+    contact: Annotated[
+        str, Field(pattern=r"^[!-?A-~]+@[!-?A-~]+$", description="e-mail address of the trust-list operator")
+    ] = "trust@example.invalid"
 
 
 class Settings(BaseSettings):

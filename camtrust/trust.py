@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from camtrust.errors import OperatorNotInSet, OperatorsRefused, RootsRefused
 from camtrust.home import Home
+from camtrust.trust_list import make_trust_list
 from foundation.clock import Clock
 from foundation.keys.handles import private_key
 from foundation.keys.port import KeyAlgorithm, KeyStore, KeyUse
@@ -122,10 +123,12 @@ def write_bundle(
     days: int,
     specimen: bool,
     roots: Roots = Roots(),
+    contact: str = "trust@example.invalid",
 ) -> WrittenBundle:
-    """Gather, sign and write ``trust/camtrust.bundle`` and ``trust/bundle-signer.txt``; the sequence number rises by 1.
+    """Gather, sign and write ``trust/camtrust.bundle``, ``bundle-signer.txt`` and the trust list ``list.xml``.
 
-    ``keys`` is the trust-list operator's token, not the services'. ``days``: how long verifiers may rely on it.
+    The sequence number rises by 1. ``keys`` is the trust-list operator's token, not the services'. ``days``: how long
+    verifiers may rely on it; ``contact``: the operator's e-mail address, for the list.
     """
     signer = operator_certificate(home, keys, clock, specimen)
     now = clock.now().replace(microsecond=0)
@@ -141,7 +144,10 @@ def write_bundle(
         twins=roots.twins,
         operators=(home.path / OPERATORS_IN_HOME).read_bytes() if chain else None,
     )
-    return publish_bundle(home, export_bundle(contents, [(operator_key(keys), signer)]), pin)
+    key = operator_key(keys)
+    written = publish_bundle(home, export_bundle(contents, [(key, signer)]), pin)
+    _replace(home.trust_list, make_trust_list(ca, contents.sequence, clock, specimen, contact, key, signer))
+    return written
 
 
 def publish_bundle(home: Home, octets: bytes, pin: str) -> WrittenBundle:

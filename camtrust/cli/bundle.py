@@ -42,6 +42,7 @@ def create(context: Context) -> typer.Typer:
                 operator,
                 context.clock,
                 days=settings.trust.bundle_days,
+                contact=settings.trust.contact,
                 specimen=settings.specimen,
                 roots=roots_of(roots, services.ca) if roots else Roots(),
             )

@@ -88,6 +88,7 @@ def export_bundle(station: Station, services: Services) -> WrittenBundle:
             operator,
             services.clock,
             days=settings.trust.bundle_days,
+            contact=settings.trust.contact,
             specimen=settings.specimen,
         )
     station.made += ["trust/camtrust.bundle", "trust/bundle-signer.txt"]

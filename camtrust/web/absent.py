@@ -15,7 +15,6 @@ ABSENT = (
     "/oauth2/{path:path}",
     "/csc/v1/{path:path}",  # what is not among the methods that /csc/v1/info lists
     "/csc/v2/{path:path}",
-    "/trust/list.xml",
 )
 
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]

@@ -37,6 +37,17 @@ def create_router(home: Home, clock: Clock, limit: int) -> APIRouter:
             headers={"Content-Disposition": 'attachment; filename="camtrust.bundle"', "Cache-Control": "max-age=300"},
         )
 
+    @router.get("/trust/list.xml", response_class=Response)
+    def trust_list() -> Response:
+        """The newest signed trust list (ETSI TS 119 612). Its signer is the trust-list operator's certificate."""
+        if not home.trust_list.exists():
+            raise BundleMissing
+        return Response(
+            home.trust_list.read_bytes(),
+            media_type="application/vnd.etsi.tsl+xml",
+            headers={"Cache-Control": "max-age=300"},
+        )
+
     async def body(request: Request) -> bytes:
         data = await request.body()
         if not data or len(data) > limit:

@@ -16,6 +16,7 @@ from signing.verify.errors import FileUnreadable
 from signing.verify.model import FileVerdict, SubIndication, indeterminate
 from signing.verify.policy import POLICIES, STRICT, Policy
 from signing.verify.trust import Trust, build_trust
+from signing.verify.trust_list import read_trust_list
 from signing.verify.verdict import verify_file
 
 _SUFFIXES = (".pdf", ".p7s", ".p7m", ".asice", ".asics", ".sce", ".scs", ".xades.xml", ".jws", ".jws.json")
@@ -37,13 +38,16 @@ class Request:
     password: bytes | None = None
     detached: bytes | None = None
     policy: str = STRICT.name
+    lists: tuple[bytes, ...] = ()  # trust lists of countries (`trust_list`)
+    list_pins: frozenset[str] = frozenset()  # whose signature on them is accepted
     memory: Path | None = None  # where the highest sequence is kept (`bundle_memory`); None: nowhere
     digests: bool = False  # whether verdicts carry the SHA-256 of their file, for reports
 
     def trust(self) -> Trust:
         """The trust that the request describes. Raises PemInvalid for an anchor that is not a certificate."""
         anchors = [read_certificate(one, "trust anchor") for one in self.anchors]
-        return build_trust(self.bundle, self.pins, anchors, self.at, self.rules, self.min_sequence, self.min_operators)
+        trust = build_trust(self.bundle, self.pins, anchors, self.at, self.rules, self.min_sequence, self.min_operators)
+        return trust.with_lists([read_trust_list(one, self.list_pins, self.at, self.rules) for one in self.lists])
 
     @property
     def rules(self) -> Policy:

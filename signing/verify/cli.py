@@ -33,6 +33,13 @@ Pins = Annotated[
     typer.Option("--bundle-signer", help="SHA-256 of the bundle signer's certificate (else the home's pin)."),
 ]
 MinSequence = Annotated[int | None, typer.Option("--min-sequence", min=0, help="Refuse an older bundle.")]
+TrustLists = Annotated[
+    list[Path] | None,
+    typer.Option("--trust-list", help="Trust the authorities of this country's list too (TS 119 612); repeatable."),
+]
+ListPins = Annotated[
+    list[str] | None, typer.Option("--list-signer", help="SHA-256 of the certificate that signs the trust list.")
+]
 Detached = Annotated[Path | None, typer.Option("--detached", help="The document that a .p7s signature is about.")]
 PasswordFile = Annotated[Path | None, typer.Option("--password-file", help="A file whose first line is the password.")]
 At = Annotated[str | None, typer.Option("--at", help="Judge as of this time (RFC 3339), not now.")]
@@ -71,6 +78,8 @@ def create_commands(
         trust_anchor: Anchors = None,
         bundle_signer: Pins = None,
         min_sequence: MinSequence = None,
+        trust_list: TrustLists = None,
+        list_signer: ListPins = None,
         detached: Detached = None,
         password_file: PasswordFile = None,
         at: At = None,
@@ -83,6 +92,7 @@ def create_commands(
             raise NotImplementedYet
         request = _request(home(), clock, bundle, trust_anchor, bundle_signer, min_sequence, at)
         request = _with_files(request, password_file, detached)
+        request = _with_lists(request, trust_list, list_signer)
         print_with = printer() if report is not None else None
         raise typer.Exit(run_verify(terminal(), files, request, jobs, report, print_with))
 
@@ -240,16 +250,10 @@ def _request(
     from signing.verify.batch import Request
     from signing.verify.bundle import read_pin
     from signing.verify.bundle_memory import SEQUENCE_IN_HOME, remembered
-    from signing.verify.errors import PinUnreadable
 
     if bundle is None and home is not None and (home / BUNDLE_IN_HOME).is_file():
         bundle = home / BUNDLE_IN_HOME
-    found: set[str] = set()
-    for written in pins or ():
-        pin = read_pin(written)
-        if pin is None:
-            raise PinUnreadable
-        found.add(pin)
+    found = {_pin(written) for written in pins or ()}
     memory, min_operators = None, 0
     if not pins and home is not None and (home / PIN_IN_HOME).is_file():
         memory = home / SEQUENCE_IN_HOME
@@ -271,6 +275,23 @@ def _request(
         min_operators=min_operators,
         memory=memory,
     )
+
+
+def _with_lists(request: Any, lists: Sequence[Path] | None, pins: Sequence[str] | None) -> Any:
+    from dataclasses import replace
+
+    read = tuple(_whole_file(path) for path in lists or ())
+    return replace(request, lists=read, list_pins=frozenset(_pin(written) for written in pins or ()))
+
+
+def _pin(written: str) -> str:
+    from signing.verify.bundle import read_pin
+    from signing.verify.errors import PinUnreadable
+
+    pin = read_pin(written)
+    if pin is None:
+        raise PinUnreadable
+    return pin
 
 
 def _with_files(request: Any, password_file: Path | None, detached: Path | None) -> Any:

@@ -64,6 +64,11 @@ def bundle_lines(trust: Trust, language: Language) -> Iterator[str]:
         )
     for reason in trust.reasons:
         yield f"    {_reason(reason, language)}"
+    for one in trust.lists:
+        if isinstance(one, Reason):
+            yield f"    {_reason(one, language)}"
+        else:
+            yield f"  trust list {one.territory} {one.sequence} · {one.operator} · {len(one.anchors())} anchors"
 
 
 def all_lines(verdicts: Sequence[FileVerdict], trust: Trust, language: Language) -> Iterator[str]:

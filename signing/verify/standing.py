@@ -36,6 +36,7 @@ from signing.verify.model import (
 )
 from signing.verify.policy import Policy, is_specimen
 from signing.verify.trust import HAND, Trust
+from signing.verify.trust_list_model import SOURCE as LIST
 
 DOCUMENT = "document"
 
@@ -228,6 +229,9 @@ def _summed(case: Case, path: CertificatePath, usage: tuple[Reason, ...], status
     if path.anchor.source == HAND:
         anchor_name = display_name(path.anchor.certificate)
         notes = (noted("TRUST-HAND", "EN 319 102-1 §5.2.6", "verify_hand_anchor", who=anchor_name),)
+    elif path.anchor.source == LIST:
+        listed = display_name(path.anchor.certificate)
+        notes = (noted("TRUST-LIST", "TS 119 612 §5.5", "verify_list_anchor", who=listed),)
     inside = {one.fingerprint(hashes.SHA256()) for one in case.certificates}
     embedded = status.embedded and all(one.fingerprint(hashes.SHA256()) in inside for one in path.certificates[:-1])
     return Judgement(

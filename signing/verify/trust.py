@@ -12,7 +12,7 @@ nothing that rests on it passes: its reasons are added to every verdict that use
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -25,6 +25,8 @@ from signing.verify.bundle import SOURCE, Bundle, BundleProblem, read_bundle
 from signing.verify.logged import LogRequirement
 from signing.verify.model import Reason, SubIndication, indeterminate
 from signing.verify.policy import Policy
+from signing.verify.trust_list_model import SOURCE as LIST
+from signing.verify.trust_list_model import TrustList
 
 HAND = "hand"
 
@@ -41,6 +43,7 @@ class Trust:
     claimed: Bundle | None
     fresh: bool
     rollback_checked: bool
+    lists: tuple[TrustList | Reason, ...] = ()  # trust lists of countries that were named, or why one is not used
 
     @property
     def logs(self) -> LogRequirement:
@@ -69,7 +72,15 @@ class Trust:
             "operators": _operators(shown),
             "hand_anchors": sum(one.source == HAND for one in self.anchors),
             "reasons": [reason.json() for reason in self.reasons],
+            "trust_lists": [{"reason": one.json()} if isinstance(one, Reason) else one.json() for one in self.lists],
         }
+
+    def with_lists(self, lists: Sequence[TrustList | Reason]) -> Trust:
+        """With the authorities of these lists as anchors too."""
+        more = (anchor for one in lists if not isinstance(one, Reason) for anchor in one.anchors())
+        known = {one.certificate for one in self.anchors}
+        anchors = (TrustAnchor(one, LIST) for one in more if one not in known)
+        return replace(self, anchors=(*self.anchors, *anchors), lists=tuple(lists))
 
 
 def _operators(shown: Bundle | None) -> dict[str, Any] | None:

@@ -128,6 +128,15 @@ def judge_signatures(
     return found
 
 
+def whole_document_signer(root: Element, policy: Policy) -> x509.Certificate | None:
+    """Who signed all of a document by its one enveloped signature, else None; trust is not judged. XmlMalformed."""
+    found = list(root.iter(ds("Signature")))
+    if len(found) != 1 or found[0].getparent() is not root or _document_problem(root) is not None:
+        return None
+    claim, _, _ = _Signature(root, found[0]).claim(policy, lambda _: None)
+    return None if claim.reasons else claim.signer
+
+
 def _document_problem(root: Element) -> Reason | None:
     """X1, X2 for the document as a whole."""
     if strict_xml.has_duplicate_ids(root):

@@ -32,7 +32,7 @@ JUDGES = (
     "foundation/x509/crl_check.py",
     "foundation/log_proof.py",
 )
-VERDICT = ("BND", "CMS", "FMT", "LOG", "PATH", "PDF", "REV", "SGN", "TRUST", "TST")
+VERDICT = ("BND", "CMS", "FMT", "LOG", "PATH", "PDF", "REV", "SGN", "TRUST", "TSL", "TST")
 COMMAND = re.compile(r"\bcamtrust ((?:--home \S+ )?)([a-z]+)")
 
 

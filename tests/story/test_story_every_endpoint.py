@@ -62,6 +62,7 @@ PUBLIC = {
     "POST /csc/v1/info": "CSC API v1.0.4 §11.1: what the service can do",
     "POST /csc/v2/info": "the same",
     "GET /trust/bundle": "the signed trust bundle",
+    "GET /trust/list.xml": "the signed trust list",
     "POST /verify/v1/documents": "verification; keeps nothing",
 }
 # Open, and not made of endpoints: whole paths below which one application answers.
