@@ -20,7 +20,7 @@ import struct
 import unicodedata
 import zipfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 ASIC_E = "application/vnd.etsi.asic-e+zip"
 ASIC_S = "application/vnd.etsi.asic-s+zip"
@@ -127,6 +127,7 @@ class Container:
     names: tuple[str, ...]
     _archive: zipfile.ZipFile
     _entries: Mapping[str, zipfile.ZipInfo]
+    _digests: dict[tuple[str, str], bytes] = field(default_factory=dict)
 
     @property
     def documents(self) -> tuple[str, ...]:
@@ -148,11 +149,13 @@ class Container:
         return b"".join(self._chunks(name))
 
     def digest(self, name: str, hash_name: str) -> bytes:
-        """The digest of an entry, read piece by piece."""
-        found = hashlib.new(hash_name)
-        for chunk in self._chunks(name):
-            found.update(chunk)
-        return found.digest()
+        """The digest of an entry, read piece by piece, and once however many signatures ask for it."""
+        if (name, hash_name) not in self._digests:
+            found = hashlib.new(hash_name)
+            for chunk in self._chunks(name):
+                found.update(chunk)
+            self._digests[name, hash_name] = found.digest()
+        return self._digests[name, hash_name]
 
     def _chunks(self, name: str) -> Iterator[bytes]:
         try:

@@ -54,6 +54,7 @@ _XADES = re.compile(r"META-INF/[^/]*signatures[^/]*\.xml", re.IGNORECASE)
 _MANIFEST = re.compile(r"META-INF/ASiCManifest[^/]*\.xml", re.IGNORECASE)
 _KNOWN_LEFTOVER = "META-INF/manifest.xml"  # OpenDocument's list of files: says nothing that counts
 _SHOWN = 10
+_MAX_SIGNATURE_FILES = 100
 _CLAUSE = "EN 319 162-1 §4"
 
 
@@ -120,6 +121,8 @@ def _extended(judging: _Judging) -> _Signed:
     manifests = {one: _manifest(container.signature_file(one)) for one in container.meta if _MANIFEST.fullmatch(one)}
     signatures = [one for one in container.meta if _CADES.fullmatch(one)]
     xml = [one for one in container.meta if _XADES.fullmatch(one)]
+    if len(signatures) + len(xml) > _MAX_SIGNATURE_FILES:
+        raise ContainerRefused("ASIC-LIMIT")
     if not signatures and not manifests and not xml:
         return _Signed((), (_unsigned(),))
     verdicts: list[SignatureVerdict] = []

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from functools import cache
 from hashlib import new as new_hash
 
 from foundation.x509.status_evidence import Evidence, EvidenceKind, read_evidence
@@ -47,6 +48,7 @@ def judge_cms(
         )
     octets = content
 
+    @cache  # archive timestamps ask for it again
     def digest_of(name: str) -> bytes:
         return new_hash(name, octets).digest()
 

@@ -44,6 +44,7 @@ from signing.verify.trust import Trust
 _COMPACT = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*\s*")
 _CRITICAL = {"sigT"}  # what we understand of what crit may name; b64 and sigD change what is signed
 _CHANGES_WHAT_IS_SIGNED = {"b64", "sigD"}
+_MAX_SIGNATURES = 20
 _MAX_UNSIGNED = 100
 _MAX_CERTIFICATES = 100
 _DIGESTS = {"S256": "sha256", "S384": "sha384", "S512": "sha512"}
@@ -69,7 +70,7 @@ def judge_json(
     if found is None:
         return None
     payload, signatures = found
-    if len(signatures) > policy.max_signatures:
+    if len(signatures) > _MAX_SIGNATURES:
         reason = indeterminate("JWS-LIMIT", "EN 319 102-1 §5.2.2", "verify_too_complex", SubIndication.GENERIC)
         return FileVerdict(name, "JAdES", (), (reason,))
     if not payload and detached is not None:

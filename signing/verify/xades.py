@@ -34,12 +34,14 @@ from signing.strict_xml import Element
 from signing.verify.cades_document import evidence_of
 from signing.verify.model import (
     FileVerdict,
+    Indication,
     Reason,
     SignatureKind,
     SignatureVerdict,
     SubIndication,
     failed,
     indeterminate,
+    worst,
 )
 from signing.verify.policy import Policy
 from signing.verify.signature import Claim, DigestOf, Known, Stamp, case_of, judge
@@ -61,9 +63,8 @@ from signing.xmldsig import (
 )
 
 SIGNATURES = f"{{{ASIC}}}XAdESSignatures"
-_MAX_REFERENCES = 1000
-_MAX_STAMPS = 20
-_MAX_MATERIAL = 500
+_MAX_SIGNATURES, _MAX_REFERENCES = 20, 1000
+_MAX_STAMPS, _MAX_MATERIAL = 20, 500
 Outside = Callable[[str], DigestOf | None]
 """What a signature is about outside its file: the digest of it by its name, None where there is no such thing."""
 
@@ -111,7 +112,7 @@ def judge_signatures(
     found: list[tuple[SignatureVerdict, tuple[str, ...]]] = []
     common = _document_problem(root)
     signatures = list(root.iter(ds("Signature")))
-    if len(signatures) > policy.max_signatures:
+    if len(signatures) > _MAX_SIGNATURES:
         common, signatures = _refuse("XML-LIMIT").reason, signatures[:1]
     for signature in signatures:
         base = SignatureVerdict(SignatureKind.SIGNATURE, str(signature.get("Id") or "-")[:100], ())
@@ -183,13 +184,16 @@ class _Signature:
         if [one.tag for one in _elements(self._info)] != expected or not 1 < len(references) <= _MAX_REFERENCES:
             raise _refuse("XML-FORM")
         algorithm = _plain_algorithm(canonicalisation)
-        reasons = [reason for one in references for reason in self._reference(one, policy, outside)]
+        checks = [self._reference(one, policy, outside) for one in references]
         self._covers(references)
         certificates = self._certificates()
         signer, objection = self._signer(certificates)
-        reasons += [objection] if objection else []
+        reasons = [objection] if objection else []
         if signer is not None:
             reasons += self._verify(signer, canonical(self._info, algorithm), method.get("Algorithm"), policy)
+        if worst(reasons)[0] is Indication.TOTAL_FAILED:  # what nobody signed is not looked up
+            return Claim(signer, tuple(reasons), self._signing_time()), (), certificates
+        reasons += [reason for check in checks for reason in check()]
         stamps = tuple(self._stamps())
         crls, ocsps = self._material("EncapsulatedCRLValue"), self._material("EncapsulatedOCSPValue")
         carried = loaded(self._material("EncapsulatedX509Certificate"))
@@ -204,7 +208,8 @@ class _Signature:
 
     # --- X4 to X6
 
-    def _reference(self, reference: Element, policy: Policy, outside: Outside) -> Iterable[Reason]:
+    def _reference(self, reference: Element, policy: Policy, outside: Outside) -> Callable[[], tuple[Reason, ...]]:
+        """X4, X5 at once; X6 when it is called."""
         parts = _elements(reference)
         transforms = _elements(parts.pop(0)) if parts and parts[0].tag == ds("Transforms") else []
         if [one.tag for one in parts] != [ds("DigestMethod"), ds("DigestValue")]:
@@ -213,10 +218,15 @@ class _Signature:
         hash_name = DIGEST_URIS.get(parts[0].get("Algorithm", ""))
         if hash_name not in policy.digests or hash_name is None:
             raise _unsupported("XML-DIGEST-ALGORITHM")
-        stated = _base64(parts[1].text)
-        if self._referenced(reference, chain, outside)(hash_name) != stated:
-            clause = "EN 319 102-1 §5.2.7.4"
-            yield failed("XML-HASH", clause, "verify_hash_failure", SubIndication.HASH_FAILURE)
+        stated, digest_of = _base64(parts[1].text), self._referenced(reference, chain, outside)
+
+        def compared() -> tuple[Reason, ...]:
+            if digest_of(hash_name) == stated:
+                return ()
+            sub = SubIndication.HASH_FAILURE
+            return (failed("XML-HASH", "EN 319 102-1 §5.2.7.4", "verify_hash_failure", sub),)
+
+        return compared
 
     def _referenced(self, reference: Element, chain: Sequence[str], outside: Outside) -> DigestOf:
         """X5: what a reference is about, by its digest."""
@@ -226,8 +236,8 @@ class _Signature:
         if uri == "":
             if list(chain[:1]) != [ENVELOPED] or len(chain) > 2 or not self._inside_document():
                 raise _refuse("XML-REFERENCE")
-            algorithm = chain[1] if len(chain) == 2 else INCLUSIVE
-            return _octets(canonical(self._without_signature(), _known(algorithm), comments=False))
+            algorithm = _known(chain[1] if len(chain) == 2 else INCLUSIVE)
+            return lambda name: _octets(canonical(self._without_signature(), algorithm, comments=False))(name)
         if uri.startswith("#"):
             return _octets(self._own(uri[1:], kind, chain))
         if chain:
@@ -290,14 +300,13 @@ class _Signature:
             raise _refuse("XML-REFERENCE")
         unreferenced = [one for one in self._objects if one is not self._holder and f"#{one.get('Id')}" not in uris]
         if unreferenced or (self._inside_document() and "" not in uris):
-            clause = "camtrust contract"
-            raise XmlMalformed(failed("XML-UNCOVERED", clause, "verify_xml_uncovered", SubIndication.FORMAT_FAILURE))
+            sub = SubIndication.FORMAT_FAILURE
+            raise XmlMalformed(failed("XML-UNCOVERED", "camtrust contract", "verify_xml_uncovered", sub))
 
     # --- X7, X9
 
     def _certificates(self) -> tuple[x509.Certificate, ...]:
-        found = [_base64(one.text) for one in self._key_info.iter(ds("X509Certificate"))]
-        return loaded(found[:100])
+        return loaded([_base64(one.text) for one in self._key_info.iter(ds("X509Certificate"))][:100])
 
     def _signer(self, certificates: Sequence[x509.Certificate]) -> tuple[x509.Certificate | None, Reason | None]:
         own = self._signed.find(xades("SignedSignatureProperties"))
