@@ -4,6 +4,7 @@
     JAdES   a JSON Web Signature, compact or JSON                  `jades`
     CMS     a DER or BER SEQUENCE                                  `cades_document`
     ASiC    a ZIP file with a container's mimetype, or META-INF    `asic`
+    alone   a timestamp token or a certificate                     `bare`
 
 A file that is none of these gives None. Names and suffixes say nothing here.
 """
@@ -16,6 +17,7 @@ from datetime import datetime
 from signing.asic_container import is_container
 from signing.strict_xml import looks_like_xml
 from signing.verify.asic import judge_container
+from signing.verify.bare import judge_bare
 from signing.verify.cades_document import judge_cms
 from signing.verify.cms import CmsMalformed, read_message
 from signing.verify.jades import judge_json
@@ -34,6 +36,9 @@ def judge_document(
     if looks_like_xml(data):
         return judge_xml(data, name, trust, at, policy, detached)
     found = judge_json(data, name, trust, at, policy, detached)
+    if found is not None:
+        return found
+    found = judge_bare(data, name, trust, at, policy, detached)
     if found is not None:
         return found
     if data[:1] == b"\x30":

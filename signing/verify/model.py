@@ -171,6 +171,7 @@ def distinct(reasons: Iterable[Reason]) -> tuple[Reason, ...]:
 class SignatureKind(StrEnum):
     SIGNATURE = "signature"
     DOCUMENT_TIMESTAMP = "document-timestamp"
+    CERTIFICATE = "certificate"  # one that came alone: no signature
 
 
 class Reliance(StrEnum):

@@ -9,6 +9,11 @@ from foundation.clock import rfc3339
 from signing.verify.model import FileVerdict, Indication, Reason, SignatureKind, SignatureVerdict
 from signing.verify.trust import Trust
 
+_BY = {
+    SignatureKind.SIGNATURE: "signing.verify_signed_by",
+    SignatureKind.DOCUMENT_TIMESTAMP: "signing.verify_stamped_by",
+    SignatureKind.CERTIFICATE: "signing.verify_certificate_of",
+}
 _MARKS = {Indication.TOTAL_PASSED: "✓", Indication.INDETERMINATE: "?", Indication.TOTAL_FAILED: "✗"}
 
 
@@ -32,8 +37,7 @@ def _signature_lines(signature: SignatureVerdict, language: Language) -> Iterato
     if signature.signer is None:
         who = text("signing.verify_unidentified", language, field=signature.field)
     else:
-        stamped = signature.kind is SignatureKind.DOCUMENT_TIMESTAMP
-        key = "signing.verify_stamped_by" if stamped else "signing.verify_signed_by"
+        key = _BY[signature.kind]
         who = text(key, language, who=signature.signer.name)
     facts = [who]
     if signature.level:

@@ -67,7 +67,7 @@ class ReportSource:
 
 def has_report(verdict: FileVerdict) -> bool:
     """Whether there is a signature to report on."""
-    return bool(verdict.signatures)
+    return any(one.kind is not SignatureKind.CERTIFICATE for one in verdict.signatures)
 
 
 def validation_report(source: ReportSource) -> bytes:

@@ -113,6 +113,16 @@ def judge_unit(case: Case, unit: x509.Certificate, stamped_at: datetime, control
     return _summed(case, path, (), status, About.UNIT)
 
 
+def judge_certificate(case: Case, certificate: x509.Certificate) -> Judgement:
+    """X1, X3 and X4 for a certificate that comes alone, as of now; what it is for is left open."""
+    path = find_path(certificate, _pool(case), case.trust.anchors, case.at, case.policy.path_rules)
+    if isinstance(path, NoPath):
+        return _no_path(case, path, proven=False, part=About.SIGNER)
+    # nothing was done with it: status that a fresh bundle gave out as current is enough
+    recency = Recency(case.at, after_use=False, vouched_source=SOURCE, vouched_at=case.trust.vouched_at)
+    return _summed(case, path, (), _statuses(case, path, case.at, recency, proven=False), About.SIGNER)
+
+
 def _pool(case: Case) -> tuple[x509.Certificate, ...]:
     return (*case.trust.certificates, *case.certificates)
 
