@@ -24,6 +24,7 @@ PACKAGES: Mapping[str, str] = {
     "initdb": "postgresql",
     "ip": "iproute2",
     "lego": "lego",
+    "mutool": "mupdf-tools",
     "ocsptool": "gnutls-bin",
     "openssl": "openssl",
     "pdffonts": "poppler-utils",
