@@ -294,6 +294,7 @@ def application(services: Services) -> FastAPI:
             ekyc.evidence_api.create_evidence_router(services.ekyc, guard),
             ekyc.evidence_api.create_chip_trust_router(services.ekyc, guard),
             ekyc.recall_api.create_recall_router(services.ekyc.recalls, guard),
+            ekyc.evidence_api.create_lost_documents_router(services.ekyc, guard),
             ekyc.api.create_outbox_router(services.outbox, guard),
             signing.api.create_router(services.signing, guard),
             signing.csc.api.create_router(services.csc, guard, services.clock, _service_name(settings)),

@@ -199,6 +199,7 @@ def create_router(service: EkycService, guard: Guard) -> APIRouter:
             body.lines,
             body.surname_km.get_secret_value(),
             body.given_names_km.get_secret_value(),
+            printed=body.printed.opened() if body.printed else None,
             if_version=version,
         )
         return answer(response, moved)

@@ -27,6 +27,7 @@ from ekyc.evidence_sources import EvidenceSources
 from ekyc.findings import Finding, ImageOutcome
 from ekyc.images import Side, blob_key, image_purpose
 from ekyc.imaging import ImageReader
+from ekyc.lost_documents import LostDocuments
 from ekyc.model import TAKES_EVIDENCE, Enrolment
 from ekyc.ports import Blobs
 from foundation.http.actor import Actor
@@ -59,7 +60,9 @@ class ChipDesk:
         challenges: Challenges,
         blobs: Blobs,
         reader: ImageReader,
+        lost: LostDocuments,
     ) -> None:
+        self._lost = lost
         self._files = files
         self._sources = sources
         self._trust = trust
@@ -99,7 +102,8 @@ class ChipDesk:
         if challenge_id is not None:
             challenge = self._challenges.redeem(enrolment, Purpose.CHIP, challenge_id)
         verdict = self._judge(sent, challenge, response or b"")
-        finding = _finding(verdict)
+        lost = verdict.mrz is not None and self._lost.holds(verdict.mrz.issuer, verdict.mrz.document_number)
+        finding = _finding(verdict, reported_lost=lost)
         compared = self._sources.compared(enrolment, chip=finding.content.get("says"))
         portrait, kept = self._portrait(verdict, enrolment)
         found = [finding, *([kept] if kept else []), *([compared] if compared else [])]
@@ -138,8 +142,8 @@ class ChipDesk:
         return image_id, Finding(EvidenceKind.IMAGE, ImageOutcome.STORED, facts=facts, content=content)
 
 
-def _finding(verdict: ChipVerdict) -> Finding:
-    facts = verdict.evidence()
+def _finding(verdict: ChipVerdict, *, reported_lost: bool) -> Finding:
+    facts = {**verdict.evidence(), "reported_lost": "true" if reported_lost else "false"}
     outcome, reasons = facts.pop("outcome"), facts.pop("reasons")
     content: dict[str, Any] = {"groups": [f"DG{number}" for number in sorted(verdict.groups)]}
     if verdict.mrz is not None and verdict.outcome in _USABLE:

@@ -31,6 +31,7 @@ class EkycSettings(_Section):
     challenge_seconds: Annotated[
         int, Field(ge=30, le=3600, description="how long a challenge to a chip or a person is good")
     ] = 300
+    letter_program: Annotated[str, Field(description="program that reads letters in images")] = "tesseract"
     images: ImageLimits = ImageLimits()
     review_hours: Annotated[int, Field(ge=1, le=720, description="within which a case is to be reviewed")] = 48
     review_turn_hours: Annotated[int, Field(ge=1, le=168, description="then another officer is drawn")] = 8

@@ -19,6 +19,7 @@ from ekyc.errors import (
     BirthDateIncomplete,
     DocumentExpired,
     DocumentNotAccepted,
+    DocumentReportedLost,
     EkycError,
     GuardianNeeded,
     RetryLater,
@@ -26,8 +27,10 @@ from ekyc.errors import (
 )
 from ekyc.evidence import Evidence, EvidenceKind
 from ekyc.evidence_sources import EvidenceSources
+from ekyc.lost_documents import LostDocuments
 from ekyc.model import TAKES_DOCUMENT, Enrolment, State, standing
 from ekyc.names import Name, khmer_name
+from ekyc.printed import Printed, check_printed
 from foundation.http.actor import Actor
 
 KHMER_ID_CARD = "khmer-id-card"
@@ -54,9 +57,10 @@ class _Finding:
 class DocumentDesk:
     """Takes typed lines."""
 
-    def __init__(self, files: CaseFiles, sources: EvidenceSources) -> None:
+    def __init__(self, files: CaseFiles, sources: EvidenceSources, lost: LostDocuments) -> None:
         self._files = files
         self._sources = sources
+        self._lost = lost
 
     def submit(
         self,
@@ -66,13 +70,15 @@ class DocumentDesk:
         surname_km: str,
         given_names_km: str,
         *,
+        printed: Printed | None = None,
         if_version: int | None = None,
     ) -> Enrolment:
-        """Read, check and judge a Khmer identity card.
+        """Read, check and judge a Khmer identity card, and compare it with what is printed where that is given.
 
         Before the contact is proved, it stays CONSENTED with the document in its ledger. Raises LevelWithout, the Mrz
-        errors (nothing kept), DocumentNotAccepted, BirthDateIncomplete, NameUnusable; DocumentExpired
-        (state NEEDS_INPUT); UnderAge and GuardianNeeded (state REJECTED); RetryLater.
+        errors, DocumentNotAccepted, BirthDateIncomplete, NameUnusable, PrintedDiffers, PrintedDateUnreadable and
+        DocumentNotYetValid (nothing kept); DocumentExpired and DocumentReportedLost (state NEEDS_INPUT);
+        UnderAge and GuardianNeeded (state REJECTED); RetryLater.
         """
         files = self._files
         enrolment = files.begin(actor, enrolment_id, *TAKES_DOCUMENT, if_version=if_version)
@@ -87,6 +93,7 @@ class DocumentDesk:
         born = card.date_of_birth.value
         if born is None:
             raise BirthDateIncomplete
+        check_printed(printed or Printed(), card, today)
         names = (khmer_name(surname_km), khmer_name(given_names_km))
         finding = self._judge(card, born, today)
         index = files.index.of("subject", card.document_number.encode(), born.isoformat().encode())
@@ -133,6 +140,8 @@ class DocumentDesk:
         expiry = card.date_of_expiry
         if expiry is not None and (expiry.value is None or expiry.value < today):
             return _Finding("expired", DocumentExpired())
+        if self._lost.holds(card.issuer, card.document_number):
+            return _Finding("reported-lost", DocumentReportedLost())
         age = age_on(born, today)
         if age < policy.age_card:
             return _Finding("under-age", UnderAge(age=policy.age_card), final=True)

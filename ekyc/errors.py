@@ -6,7 +6,8 @@ EkycError
 ├── contact    ContactInvalid, OtpMissing, OtpWrong, OtpExpired, OtpUsed, OtpThrottled, ResendThrottled,
 │              NotifierUnavailable
 ├── document   MrzFormatUnknown, MrzFieldInvalid, MrzCheckDigitWrong, DocumentNotAccepted, DocumentExpired,
-│              BirthDateIncomplete, NameUnusable, UnderAge, GuardianNeeded
+│              BirthDateIncomplete, NameUnusable, UnderAge, GuardianNeeded, PrintedDateUnreadable, PrintedDiffers,
+│              DocumentNotYetValid, DocumentReportedLost
 ├── registry   RegistryUnavailable, RegistryNoMatch, PersonDeceased, DuplicatePerson
 ├── factors    ChangeUnknown
 ├── review     SelfReview, NotAssigned, ReviewSignatureInvalid, ReviewReasonUnknown, EvidenceChanged, InPersonNeeded,
@@ -199,6 +200,31 @@ class DocumentNotAccepted(EkycError):
 class DocumentExpired(EkycError):
     code = "ekyc.document_expired"
     kind = Kind.INVALID
+
+
+class PrintedDateUnreadable(EkycError):
+    code = "ekyc.printed_date_unreadable"
+    kind = Kind.INVALID
+
+
+class PrintedDiffers(_Told):
+    """What is printed is not what the machine-readable lines say; ``names`` are the fields."""
+
+    code = "ekyc.printed_differs"
+    kind = Kind.INVALID
+    prefix = "field_"
+
+
+class DocumentNotYetValid(EkycError):
+    code = "ekyc.document_not_yet_valid"
+    kind = Kind.INVALID
+
+
+class DocumentReportedLost(EkycError):
+    """The document is on the list of lost and stolen ones."""
+
+    code = "ekyc.document_reported_lost"
+    kind = Kind.CONFLICT
 
 
 class BirthDateIncomplete(EkycError):

@@ -17,15 +17,20 @@ from ekyc.evidence_views import (
     ChipInput,
     ChipView,
     CrlView,
+    LostInput,
+    LostView,
+    ReadingView,
     TrustDecisionInput,
     TrustImportView,
     anchor_view,
     challenge_view,
     chip_view,
     import_view,
+    reading_view,
 )
 from ekyc.images import Side
 from ekyc.imaging.limits import MIB
+from ekyc.lost_documents import ROLE as LOST_ROLE
 from ekyc.review import ROLE as REVIEW_ROLE
 from ekyc.service import EkycService
 from ekyc.views import EnrolmentView, enrolment_view
@@ -90,6 +95,15 @@ def create_evidence_router(service: EkycService, guard: Guard) -> APIRouter:
     def own_image(enrolment_id: EnrolmentId, image_id: ImageId, actor: Annotated[Actor, Depends(person)]) -> Response:
         """The caller's own image, as it is kept."""
         return _jpeg(service.images.own(actor, enrolment_id, image_id))
+
+    @router.post("/enrolments/{enrolment_id}/document/images/{image_id}/reading")
+    def read_image(
+        enrolment_id: EnrolmentId, image_id: ImageId, actor: Annotated[Actor, Depends(person)], response: Response
+    ) -> ReadingView:
+        """Look for machine-readable lines; nothing is taken over before the person sends them to ``…/document``."""
+        found = service.image_reading.read(actor, enrolment_id, image_id)
+        response.headers["ETag"] = f'"{found.enrolment.version}"'
+        return reading_view(found)
 
     @router.get("/reviews/{enrolment_id}/images/{image_id}", response_class=Response, responses=_JPEG)
     def image_of_case(
@@ -173,6 +187,24 @@ def create_chip_trust_router(service: EkycService, guard: Guard) -> APIRouter:
     def bring_crl(actor: Annotated[Actor, Depends(officer)], data: Annotated[bytes, Depends(sent)]) -> CrlView:
         """Bring a full CRL (DER, PEM) that an approved authority has signed."""
         return CrlView(sha256=service.chip_trust.bring_crl(actor, data))
+
+    return router
+
+
+def create_lost_documents_router(service: EkycService, guard: Guard) -> APIRouter:
+    """Lost and stolen documents, kept by officers."""
+    router = APIRouter(prefix="/ekyc/v1/lost-documents", tags=["eKYC"])
+    officer = guard.officer(LOST_ROLE)
+
+    @router.post("")
+    def report(body: LostInput, actor: Annotated[Actor, Depends(officer)]) -> LostView:
+        """Add documents, by issuing state and number; the list itself cannot be read."""
+        return LostView(changed=service.lost_documents.report(actor, body.opened()))
+
+    @router.post("/found")
+    def found_again(body: LostInput, actor: Annotated[Actor, Depends(officer)]) -> LostView:
+        """Take documents off the list."""
+        return LostView(changed=service.lost_documents.found_again(actor, body.opened()))
 
     return router
 

@@ -2,7 +2,7 @@
 
 EkycError
 ├── image      ImageFormatUnknown, ImageTooLarge, ImageTooSmall, ImageAnimated, ImageBroken, ImageTooCostly,
-│              ImageReaderBusy, ImageReaderUnavailable, ImageUnknown
+│              ImageReaderBusy, ImageReaderUnavailable, ImageUnknown, LetterReaderMissing
 ├── chip       ChallengeUnknown, ChipFilesInvalid
 └── trust      TrustFileInvalid, TrustImportUnknown, TrustImportDecided, TrustDigestDiffers, SecondOfficerNeeded,
                AuthorityUnknown, CrlNotAnchored
@@ -126,3 +126,10 @@ class CrlNotAnchored(EkycError):
 
     code = "ekyc.crl_not_anchored"
     kind = Kind.INVALID
+
+
+class LetterReaderMissing(EkycError):
+    """The program that reads letters is not installed: people type the lines."""
+
+    code = "ekyc.letter_reader_missing"
+    kind = Kind.UNAVAILABLE

@@ -18,6 +18,8 @@ from ekyc.evidence_errors import (
     ChipFilesInvalid,
 )
 from ekyc.findings import Finding
+from ekyc.image_reading import Reading
+from ekyc.lost_documents import LostDocument
 from ekyc.views import EnrolmentView, Input, enrolment_view
 from foundation.catalogue import Language, text
 
@@ -48,6 +50,48 @@ class TrustDecisionInput(Input):
     digest: Fingerprint
 
 
+class LostDocumentInput(Input):
+    """Issuing state (three letters) and number, as in the machine-readable lines."""
+
+    issuer: Annotated[str, Field(pattern=r"^[A-Z]{1,3}$")]
+    number: Annotated[SecretStr, Field(min_length=1, max_length=30)]
+
+
+class LostInput(Input):
+    """Documents that were reported lost or stolen, or found again."""
+
+    documents: Annotated[list[LostDocumentInput], Field(min_length=1, max_length=1000)]
+
+    def opened(self) -> list[LostDocument]:
+        """As values."""
+        return [LostDocument(one.issuer, one.number.get_secret_value()) for one in self.documents]
+
+
+class LostView(BaseModel):
+    """How many entries of the list were added or taken away."""
+
+    changed: int
+
+
+class CrossCheckView(BaseModel):
+    """Whether the sources agree; ``differing`` names sources and fields."""
+
+    outcome: str
+    differing: list[str]
+
+
+class ReadingView(BaseModel):
+    """Lines for the person to confirm by sending them to ``…/document``; null: none, type them.
+
+    ``exact``: they hold as they were read; otherwise they are the only repair there is, to be compared with the card.
+    """
+
+    lines: list[str] | None
+    exact: bool
+    cross_check: CrossCheckView | None
+    enrolment: EnrolmentView
+
+
 class ChallengeView(BaseModel):
     """Have the chip sign the nonce (hexadecimal), once, before it is too late."""
 
@@ -65,13 +109,6 @@ class ChipStepView(BaseModel):
     detail: str
     en: str
     km: str
-
-
-class CrossCheckView(BaseModel):
-    """Whether the sources agree; ``differing`` names sources and fields."""
-
-    outcome: str
-    differing: list[str]
 
 
 class ChipView(BaseModel):
@@ -153,6 +190,16 @@ def chip_view(judged: Judged) -> ChipView:
 def cross_check_view(finding: Finding | None) -> CrossCheckView | None:
     """The view of a cross-check, where there was one."""
     return None if finding is None else CrossCheckView(outcome=finding.outcome, differing=list(finding.reasons))
+
+
+def reading_view(found: Reading) -> ReadingView:
+    """The view of what was read in an image."""
+    return ReadingView(
+        lines=list(found.lines) if found.lines else None,
+        exact=found.exact,
+        cross_check=cross_check_view(found.cross_check),
+        enrolment=enrolment_view(found.enrolment),
+    )
 
 
 def import_view(found: TrustImport) -> TrustImportView:

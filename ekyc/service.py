@@ -14,9 +14,12 @@ from ekyc.decision import Decider
 from ekyc.document import DocumentDesk
 from ekyc.enrolment import EnrolmentDesk
 from ekyc.evidence_sources import EvidenceSources
+from ekyc.image_reading import ImageReadingDesk
 from ekyc.images import ImageDesk
 from ekyc.imaging import ImageReader
+from ekyc.imaging.letters import LetterReader
 from ekyc.issuance import IssuanceDesk
+from ekyc.lost_documents import LostDocuments
 from ekyc.personal_data import PersonalDataDesk
 from ekyc.policy import Policy, default_policy
 from ekyc.ports import (
@@ -79,17 +82,21 @@ class EkycService:
             policy or default_policy(),
         )
         sources = EvidenceSources(self.files)
+        self.lost_documents = LostDocuments(self.files)
         self.decider = Decider(self.files)
         self.enrolment = EnrolmentDesk(self.files, sessions, blobs)
         self.contact = ContactDesk(self.files, notifier)
-        self.document = DocumentDesk(self.files, sources)
+        self.document = DocumentDesk(self.files, sources, self.lost_documents)
         self.registry = RegistryDesk(self.files, registry)
         self.review = ReviewDesk(self.files, officers, self.decider)
         self.chip_trust = ChipTrust(self.files, officers)
         challenges, limits = Challenges(self.files), self.files.settings.images
         portraits = ImageReader(limits.model_copy(update={"jpeg_2000": True, "smallest_side": 50}))
-        self.chips = ChipDesk(self.files, sources, self.chip_trust, challenges, blobs, portraits)
-        self.images = ImageDesk(self.files, blobs, ImageReader(self.files.settings.images), self.review)
+        self.chips = ChipDesk(self.files, sources, self.chip_trust, challenges, blobs, portraits, self.lost_documents)
+        reader = ImageReader(limits)
+        self.images = ImageDesk(self.files, blobs, reader, self.review)
+        letters = LetterReader(reader, self.files.settings.letter_program)
+        self.image_reading = ImageReadingDesk(self.files, sources, self.images, letters)
         self.authenticators = AuthenticatorDesk(self.files, factors)
         self.recalls = RecallDesk(self.files, issuer)
         self.retention = RetentionDesk(self.files, self.enrolment, issuer, default_rules())

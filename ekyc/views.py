@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from ekyc.model import Enrolment
 from ekyc.outbox import Message
 from ekyc.ports import IssuedCertificate
+from ekyc.printed import Printed
 from ekyc.review import Case, Method, Page, Verdict
 from ekyc.terms import Terms
 from foundation.catalogue import Language, text
@@ -21,6 +22,7 @@ _Version = Annotated[str, Field(min_length=1, max_length=40)]
 _Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 _Line = Annotated[str, Field(min_length=1, max_length=80)]
 _KhmerPart = Annotated[SecretStr, Field(min_length=1, max_length=120)]
+_Printed = Annotated[SecretStr, Field(min_length=1, max_length=80)]
 
 
 class Input(BaseModel):
@@ -70,11 +72,29 @@ class LinesInput(Input):
     lines: Annotated[list[_Line], Field(min_length=2, max_length=3)]
 
 
+class PrintedInput(Input):
+    """What is printed for people to read, as far as they say: Khmer digits are welcome, dates are day, month, year."""
+
+    document_number: _Printed | None = None
+    date_of_birth: _Printed | None = None
+    date_of_issue: _Printed | None = None
+    date_of_expiry: _Printed | None = None
+    never_expires: bool = False
+
+    def opened(self) -> Printed:
+        """As values."""
+        values: dict[str, Any] = {
+            name: value.get_secret_value() if isinstance(value, SecretStr) else value for name, value in self
+        }
+        return Printed(**values)
+
+
 class DocumentInput(LinesInput):
-    """The identity card: its lines, and the name in Khmer."""
+    """The identity card: its lines, and the name in Khmer; with what is printed, both are compared."""
 
     surname_km: _KhmerPart
     given_names_km: _KhmerPart
+    printed: PrintedInput | None = None
 
 
 class PinInput(Input):

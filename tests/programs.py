@@ -39,10 +39,13 @@ PACKAGES: Mapping[str, str] = {
     "setpriv": "util-linux",
     "softhsm2-util": "softhsm2",
     "sha256sum": "coreutils",
+    "tesseract": "tesseract-ocr",
     "unshare": "util-linux",
     "vfychain": "libnss3-tools",
     "xmlsec1": "xmlsec1",
     "zbarimg": "zbar-tools",
+    # the typeface of machine-readable lines, somewhere under /usr/share/fonts
+    "OCRB.otf": "fonts-ocr-b",
     # shared objects that programs load, somewhere under /usr/lib
     "engines-3/pkcs11.so": "libengine-pkcs11-openssl",
     "p11-kit-client.so": "p11-kit-modules",
@@ -118,8 +121,9 @@ def missing() -> tuple[str, ...]:
 
 @cache
 def _find(program: str, package: str) -> Path | None:
-    if program.endswith(".so"):
-        return next(iter(sorted(Path("/usr/lib").glob(f"**/{program}"))), None)
+    for ending, folder in ((".so", "/usr/lib"), (".otf", "/usr/share/fonts")):
+        if program.endswith(ending):
+            return next(iter(sorted(Path(folder).glob(f"**/{program}"))), None)
     folders = [*os.environ.get("PATH", os.defpath).split(os.pathsep), *_MORE_FOLDERS]
     if package == "postgresql":
         folders = [*_postgresql_folders(), *folders]

@@ -111,6 +111,8 @@ def _encoded(image: Image.Image, kind: str, limits: ImageLimits) -> Decoded:
     else:
         flat = Image.frombytes("RGB", upright.size, upright.convert("RGB").tobytes())
     flat.thumbnail((limits.kept_side, limits.kept_side))
+    if limits.grey:
+        flat = ImageOps.autocontrast(ImageOps.grayscale(flat))
     buffer = io.BytesIO()
     flat.save(buffer, "JPEG", quality=_QUALITY)
     return Decoded(buffer.getvalue(), flat.width, flat.height, kind)

@@ -21,6 +21,7 @@ class ImageLimits(BaseModel):
     kept_side: Annotated[int, Field(ge=200, le=10_000)] = 3_000  # what is larger is kept at this size
     answer: Annotated[int, Field(ge=1024, le=64 * MIB)] = 16 * MIB  # octets that the worker may write
     jpeg_2000: bool = False  # chips have portraits of this format; phones send none
+    grey: bool = False  # for a reader of letters: grey, contrast stretched
     memory: Annotated[int, Field(ge=64 * MIB)] = 768 * MIB  # address space of the worker
     cpu_seconds: Annotated[int, Field(ge=1, le=60)] = 10
     seconds: Annotated[float, Field(gt=0, le=120)] = 20.0  # until the worker is killed

@@ -4,6 +4,7 @@
 one text that satisfies all digits, for the person to confirm; ``writing.write`` composes specimens. Numbers stay text.
 """
 
+from ekyc.mrz.finding import found_lines
 from ekyc.mrz.layouts import MRV_A, MRV_B, TD1, TD2, TD3, Layout
 from ekyc.mrz.reading import FieldFailure, Mrz, MrzDate, Problem, examine, normalise, read
 from ekyc.mrz.repair import propose
@@ -21,6 +22,7 @@ __all__ = [
     "MrzDate",
     "Problem",
     "examine",
+    "found_lines",
     "normalise",
     "propose",
     "read",

@@ -25,7 +25,7 @@ from ekyc import review_statement
 from ekyc.api import create_router
 from ekyc.authenticator_api import create_authenticator_router
 from ekyc.contact import Channel
-from ekyc.evidence_api import create_chip_trust_router, create_evidence_router
+from ekyc.evidence_api import create_chip_trust_router, create_evidence_router, create_lost_documents_router
 from ekyc.model import Enrolment, State
 from ekyc.outbox import ROLE as OUTBOX_ROLE
 from ekyc.outbox import Outbox
@@ -61,7 +61,9 @@ PHONE_E164 = "+85512987654"
 OFFICER = Actor(ActorKind.OFFICER, "OFF-SPECIMEN", frozenset({"ekyc-review"}))
 SECOND = Actor(ActorKind.OFFICER, "OFF-SECOND", frozenset({"ekyc-review"}))
 THIRD = Actor(ActorKind.OFFICER, "OFF-THIRD", frozenset({"ekyc-review"}))
-KEEPERS = tuple(Actor(ActorKind.OFFICER, f"OFF-TRUST-{n}", frozenset({"ekyc-trust"})) for n in (1, 2))
+KEEPERS = tuple(
+    Actor(ActorKind.OFFICER, f"OFF-TRUST-{n}", frozenset({"ekyc-trust", "ekyc-lost-documents"})) for n in (1, 2)
+)
 OPERATOR = Actor(ActorKind.OPERATOR, "OPR-SPECIMEN", frozenset({OUTBOX_ROLE}))
 
 
@@ -256,6 +258,7 @@ class World:
         app.include_router(create_recall_router(self.service.recalls, guard))
         app.include_router(create_evidence_router(self.service, guard))
         app.include_router(create_chip_trust_router(self.service, guard))
+        app.include_router(create_lost_documents_router(self.service, guard))
         return TestClient(app)
 
     def code(self, person_id: str) -> str:
