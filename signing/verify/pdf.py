@@ -8,6 +8,7 @@ Reading: the signature fields that have a value, the DSS, and what came after ea
     F4  every octet is accounted for (`signing.verify.pdf_bytes`)                     PDF-TAIL, PDF-BYTERANGE, PDF-CLAIM
     F5  each signature covers the whole revision that it belongs to                   PDF-COVERAGE
     F6  what came later is understood and allowed (`signing.verify.pdf_changes`)      PDF-CHANGES
+    F7  a second parser reads the same (`signing.verify.pdf_second_reader`)           PDF-ENGINES
 """
 
 from __future__ import annotations
@@ -113,6 +114,7 @@ def _read(data: bytes, policy: Policy, password: bytes | None) -> PdfContent:
     signatures = [_signature(history, reader, data, policy, name, field) for name, field in fields]
     if not pdf_bytes.claims_match(data, [one.byte_range for one in signatures]):  # B3
         objections.append(_claim())
+    objections += history.second_reading(password)
     dss = _dss(reader, policy)
     return PdfContent(
         tuple(sorted(signatures, key=lambda one: one.end)),
@@ -210,6 +212,7 @@ def _signature(history: History, reader: Any, data: bytes, policy: Policy, name:
             )
         )
     revision = reader.xrefs.get_last_change(value.reference)
+    history.signed_in(revision)
     coverage = _coverage(reader, data, revision, after + rest)
     if coverage is Coverage.PARTIAL:  # F5
         objections.append(

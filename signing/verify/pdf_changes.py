@@ -20,6 +20,7 @@ from signing.verify.pdf_difference import CLAUSE, Comparison, Level, Step
 from signing.verify.pdf_fields import Filling
 from signing.verify.pdf_layout import Layout
 from signing.verify.pdf_objects import Revisions
+from signing.verify.pdf_second_reader import second_reading
 from signing.verify.policy import Policy
 
 
@@ -30,8 +31,17 @@ class History:
         self.revisions = Revisions(data, reader)
         self.layout = Layout(data, self.revisions)
         self._covering = Covering(data, self.layout, self.revisions)
+        self._data, self._first = data, self.revisions.count - 1
         self._steps: dict[int, Step] = {}
         self._covered: dict[int, list[str]] = {}
+
+    def signed_in(self, revision: int) -> None:
+        """A signature stands in ``revision``."""
+        self._first = min(self._first, revision)
+
+    def second_reading(self, password: bytes | None) -> tuple[Reason, ...]:
+        """What a second parser says, from the first signed revision on."""
+        return second_reading(self._data, self.revisions, self.layout, self._first, password)
 
     def step(self, revision: int) -> Step:
         if revision not in self._steps:
