@@ -127,6 +127,7 @@ bench: $(DEV)
 	@$(RUN) -m bench.status
 	@$(RUN) -m bench.lists
 	@$(RUN) -m bench.sign_verify
+	@$(RUN) -m bench.verify
 	@$(RUN) -m bench.hsm
 	@echo "make bench: done. Compare with docs/measurements.md."
 

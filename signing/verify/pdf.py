@@ -14,10 +14,12 @@ Reading: the signature fields that have a value, the DSS, and what came after ea
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import cache
 from io import BytesIO
 from typing import Any
 
@@ -91,6 +93,7 @@ class _Objection(Exception):
 
 
 def _read(data: bytes, policy: Policy, password: bytes | None) -> PdfContent:
+    _hurry()
     reader, strict = _open(data)
     _decrypt(reader, password)  # F2
     if reader.xrefs.total_revisions > policy.max_revisions:
@@ -123,6 +126,34 @@ def _read(data: bytes, policy: Policy, password: bytes | None) -> PdfContent:
         dss.get("/OCSPs", ()),
         tuple(objections),
     )
+
+
+def _quick_hex(stream: Any) -> Any:
+    """What pyHanko's reader of hexadecimal strings does, by the block and not by the octet (ISO 32000-2 §7.3.4.3)."""
+    from pyhanko.pdf_utils import generic
+    from pyhanko.pdf_utils.misc import PdfStreamError
+
+    strings: Any = generic
+    stream.read(1)
+    digits = bytearray()
+    while (end := (block := stream.read(4096)).find(b">")) < 0:
+        if not block:
+            raise PdfStreamError("a hexadecimal string without an end")
+        digits += block
+    stream.seek(end + 1 - len(block), 1)
+    digits += block[:end]
+    packed = bytes(digits.translate(None, b"\x00\t\n\x0c\r "))
+    if not re.fullmatch(rb"[0-9A-Fa-f]*", packed):
+        raise PdfStreamError("a hexadecimal string with something else in it")
+    return strings.pdf_string(bytes.fromhex((packed + b"0" * (len(packed) % 2)).decode("ascii")))
+
+
+@cache
+def _hurry() -> None:
+    """pyHanko reads a signature's hole octet by octet, which is most of the time that it takes. Done once."""
+    from pyhanko.pdf_utils import generic
+
+    generic.read_hex_string_from_stream = _quick_hex
 
 
 def _open(data: bytes) -> tuple[Any, bool]:

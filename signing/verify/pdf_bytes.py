@@ -11,15 +11,15 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 _WHITE = b"\x00\t\n\x0c\r "
 _HEADER = re.compile(rb"%PDF-\d\.\d")
 _STREAM = re.compile(rb">>[\x00\t\n\x0c\r ]*stream(?:\r\n|\n|\r)")
 _LENGTH = re.compile(rb"/Length[\x00\t\n\x0c\r ]+(\d{1,10})(?:[\x00\t\n\x0c\r ]+(\d{1,5})[\x00\t\n\x0c\r ]+(R))?")
-_NUMBER_OBJECT = re.compile(
-    rb"(?<![0-9])(\d{1,10})[\x00\t\n\x0c\r ]+(\d{1,5})[\x00\t\n\x0c\r ]+obj\s*(\d{1,10})\s*endobj"
-)
+_NUMBER_OBJECT = re.compile(rb"obj\s*+(\d++)\s*+endobj")
+_OBJECT_HEAD = re.compile(rb"(\d{1,10})[\x00\t\n\x0c\r ]+(\d{1,5})[\x00\t\n\x0c\r ]+$")
 _END = re.compile(rb"[\x00\t\n\x0c\r ]{0,2}endstream")
 _ESCAPE = re.compile(rb"#([0-9A-Fa-f]{2})")
 _BYTE_RANGE = re.compile(rb"/ByteRange[\x00\t\n\x0c\r ]*\[([^\]]{0,200})\]?")
@@ -53,31 +53,66 @@ def hole_matches(data: bytes, byte_range: Sequence[int], contents: bytes) -> boo
     return bytes.fromhex(digits.decode("ascii")) == contents
 
 
-def range_digest(data: bytes, byte_range: Sequence[int], name: str) -> bytes:
-    """The digest over both parts of a ByteRange that :func:`hole_matches` accepted."""
-    _, before, after, rest = byte_range
-    view = memoryview(data)
-    digest = hashlib.new(name, view[:before])
-    digest.update(view[after : after + rest])
-    return digest.digest()
+class RangeDigests:
+    """The digests over ByteRanges that :func:`hole_matches` accepted. What ranges have in common is hashed once."""
+
+    def __init__(self, data: bytes) -> None:
+        self._view = memoryview(data)
+        self._states: dict[str, list[tuple[int, Any]]] = {}  # by hash: how far, and its state there, in order
+
+    def digest(self, byte_range: Sequence[int], name: str) -> bytes:
+        _, before, after, rest = byte_range
+        state = self._upto(before, name).copy()
+        state.update(self._view[after : after + rest])
+        return bytes(state.digest())
+
+    def _upto(self, end: int, name: str) -> Any:
+        states = self._states.setdefault(name, [(0, hashlib.new(name))])
+        at, state = max((one for one in states if one[0] <= end), key=lambda one: one[0])
+        if at < end:
+            state = state.copy()
+            state.update(self._view[at:end])
+            states.append((end, state))
+        return state
 
 
-def outside_streams(data: bytes) -> bytes:
-    """The octets without stream bodies; escapes in names are undone, so that no spelling hides one."""
-    lengths = {(int(one[1]), int(one[2])): int(one[3]) for one in _NUMBER_OBJECT.finditer(data)}
-    kept, at = [], 0
-    while (found := _STREAM.search(data, at)) is not None:
+def outside_streams(data: bytes, begin: int = 0, end: int | None = None) -> bytes:
+    """The octets without stream bodies; escapes in names are undone, so that no spelling hides one.
+
+    ``begin`` and ``end``: a part of the file that holds whole objects.
+    """
+    end = len(data) if end is None else end
+    lengths = _Lengths(data)
+    kept, at = [], begin
+    while (found := _STREAM.search(data, at, end)) is not None:
         kept.append(data[at : found.start()])
-        at = _stream_end(data, found, lengths)
-    kept.append(data[at:])
+        at = min(_stream_end(data, found, lengths), end)
+    kept.append(data[at:end])
     return _ESCAPE.sub(lambda match: bytes((int(match[1], 16),)), b"\n".join(kept))
 
 
-def _stream_end(data: bytes, found: re.Match[bytes], lengths: Mapping[tuple[int, int], int]) -> int:
+class _Lengths:
+    """Objects that are numbers, looked for when a stream first says that its length is one."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._found: dict[tuple[int, int], int] | None = None
+
+    def get(self, number: int, generation: int) -> int | None:
+        if self._found is None:
+            self._found = {}
+            for one in _NUMBER_OBJECT.finditer(self._data):
+                head = _OBJECT_HEAD.search(self._data, max(one.start() - 40, 0), one.start())
+                if head is not None and len(one[1]) <= 10:
+                    self._found[int(head[1]), int(head[2])] = int(one[1])
+        return self._found.get((number, generation))
+
+
+def _stream_end(data: bytes, found: re.Match[bytes], lengths: _Lengths) -> int:
     """Where the body ends: by its Length where that holds, else at the next ``endstream``."""
     head = data[max(found.start() - 4096, 0) : found.start()]
     for length in _LENGTH.finditer(head, head.rfind(b" obj") + 1):
-        size = lengths.get((int(length[1]), int(length[2]))) if length[3] else int(length[1])
+        size = lengths.get(int(length[1]), int(length[2])) if length[3] else int(length[1])
         if size is not None and (end := _END.match(data, found.end() + size)) is not None:
             return end.end()
     end_at = data.find(b"endstream", found.end())

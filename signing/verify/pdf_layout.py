@@ -14,8 +14,9 @@ from collections import Counter
 from signing.verify import pdf_bytes
 from signing.verify.pdf_objects import Ref, Revisions, Stream
 
-_SPACE = rb"(?:[\x00\t\n\x0c\r ]|%[^\r\n]*[\r\n])+"
-_REFERENCE = re.compile(rb"(?<![0-9])0*(\d{1,10})" + _SPACE + rb"0*(\d{1,5})" + _SPACE + rb"R(?![A-Za-z])")
+# possessive throughout: a run of digits or of white space is taken once, however long it is
+_SPACE = rb"(?:[\x00\t\n\x0c\r ]++|%[^\r\n]*+[\r\n])++"
+_REFERENCE = re.compile(rb"(?<![0-9])(\d++)" + _SPACE + rb"(\d++)" + _SPACE + rb"R(?![A-Za-z])")
 _END = re.compile(
     rb"[\x00\t\n\x0c\r ]*(?:endobj[\x00\t\n\x0c\r ]*)?startxref[\x00\t\n\x0c\r ]+\d+[\x00\t\n\x0c\r ]+%%EOF"
 )
@@ -72,8 +73,8 @@ class Layout:
 
     def _counted(self, revision: int) -> Counter[Ref]:
         if revision not in self._references:
-            octets = self._data[self._begin(revision) : self.end(revision)]
-            texts = [pdf_bytes.outside_streams(octets), *self._compressed(revision)]
+            outside = pdf_bytes.outside_streams(self._data, self._begin(revision), self.end(revision))
+            texts = [outside, *self._compressed(revision)]
             found = (Ref(int(one[1]), int(one[2])) for text in texts for one in _REFERENCE.finditer(text))
             self._references[revision] = Counter(found)
         return self._references[revision]

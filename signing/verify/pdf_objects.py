@@ -157,9 +157,8 @@ class Revisions:
 
     def _parse(self, ref: Ref, revision: int, place: Any) -> tuple[Any, int]:
         reference = self._reference(ref)
-        kept = self._reader.cache_get_indirect_object(ref.generation, ref.number)
-        if kept is None or place != self._xrefs[reference]:  # the newest version was perhaps parsed already
-            kept = self._reader.get_object(reference, revision)
+        newest = place == self._xrefs[reference]  # which the reader keeps
+        kept = self._reader.get_object(reference) if newest else self._reader.get_object(reference, revision)
         value = plain(kept)
         # strings and comments that say "endobj" make an object seem shorter than it is, never longer
         body = len(value.body) if isinstance(value, Stream) else 0

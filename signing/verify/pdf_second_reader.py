@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 from importlib.util import find_spec
-from io import BytesIO
+from io import RawIOBase
 from typing import Any
 
 from signing.verify.model import Reason, SubIndication, failed, noted
@@ -45,7 +45,7 @@ def _agrees(data: bytes, revisions: Revisions, layout: Layout, first: int, at: i
     import pikepdf
 
     with pikepdf.open(
-        BytesIO(data[: layout.end(at)]) if at + 1 < revisions.count else BytesIO(data),
+        _Prefix(data, layout.end(at) if at + 1 < revisions.count else len(data)),  # type: ignore[arg-type]
         password=(password or b"").decode("utf-8", "replace"),
         suppress_warnings=True,
         attempt_recovery=False,
@@ -56,6 +56,33 @@ def _agrees(data: bytes, revisions: Revisions, layout: Layout, first: int, at: i
             return False
         refs = reading.first_objects() if at == first else iter(revisions.changed(at))
         return all(reading.same(ref) for ref in refs)
+
+
+class _Prefix(RawIOBase):
+    """The first octets of a file, without a copy of them."""
+
+    def __init__(self, data: bytes, size: int) -> None:
+        super().__init__()
+        self._view, self._at = memoryview(data)[:size], 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self._at = max(0, offset + (0, self._at, len(self._view))[whence])
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        part = self._view[self._at : self._at + len(buffer)]
+        buffer[: len(part)] = part
+        self._at += len(part)
+        return len(part)
 
 
 class _Reading:

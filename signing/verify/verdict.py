@@ -112,10 +112,11 @@ def _pdf_signatures(
         _certificates(content.certificates, (one for one in messages if one is not None), policy),
         _evidence(content),
     )
+    digests = pdf_bytes.RangeDigests(data)
     verdicts: list[SignatureVerdict] = []
     known_at, archived = at, False  # step 4: when everything so far is known to have existed
     for signature, message in reversed(list(zip(content.signatures, messages, strict=True))):
-        digest_of = partial(pdf_bytes.range_digest, data, signature.byte_range)
+        digest_of = partial(digests.digest, signature.byte_range)
         if signature.is_timestamp:
             verdict = _document_timestamp(case, signature, digest_of, known_at)
             if verdict.indication is Indication.TOTAL_PASSED and verdict.proved_at is not None:

@@ -10,8 +10,9 @@ from typing import Any
 
 import pikepdf
 
-from tests.attacks.increments import byte_ranges, increment, last_table, size_of, trailer_of
+from tests.attacks.increments import byte_ranges, increment, last_table, retabled, size_of, trailer_of
 from tests.attacks.specimens import Attack, Specimens
+from tests.verify.verify_world import document
 
 FAILED = ("TOTAL-FAILED", "FORMAT_FAILURE")
 Forge = Callable[[bytes], bytes]
@@ -255,6 +256,19 @@ _WRAPPINGS: dict[str, tuple[str, Forge]] = {
 }  # fmt: skip
 
 
+# --- documents that two parsers read differently, signed as they are
+
+
+def _signed(edit: Callable[[bytes], bytes]) -> Callable[[Specimens], bytes]:
+    return lambda specimens: specimens.world.signed(retabled(edit(document())))
+
+
+_READERS: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
+    "null-in-name": ("a name with a null in it", lambda data: data.replace(b"/MediaBox", b"/Foo#00 1 /MediaBox", 1)),
+    "short-stream": ("a stream that is longer than it says", lambda data: re.sub(rb"/Length (\d+)", lambda found: b"/Length %d" % (int(found[1]) - 5), data, count=1)),
+}  # fmt: skip
+
+
 def _in(forge: Forge, base: str) -> Callable[[Specimens], bytes]:
     return lambda specimens: forge(specimens[base])
 
@@ -280,6 +294,8 @@ def attacks() -> Iterator[Attack]:
             sub,
             _IN_PLACE_RULES.get(name, "CMS-HASH"),
         )
+    for name, (what, edit) in _READERS.items():
+        yield Attack(f"two-readers/{name}", "xref-confusion", what, _signed(edit), *FAILED, "PDF-ENGINES")
     for base in ("signed", "archive"):
         for name, (what, forge, rule) in _saving().items():
             yield Attack(

@@ -100,3 +100,14 @@ def hole(data: bytes, index: int = 0) -> bytes:
 def byte_ranges(data: bytes) -> list[tuple[int, int, int, int]]:
     found = re.findall(rb"/ByteRange\s*\[\s*(\d+)\s+(\d+)\s+(\d+)\s+(\d+)", data)
     return [(int(a), int(b), int(c), int(d)) for a, b, c, d in found]
+
+
+def retabled(data: bytes) -> bytes:
+    """A document of one revision with a table that fits its octets, after they were edited."""
+    start = data.index(b"\nxref") + 1
+    places = {int(one[1]): one.start() for one in re.finditer(rb"(?m)^(\d+) 0 obj", data[:start])}
+    trailer = data[data.index(b"trailer", start) : data.rindex(b"startxref")]
+    size = max(places) + 1
+    table = b"xref\n0 %d\n0000000000 65535 f \n" % size
+    table += b"".join(b"%010d 00000 n \n" % places[number] for number in range(1, size))
+    return data[:start] + table + trailer + b"startxref\n%d\n%%%%EOF\n" % start
