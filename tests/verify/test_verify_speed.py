@@ -16,7 +16,7 @@ from signing.verify.pdf_bytes import RangeDigests
 
 @given(data=st.binary(max_size=9000), cut=st.integers(0, 1), spaces=st.integers(1, 40))
 def test_hexadecimal_strings(data: bytes, cut: int, spaces: int) -> None:
-    """The octets, whatever white space is between the digits; an odd digit is followed by a zero; the stream is left behind the end."""
+    """Whatever white space is between the digits; an odd digit is followed by a zero."""
     digits = data.hex()[: len(data) * 2 - cut] if data else ""
     written = "\n ".join(digits[at : at + spaces] for at in range(0, len(digits), spaces)).encode()
     stream = BytesIO(b"<" + written + b">rest")
