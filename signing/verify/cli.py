@@ -15,7 +15,6 @@ import typer
 
 from foundation.catalogue import text
 from foundation.clock import Clock, parse_rfc3339
-from foundation.errors import NotImplementedYet
 from foundation.terminal import Terminal
 from signing.verify.model import FileVerdict, Indication
 
@@ -47,7 +46,7 @@ Report = Annotated[
     Path | None,
     typer.Option("--report", help="Write a report: .xml (ETSI TS 119 102-2), .pdf, .json, or .zip with all evidence."),
 ]
-Picture = Annotated[Path | None, typer.Option("--picture", help="Write what was signed as pictures (not built yet).")]
+Picture = Annotated[Path | None, typer.Option("--picture", help="Write what was signed to this folder, as images too.")]
 Jobs = Annotated[int, typer.Option("--jobs", min=1, max=64, help="Processes to use.")]
 BundleArgument = Annotated[Path | None, typer.Argument(help="The trust bundle (else the home's).")]
 
@@ -88,13 +87,11 @@ def create_commands(
         jobs: Jobs = 1,
     ) -> None:
         """Verify signed documents offline: can I rely on this, yes, no or not yet, and why."""
-        if picture is not None:
-            raise NotImplementedYet
         request = _request(home(), clock, bundle, trust_anchor, bundle_signer, min_sequence, at)
         request = _with_files(request, password_file, detached)
         request = _with_lists(request, trust_list, list_signer)
         print_with = printer() if report is not None else None
-        raise typer.Exit(run_verify(terminal(), files, request, jobs, report, print_with))
+        raise typer.Exit(run_verify(terminal(), files, request, jobs, report, print_with, picture))
 
     def bundle_show(
         bundle: BundleArgument = None, bundle_signer: Pins = None, min_sequence: MinSequence = None, at: At = None
@@ -119,10 +116,12 @@ def run_verify(
     jobs: int = 1,
     report: Path | None = None,
     printer: Any = None,
+    picture: Path | None = None,
 ) -> int:
-    """Judge the files, print the answer, write the reports, give the exit code.
+    """Judge the files, print the answer, write reports and pictures, give the exit code.
 
-    ``request``: a `signing.verify.batch.Request`; ``printer``: for reports on paper, where there is one.
+    ``request``: a `signing.verify.batch.Request`; ``printer``: for reports on paper, where there is one; ``picture``: a
+    folder that is empty or not there yet.
     """
     from signing.verify.batch import find_files, judge_all
     from signing.verify.presentation import all_lines
@@ -139,15 +138,41 @@ def run_verify(
 
         check_target(report, len(files), printer)
         request = replace(request, digests=True)
+    if picture is not None and picture.exists() and (not picture.is_dir() or any(picture.iterdir())):
+        raise typer.BadParameter("--picture takes a folder that is empty or not there yet")
     trust = request.trust()
     _remember(terminal, request, trust)
     with _progress(len(files)) as advance:
         verdicts = judge_all(files, request, trust, jobs, advance)
+    if picture is not None:
+        verdicts = _pictures(terminal, picture, files, verdicts, request)
     document = {"files": [verdict.json() for verdict in verdicts], "bundle": trust.json()}
     terminal.result(document, [] if terminal.json else list(all_lines(verdicts, trust, terminal.language)))
     if report is not None:
         _reports(terminal, report, verdicts, request, trust, printer)
     return exit_code(verdicts)
+
+
+def _pictures(
+    terminal: Terminal, folder: Path, files: Sequence[Path], verdicts: Sequence[FileVerdict], request: Any
+) -> list[FileVerdict]:
+    """The verdicts, with what the pictures say."""
+    from dataclasses import replace
+
+    from signing.verify.picture import draw_pictures
+
+    folder.mkdir(parents=True, exist_ok=True)
+    judged: list[FileVerdict] = []
+    count = 0
+    for number, (path, verdict) in enumerate(zip(files, verdicts, strict=True), 1):
+        if verdict.format == "PDF" and verdict.signatures:
+            stem = path.stem if len(files) == 1 else f"{number:03}-{path.stem}"
+            drawn = draw_pictures(_whole_file(path), stem, folder, request.rules, request.password)
+            count += len(drawn.files)
+            verdict = replace(verdict, reasons=(*verdict.reasons, *drawn.reasons))
+        judged.append(verdict)
+    terminal.note(text("signing.verify_pictures", terminal.language, count=count, folder=str(folder)))
+    return judged
 
 
 def _reports(

@@ -16,7 +16,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache
@@ -46,7 +46,8 @@ class Coverage(StrEnum):
 class PdfSignature:
     """A signature as it stands in the file. ``end`` is the offset behind the signed range.
 
-    ``objections`` are what the gates F4 to F6 have against it.
+    ``objections`` are what the gates F4 to F6 have against it. ``later``: where allowed changes show since, as page
+    index and rectangle, in shares of the page from its top left.
     """
 
     field: str
@@ -55,9 +56,11 @@ class PdfSignature:
     contents: bytes
     byte_range: tuple[int, int, int, int]
     end: int
+    revision: int
     coverage: Coverage
     claimed_at: datetime | None
     objections: tuple[Reason, ...]
+    later: tuple[tuple[int, tuple[float, float, float, float]], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,10 +74,10 @@ class PdfContent:
     objections: tuple[Reason, ...]
 
 
-def read_pdf(data: bytes, policy: Policy, password: bytes | None = None) -> PdfContent:
-    """F1-F6. Raises nothing: what cannot be read is an objection."""
+def read_pdf(data: bytes, policy: Policy, password: bytes | None = None, *, places: bool = False) -> PdfContent:
+    """F1-F7. Raises nothing: what cannot be read is an objection. ``places``: fill in `PdfSignature.later`."""
     try:
-        return _read(data, policy, password)
+        return _read(data, policy, password, places)
     except _Objection as objection:
         return PdfContent((), (), (), (), (objection.reason,))
     except Exception:  # F1: pyHanko and the objects it reads raise almost anything
@@ -92,7 +95,7 @@ class _Objection(Exception):
         self.reason = reason
 
 
-def _read(data: bytes, policy: Policy, password: bytes | None) -> PdfContent:
+def _read(data: bytes, policy: Policy, password: bytes | None, places: bool) -> PdfContent:
     _hurry()
     reader, strict = _open(data)
     _decrypt(reader, password)  # F2
@@ -115,6 +118,8 @@ def _read(data: bytes, policy: Policy, password: bytes | None) -> PdfContent:
         objections.append(failed("PDF-TAIL", "ISO 32000-2 §7.5.5", "verify_tail", SubIndication.FORMAT_FAILURE))
     history = History(data, reader)
     signatures = [_signature(history, reader, data, policy, name, field) for name, field in fields]
+    if places:
+        signatures = [replace(one, later=history.places(one.revision)) for one in signatures]
     if not pdf_bytes.claims_match(data, [one.byte_range for one in signatures]):  # B3
         objections.append(_claim())
     objections += history.second_reading(password)
@@ -258,6 +263,7 @@ def _signature(history: History, reader: Any, data: bytes, policy: Policy, name:
         contents=contents,
         byte_range=(start, before, after, rest),
         end=after + rest,
+        revision=revision,
         coverage=coverage,
         claimed_at=_claimed_at(signature),
         objections=tuple(objections),

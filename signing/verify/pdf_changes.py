@@ -11,6 +11,7 @@ Each later revision is compared with the one before it (`signing.verify.pdf_diff
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from signing.verify.model import Reason, SubIndication, distinct, failed, indeterminate, noted
@@ -58,6 +59,17 @@ class History:
         if revision not in self._covered:
             self._covered[revision] = self._covering.covered(revision, self.step(revision).visible)
         return self._covered[revision]
+
+    def places(self, revision: int) -> tuple[tuple[int, tuple[float, float, float, float]], ...]:
+        """Where what came after ``revision`` and was not refused shows: page index and rectangle, in shares."""
+        found = []
+        for later in range(revision + 1, self.revisions.count):
+            step = self.step(later)
+            for one in (*step.visible, *step.filled):
+                if one.rect is not None:
+                    with suppress(Exception):  # a page that is not in the page tree shows nothing
+                        found.append(self._covering.share_of(one.page, one.rect, later))
+        return tuple(found)
 
 
 def review_changes(history: History, revision: int, signature: Any, field: Any, policy: Policy) -> list[Reason]:

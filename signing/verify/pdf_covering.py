@@ -64,6 +64,13 @@ class Covering:
         drawn: tuple[_Picture, int] = self._drawn[page]
         return drawn
 
+    def share_of(
+        self, page: Any, rect: tuple[float, float, float, float], revision: int
+    ) -> tuple[int, tuple[float, float, float, float]]:
+        """A page's index, and a rectangle on it in shares of the page from its top left. Raises for no such page."""
+        picture, _ = self._page(page, revision)
+        return self._index_of(page, revision - 1), picture.share(rect)
+
     def _index_of(self, page: Ref, revision: int) -> int:
         """The number of a page in the page tree. Raises ValueError for one that is not in it."""
         index = 0
@@ -91,11 +98,20 @@ class _Picture:
     def __init__(self, image: Any, to_pixels: Any) -> None:
         self._image, self._to_pixels = image, to_pixels
 
+    def share(self, rect: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+        """The rectangle in shares of the page from its top left."""
+        left, top, right, bottom = self._box(rect)
+        width, height = self._image.size
+        return left / width, top / height, right / width, bottom / height
+
+    def _box(self, rect: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+        corners = [self._to_pixels(x, y) for x in (rect[0], rect[2]) for y in (rect[1], rect[3])]
+        across, down = [x for x, _ in corners], [y for _, y in corners]
+        return min(across), min(down), max(across), max(down)
+
     def is_empty(self, rect: tuple[float, float, float, float]) -> bool:
         """Whether the page shows one even colour there. What lies outside the page is empty."""
-        corners = [self._to_pixels(x, y) for x in (rect[0], rect[2]) for y in (rect[1], rect[3])]
-        left, right = min(x for x, _ in corners), max(x for x, _ in corners)
-        top, bottom = min(y for _, y in corners), max(y for _, y in corners)
+        left, top, right, bottom = self._box(rect)
         width, height = self._image.size
         box = (
             max(math.floor(left), 0),

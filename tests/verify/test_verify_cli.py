@@ -182,7 +182,7 @@ def test_wrong_usage(desk: Desk) -> None:
     missing = desk("verify", "missing.pdf")
     assert missing.returncode == 4
     assert "signing.verify_file_unreadable" in missing.stderr
-    assert "foundation.not_implemented" in desk("verify", "signed.pdf", "--picture", "x").stderr
+    assert desk("verify", "signed.pdf", "--picture", ".").returncode == 2  # a folder that is not empty
     assert "signing.verify_pin_unreadable" in desk("verify", "signed.pdf", "--bundle-signer", "x").stderr
 
 
@@ -206,3 +206,15 @@ def test_bundle_show_and_check(desk: Desk) -> None:
     assert desk("check", "bundle").returncode == 3
     assert desk("check", "expired", "--bundle-signer", desk.pin).returncode == 3
     assert desk("check", "flipped", "--bundle-signer", desk.pin).returncode == 3
+
+
+def test_pictures(desk: Desk) -> None:
+    """--picture writes the signed revision and its page, says how many files, and the verdict stays what it is."""
+    trust = ("--bundle", "bundle", "--bundle-signer", desk.pin)
+    done = desk("verify", "signed.pdf", *trust, "--picture", "pictures")
+    assert done.returncode == 0, done.stderr
+    assert {one.name for one in (desk.folder / "pictures").iterdir()} == {
+        "signed.signature-1.pdf",
+        "signed.signature-1.page-1.png",
+    }
+    assert "2 files" in done.stderr
