@@ -76,6 +76,11 @@ class RangeDigests:
         return state
 
 
+def range_digest(data: bytes, byte_range: Sequence[int], name: str) -> bytes:
+    """The digest over both parts of one ByteRange that :func:`hole_matches` accepted."""
+    return RangeDigests(data).digest(byte_range, name)
+
+
 def outside_streams(data: bytes, begin: int = 0, end: int | None = None) -> bytes:
     """The octets without stream bodies; escapes in names are undone, so that no spelling hides one.
 

@@ -18,7 +18,7 @@ from signing.verify.model import Reason, SubIndication, distinct, failed, indete
 from signing.verify.pdf_appearance import Shown
 from signing.verify.pdf_covering import Covering
 from signing.verify.pdf_difference import CLAUSE, Comparison, Level, Step
-from signing.verify.pdf_fields import Filling
+from signing.verify.pdf_fields import Appeared, Filling
 from signing.verify.pdf_layout import Layout
 from signing.verify.pdf_objects import Revisions
 from signing.verify.pdf_second_reader import second_reading
@@ -65,7 +65,8 @@ class History:
         found = []
         for later in range(revision + 1, self.revisions.count):
             step = self.step(later)
-            for one in (*step.visible, *step.filled):
+            shown: list[Appeared | Filling] = [*step.visible, *step.filled]
+            for one in shown:
                 if one.rect is not None:
                     with suppress(Exception):  # a page that is not in the page tree shows nothing
                         found.append(self._covering.share_of(one.page, one.rect, later))

@@ -172,7 +172,7 @@ def _plain(value: Any, depth: int = 0, *, top: bool = False) -> Any:
     if isinstance(value, pikepdf.String):
         return bytes(value)
     if isinstance(value, pikepdf.Array):
-        return tuple(_plain(one, depth + 1) for one in value)  # type: ignore[attr-defined]
+        return tuple(_plain(one, depth + 1) for one in value)
     if isinstance(value, pikepdf.Stream):
         entries = {str(key): _plain(one, depth + 1) for key, one in value.stream_dict.items()}
         return Stream(entries, value.read_raw_bytes())

@@ -108,10 +108,11 @@ def _differences(
             reasons.append(_unexplained(str(index + 1)))
             continue
         changed = ImageChops.difference(old, new).convert("L").point(lambda value: 255 if value > _TOLERANCE else 0)
-        if changed.getbbox() is None:
+        box = changed.getbbox()
+        if box is None:
             continue
         shown = new.copy()
-        ImageDraw.Draw(shown).rectangle(_grown(changed.getbbox()), outline=_RED, width=3)
+        ImageDraw.Draw(shown).rectangle(_grown(box), outline=_RED, width=3)
         framed.append((index + 1, shown))
         cover = ImageDraw.Draw(changed)
         for page, rect in signature.later:
