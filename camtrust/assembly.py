@@ -52,6 +52,7 @@ from ekyc.config import RegistryHttpSettings
 from ekyc.outbox import Outbox
 from ekyc.policy import default_policy
 from ekyc.registry_http import HttpRegistry
+from ekyc.registry_subjects import RegistrySubjectIndex
 from ekyc.service import EkycService
 from foundation.blobs import LocalBlobs
 from foundation.clock import Clock
@@ -75,6 +76,8 @@ from issuing_ca.log import IssuanceLog
 from issuing_ca.log_api import create_log_router, create_own_log_router
 from issuing_ca.own_log import OwnLog
 from issuing_ca.ra.service import Registration
+from issuing_ca.registry_events import RegistryEvents
+from issuing_ca.registry_events_api import create_router as create_registry_router
 from issuing_ca.service import CertificateAuthority
 from issuing_ca.status_witness import FileWitness
 from issuing_ca.witnessing import Witnessing
@@ -118,6 +121,7 @@ class Services:
     registration_authority: RegistrationAuthorityKey
     witnessing: Witnessing
     lint: BackgroundLint
+    registry_events: RegistryEvents
 
     def close(self) -> None:
         self.witnessing.close()
@@ -247,6 +251,7 @@ def assemble(
         authority,
         witnessing,
         BackgroundLint(database, clock, trail, ca.settings),
+        RegistryEvents(ca, database, clock, trail, RegistrySubjectIndex(ekyc_service.files)),
     )
 
 
@@ -286,6 +291,7 @@ def application(services: Services) -> FastAPI:
             issuing_ca.acme.api.create_router(services.acme, audit_refusals(services.database, services.trail)),
             issuing_ca.acme.api.create_credential_router(services.acme, guard),
             issuing_ca.enrolment.api.create_router(services.enrolment, guard),
+            create_registry_router(services.registry_events, guard),
             issuing_ca.est.api.create_router(services.enrolment, _proxy_secret(settings)),
             create_log_router(services.log),
             create_own_log_router(OwnLog(ca, services.log), services.log, guard),

@@ -41,6 +41,7 @@ def tasks(services: Services) -> Mapping[str, Callable[[], object]]:
         "timestamping unit": ca.timestamps.certificates,
         "hours of timestamps": ca.timestamps.close_hours,
         "OCSP responses": ca.kept_ocsp.produce,
+        "certificates that CMP clients never confirmed": services.cmp.revoke_unconfirmed,
     }
 
 

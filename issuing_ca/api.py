@@ -15,8 +15,9 @@ from foundation.clock import rfc3339
 from foundation.http.actor import Actor, ActorKind
 from foundation.http.guard import Guard, public
 from foundation.x509.pem import certificate_pem
-from issuing_ca.errors import CrlUnknown
+from issuing_ca.errors import CrlUnknown, HolderReasonRefused
 from issuing_ca.model import CertificateRecord, CertificateState, Reason
+from issuing_ca.scopes import scope_of
 from issuing_ca.service import BY_REQUEST, CertificateAuthority
 from issuing_ca.store import StoredCrl
 
@@ -83,24 +84,26 @@ def create_router(service: CertificateAuthority, guard: Guard) -> APIRouter:
     """``/ca/v1``: certificates, revocation, profiles. Requests stand in `issuing_ca.ra.api`."""
     router = APIRouter(prefix="/ca/v1", tags=["Issuing CA"])
     staff = guard.any_of({ActorKind.OFFICER: None, ActorKind.OPERATOR: None})
-    revokers = guard.officer("ca-revoke")
+    readers = guard.any_of({ActorKind.OFFICER: None, ActorKind.OPERATOR: None, ActorKind.CLIENT: "ca-read"})
+    revokers = guard.any_of({ActorKind.OFFICER: "ca-revoke", ActorKind.CLIENT: "ca-revoke"})
 
     @router.get("/certificates")
     def list_certificates(
-        _: Annotated[Actor, Depends(staff)],
+        actor: Annotated[Actor, Depends(readers)],
         cursor: Annotated[str | None, Query(pattern=r"^[0-9a-f]{1,40}$")] = None,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
         state: CertificateState | None = None,
         owner: Annotated[str | None, Query(max_length=200)] = None,
     ) -> CertificatePage:
-        records = service.certificates(cursor, limit + 1, state, owner)
+        """Those that the caller's scope reaches."""
+        records = service.certificates(cursor, limit + 1, state, owner, scope_of(actor))
         page = records[:limit]
         following = page[-1].serial if len(records) > limit else None
         return CertificatePage(certificates=[_view(record) for record in page], next=following)
 
     @router.get("/certificates/{serial}")
-    def show_certificate(_: Annotated[Actor, Depends(staff)], serial: Serial) -> CertificateView:
-        record = service.certificate(serial)
+    def show_certificate(actor: Annotated[Actor, Depends(readers)], serial: Serial) -> CertificateView:
+        record = scope_of(actor).require(service.certificate(serial))
         view = _view(record)
         if record.certificate is not None:
             view.certificate = certificate_pem(x509.load_der_x509_certificate(record.certificate)).decode()
@@ -111,6 +114,9 @@ def create_router(service: CertificateAuthority, guard: Guard) -> APIRouter:
         actor: Annotated[Actor, Depends(revokers)], serial: Serial, body: NewRevocation
     ) -> CertificateView:
         reason = Reason.parse(body.reason)
+        scope_of(actor).require(service.certificate(serial))
+        if actor.kind is ActorKind.CLIENT and reason is Reason.REMOVE_FROM_CRL:
+            raise HolderReasonRefused  # a release is an officer's to give
         return _view(service.revoke(serial, reason, str(actor), body.invalidity_date))
 
     @router.get("/profiles")

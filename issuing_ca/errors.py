@@ -41,6 +41,8 @@ CamTrustError
 ├── LogTileUnknown          a tile that the log does not have (yet)
 ├── LogEntryUnknown         something that the log was never told of
 ├── LogEntryPending         something that no checkpoint covers yet
+├── EventContradicted      another event of the registry has this id
+├── ScopeExceeded          a machine's credential that does not reach so far
 ├── LintAlarm              pkilint found faults in certificates that were issued
 ├── WitnessesFail           a witness does not cosign the log; nothing waits for it
 └── LogBroken               the stored log is not the one that was signed; nothing more is signed
@@ -274,6 +276,18 @@ class LogEntryUnknown(CamTrustError):
 class LogEntryPending(CamTrustError):
     code = "issuing_ca.log_entry_pending"
     kind = Kind.UNAVAILABLE
+
+
+class EventContradicted(CamTrustError):
+    code = "issuing_ca.event_contradicted"
+    kind = Kind.CONFLICT
+
+
+class ScopeExceeded(CamTrustError):
+    """``authority`` and ``profile``: what was asked for."""
+
+    code = "issuing_ca.scope_exceeded"
+    kind = Kind.FORBIDDEN
 
 
 class LintAlarm(CamTrustError):

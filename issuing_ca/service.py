@@ -47,6 +47,7 @@ from issuing_ca.revocation import Revocation
 from issuing_ca.revocation_heads import RevocationHeads
 from issuing_ca.revocation_lists import RevocationLists
 from issuing_ca.rollback import RollbackGuard
+from issuing_ca.scopes import EVERYTHING, Scope
 from issuing_ca.timestamp_journal import TimestampJournal
 from issuing_ca.timestamps import TimestampService
 from issuing_ca.units import Units
@@ -192,10 +193,11 @@ class CertificateAuthority:
         limit: int = 50,
         state: CertificateState | None = None,
         owner: str | None = None,
+        scope: Scope = EVERYTHING,
     ) -> tuple[CertificateRecord, ...]:
         """Records in the order of their serial numbers, from behind ``after``."""
         with self._database.read() as connection:
-            return store.page(connection, after, limit, state, owner)
+            return store.page(connection, after, limit, state, owner, scope)
 
     def orphans(self) -> tuple[Orphan, ...]:
         """See :meth:`Issuance.orphans`."""

@@ -14,6 +14,7 @@ from foundation.db.engine import compare_and_set
 from issuing_ca.crl_scopes import FULL
 from issuing_ca.errors import AuthorityUnknown, CertificateUnknown
 from issuing_ca.model import AuthorityKind, CertificateRecord, CertificateState, Orphan, Reason, StatusEntry
+from issuing_ca.scopes import EVERYTHING, Scope
 from issuing_ca.tables import (
     LAST_DIGITS,
     LISTED,
@@ -191,9 +192,14 @@ def revoked_among(
 
 
 def page(
-    connection: Connection, after: str | None, limit: int, state: CertificateState | None, owner: str | None
+    connection: Connection,
+    after: str | None,
+    limit: int,
+    state: CertificateState | None,
+    owner: str | None,
+    scope: Scope = EVERYTHING,
 ) -> tuple[CertificateRecord, ...]:
-    """Records in the order of their serial numbers, from behind ``after``."""
+    """Records in the order of their serial numbers, from behind ``after``; those alone that the scope reaches."""
     query = select(certificates).order_by(certificates.c.serial).limit(limit)
     if after is not None:
         query = query.where(certificates.c.serial > after)
@@ -201,6 +207,9 @@ def page(
         query = query.where(certificates.c.state == state.value)
     if owner is not None:
         query = query.where(certificates.c.owner == owner)
+    for column, names in ((certificates.c.authority, scope.authorities), (certificates.c.profile, scope.profiles)):
+        if names is not None:
+            query = query.where(column.in_(names))
     return tuple(_record(row) for row in connection.execute(query))
 
 

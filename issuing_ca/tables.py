@@ -170,6 +170,18 @@ log_tiles = Table(
     Column("hashes", LargeBinary, nullable=False),  # 32 octets each, up to 256 of them
 )
 
+registry_events = Table(
+    "ca_registry_events",
+    metadata,
+    Column("id", String(100), primary_key=True),  # the registry's own
+    Column("kind", String(20), nullable=False),
+    Column("told", String(64), nullable=False),  # SHA-256 of kind, time and whom it concerned
+    Column("state", String(8), nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("serials", Integer, nullable=False),
+)
+
 lint_position = Table(
     "ca_lint_position",
     metadata,

@@ -169,7 +169,7 @@ def create(context: Context) -> typer.Typer:
         from issuing_ca.ra.model import CertificateQuery
 
         moments = [one.replace(tzinfo=UTC) if one else None for one in (issued_from, issued_until)]
-        query = CertificateQuery(profile_name, owner, evidence, requested_by, *moments)
+        query = CertificateQuery(profile_name, owner, evidence, requested_by, moments[0], moments[1])
         wanted = Reason.parse(reason)
         with services_of(context) as services:
             found = services.registration.matching(query)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -40,6 +41,7 @@ from issuing_ca.cmp.message import (
 from issuing_ca.enrolment.model import Applicant, Wanted
 from issuing_ca.enrolment.request import wanted_of
 from issuing_ca.enrolment.service import AUTHORITY, Enrolment
+from issuing_ca.errors import TransitionRefused
 from issuing_ca.model import IssuedCertificate, Reason, serial_text
 
 _log = logging.getLogger(__name__)
@@ -221,6 +223,21 @@ class CmpServer:
             actor = f"cmp:{asked.applicant.credential.reference}"
             self._ca.revoke(record.serial, Reason.CESSATION_OF_OPERATION, actor)
         return asn1.PKICONF, bytes((der.NULL, 0)), ()
+
+    def revoke_unconfirmed(self) -> int:
+        """Revoke certificates that nobody confirmed in time (RFC 9810 §5.3.18); gives how many. Can be repeated."""
+        with self._database.read() as connection:
+            late = store.unconfirmed(connection, self._clock.now())
+        for row in late:
+            with suppress(TransitionRefused):  # revoked already, for a reason of its own
+                self._ca.revoke(row.serial, Reason.CESSATION_OF_OPERATION, f"cmp:{row.reference}")
+            with suppress(StaleWrite), self._database.unit_of_work() as connection:
+                store.move(connection, row.id, store.WAITING, store.DONE)
+                details = {"serial": row.serial}
+                self._audit.append(
+                    connection, "service:issuing_ca", "issuing_ca.cmp_unconfirmed", row.id.hex(), details
+                )
+        return len(late)
 
     def _revoke(self, content: Any, asked: _Asked) -> tuple[int, bytes, tuple[bytes, ...]]:
         """RFC 9483 §4.2: whoever signs revokes the certificate that they sign with."""

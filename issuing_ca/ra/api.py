@@ -25,7 +25,9 @@ from issuing_ca.ra.model import (
     RequestState,
 )
 from issuing_ca.ra.service import Registration
+from issuing_ca.scopes import scope_of
 
+_STAFF = (ActorKind.OFFICER, ActorKind.OPERATOR)
 Serial = Annotated[str, Path(pattern=r"^[0-9a-f]{1,40}$", description="hexadecimal, lower case")]
 RequestId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
 Comment = Annotated[str | None, Field(max_length=1000, description="for other officers; sealed")]
@@ -97,13 +99,23 @@ class Conditions(Strict):
     profile: Annotated[str | None, Field(max_length=60)] = None
     owner: Annotated[str | None, Field(max_length=200)] = None
     evidence: Annotated[str | None, Field(pattern=r"^[0-9a-f]{64}$", description="what they were issued on")] = None
+    evidences: Annotated[
+        list[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]],
+        Field(max_length=1000, description="any of these: the decisions that used a control, as eKYC tells them"),
+    ] = []
     requested_by: Annotated[str | None, Field(max_length=200)] = None
     issued_from: AwareDatetime | None = None
     issued_until: AwareDatetime | None = None
 
     def query(self) -> CertificateQuery:
         return CertificateQuery(
-            self.profile, self.owner, self.evidence, self.requested_by, self.issued_from, self.issued_until
+            self.profile,
+            self.owner,
+            self.evidence,
+            self.requested_by,
+            self.issued_from,
+            self.issued_until,
+            tuple(self.evidences),
         )
 
 
@@ -189,14 +201,16 @@ def create_router(service: Registration, guard: Guard) -> APIRouter:
     """Requests, renewal, holders, many at once."""
     router = APIRouter(prefix="/ca/v1", tags=["Issuing CA"])
     issuers = guard.any_of({ActorKind.OFFICER: "ca-issue", ActorKind.OPERATOR: "ca-issue"})
+    machines_too = guard.any_of(dict.fromkeys((*_STAFF, ActorKind.CLIENT), "ca-issue"))
     readers = guard.any_of({ActorKind.OFFICER: None, ActorKind.OPERATOR: None})
     approvers, revokers, person = guard.officer("ca-approve"), guard.officer("ca-revoke"), guard.person()
 
     @router.post("/requests", status_code=201, responses={202: {"model": RequestView}})
     def request_certificate(
-        actor: Annotated[Actor, Depends(issuers)], body: NewRequest, response: Response
+        actor: Annotated[Actor, Depends(machines_too)], body: NewRequest, response: Response
     ) -> IssuedView | RequestView:
         """The certificate, or 202 and a request that two officers have still to approve, as the profile asks."""
+        scope_of(actor).require_new("issuing", body.profile)
         subject = tuple((attribute.name, attribute.value) for attribute in body.subject)
         owner = body.owner or f"subject:{hashlib.sha256(subject_name(subject).public_bytes()).hexdigest()}"
         if body.owner is not None and body.owner.startswith(("authority:", "subject:")):
@@ -242,9 +256,10 @@ def create_router(service: Registration, guard: Guard) -> APIRouter:
 
     @router.post("/certificates/{serial}/renewal", status_code=201, responses={202: {"model": RequestView}})
     def renew_certificate(
-        actor: Annotated[Actor, Depends(issuers)], serial: Serial, body: Renewal, response: Response
+        actor: Annotated[Actor, Depends(machines_too)], serial: Serial, body: Renewal, response: Response
     ) -> IssuedView | RequestView:
         """The same names and profile for the key of the CSR, which may be the old one."""
+        scope_of(actor).require(service.ca.certificate(serial))
         return _made(service.renew(actor, serial, body.csr.encode(), body.not_after), response)
 
     @router.get("/own-certificates")

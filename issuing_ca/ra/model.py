@@ -85,11 +85,20 @@ class CertificateQuery:
     requested_by: str | None = None
     issued_from: datetime | None = None
     issued_until: datetime | None = None
+    evidences: tuple[str, ...] = ()
 
     @property
     def empty(self) -> bool:
         return not any(
-            (self.profile, self.owner, self.evidence, self.requested_by, self.issued_from, self.issued_until)
+            (
+                self.profile,
+                self.owner,
+                self.evidence,
+                self.requested_by,
+                self.issued_from,
+                self.issued_until,
+                self.evidences,
+            )
         )
 
 

@@ -105,6 +105,8 @@ def _conditions(query: CertificateQuery) -> ColumnElement[bool]:
     given = {name: getattr(query, name) for name in ("profile", "owner", "evidence", "requested_by")}
     wanted: list[ColumnElement[bool]] = [column.state.in_(_STANDING)]
     wanted += [column[name] == value for name, value in given.items() if value is not None]
+    if query.evidences:
+        wanted.append(column.evidence.in_(query.evidences))
     if query.issued_from is not None:
         wanted.append(column.issued_at >= query.issued_from)
     if query.issued_until is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,13 @@ from hypothesis import strategies as st
 
 from foundation.db.engine import Database
 from foundation.keys.port import KeyStore
+from foundation.randomness import SystemRandomness
 from foundation.x509 import der
 from issuing_ca.cmp import asn1
 from issuing_ca.cmp.message import MacProtection, Message, assembled, check_mac, read, status
+from issuing_ca.cmp.service import CmpServer
 from issuing_ca.enrolment.model import NewEnrolmentCredential
-from issuing_ca.model import CertificateState
+from issuing_ca.model import CertificateState, Reason
 from tests.ca.enrolment_world import NAME, EnrolmentWorld, enrolment_world
 from tests.ca.test_cmp_client import cmp_door
 
@@ -176,6 +179,31 @@ def test_confirmations(door: EnrolmentWorld) -> None:
     assert ask(door, confirmation(other, answer, certificate, status=status(2))).kind == asn1.PKICONF
     serial = f"{x509.load_der_x509_certificate(certificate).serial_number:x}"
     assert door.world.ca.certificate(serial).state is CertificateState.REVOKED
+
+
+def test_what_is_never_confirmed_is_revoked(door: EnrolmentWorld) -> None:
+    """After a day, by upkeep, once; other transactions in between do not make it forgotten; a late confirmation is
+    refused; what was confirmed, or revoked for another reason, stays as it is."""
+    server = CmpServer(door.service, door.world.database, door.world.clock, SystemRandomness(), door.world.audit)
+    made = [door.credential(owner=f"organisation:{number}") for number in range(4)]
+    answers = [ask(door, built(one, asn1.P10CR, csr())) for one in made[:3]]
+    certificates = [certificate_of(answer) for answer in answers]
+    serials = [f"{x509.load_der_x509_certificate(one).serial_number:x}" for one in certificates]
+    assert ask(door, confirmation(made[0], answers[0], certificates[0])).kind == asn1.PKICONF
+    door.world.ca.revoke(serials[2], Reason.KEY_COMPROMISE, "operator:specimen")
+    assert server.revoke_unconfirmed() == 0
+    door.world.clock.advance(timedelta(days=1, seconds=1))
+    assert ask(door, built(made[3], asn1.P10CR, csr())).kind == asn1.CP
+    assert failure(ask(door, confirmation(made[1], answers[1], certificates[1]))) == 2
+    assert server.revoke_unconfirmed() == 2
+    assert server.revoke_unconfirmed() == 0
+    records = [door.world.ca.certificate(serial) for serial in serials]
+    assert [record.state for record in records] == [
+        CertificateState.ISSUED,
+        CertificateState.REVOKED,
+        CertificateState.REVOKED,
+    ]
+    assert [record.reason for record in records[1:]] == [Reason.CESSATION_OF_OPERATION, Reason.KEY_COMPROMISE]
 
 
 @pytest.fixture

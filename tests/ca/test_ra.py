@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -309,6 +310,19 @@ def test_many_at_once(world: World) -> None:
             ra.matching(nothing)
     with pytest.raises(HolderReasonRefused):
         ra.revoke_matching(FIRST, query, Reason.CERTIFICATE_HOLD, digest)
+
+
+def test_all_that_rests_on_some_evidence(world: World) -> None:
+    """By a list of decisions, as eKYC tells who used a control: those alone, in a dry run and then for good."""
+    ra = registration(world)
+    evidence = [f"{number:064x}" for number in range(3)]
+    made = [world.ca.issue_citizen(world.approved(replace(world.person(), evidence=one))).serial for one in evidence]
+    query = CertificateQuery(evidences=(evidence[0], evidence[2], "ff" * 32))
+    seen = ra.matching(query)
+    assert sorted(one.serial for one in seen.first) == sorted([made[0], made[2]])
+    assert ra.revoke_matching(FIRST, query, Reason.SUPERSEDED, seen.digest).remaining == 0
+    states = [world.ca.certificate(serial).state for serial in made]
+    assert states == [CertificateState.REVOKED, CertificateState.ISSUED, CertificateState.REVOKED]
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import date, timedelta
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -12,6 +13,8 @@ from sqlalchemy import update
 import ekyc.store
 from ekyc.errors import ApprovalImpossible, GateClosed
 from ekyc.model import State
+from ekyc.registry_simulation.persons import specimens
+from ekyc.registry_subjects import RegistrySubjectIndex
 from foundation.approval import verify
 from foundation.citizen_subject import subject_digest
 from tests.ekyc.story import World
@@ -96,3 +99,13 @@ def test_a_key_of_another_person_is_not_approved(world: World, monkeypatch: pyte
         world.service.issuance.certificate(actor, name)
     assert told.value.params == {"problem": "key"}
     assert world.ca.requests == []
+
+
+def test_the_registry_s_documents_are_found(world: World) -> None:
+    """By number and date of birth together, without either being stored in the clear; nobody else's."""
+    actor, _ = world.until(State.DOCUMENT_VALIDATED)
+    person, index = specimens()["adult"], RegistrySubjectIndex(world.service.files)
+    born = date.fromisoformat(person.date_of_birth)
+    assert index.find(person.document_number, born)[1] == (actor.id,)
+    for number, day in ((person.document_number, born + timedelta(days=1)), ("000000000", born)):
+        assert index.find(number, day)[1] == ()
