@@ -332,6 +332,14 @@ class SigningService:
             self._audit.append(connection, by, "signing.extended", digest, {"level": level.value})
         return extended
 
+    def record(self, by: str, documents: Sequence[bytes]) -> list[bytes]:
+        """Evidence records (RFC 4998) for documents of any kind, by one timestamp for all. TimestampUnavailable."""
+        records = self._extender.record(documents)
+        with self._database.unit_of_work() as connection:
+            digest = hashlib.sha256(records[0]).hexdigest()
+            self._audit.append(connection, by, "signing.recorded", digest, {"documents": len(records)})
+        return records
+
     # --------------------------------------------------------------------------------------------------------------
 
     def _inspect(self, data: bytes, name: str, form: Form, password: str | None, field: str | None) -> Inspection:

@@ -25,13 +25,19 @@ def create(context: Context) -> typer.Typer:
             Path | None, typer.Option(help="the document that a detached signature is about", exists=True)
         ] = None,
         password_file: Annotated[Path | None, typer.Option(help="password of encrypted documents", exists=True)] = None,
+        record: Annotated[
+            bool,
+            typer.Option("--record", help="evidence records instead: NAME.ers for each file, one timestamp for all"),
+        ] = False,
         output: Annotated[
             Path | None, typer.Option("-o", "--output", help="for one file; else NAME.extended.SUFFIX beside it")
         ] = None,
     ) -> None:
         """Raise the signatures of PDFs and CAdES files to a level; at B-LTA, renew the archive timestamp.
 
-        Needs the home's timestamps and status, and no key of any signer.
+        With --record, files of any kind get evidence records (RFC 4998), which prove that they existed; a record is
+        renewed by extending it with its document as --detached. Needs the home's timestamps and status, and no key of
+        any signer.
         """
         from camtrust.trust import write_new
         from signing.errors import LevelNotAllowed
@@ -41,7 +47,8 @@ def create(context: Context) -> typer.Typer:
             raise typer.BadParameter("-o and --detached are for one file")
         if level not in {one.value for one in Level}:
             raise LevelNotAllowed(level=level)
-        targets = {file: output or file.with_name(f"{file.stem}.extended{file.suffix}") for file in files}
+        added = {file: f"{file.name}.ers" if record else f"{file.stem}.extended{file.suffix}" for file in files}
+        targets = {file: output or file.with_name(added[file]) for file in files}
         for target in targets.values():
             if target.exists():
                 raise OutputExists(file=str(target))
@@ -49,6 +56,16 @@ def create(context: Context) -> typer.Typer:
         outside = detached.read_bytes() if detached else None
         outcomes: list[dict[str, object]] = []
         with services_of(context) as services:
+            if record:
+                made = services.signing.record(ACTOR, [file.read_bytes() for file in targets])
+                for target, octets in zip(targets.values(), made, strict=True):
+                    write_new(target, octets)
+                recorded = [
+                    {"file": str(file), "extended": True, "detail": f"→ {target}"} for file, target in targets.items()
+                ]
+                lines = [f"recorded  {one['file']}  {one['detail']}" for one in recorded]
+                context.terminal.result({"files": recorded}, lines)
+                return
             for file, target in targets.items():
                 try:
                     extended = services.signing.extend(

@@ -29,6 +29,7 @@ from signing.errors import (
     SignatureNotAccepted,
     TimestampUnavailable,
 )
+from signing.evidence_record import HASH, ArchiveTimestamp, EvidenceRecord, tree_of
 from signing.model import Level, Signatory
 from signing.ports import StatusSource, TimestampAuthority
 from signing.sign.cades import Cades
@@ -83,8 +84,16 @@ class Extender:
         if pdf_bytes.is_pdf(data):
             return self._pdf(data, level, password)
         if data[:1] == b"\x30":
-            return self._cms(data, level, detached)
+            record = _record(data)
+            return self._cms(data, level, detached) if record is None else self._renewed(record, level, detached)
         raise NotImplementedYet
+
+    def record(self, documents: Sequence[bytes]) -> list[bytes]:
+        """Evidence records (RFC 4998) for documents of any kind, by one timestamp for all. TimestampUnavailable."""
+        leaves = [hashlib.new(HASH, one).digest() for one in documents]
+        root, trees = tree_of(leaves)
+        token = self._stamping.imprint(root).der
+        return [EvidenceRecord((ArchiveTimestamp(tree, token),)).encode() for tree in trees]
 
     # --- CAdES
 
@@ -116,6 +125,31 @@ class Extender:
         extended = envelope.encode()
         self._accepted(extended, before, level, known, detached=detached)
         return extended
+
+    # --- evidence records
+
+    def _renewed(self, record: EvidenceRecord, level: Level, detached: bytes | None) -> bytes:
+        """A record with one more timestamp, over the last; ``detached``: the document that it is about."""
+        if level is not Level.B_LTA:
+            raise NothingToExtend(level=Level.B_LTA.value)
+        if detached is None:
+            raise ExtensionRefused(rule="ERS-DETACHED")
+        before, known = record.encode(), self._stamping.above()
+        self._holds(before, known, detached)  # N1
+        token = self._stamping.imprint(record.renewed()).der
+        extended = record.with_token(token).encode()
+        self._holds(extended, known, detached)  # N6
+        return extended
+
+    def _holds(self, record: bytes, known: Sequence[x509.Certificate], detached: bytes) -> None:
+        now = self._clock.now()
+        roots = [one for one in known if one.issuer == one.subject]
+        verdict = verify_file(
+            record, "record", build_trust(None, frozenset(), roots, now, STRICT), now, STRICT, detached=detached
+        )
+        for reason in _reasons(verdict):
+            if reason.indication is Indication.TOTAL_FAILED:
+                raise ExtensionRefused(rule=reason.rule)
 
     # --- PDF
 
@@ -226,6 +260,13 @@ class Extender:
         levels = [Level(one.level) for one in after.signatures if one.kind is SignatureKind.SIGNATURE and one.level]
         if level.includes(Level.B_LT) and not all(one.includes(level) for one in levels):
             raise SignatureNotAccepted(check="SIGN-OUT-LEVEL")
+
+
+def _record(data: bytes) -> EvidenceRecord | None:
+    try:
+        return EvidenceRecord.parse(data)
+    except ValueError:
+        return None
 
 
 def _objections(verdict: FileVerdict) -> set[str]:

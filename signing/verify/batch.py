@@ -19,7 +19,7 @@ from signing.verify.trust import Trust, build_trust
 from signing.verify.trust_list import read_trust_list
 from signing.verify.verdict import verify_file
 
-_SUFFIXES = (".pdf", ".p7s", ".p7m", ".asice", ".asics", ".sce", ".scs", ".xades.xml", ".jws", ".jws.json")
+_SUFFIXES = (".pdf", ".p7s", ".p7m", ".asice", ".asics", ".sce", ".scs", ".xades.xml", ".jws", ".jws.json", ".ers")
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
     XAdES   XML with a ds:Signature                                `xades`
     JAdES   a JSON Web Signature, compact or JSON                  `jades`
+    ERS     an evidence record (RFC 4998)                          `evidence_records`
     CMS     a DER or BER SEQUENCE                                  `cades_document`
     ASiC    a ZIP file with a container's mimetype, or META-INF    `asic`
     alone   a timestamp token or a certificate                     `bare`
@@ -20,6 +21,7 @@ from signing.verify.asic import judge_container
 from signing.verify.bare import judge_bare
 from signing.verify.cades_document import judge_cms
 from signing.verify.cms import CmsMalformed, read_message
+from signing.verify.evidence_records import judge_record
 from signing.verify.jades import judge_json
 from signing.verify.model import FileVerdict
 from signing.verify.policy import Policy
@@ -42,6 +44,9 @@ def judge_document(
     if found is not None:
         return found
     if data[:1] == b"\x30":
+        record = judge_record(data, name, trust, at, policy, detached)
+        if record is not None:
+            return record
         with suppress(CmsMalformed):
             return FileVerdict(name, "CMS", (judge_cms(data, read_message(data), trust, at, policy, detached),))
     return None
