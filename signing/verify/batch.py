@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from foundation.x509.pem import read_certificate
@@ -15,6 +14,7 @@ from signing.verify import pdf_bytes
 from signing.verify.errors import FileUnreadable
 from signing.verify.model import FileVerdict, SubIndication, indeterminate
 from signing.verify.policy import POLICIES, STRICT, Policy
+from signing.verify.sandbox import STANDARD, Bounds, Exceeded, each
 from signing.verify.trust import Trust, build_trust
 from signing.verify.trust_list import read_trust_list
 from signing.verify.verdict import verify_file
@@ -41,6 +41,7 @@ class Request:
     lists: tuple[bytes, ...] = ()  # trust lists of countries (`trust_list`)
     list_pins: frozenset[str] = frozenset()  # whose signature on them is accepted
     memory: Path | None = None  # where the highest sequence is kept (`bundle_memory`); None: nowhere
+    bounds: Bounds = STANDARD
     digests: bool = False  # whether verdicts carry the SHA-256 of their file, for reports
 
     def trust(self) -> Trust:
@@ -96,35 +97,36 @@ def judge(path: Path, request: Request, trust: Trust) -> FileVerdict:
 
 
 def judge_all(
-    files: Sequence[Path], request: Request, trust: Trust, jobs: int, done: Callable[[FileVerdict], None]
+    files: Sequence[Path], request: Request, jobs: int, done: Callable[[FileVerdict], None]
 ) -> list[FileVerdict]:
-    """The verdicts on all files, in their order, by ``jobs`` processes. ``done`` is called for each as it comes."""
+    """The verdicts on all files, in their order, by ``jobs`` processes that are bounded (`signing.verify.sandbox`).
+
+    ``done`` is called for each as it comes.
+    """
     found: list[FileVerdict] = []
-    for verdict in _verdicts(files, request, trust, min(jobs, len(files))):
+    for verdict in _verdicts(files, request, min(jobs, len(files))):
         done(verdict)
         found.append(verdict)
     return found
 
 
-def _verdicts(files: Sequence[Path], request: Request, trust: Trust, jobs: int) -> Iterator[FileVerdict]:
-    if jobs <= 1:
-        yield from (judge(path, request, trust) for path in files)
-        return
-    # "spawn" talks through pipes; the fork server would open a Unix socket
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, context, _start, (request,)) as pool:
-        yield from pool.map(_judge_here, files, chunksize=max(1, min(16, len(files) // (jobs * 4))))
+def _verdicts(files: Sequence[Path], request: Request, jobs: int) -> Iterator[FileVerdict]:
+    answers = each(files, partial(_prepared, request), max(1, jobs), request.bounds)
+    for path, answer in zip(files, answers, strict=True):
+        yield _too_much(path) if isinstance(answer, Exceeded) else answer
 
 
-_here: list[tuple[Request, Trust]] = []  # of a worker process: what it was started with
+def _prepared(request: Request) -> Callable[[Path], FileVerdict]:
+    """What a worker judges with: the trust is built once."""
+    return partial(_judge_here, request, request.trust())
 
 
-def _start(request: Request) -> None:
-    _here[:] = [(request, request.trust())]
+def _too_much(path: Path) -> FileVerdict:
+    reason = indeterminate("FMT-LIMIT", "EN 319 102-1 §5.2.2", "verify_too_complex", SubIndication.GENERIC)
+    return FileVerdict(str(path), None, (), (reason,))
 
 
-def _judge_here(path: Path) -> FileVerdict:
-    request, trust = _here[0]
+def _judge_here(request: Request, trust: Trust, path: Path) -> FileVerdict:
     try:
         return judge(path, request, trust)
     except FileUnreadable:  # it was there when the folder was listed; one file does not end the run

@@ -143,7 +143,7 @@ def run_verify(
     trust = request.trust()
     _remember(terminal, request, trust)
     with _progress(len(files)) as advance:
-        verdicts = judge_all(files, request, trust, jobs, advance)
+        verdicts = judge_all(files, request, jobs, advance)
     if picture is not None:
         verdicts = _pictures(terminal, picture, files, verdicts, request)
     document = {"files": [verdict.json() for verdict in verdicts], "bundle": trust.json()}

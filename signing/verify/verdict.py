@@ -67,6 +67,9 @@ def verify_file(
     """
     try:
         return _verify(data, name, trust, at, policy, password, detached)
+    except MemoryError:
+        reason = indeterminate("FMT-LIMIT", "EN 319 102-1 §5.2.2", "verify_too_complex", SubIndication.GENERIC)
+        return FileVerdict(name, None, (), (reason,))
     except Exception:  # whatever a hostile document provokes is its failure, never a pass
         _log.exception("a document provoked an exception in the verifier")
         return FileVerdict(name, None, (), (unreadable(),))
