@@ -122,14 +122,7 @@ tables: $(DEV)
 	@$(RUN) -m camtrust.cp_cps
 
 bench: $(DEV)
-	@$(RUN) -m bench.raw
-	@$(RUN) -m bench.issue
-	@$(RUN) -m bench.status
-	@$(RUN) -m bench.lists
-	@$(RUN) -m bench.sign_verify
-	@$(RUN) -m bench.verify
-	@$(RUN) -m bench.hsm
-	@echo "make bench: done. Compare with docs/measurements.md."
+	@$(RUN) -m bench
 
 soak: $(DEV) packages
 	$(call say,Both key stores under threads$(,) forks and 100 cold starts)

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from bench.goals import goal
 from bench.raw import rate, raw_sign_verify_rate, raw_verify_rate
 from foundation.x509.algorithms import verify
 from foundation.x509.certificate import CertificateInput, Urls, certificate_builder, sign_certificate
@@ -35,6 +36,7 @@ from issuing_ca.key_checks import check_public_key
 from issuing_ca.service import packaged_profiles
 
 _SECONDS, _ROUNDS = 0.07, 5
+_GOALS = {256: ("encode + sign + verify", 0.6), 384: ("request checked, as above", 0.8)}
 _CITIZEN = (
     ("C", "KH"),
     ("surname", "SPECIMEN SOK"),
@@ -108,6 +110,9 @@ def measure(curve: ec.EllipticCurve) -> None:
     references = {f"{name}: raw, sign + verify": raw, f"{name}: raw, a request verified too": with_verified_request}
     for what, value in {**references, **rates}.items():
         print(f"{what:50} {value:10,.0f} /s   {value / raw:10.0%}", flush=True)
+    what, least = _GOALS[curve.key_size]
+    reached = rates[f"{name}: template, {what}"] / raw
+    goal(f"{name} issuer, {what}", f"{least:.0%} of raw", f"{reached:.0%}", reached >= least)
 
 
 def _request(key: ec.EllipticCurvePrivateKey) -> bytes:

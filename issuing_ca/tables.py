@@ -78,6 +78,14 @@ certificates = Table(
     Index("ca_certificates_state", "state", "serial"),
     Index("ca_certificates_issued", "issued_at"),
     _of_few("ca_certificates_listed", "authority", LAST_DIGITS, "serial", where=LISTED),
+    Index(
+        "ca_certificates_in_crl",  # a full CRL in its order, out of the index alone
+        "authority",
+        "serial",
+        sqlite_where=LISTED,
+        postgresql_where=LISTED,
+        postgresql_include=["revoked_at", "reason", "invalidity_at"],
+    ),
     _of_few("ca_certificates_unfinished", "token_expires", where=UNFINISHED),
     _of_few("ca_certificates_key_wanted", "key_wanted", where=text("key_wanted IS NOT NULL")),
     _of_few("ca_certificates_token", "token_digest", where=text("token_digest IS NOT NULL"), unique=True),
