@@ -39,6 +39,7 @@ from hsm_emulation.client import HsmClient
 from hsm_emulation.process import KeyDaemon, initialise
 from issuing_ca import store
 from issuing_ca.config import IssuingCaSettings
+from issuing_ca.log import IssuanceLog, log_origin
 from issuing_ca.model import CertificateRequest, Reason
 from issuing_ca.service import CertificateAuthority
 
@@ -94,16 +95,18 @@ def measure(client: HsmClient, folder: Path) -> None:
     )
 
 
-def authority(client: HsmClient, folder: Path) -> CertificateAuthority:
-    """A CA and a TSA under a root of this run, all P-256."""
-    database, clock = open_database(f"sqlite:///{folder / 'bench.sqlite'}"), SystemClock()
+def authority(client: HsmClient, folder: Path, url: str | None = None, *, log: bool = False) -> CertificateAuthority:
+    """A CA and a TSA under a root of this run, all P-256; on a SQLite file, or the database at ``url``."""
+    database, clock = open_database(url or f"sqlite:///{folder / 'bench.sqlite'}"), SystemClock()
     store.metadata.create_all(database.engine)
     audit.metadata.create_all(database.engine)
     with database.unit_of_work() as connection:
         audit.create_head(connection)
     settings = IssuingCaSettings(authority_algorithm=KeyAlgorithm.EC_P256)
     trail = audit.AuditTrail(clock)
-    ca = CertificateAuthority(database, client, clock, SystemRandomness(), trail, settings)
+    random = SystemRandomness()
+    written = IssuanceLog(database, client, clock, random, log_origin(settings.public_url)) if log else None
+    ca = CertificateAuthority(database, client, clock, random, trail, settings, log=written)
     key = ec.generate_private_key(ec.SECP384R1())
     name = subject_name([("C", "KH"), ("O", "SPECIMEN CamTrust"), ("CN", "SPECIMEN Root")])
     root = signed(name, name, key.public_key(), key)

@@ -26,6 +26,7 @@ import issuing_ca.cmp.api
 import issuing_ca.enrolment.api
 import issuing_ca.est.api
 import issuing_ca.ra.api
+import issuing_ca.ra.certificates_api
 import signing.api
 import signing.csc.api
 from camtrust import database as schema
@@ -287,6 +288,7 @@ def application(services: Services) -> FastAPI:
             issuing_ca.api.create_router(ca, guard),
             issuing_ca.cmp.api.create_router(services.cmp),
             issuing_ca.ra.api.create_router(services.registration, guard),
+            issuing_ca.ra.certificates_api.create_router(ca, guard),
             issuing_ca.api.create_public_router(ca),
             issuing_ca.acme.api.create_router(services.acme, audit_refusals(services.database, services.trail)),
             issuing_ca.acme.api.create_credential_router(services.acme, guard),

@@ -15,20 +15,22 @@ from typing import Generic, TypeVar
 
 from issuing_ca.errors import Overloaded
 
+Question = TypeVar("Question")
 Answer = TypeVar("Answer")
 
-_Waiting = tuple[bytes, "asyncio.Future[Answer]"]
+_Waiting = tuple[Question, "asyncio.Future[Answer]"]
 
 
-class Batches(Generic[Answer]):
+class Batches(Generic[Question, Answer]):
     """Awaited by endpoints, from any event loop; ``work`` runs in up to ``threads`` threads at once.
 
-    ``work`` gives an answer for each question, in their order; what it raises, everybody in the batch is told.
+    ``work`` gives an answer for each question, in their order; an exception in the place of an answer is raised where
+    it was asked. What ``work`` itself raises, everybody in the batch is told.
     """
 
     def __init__(
         self,
-        work: Callable[[Sequence[bytes]], Sequence[Answer]],
+        work: Callable[[Sequence[Question]], Sequence[Answer | Exception]],
         name: str,
         *,
         threads: int = 2,
@@ -38,23 +40,38 @@ class Batches(Generic[Answer]):
         self._work = work
         self._threads, self._most, self._limit = threads, most, waiting
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
-        self._waiting: deque[_Waiting[Answer]] = deque()
+        self._waiting: deque[_Waiting[Question, Answer]] = deque()
         self._running = 0
         self._starting = False
         self._lock = Lock()
 
-    async def ask(self, question: bytes) -> Answer:
+    async def ask(self, question: Question) -> Answer:
         """The answer to one question. Raises Overloaded where too many wait already, and what ``work`` raises."""
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        return await self._put([question])[0]
+
+    async def ask_many(self, questions: Sequence[Question]) -> list[Answer | Exception]:
+        """The answers to several questions, in their order; they are not answered before or after others together.
+
+        Raises Overloaded, before anything is done, where they and those that wait already are too many.
+        """
+        answers = await asyncio.gather(*self._put(questions), return_exceptions=True)
+        for one in answers:
+            if isinstance(one, BaseException) and not isinstance(one, Exception):
+                raise one
+        return answers  # type: ignore[return-value]
+
+    def _put(self, questions: Sequence[Question]) -> list[asyncio.Future[Answer]]:
+        loop = asyncio.get_running_loop()
+        futures: list[asyncio.Future[Answer]] = [loop.create_future() for _ in questions]
         with self._lock:
-            if len(self._waiting) >= self._limit:
+            if len(self._waiting) + len(questions) > self._limit:
                 raise Overloaded(retry_after=1.0)
-            self._waiting.append((question, future))
-            start = not self._starting and self._running < self._threads
+            self._waiting.extend(zip(questions, futures, strict=True))
+            start = bool(questions) and not self._starting and self._running < self._threads
             self._starting |= start
         if start:  # after all that the loop has read by now: its questions are one batch
-            future.get_loop().call_soon(self._start)
-        return await future
+            loop.call_soon(self._start)
+        return futures
 
     def _start(self) -> None:
         with self._lock:
@@ -71,7 +88,7 @@ class Batches(Generic[Answer]):
                 if not batch:
                     self._running -= 1
                     return
-            answers: Sequence[Answer] | Exception
+            answers: Sequence[Answer | Exception] | Exception
             try:
                 answers = self._work([question for question, _ in batch])
             except Exception as error:

@@ -122,6 +122,21 @@ class CertificateRequest:
 
 
 @dataclass(frozen=True)
+class CertificateAsked:
+    """What an officer or a machine asks for with a CSR, which gives the public key and the proof of its possession,
+    nothing else; the subject and the names are what whoever asks has verified."""
+
+    profile: str
+    csr: bytes
+    subject: tuple[tuple[str, str], ...]
+    owner: str
+    requested_by: str
+    not_after_limit: datetime | None = None
+    dns_names: tuple[str, ...] = ()
+    authority: str = "issuing"
+
+
+@dataclass(frozen=True)
 class PreparedCertificate:
     """A reserved serial number with a linted certificate, and the one-use token that has it signed."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
@@ -18,7 +18,6 @@ from foundation.errors import CamTrustError
 from foundation.randomness import Randomness
 from foundation.time_source import TimeSource
 from foundation.x509.csr import read_csr
-from foundation.x509.names import subject_name
 from foundation.x509.profile import Profile, load_profiles
 from issuing_ca import store
 from issuing_ca.authorities import Authorities
@@ -31,6 +30,7 @@ from issuing_ca.model import (
     ROOT,
     Authority,
     AuthorityKind,
+    CertificateAsked,
     CertificateRecord,
     CertificateRequest,
     CertificateState,
@@ -61,6 +61,15 @@ BY_REQUEST = frozenset({ORGANISATION_SEAL, ORGANISATION_AUTH, OFFICER, TLS_SERVE
 def packaged_profiles() -> Mapping[str, Profile]:
     """The profiles that come with the package; example policies, SPECIMEN in every subject."""
     return load_profiles(files("issuing_ca").joinpath("profiles.toml").read_text(encoding="utf-8"))
+
+
+def _tried(
+    work: Callable[[CertificateAsked], CertificateRequest], one: CertificateAsked
+) -> CertificateRequest | Exception:
+    try:
+        return work(one)
+    except Exception as error:
+        return error
 
 
 class CertificateAuthority:
@@ -159,22 +168,30 @@ class CertificateAuthority:
         The CSR gives the public key and the proof of its possession, nothing else; the subject is what the officer
         who asks has verified. Raises ProfileRefused for any other profile, CsrInvalid, and what issuing raises.
         """
-        if profile not in BY_REQUEST:
-            raise ProfileRefused(profile=profile)
-        self.require_no_approval(profile)
-        request = read_csr(csr)
-        subject_name(subject)
-        return self.issuance.issue_now(
-            CertificateRequest(
-                authority=authority,
-                profile=profile,
-                subject=tuple(subject),
-                public_key=request.public_key(),
-                owner=owner,
-                requested_by=requested_by,
-                not_after_limit=not_after_limit,
-                dns_names=tuple(dns_names),
-            )
+        asked = CertificateAsked(
+            profile, csr, tuple(subject), owner, requested_by, not_after_limit, tuple(dns_names), authority
+        )
+        return self.issuance.issue_now(self._requested(asked))
+
+    def issue_for_requests(self, asked: Sequence[CertificateAsked]) -> list[IssuedCertificate | Exception]:
+        """The same for many at once, which share their commits: for each its certificate, or what would be raised."""
+        read = [_tried(self._requested, one) for one in asked]
+        issued = iter(self.issuance.issue_many([one for one in read if isinstance(one, CertificateRequest)]))
+        return [next(issued) if isinstance(one, CertificateRequest) else one for one in read]
+
+    def _requested(self, asked: CertificateAsked) -> CertificateRequest:
+        if asked.profile not in BY_REQUEST:
+            raise ProfileRefused(profile=asked.profile)
+        self.require_no_approval(asked.profile)
+        return CertificateRequest(
+            authority=asked.authority,
+            profile=asked.profile,
+            subject=asked.subject,
+            public_key=read_csr(asked.csr).public_key(),
+            owner=asked.owner,
+            requested_by=asked.requested_by,
+            not_after_limit=asked.not_after_limit,
+            dns_names=asked.dns_names,
         )
 
     def require_no_approval(self, profile: str) -> None:

@@ -4,6 +4,7 @@
 """
 
 import hashlib
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Response
@@ -212,9 +213,7 @@ def create_router(service: Registration, guard: Guard) -> APIRouter:
         """The certificate, or 202 and a request that two officers have still to approve, as the profile asks."""
         scope_of(actor).require_new("issuing", body.profile)
         subject = tuple((attribute.name, attribute.value) for attribute in body.subject)
-        owner = body.owner or f"subject:{hashlib.sha256(subject_name(subject).public_bytes()).hexdigest()}"
-        if body.owner is not None and body.owner.startswith(("authority:", "subject:")):
-            raise RequestRefused(field="owner")  # names that the service gives itself
+        owner = owner_of(body, subject)
         made = service.request(actor, body.profile, body.csr.encode(), subject, owner, body.not_after, body.dns_names)
         return _made(made, response)
 
@@ -295,6 +294,18 @@ def create_router(service: Registration, guard: Guard) -> APIRouter:
         return Progress(revoked=done.revoked, remaining=done.remaining, digest=done.digest)
 
     return router
+
+
+def owner_of(body: NewRequest, subject: Sequence[tuple[str, str]]) -> str:
+    """The opaque id of whom a certificate names: as the officer says, or made of the subject.
+
+    Raises RequestRefused, and NameInvalid where it is made of the subject.
+    """
+    if body.owner is None:
+        return f"subject:{hashlib.sha256(subject_name(subject).public_bytes()).hexdigest()}"
+    if body.owner.startswith(("authority:", "subject:")):
+        raise RequestRefused(field="owner")  # names that the service gives itself
+    return body.owner
 
 
 def _made(made: IssuedCertificate | CertificateApplication, response: Response) -> IssuedView | RequestView:

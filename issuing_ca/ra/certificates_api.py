@@ -1,0 +1,125 @@
+"""Certificates at once over HTTP, one by one or many in a call: ``POST /ca/v1/certificates`` and ``…/batch``.
+
+What is asked for while other certificates are being committed shares the next commit (`issuing_ca.batches`).
+
+(Annotations are not postponed here: FastAPI resolves them, and the guards are local to the functions.)
+"""
+
+import json
+from functools import lru_cache
+from typing import Annotated
+
+from cryptography import x509
+from fastapi import APIRouter, Depends, Response
+from pydantic import BaseModel, Field
+
+from foundation.errors import CamTrustError, InternalError
+from foundation.http.actor import Actor, ActorKind
+from foundation.http.guard import Guard
+from foundation.http.problems import log_failure
+from foundation.x509.pem import certificate_pem, chain_pem
+from issuing_ca.batches import Batches
+from issuing_ca.model import CertificateAsked, IssuedCertificate
+from issuing_ca.ra.api import IssuedView, NewRequest, Strict, owner_of
+from issuing_ca.service import CertificateAuthority
+
+MOST = 250  # certificates in one call
+_WAITING = 4096
+
+
+class NewCertificates(Strict):
+    """Up to 250 requests; each is judged by itself."""
+
+    requests: Annotated[list[NewRequest], Field(min_length=1, max_length=MOST)]
+
+
+class Refused(BaseModel):
+    """Why one of many was not issued: the code of the problem, a sentence, and what to do."""
+
+    code: str
+    detail: str
+    hint: str
+
+
+class Outcome(BaseModel):
+    """A certificate, or why there is none."""
+
+    issued: IssuedView | None = None
+    refused: Refused | None = None
+
+
+class Outcomes(BaseModel):
+    """One outcome for each request, in their order."""
+
+    outcomes: list[Outcome]
+
+
+def create_router(service: CertificateAuthority, guard: Guard) -> APIRouter:
+    """Certificates of the profiles that no second officer has to approve."""
+    router = APIRouter(prefix="/ca/v1", tags=["Issuing CA"])
+    issuers = guard.any_of({ActorKind.OFFICER: "ca-issue", ActorKind.OPERATOR: "ca-issue"})
+    line = Batches(service.issue_for_requests, "issue", most=128, waiting=_WAITING)
+
+    @router.post("/certificates", status_code=201, response_model=IssuedView)
+    async def issue_certificate(actor: Annotated[Actor, Depends(issuers)], body: NewRequest) -> Response:
+        """A certificate at once. Refused where the profile asks for two officers: those are asked for as requests."""
+        return _json(_view(await line.ask(_asked(actor, body))), 201)
+
+    @router.post("/certificates/batch", response_model=Outcomes)
+    async def issue_certificates(actor: Annotated[Actor, Depends(issuers)], body: NewCertificates) -> Response:
+        """Up to 250 certificates, which share their commits. One that is refused does not hinder the others.
+
+        The answer is 200 whatever became of each. Send an Idempotency-Key: the same call again then gives the same
+        answer, and issues nothing twice.
+        """
+        asked: list[CertificateAsked | CamTrustError] = []
+        for one in body.requests:
+            try:
+                asked.append(_asked(actor, one))
+            except CamTrustError as error:
+                asked.append(error)
+        issued = iter(await line.ask_many([one for one in asked if isinstance(one, CertificateAsked)]))
+        outcomes = [next(issued) if isinstance(one, CertificateAsked) else one for one in asked]
+        return _json({"outcomes": [_outcome(one) for one in outcomes]}, 200)
+
+    return router
+
+
+def _asked(actor: Actor, body: NewRequest) -> CertificateAsked:
+    subject = tuple((attribute.name, attribute.value) for attribute in body.subject)
+    return CertificateAsked(
+        profile=body.profile,
+        csr=body.csr.encode(),
+        subject=subject,
+        owner=owner_of(body, subject),
+        requested_by=str(actor),
+        not_after_limit=body.not_after,
+        dns_names=tuple(body.dns_names),
+    )
+
+
+def _outcome(one: IssuedCertificate | Exception) -> dict[str, object]:
+    if isinstance(one, IssuedCertificate):
+        return {"issued": _view(one), "refused": None}
+    if not isinstance(one, CamTrustError):
+        log_failure(one, "", event="issuance.failed")
+        one = InternalError()
+    return {"issued": None, "refused": {"code": one.code, "detail": one.message(), "hint": one.hint()}}
+
+
+def _view(one: IssuedCertificate) -> dict[str, str]:
+    return {
+        "serial": one.serial,
+        "certificate": certificate_pem(one.certificate).decode(),
+        "chain": _chain(one.chain),
+    }
+
+
+@lru_cache(maxsize=16)
+def _chain(chain: tuple[x509.Certificate, ...]) -> str:
+    return chain_pem(chain).decode()
+
+
+def _json(value: object, status: int) -> Response:
+    """What the models above describe, written without being checked again: it is ours, and there are many of them."""
+    return Response(json.dumps(value, separators=(",", ":")), status, media_type="application/json")
