@@ -10,10 +10,12 @@ import hashlib
 import json
 from typing import Any
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
 
 def canonical_json(value: Any) -> bytes:
     """UTF-8, sorted keys (by UTF-16 code units, RFC 8785 §3.2.3), no white space; TypeError for a float."""
-    return json.dumps(_checked(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    return _ENCODER.encode(_checked(value)).encode()
 
 
 def digest(value: Any) -> bytes:

@@ -21,7 +21,7 @@ from foundation.clock import Clock
 from foundation.db.audit import Act, AuditTrail
 from foundation.db.engine import Database
 from foundation.errors import CamTrustError, Kind
-from foundation.x509.template import signed_certificate
+from foundation.x509.template import issuer_of, signed_certificate
 from issuing_ca import approvals, issuance_store, store
 from issuing_ca.authorities import Authorities
 from issuing_ca.drafts import Draft
@@ -111,7 +111,12 @@ class IssuanceBatch:
         signer = self._authorities.signer(authority)
         if signer.public_key != authority.certificate.public_key():
             raise IssuanceMismatch
-        altered = {at for at, one in enumerate(drafts) if hashlib.sha256(one.tbs).hexdigest() != one.row["tbs_digest"]}
+        own = authority.certificate.subject.public_bytes()
+        altered = {
+            at
+            for at, one in enumerate(drafts)
+            if hashlib.sha256(one.tbs).hexdigest() != one.row["tbs_digest"] or issuer_of(one.tbs) != own
+        }
         to_sign = [draft for at, draft in enumerate(drafts) if at not in altered]
         signatures = iter(signer.sign_each([draft.tbs for draft in to_sign]) if to_sign else ())
         made: list[x509.Certificate | Exception] = []
@@ -160,8 +165,7 @@ def _certificate(draft: Draft, algorithm: bytes, signature: bytes) -> x509.Certi
         certificate = signed_certificate(draft.tbs, algorithm, signature)
     except ValueError as error:
         return error
-    own = draft.authority.certificate.subject
-    if certificate.tbs_certificate_bytes != draft.tbs or certificate.issuer != own:
+    if certificate.tbs_certificate_bytes != draft.tbs:
         return IssuanceMismatch()
     return certificate
 

@@ -105,9 +105,16 @@ class IssuanceLog:
 
     def _record(self, connection: Connection, kind: EntryKind, about: Sequence[tuple[bytes, str]]) -> None:
         at = self._clock.now().replace(microsecond=0)
+        blindings = self._randomness.bytes(BLINDING_SIZE * len(about))
         openings = [
-            Opening(kind, digest, label(self.origin, subject), at, self._randomness.bytes(BLINDING_SIZE))
-            for digest, subject in about
+            Opening(
+                kind,
+                digest,
+                label(self.origin, subject),
+                at,
+                blindings[number * BLINDING_SIZE : (number + 1) * BLINDING_SIZE],
+            )
+            for number, (digest, subject) in enumerate(about)
         ]
         log_store.add_entries(connection, openings)
 

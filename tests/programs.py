@@ -20,6 +20,7 @@ from typing import Any
 PACKAGES: Mapping[str, str] = {
     "certtool": "gnutls-bin",
     "certutil": "libnss3-tools",
+    "cfssl": "golang-cfssl",
     "curl": "curl",
     "initdb": "postgresql",
     "ip": "iproute2",

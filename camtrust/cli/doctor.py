@@ -95,7 +95,10 @@ def _orphans(services: Services) -> tuple[bool, str]:
     orphans, waiting = services.ca.orphans(), services.ca.reconcile()
     refused = services.ca.issuance.templates.refused
     if orphans or waiting or refused:
-        counted = f"{len(orphans)} serial numbers without certificate, {len(waiting)} keys wait for their switch"
+        named = ", ".join(one.serial for one in orphans[:5]) + (", …" if len(orphans) > 5 else "")
+        counted = f"{len(orphans)} serial numbers without certificate"
+        counted += f" ({named})" if orphans else ""
+        counted += f", {len(waiting)} keys wait for their switch"
         return False, f"{counted}, templates refused: {', '.join(sorted(refused)) or 'none'}"
     return True, "no orphaned serial numbers, every key switched as its certificate says"
 

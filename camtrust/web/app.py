@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
@@ -17,6 +18,7 @@ from camtrust.web.guarded import require_guards
 from camtrust.web.openapi import describe
 from camtrust.web.raw import HotPaths, Raw, RawRoute
 from foundation.http.body import DEFAULT_LIMIT, BodyLimit
+from foundation.http.direct import DirectRoute
 from foundation.http.headers import SecurityHeaders
 from foundation.http.idempotency import IdempotentPosts
 from foundation.http.idempotency_store import IdempotencyStore
@@ -82,6 +84,7 @@ def create_app(
     problems.install(app)
     for hot in raw:
         app.router.routes.append(RawRoute(hot))
+    app.router.routes.extend(_direct(routers))
     for router in routers:
         app.include_router(router)
     app.include_router(pages.create_router(settings.specimen, settings.emulated, settings.crl_paths))
@@ -94,6 +97,15 @@ def create_app(
     app.mount("/static", _Files(directory=STATIC))
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     return app
+
+
+def _direct(routers: Sequence[APIRouter]) -> Iterator[DirectRoute]:
+    """The endpoints that are answered before the routers are asked."""
+    for router in routers:
+        for route in router.routes:
+            answer = getattr(route.endpoint, "camtrust_direct", None) if isinstance(route, APIRoute) else None
+            if answer is not None:
+                yield DirectRoute(route.path, answer)  # type: ignore[attr-defined]
 
 
 def _not_kept(failure: Exception, trace_id: str) -> None:

@@ -124,9 +124,12 @@ def read(data: bytes, at: int = 0) -> tuple[int, int, int]:
 def children(data: bytes) -> tuple[bytes, ...]:
     """The elements inside one constructed element, each with its tag and length."""
     _, at, end = read(data)
-    found = []
+    found, size = [], len(data)
     while at < end:
-        _, _, stop = read(data, at)
+        short = at + 1 < size and data[at + 1] < 0x80
+        stop = at + 2 + data[at + 1] if short else read(data, at)[2]
+        if stop > size:
+            raise ValueError("cut short")
         found.append(data[at:stop])
         at = stop
     return tuple(found)

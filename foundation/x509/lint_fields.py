@@ -54,7 +54,9 @@ def _lint_serial(serial: int, encoded: bytes) -> Iterator[Finding]:
 
 
 def _lint_signature(certificate: x509.Certificate, profile: Profile, inner: bytes) -> Iterator[Finding]:
-    outer = der.children(certificate.public_bytes(Encoding.DER))[1]
+    whole = certificate.public_bytes(Encoding.DER)
+    _, _, begin = der.read(whole, der.read(whole)[1])
+    outer = whole[begin : der.read(whole, begin)[2]]
     if inner != outer:
         yield finding("X509-SIGNATURE-CONSISTENT", "the two signature algorithm fields are not the same octets")
     allowed = (SIGNATURE_OIDS[algorithm] for algorithm in profile.signature.algorithms)

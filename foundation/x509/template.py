@@ -158,6 +158,14 @@ def unsigned_certificate(tbs: bytes, algorithm: bytes) -> x509.Certificate:
     return x509.load_der_x509_certificate(der.sequence((tbs, algorithm, _DUMMY_SIGNATURE)))
 
 
+def issuer_of(tbs: bytes) -> bytes:
+    """The issuer's Name (DER) in a TBSCertificate of version 3. ValueError where it is cut short."""
+    _, at, _ = der.read(tbs)
+    for _ in range(3):  # version, serialNumber, signature
+        _, _, at = der.read(tbs, at)
+    return tbs[at : der.read(tbs, at)[2]]
+
+
 def signed_certificate(tbs: bytes, algorithm: bytes, signature: bytes) -> x509.Certificate:
     """Certificate ::= SEQUENCE of the TBSCertificate, the AlgorithmIdentifier and the signature (RFC 5280 §4.1.1).
 

@@ -10,11 +10,12 @@ from functools import lru_cache
 from typing import Annotated
 
 from cryptography import x509
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field
 
 from foundation.errors import CamTrustError, InternalError
 from foundation.http.actor import Actor, ActorKind
+from foundation.http.direct import direct, read_json
 from foundation.http.guard import Guard
 from foundation.http.problems import log_failure
 from foundation.x509.pem import certificate_pem, chain_pem
@@ -60,27 +61,36 @@ def create_router(service: CertificateAuthority, guard: Guard) -> APIRouter:
     issuers = guard.any_of({ActorKind.OFFICER: "ca-issue", ActorKind.OPERATOR: "ca-issue"})
     line = Batches(service.issue_for_requests, "issue", most=128, waiting=_WAITING)
 
-    @router.post("/certificates", status_code=201, response_model=IssuedView)
-    async def issue_certificate(actor: Annotated[Actor, Depends(issuers)], body: NewRequest) -> Response:
-        """A certificate at once. Refused where the profile asks for two officers: those are asked for as requests."""
+    async def one(actor: Actor, body: NewRequest) -> Response:
         return _json(_view(await line.ask(_asked(actor, body))), 201)
 
+    async def many(actor: Actor, body: NewCertificates) -> Response:
+        asked = [_tried(actor, request) for request in body.requests]
+        issued = iter(await line.ask_many([it for it in asked if isinstance(it, CertificateAsked)]))
+        outcomes = [next(issued) if isinstance(it, CertificateAsked) else it for it in asked]
+        return _json({"outcomes": [_outcome(it) for it in outcomes]}, 200)
+
+    async def one_directly(request: Request) -> Response:
+        return await one(await issuers(request), await read_json(request, NewRequest))
+
+    async def many_directly(request: Request) -> Response:
+        return await many(await issuers(request), await read_json(request, NewCertificates))
+
+    @router.post("/certificates", status_code=201, response_model=IssuedView)
+    @direct(one_directly)
+    async def issue_certificate(actor: Annotated[Actor, Depends(issuers)], body: NewRequest) -> Response:
+        """A certificate at once. Refused where the profile asks for two officers: those are asked for as requests."""
+        return await one(actor, body)
+
     @router.post("/certificates/batch", response_model=Outcomes)
+    @direct(many_directly)
     async def issue_certificates(actor: Annotated[Actor, Depends(issuers)], body: NewCertificates) -> Response:
         """Up to 250 certificates, which share their commits. One that is refused does not hinder the others.
 
         The answer is 200 whatever became of each. Send an Idempotency-Key: the same call again then gives the same
         answer, and issues nothing twice.
         """
-        asked: list[CertificateAsked | CamTrustError] = []
-        for one in body.requests:
-            try:
-                asked.append(_asked(actor, one))
-            except CamTrustError as error:
-                asked.append(error)
-        issued = iter(await line.ask_many([one for one in asked if isinstance(one, CertificateAsked)]))
-        outcomes = [next(issued) if isinstance(one, CertificateAsked) else one for one in asked]
-        return _json({"outcomes": [_outcome(one) for one in outcomes]}, 200)
+        return await many(actor, body)
 
     return router
 
@@ -96,6 +106,13 @@ def _asked(actor: Actor, body: NewRequest) -> CertificateAsked:
         not_after_limit=body.not_after,
         dns_names=tuple(body.dns_names),
     )
+
+
+def _tried(actor: Actor, body: NewRequest) -> CertificateAsked | CamTrustError:
+    try:
+        return _asked(actor, body)
+    except CamTrustError as error:
+        return error
 
 
 def _outcome(one: IssuedCertificate | Exception) -> dict[str, object]:

@@ -10,6 +10,7 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from camtrust.documents import make_specimen_documents
 from camtrust.web.absent import ABSENT
 from foundation.http.actor import ActorKind
+from foundation.http.direct import DirectRoute
 from tests.story.installation import Applicant, Installation, new_key
 from tests.web.endpoint_walk import endpoints, walk
 
@@ -95,9 +96,11 @@ def test_what_is_public_was_decided(assembled: Installation) -> None:
     mounts = {
         str(context.path).rstrip("/")
         for context in iter_route_contexts(assembled.app.routes)
-        if not isinstance(context.original_route, APIRoute)
+        if not isinstance(context.original_route, APIRoute | DirectRoute)
     }
     assert mounts == PUBLIC_MOUNTS
+    guarded = {one.path for one in endpoints(assembled.app) if one.method == "POST" and one.allowed is not None}
+    assert {str(one.path) for one in assembled.app.routes if isinstance(one, DirectRoute)} <= guarded
     for path in ABSENT:
         answer = assembled.http.get(path.replace("{path:path}", "x"))
         assert (answer.status_code, answer.json()["code"]) == (501, "foundation.not_implemented"), path

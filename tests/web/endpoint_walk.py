@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 
 from camtrust.web.guarded import marks
 from foundation.http.actor import ActorKind
+from foundation.http.direct import DirectRoute
 
 # Made by the framework itself, and meant for everybody.
 FRAMEWORK_ROUTES = frozenset({"/openapi.json"})
@@ -45,6 +46,8 @@ def endpoints(app: FastAPI) -> Iterator[Endpoint]:
         route, path = context.original_route, str(context.path)
         if path in FRAMEWORK_ROUTES:
             continue
+        if isinstance(route, DirectRoute):
+            continue  # the endpoint of the same path, as it is declared, stands behind it
         if not isinstance(route, APIRoute):
             open_to_all = getattr(route, "camtrust_public", False) or getattr(
                 getattr(route, "app", None), "camtrust_public", False
