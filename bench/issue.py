@@ -95,18 +95,24 @@ def measure(client: HsmClient, folder: Path) -> None:
     )
 
 
+def service(client: HsmClient, folder: Path, url: str | None = None, *, log: bool = False) -> CertificateAuthority:
+    """The CA's service on a SQLite file, or the database at ``url``, whose tables are there."""
+    database, clock = open_database(url or f"sqlite:///{folder / 'bench.sqlite'}"), SystemClock()
+    settings = IssuingCaSettings(authority_algorithm=KeyAlgorithm.EC_P256)
+    trail, random = audit.AuditTrail(clock), SystemRandomness()
+    written = IssuanceLog(database, client, clock, random, log_origin(settings.public_url)) if log else None
+    return CertificateAuthority(database, client, clock, random, trail, settings, log=written)
+
+
 def authority(client: HsmClient, folder: Path, url: str | None = None, *, log: bool = False) -> CertificateAuthority:
     """A CA and a TSA under a root of this run, all P-256; on a SQLite file, or the database at ``url``."""
-    database, clock = open_database(url or f"sqlite:///{folder / 'bench.sqlite'}"), SystemClock()
+    database = open_database(url or f"sqlite:///{folder / 'bench.sqlite'}")
     store.metadata.create_all(database.engine)
     audit.metadata.create_all(database.engine)
     with database.unit_of_work() as connection:
         audit.create_head(connection)
-    settings = IssuingCaSettings(authority_algorithm=KeyAlgorithm.EC_P256)
-    trail = audit.AuditTrail(clock)
-    random = SystemRandomness()
-    written = IssuanceLog(database, client, clock, random, log_origin(settings.public_url)) if log else None
-    ca = CertificateAuthority(database, client, clock, random, trail, settings, log=written)
+    database.close()
+    ca = service(client, folder, url, log=log)
     key = ec.generate_private_key(ec.SECP384R1())
     name = subject_name([("C", "KH"), ("O", "SPECIMEN CamTrust"), ("CN", "SPECIMEN Root")])
     root = signed(name, name, key.public_key(), key)

@@ -24,14 +24,18 @@ class Driven:
         return self.answers / self.seconds
 
 
-def drive(port: int, requests: Iterator[bytes], connections: int, seconds: float) -> Driven:
-    """Ask until the time is over or no request is left. AssertionError for an answer that is not 200 or 201."""
+def drive(ports: Sequence[int], requests: Iterator[bytes], connections: int, seconds: float) -> Driven:
+    """Ask at these ports in turn, until the time is over or no request is left.
+
+    AssertionError for an answer that is not 200 or 201.
+    """
     count, last = 0, b""
     with ExitStack() as stack, selectors.DefaultSelector() as selector:
         begin, cpu = time.perf_counter(), time.process_time()
         end = begin + seconds
-        for _ in range(connections):
-            one = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=60))
+        for number in range(connections):
+            place = ("127.0.0.1", ports[number % len(ports)])
+            one = stack.enter_context(socket.create_connection(place, timeout=60))
             one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             selector.register(one, selectors.EVENT_READ, bytearray())
             one.sendall(next(requests))

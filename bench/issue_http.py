@@ -5,8 +5,8 @@
 Each certificate is asked for by a request of its own (PKCS#10, P-256), whose proof of possession is verified; names,
 key, profile and lint are checked; its intent is committed before it is signed; the key daemon signs and verifies, we
 verify again; the certificate, its entry of the issuance log and two rows of the audit chain are committed. PostgreSQL
-with its defaults for durability. Client, web server, key daemon and database are processes of this machine, and share
-its processors.
+with its defaults for durability. Client, two web servers, key daemon and database are processes of this machine, and
+share its processors.
 
 - raw: with `cryptography` in process: the request's signature verified, the certificate signed and verified
 - one in a call: ``POST /ca/v1/certificates``; many in a call: ``POST /ca/v1/certificates/batch``
@@ -46,8 +46,9 @@ from tests.postgres import DURABLE, PostgresServer
 
 SECONDS = 4.0
 PROCESSORS = 2
-CONNECTIONS = 64
-MANY, CALLS = 250, 3  # requests in one call, calls under way
+SERVERS = 2  # web servers: each can use one processor at most
+CONNECTIONS = 128
+MANY, CALLS = 250, 4  # requests in one call, calls under way
 REQUESTS = 6000  # made before the clock starts; each is used once
 
 
@@ -65,17 +66,17 @@ def main() -> None:
 
 
 def ours(folder: Path, requests: list[bytes], seconds: float, raw: float) -> None:
-    with _served(folder) as (port, pids):
+    with _served(folder) as (ports, pids):
         asked = iter([_body(number, one) for number, one in enumerate(requests)])
         warm = (_one(next(asked)) for _ in range(200))
-        drive(port, warm, 16, 60)
+        drive(ports, warm, 16, 60)
         meter = Meter(pids)
-        singles = drive(port, map(_one, _at_most(asked, REQUESTS // 2)), CONNECTIONS, seconds)
+        singles = drive(ports, map(_one, _at_most(asked, REQUESTS // 2)), CONNECTIONS, seconds)
         _line("one in a call, HTTP, PostgreSQL", singles, singles.answers, meter.used(), raw)
         rest = list(asked)
         calls = [_many(rest[at : at + MANY]) for at in range(0, len(rest) - MANY + 1, MANY)]
         meter.used()
-        driven = drive(port, iter(calls), CALLS, seconds)
+        driven = drive(ports, iter(calls), CALLS, seconds)
         issued = driven.answers * MANY
         assert driven.last.count(b'"refused":null') == MANY
         _line(f"{MANY} in a call, HTTP, PostgreSQL", driven, issued, meter.used(), raw)
@@ -110,8 +111,8 @@ def _plain(what: str, rate: float, each: Mapping[str, float], raw: float) -> Non
 
 
 @contextmanager
-def _served(folder: Path) -> Iterator[tuple[int, dict[str, int]]]:
-    """Database, key daemon and web server; gives its port and the processes."""
+def _served(folder: Path) -> Iterator[tuple[list[int], dict[str, int]]]:
+    """Database, key daemon and web servers; gives their ports and the processes."""
     postgres = PostgresServer(DURABLE)
     try:
         initialise(folder / "hsm", SO_PIN, USER_PIN)
@@ -119,20 +120,30 @@ def _served(folder: Path) -> Iterator[tuple[int, dict[str, int]]]:
             with HsmClient(daemon.socket_path) as client:
                 keys = client.status()["pid"]
             command = [sys.executable, "-m", "bench.issue_server", str(folder), postgres.fresh_database()]
-            server = subprocess.Popen([*command, str(daemon.socket_path)], stdin=subprocess.PIPE)
+            servers, ports = list[subprocess.Popen[bytes]](), list[int]()
             try:
-                ready = folder / "ready.json"
-                for _ in range(1200):
-                    if ready.exists() or server.poll() is not None:
-                        break
-                    time.sleep(0.05)
-                port = json.loads(ready.read_text(encoding="utf-8"))["port"]
-                yield port, {"server": server.pid, "keys": keys, "database": postgres.pid}
+                for number in range(SERVERS):
+                    servers.append(
+                        subprocess.Popen([*command, str(daemon.socket_path), str(number)], stdin=subprocess.PIPE)
+                    )
+                    ports.append(_port(folder / f"ready-{number}.json", servers[-1]))
+                pids = {f"server {number}": one.pid for number, one in enumerate(servers)}
+                yield ports, {**pids, "keys": keys, "database": postgres.pid}
             finally:
-                server.terminate()
-                server.wait(30)
+                for one in servers:
+                    one.terminate()
+                    one.wait(30)
     finally:
         postgres.stop()
+
+
+def _port(ready: Path, server: subprocess.Popen[bytes]) -> int:
+    for _ in range(2400):
+        if ready.exists() or server.poll() is not None:
+            break
+        time.sleep(0.05)
+    port: int = json.loads(ready.read_text(encoding="utf-8"))["port"]
+    return port
 
 
 def _request(number: int) -> bytes:

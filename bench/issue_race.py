@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import resource
 import shutil
 import socket
 import subprocess
@@ -79,7 +80,7 @@ def openssl_ca(folder: Path, requests: Sequence[bytes]) -> tuple[float, float]:
 
 
 def cfssl_serve(folder: Path, requests: Sequence[bytes], connections: int, seconds: float) -> tuple[Driven, float]:
-    """What `cfssl serve` answers to the same client, and its CPU seconds; None where Debian's package is not there."""
+    """What `cfssl serve` answers to the same client, and its CPU seconds."""
     make_ca(folder)
     usages = ["digital signature", "client auth"]
     profile = {"expiry": str(int(timedelta(days=300).total_seconds() // 3600)) + "h", "usages": usages}
@@ -98,9 +99,9 @@ def cfssl_serve(folder: Path, requests: Sequence[bytes], connections: int, secon
             time.sleep(0.05)
         bodies = [json.dumps({"certificate_request": one.decode()}).encode() for one in requests]
         asked: Iterator[bytes] = itertools.cycle([post("/api/v1/cfssl/sign", body) for body in bodies])
-        drive(port, itertools.islice(asked, 64), 8, seconds)
+        drive([port], itertools.islice(asked, 64), 8, seconds)
         meter = Meter({"cfssl": server.pid})
-        driven = drive(port, asked, connections, seconds)
+        driven = drive([port], asked, connections, seconds)
         assert b'"success":true' in driven.last
         return driven, meter.used()["cfssl"]
     finally:
@@ -113,7 +114,5 @@ def installed(program: str) -> bool:
 
 
 def _children() -> float:
-    import resource
-
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime

@@ -59,7 +59,7 @@ def create_router(service: CertificateAuthority, guard: Guard) -> APIRouter:
     """Certificates of the profiles that no second officer has to approve."""
     router = APIRouter(prefix="/ca/v1", tags=["Issuing CA"])
     issuers = guard.any_of({ActorKind.OFFICER: "ca-issue", ActorKind.OPERATOR: "ca-issue"})
-    line = Batches(service.issue_for_requests, "issue", most=128, waiting=_WAITING)
+    line = Batches(service.issue_for_requests, "issue", threads=1, most=128, waiting=_WAITING)
 
     async def one(actor: Actor, body: NewRequest) -> Response:
         return _json(_view(await line.ask(_asked(actor, body))), 201)
