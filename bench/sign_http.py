@@ -33,11 +33,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from bench.goals import goal
 from bench.sign_verify import document
 from foundation.clock import SystemClock
 
 CONNECTIONS = 8
 CORES = 2
+GOALS = {"B-B": 150, "B-LT": 60}  # documents a second
 COMMAND = str(Path(sys.executable).with_name("camtrust"))
 PUBLIC_URL = "http://127.0.0.1:8440"
 SEALS = "/sign/v1/seals"
@@ -78,6 +80,11 @@ def line(level: str, count: int, clock: float, services: float, mine: float) -> 
         f" with the client {both:5.2f} ms; two cores: {CORES * 1000 / both:6.1f} /s",
         flush=True,
     )
+    if level in GOALS:
+        wanted = GOALS[level]
+        goal(
+            f"seals over HTTP, {level}", f"{wanted} /s", f"{count / clock:.0f} /s by the clock", count / clock >= wanted
+        )
 
 
 class Client:

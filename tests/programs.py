@@ -38,6 +38,7 @@ PACKAGES: Mapping[str, str] = {
     "postgres": "postgresql",
     "qpdf": "qpdf",
     "setpriv": "util-linux",
+    "soffice": "libreoffice-draw-nogui python3-uno",
     "softhsm2-util": "softhsm2",
     "sha256sum": "coreutils",
     "tesseract": "tesseract-ocr",

@@ -68,7 +68,7 @@ class Inspection:
 def inspect(data: bytes, *, password: str | None = None, field: str | None = None, limit: int = 50 * MIB) -> Inspection:
     """Open ``data`` as it would be for signing. Raises a DocumentRefused that names the cause; ``limit`` in octets."""
     opened = open_pdf(data, password=password, limit=limit)
-    with _told():
+    with told():
         pages = _pages(opened.reader)
     if field is not None:
         check_field(field, opened.fields)
@@ -105,7 +105,7 @@ def open_pdf(data: bytes, *, password: str | None = None, limit: int = 50 * MIB)
         raise DocumentTooLarge(limit=max(1, limit // MIB))
     if b"%PDF-" not in data[:_HEADER_WITHIN]:
         raise DocumentNotPdf
-    with _told():
+    with told():
         reader = reopen(data, password)
         if reader.xrefs.hybrid_xrefs_present:
             raise DocumentHybrid
@@ -218,7 +218,7 @@ def _pages(reader: Any) -> int:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def told() -> Iterator[None]:
     """Whatever a parser trips over in a file from outside is the file's fault."""
     try:
         yield

@@ -36,7 +36,7 @@ from signing.sign import cms, revisions
 from signing.sign.acceptance import accept
 from signing.sign.evidence import Evidence
 from signing.sign.field import Spot, area_of, covers, field_lock, rotation_of
-from signing.sign.intake import MIB, Opened, check_field, open_pdf
+from signing.sign.intake import MIB, Opened, check_field, open_pdf, told
 from signing.sign.seed_values import follow
 from signing.sign.signed_message import TimestampToken, read_token
 from signing.sign.token_signer import SigningAlgorithm, sign_digests, signing_algorithm
@@ -127,19 +127,20 @@ class PadesSigner:
         algorithm = self._algorithm(signatory)
         proof = self._log_proof(certificate)
         opened = open_pdf(data, password=password, limit=self._limit)
-        where, words = self._place(opened, options), self._text
-        where, words = follow(where, words, signatory, algorithm, level, first=opened.unsigned)
-        if where.certify is not None and not opened.unsigned:
-            raise CertificationNotFirst
-        where = self._seen(where, options.visible, data, password, certificate, now, words)
-        placeholder = revisions.place(
-            revisions.Draft(data, password, opened.reader),
-            where,
-            hash_name=algorithm.hash_name,
-            reserved=self._room(signatory, level) + (len(proof) + _ROOM_FOR_ATTRIBUTE if proof else 0),
-            words=words,
-            at=now,
-        )
+        with told():  # what reads well need not hold what signing takes
+            where, words = self._place(opened, options), self._text
+            where, words = follow(where, words, signatory, algorithm, level, first=opened.unsigned)
+            if where.certify is not None and not opened.unsigned:
+                raise CertificationNotFirst
+            where = self._seen(where, options.visible, data, password, certificate, now, words)
+            placeholder = revisions.place(
+                revisions.Draft(data, password, opened.reader),
+                where,
+                hash_name=algorithm.hash_name,
+                reserved=self._room(signatory, level) + (len(proof) + _ROOM_FOR_ATTRIBUTE if proof else 0),
+                words=words,
+                at=now,
+            )
         attributes = cms.signed_attributes(placeholder.digest, certificate)
         digest = hashlib.new(algorithm.hash_name, attributes).digest()
         return Prepared(signatory, algorithm, level, placeholder, attributes, digest, proof)
@@ -174,7 +175,9 @@ class PadesSigner:
         )
         if token is not None and level.includes(Level.B_LT):
             above = tuple(self._timestamps.certificates())
-            revisions.add_validation_data(draft, self._evidence.gather(prepared.signatory, token, above))
+            gathered = self._evidence.gather(prepared.signatory, token, above)
+            with told():
+                revisions.add_validation_data(draft, gathered)
         elif token is not None:
             self._evidence.check_not_revoked(prepared.signatory, token)
         if level.includes(Level.B_LTA):

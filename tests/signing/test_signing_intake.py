@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pikepdf
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pikepdf import Array, Dictionary, Name, Pdf, String
 from pyhanko.pdf_utils.reader import PdfFileReader
 
 from foundation.errors import CamTrustError
+from foundation.keys.port import KeyAlgorithm, KeyUse
 from signing.errors import (
     DocumentDamaged,
     DocumentEmpty,
@@ -33,9 +34,9 @@ from signing.errors import (
     SignatureFieldNotFound,
     SignatureFieldUsed,
 )
-from signing.model import Level
+from signing.model import Level, Signatory
 from signing.pdf_options import PdfOptions
-from signing.sign.intake import MAX_REVISIONS, inspect
+from signing.sign.intake import MAX_PAGES, MAX_REVISIONS, inspect, open_pdf
 from tests.signing.conftest import PIN, Desk
 from tests.signing.sample_pdf import encrypted, sample, with_signature_fields
 
@@ -107,6 +108,79 @@ def test_more_revisions_than_can_be_checked_are_refused(revisions: int) -> None:
     data += b"startxref\n" + previous + b"\n%%EOF\n"
     with pytest.raises(DocumentTooComplex):
         inspect(bytes(data))
+
+
+_FORM = with_signature_fields("buyer")
+_WORDS = [one.span() for one in re.finditer(rb"/[A-Za-z]+|\d+|<<|\[", _FORM)]
+
+
+@pytest.fixture
+def seal(desk: Desk) -> Signatory:
+    return desk.pki.signatory(desk.keys.generate("seal-of-fuzzing", KeyAlgorithm.EC_P256, KeyUse.ORGANISATION_SEAL))
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    places=st.lists(st.integers(0, len(_WORDS) - 1), min_size=1, max_size=3),
+    options=st.sampled_from([PdfOptions(), PdfOptions("buyer"), PdfOptions(certify=2)]),
+)
+def test_altered_octets_are_refused_or_signed(
+    desk: Desk, seal: Signatory, places: list[int], options: PdfOptions
+) -> None:
+    """Through to the signature: what is wrong with a document is its own fault, told as such, or what comes out has
+    passed our check. Names and numbers are changed rather than any octets, so that more of it still reads."""
+    octets = bytearray(_FORM)
+    for start, end in (_WORDS[place] for place in places):
+        kind = octets[start : start + 1]
+        swap = b"/Kids" if kind == b"/" else b"9" if kind.isdigit() else b"("
+        octets[start:end] = swap.ljust(end - start)[: end - start]
+    try:
+        desk.pades.sign(desk.pades.prepare(bytes(octets), signatory=seal, level=Level.B_LT, options=options))
+    except CamTrustError as error:
+        assert isinstance(error, DocumentRefused)  # noqa: PT017 - both ends are allowed
+
+
+def test_a_thousand_signatures_are_there_already() -> None:
+    """Each with room for sixteen kilobytes: none of it is read where it says nothing about locks."""
+
+    def fill(pdf: Pdf) -> None:
+        for field in pdf.Root.AcroForm.Fields:
+            value = Dictionary(Type=Name.Sig, Filter=Name("/Adobe.PPKLite"), Contents=String(bytes(16_384)))
+            field.V = pdf.make_indirect(value)
+
+    pdf = Pdf.open(BytesIO(with_signature_fields(*(f"f{number}" for number in range(1000)))))
+    fill(pdf)
+    output = BytesIO()
+    pdf.save(output, object_stream_mode=pikepdf.ObjectStreamMode.disable)
+    found = open_pdf(output.getvalue())
+    assert len([one for one in found.fields if one.value is not None]) == 1000
+    read = {number for _, number in found.reader.resolved_objects}
+    assert not read & {one.value.idnum for one in found.fields}
+
+
+@pytest.mark.parametrize("pages", [MAX_PAGES, 3 * MAX_PAGES])
+def test_huge_page_trees(pages: int) -> None:
+    """As many pages as are taken, and more: one object that stands in the tree thousands of times is a loop."""
+
+    def many(pdf: Pdf) -> None:
+        first = pdf.pages[0].obj
+        pdf.Root.Pages.Kids = Array([first] * pages)
+        pdf.Root.Pages.Count = pages
+
+    with pytest.raises(DocumentDamaged):
+        inspect(sample(many))
+
+    def different(pdf: Pdf) -> None:
+        kids = [pdf.make_indirect(Dictionary(Type=Name.Page, Parent=pdf.Root.Pages)) for _ in range(pages)]
+        pdf.Root.Pages.Kids = Array(kids)
+        pdf.Root.Pages.Count = pages
+
+    data = sample(different)
+    if pages > 2 * MAX_PAGES:
+        with pytest.raises(DocumentTooComplex):
+            inspect(data)
+    else:
+        assert inspect(data).pages == pages
 
 
 def test_a_document_over_the_limit_is_refused() -> None:
