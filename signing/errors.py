@@ -32,6 +32,8 @@ CamTrustError
 ├── CredentialNotUsable           withdrawn, expired, or not for this
 ├── CredentialMismatch            key, owner and certificate do not belong together (a caller's mistake)
 ├── CertificateRevoked            the status after the timestamp says so
+├── SealNotAllowed                the client's policy does not let it seal this (level, format, size, hours, quota)
+├── SealPolicyInvalid             a policy that cannot be
 ├── KeyUnsupported                a key that PDF signatures are not made with
 ├── LevelNotAllowed               citizens sign at B-T or above (sub-decree 246, 2017), or the form has no such level
 ├── ExtensionRefused              a document whose signatures do not hold, or cannot be read, is not extended
@@ -246,3 +248,17 @@ class SignatureNotAccepted(CamTrustError):
     """``check`` names the check of :mod:`signing.sign.acceptance` that did not pass."""
 
     code = "signing.signature_not_accepted"
+
+
+class SealNotAllowed(CamTrustError):
+    """``rule`` of `signing.seal_policy`."""
+
+    code = "signing.seal_not_allowed"
+    kind = Kind.FORBIDDEN
+
+
+class SealPolicyInvalid(CamTrustError):
+    """``field`` of the policy."""
+
+    code = "signing.seal_policy_invalid"
+    kind = Kind.INVALID

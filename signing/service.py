@@ -51,6 +51,7 @@ from signing.model import (
 )
 from signing.pdf_options import PdfOptions
 from signing.ports import SigningKeys
+from signing.seal_policy import SealPolicies
 from signing.sign.documents import DocumentSigner
 from signing.sign.extend import Extender
 from signing.sign.intake import Inspection, inspect
@@ -85,6 +86,7 @@ class SigningService:
         self._signer = signer
         self._extender = extender
         self._custody = custody
+        self.seal_policies = SealPolicies(database, audit)
         self._authorisations = Authorisations(database, audit, clock, config, signer, custody, factors, keys)
         self._approvals = Approvals(
             database, audit, clock, config.audience, self._authorisations, custody, factors, signer
@@ -290,10 +292,12 @@ class SigningService:
     ) -> bytes:
         """The document with the organisation's seal, in this form. Nothing of the document is kept.
 
-        Raises CredentialNotFound, CredentialNotUsable, DocumentRefused and what making a signature raises.
+        Raises CredentialNotFound, CredentialNotUsable, SealNotAllowed, DocumentRefused and what making a signature
+        raises.
         """
         credential = self._credential(actor, credential_id, KeyUse.ORGANISATION_SEAL)
         level = form.level(level, self.config.default_level)
+        self.seal_policies.take(actor, level, form, len(data), self._clock.now())
         prepared = self._signer.prepare(
             data,
             form=form,

@@ -56,4 +56,40 @@ def create(context: Context) -> typer.Typer:
             value, [f"{client} seals as {subject} (certificate {made.serial}).", f"Credential: {made.credential_id}"]
         )
 
+    @app.command("seal-policy")
+    def seal_policy(
+        client: Annotated[str, typer.Argument(metavar="CLIENT_ID", help="an API client that seals")],
+        level: Annotated[
+            list[str] | None, typer.Option(help="a level it may seal at, B-B among them; repeatable")
+        ] = None,
+        format: Annotated[list[str] | None, typer.Option(help="a format it may seal in; repeatable")] = None,
+        most_octets: Annotated[int | None, typer.Option(min=1, help="largest document")] = None,
+        per_day: Annotated[int | None, typer.Option(min=1, help="seals a day")] = None,
+        hours: Annotated[str | None, typer.Option(metavar="FROM-TO", help="hours of Cambodia's clock, as 8-17")] = None,
+    ) -> None:
+        """Show what a client may seal, or set it: what is not named goes back to the default."""
+        from signing.seal_policy import read_policy
+
+        named = {"levels": level, "formats": format, "most_octets": most_octets, "per_day": per_day}
+        value = {key: one for key, one in named.items() if one}
+        if hours is not None:
+            first, _, last = hours.partition("-")
+            if not (first.isdigit() and last.isdigit()):
+                raise typer.BadParameter("--hours is FROM-TO, as 8-17")
+            value |= {"first_hour": int(first), "last_hour": int(last)}
+        with services_of(context) as services:
+            policies = services.signing.seal_policies
+            if value:
+                services.identity.actor(client)
+                policies.set(ACTOR, client, read_policy(value), services.clock.now())
+            policy = policies.of(client)
+        quota = "no limit" if policy.per_day is None else f"{policy.per_day} a day"
+        context.terminal.result(
+            policy.json(),
+            [
+                f"{client} may seal at {', '.join(policy.levels)} as {', '.join(policy.formats)}; {quota}; "
+                f"from {policy.first_hour}:00 to {policy.last_hour}:00."
+            ],
+        )
+
     return app

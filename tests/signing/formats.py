@@ -9,6 +9,7 @@ from foundation.http.actor import Actor, ActorKind
 from foundation.keys.port import KeyAlgorithm, KeyUse
 from signing.forms import Form
 from signing.model import Level
+from signing.seal_policy import SealPolicy
 from signing.verify.model import FileVerdict
 from signing.verify.policy import STRICT
 from signing.verify.trust import build_trust
@@ -30,6 +31,8 @@ def sealed(
     credential = desk.service.register_credential(
         "system:test", AGENCY.id, info.key_id, signatory.certificate, signatory.chain
     )
+    every = SealPolicy(levels=tuple(one.value for one in Level))
+    desk.service.seal_policies.set("system:test", AGENCY.id, every, desk.clock.now())
     return desk.service.seal(AGENCY, credential.credential_id, data, name=name, form=form, level=level)
 
 

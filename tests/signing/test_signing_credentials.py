@@ -14,11 +14,15 @@ from signing.errors import (
     CredentialNotFound,
     CredentialNotUsable,
     LevelNotAllowed,
+    SealNotAllowed,
 )
 from signing.model import CredentialStatus, DocumentState, Level
+from signing.seal_policy import SealPolicy
 from tests.signing.conftest import PIN, Desk
 from tests.signing.sample_pdf import sample
 from tests.signing.test_signing_service import authorise, state, upload
+
+EVERY_LEVEL = SealPolicy(levels=tuple(level.value for level in Level))
 
 
 def test_levels_below_a_timestamp_are_refused_to_persons(desk: Desk) -> None:
@@ -83,6 +87,9 @@ def test_agencies_seal_without_activation(both_desks: Desk) -> None:
         "system:test", client.id, key.key_id, signatory.certificate, signatory.chain
     )
     data = sample()
+    with pytest.raises(SealNotAllowed):
+        desk.service.seal(client, credential.credential_id, data, level=Level.B_B)
+    desk.service.seal_policies.set("system:test", client.id, EVERY_LEVEL, desk.clock.now())
     for level in (Level.B_B, Level.B_LT):
         assert desk.service.seal(client, credential.credential_id, data, level=level).startswith(data)
     assert desk.blobs() == []

@@ -1,0 +1,122 @@
+"""What an agency's client may seal: levels, formats, sizes, hours and how many a day. Data, kept for each client.
+
+    SP-LEVEL   the level is one of those allowed; B-B only where the policy says so (sub-decree 246 asks for the time)
+    SP-FORM    the format is one of those allowed
+    SP-SIZE    the document is not larger than allowed
+    SP-HOURS   it is within the client's hours, by the clock of Cambodia
+    SP-QUOTA   the day's number is not used up; days are Cambodia's too
+
+A client without a policy of its own has :data:`DEFAULT`. What is refused is not signed, and is in the audit trail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from foundation.db.audit import AuditTrail
+from foundation.db.engine import Database
+from foundation.http.actor import Actor
+from signing import seal_store
+from signing.errors import SealNotAllowed, SealPolicyInvalid
+from signing.forms import Form
+from signing.model import Level
+
+PHNOM_PENH = timezone(timedelta(hours=7), "Asia/Phnom_Penh")  # no summer time
+_FORMATS = frozenset({"pades", "cades", "xades", "jades", "asic-e", "asic-s"})
+_T_AND_ABOVE = tuple(level.value for level in Level if level is not Level.B_B)
+
+
+@dataclass(frozen=True)
+class SealPolicy:
+    """``levels`` and ``formats`` by name; ``most_octets`` and ``per_day`` None: no limit of its own; seals are made
+    from ``first_hour`` on and before ``last_hour`` (0 to 24)."""
+
+    levels: tuple[str, ...] = _T_AND_ABOVE
+    formats: tuple[str, ...] = tuple(sorted(_FORMATS))
+    most_octets: int | None = None
+    per_day: int | None = None
+    first_hour: int = 0
+    last_hour: int = 24
+
+    def json(self) -> dict[str, Any]:
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
+    def broken(self, level: Level, form: Form, size: int, now: datetime) -> str | None:
+        """The rule that a seal would break, but for the quota; None where it may be made."""
+        if level.value not in self.levels:
+            return "SP-LEVEL"
+        if str(form).split("/")[0] not in self.formats:
+            return "SP-FORM"
+        if self.most_octets is not None and size > self.most_octets:
+            return "SP-SIZE"
+        if not self.first_hour <= now.astimezone(PHNOM_PENH).hour < self.last_hour:
+            return "SP-HOURS"
+        return None
+
+
+DEFAULT = SealPolicy()
+
+
+def read_policy(value: dict[str, Any]) -> SealPolicy:
+    """A policy from JSON or options. Raises SealPolicyInvalid for a key that is unknown or a value that cannot be."""
+    known = {one.name for one in fields(SealPolicy)}
+    if set(value) - known:
+        raise SealPolicyInvalid(field=sorted(set(value) - known)[0])
+    chosen: dict[str, Any] = {key: tuple(one) if isinstance(one, list) else one for key, one in value.items()}
+    checks: dict[str, Callable[[Any], bool]] = {
+        "levels": lambda one: bool(one) and set(one) <= {level.value for level in Level},
+        "formats": lambda one: bool(one) and set(one) <= _FORMATS,
+        "most_octets": lambda one: one is None or (type(one) is int and one > 0),
+        "per_day": lambda one: one is None or (type(one) is int and one > 0),
+        "first_hour": lambda one: type(one) is int and 0 <= one < 24,
+        "last_hour": lambda one: type(one) is int and 0 < one <= 24,
+    }
+    for key, one in chosen.items():
+        try:
+            sound = checks[key](one)
+        except TypeError:
+            sound = False
+        if not sound:
+            raise SealPolicyInvalid(field=key)
+    policy = SealPolicy(**chosen)
+    if policy.first_hour >= policy.last_hour:
+        raise SealPolicyInvalid(field="last_hour")
+    return policy
+
+
+class SealPolicies:
+    """The policies of clients, and what they have used of them."""
+
+    def __init__(self, database: Database, audit: AuditTrail) -> None:
+        self._database, self._audit = database, audit
+
+    def of(self, client_id: str) -> SealPolicy:
+        """A client's policy; DEFAULT where it has none of its own."""
+        with self._database.read() as connection:
+            kept = seal_store.policy_of(connection, client_id)
+        return DEFAULT if kept is None else read_policy(kept)
+
+    def set(self, by: str, client_id: str, policy: SealPolicy, now: datetime) -> None:
+        """Give a client a policy, in place of what it had. ``by``: who does this, for the audit trail."""
+        with self._database.unit_of_work() as connection:
+            seal_store.keep_policy(connection, client_id, policy.json(), now)
+            self._audit.append(connection, by, "signing.seal_policy_set", client_id, policy.json())
+
+    def take(self, actor: Actor, level: Level, form: Form, size: int, now: datetime) -> None:
+        """Use up one seal of the client's. Raises SealNotAllowed, with the rule; nothing is used up then."""
+        policy = self.of(actor.id)
+        rule = policy.broken(level, form, size, now)
+        if rule is None and policy.per_day is not None:
+            day = now.astimezone(PHNOM_PENH).date().isoformat()
+            with self._database.unit_of_work() as connection:
+                if not seal_store.count_up(connection, actor.id, day, policy.per_day):
+                    rule = "SP-QUOTA"
+        if rule is None:
+            return
+        with self._database.unit_of_work() as connection:
+            details = {"rule": rule, "level": level.value, "form": str(form)}
+            self._audit.append(connection, str(actor), "signing.seal_refused", actor.id, details)
+        raise SealNotAllowed(rule=rule)
