@@ -11,6 +11,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import MetaData
 
 import ekyc.evidence_tables
+import ekyc.recall_store
+import ekyc.review_store
 import ekyc.store
 import foundation.db.audit
 import foundation.http.idempotency

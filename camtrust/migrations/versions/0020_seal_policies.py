@@ -1,6 +1,6 @@
 """What agencies' clients may seal, and how many they made
 
-Revision: 0018, after 0017.
+Revision: 0020, after 0019.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from alembic import op
 
 from foundation.db.types import UtcDateTime
 
-revision = "0018"
-down_revision = "0017"
+revision = "0020"
+down_revision = "0019"
 branch_labels = None
 depends_on = None
 
