@@ -74,7 +74,7 @@ from issuing_ca.background_lint import BackgroundLint
 from issuing_ca.cmp.service import CmpServer
 from issuing_ca.enrolment.service import Enrolment
 from issuing_ca.log import IssuanceLog
-from issuing_ca.log_api import create_log_router, create_own_log_router
+from issuing_ca.log_api import create_log_router, create_own_log_router, create_timestamp_proof_router
 from issuing_ca.own_log import OwnLog
 from issuing_ca.ra.service import Registration
 from issuing_ca.registry_events import RegistryEvents
@@ -296,6 +296,7 @@ def application(services: Services) -> FastAPI:
             create_registry_router(services.registry_events, guard),
             issuing_ca.est.api.create_router(services.enrolment, _proxy_secret(settings)),
             create_log_router(services.log),
+            *([create_timestamp_proof_router(ca.timestamps.journal)] if ca.timestamps.journal else []),
             create_own_log_router(OwnLog(ca, services.log), services.log, guard),
             ekyc.api.create_router(services.ekyc, guard),
             ekyc.authenticator_api.create_authenticator_router(services.ekyc, guard),

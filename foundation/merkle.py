@@ -140,6 +140,34 @@ class Frontier:
         return value
 
 
+# --- trees that are held as a list -------------------------------------------------------------------------------
+
+
+def root_of(hashes: Sequence[bytes]) -> bytes:
+    """The root over hashes of leaves, or of perfect subtrees of one size of which the last may be smaller."""
+    row = list(hashes)
+    while len(row) > 1:
+        row = _paired(row)
+    return row[0] if row else EMPTY_ROOT
+
+
+def path_of(hashes: Sequence[bytes], index: int) -> tuple[bytes, ...]:
+    """The inclusion proof of one of them (RFC 9162 §2.1.3.1), from the bottom up; ValueError outside of the list."""
+    _check(0 <= index < len(hashes))
+    row, path = list(hashes), []
+    while len(row) > 1:
+        if index ^ 1 < len(row):
+            path.append(row[index ^ 1])
+        row, index = _paired(row), index >> 1
+    return tuple(path)
+
+
+def _paired(row: Sequence[bytes]) -> list[bytes]:
+    """Pairs from the left; an odd one goes up as it is, which gives the tree of RFC 6962 §2.1."""
+    made = [node_hash(row[at], row[at + 1]) for at in range(0, len(row) - 1, 2)]
+    return [*made, row[-1]] if len(row) % 2 else made
+
+
 # --- what a verifier does -----------------------------------------------------------------------------------------
 
 

@@ -4,6 +4,7 @@ Beside it: proofs of what the service publishes about itself, and for each perso
 (Annotations are not postponed here: FastAPI resolves them, and the guards are local to the functions.)
 """
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 from cryptography import x509
@@ -19,10 +20,12 @@ from issuing_ca.errors import LogEntryUnknown
 from issuing_ca.log import IssuanceLog
 from issuing_ca.model import CertificateState
 from issuing_ca.own_log import LoggedAsTheirs, OwnLog
+from issuing_ca.timestamp_journal import TimestampJournal
 
 _FOR_EVER = {"cache-control": "public, max-age=31536000, immutable"}
 _PUBLISHED = frozenset(EntryKind) - {EntryKind.CERTIFICATE}  # certificates are their holders' to show
 
+Hour = Annotated[str, Path(pattern=r"^[0-9]{8}T[0-9]{2}$", description="of the token's genTime, UTC: 20260501T09")]
 Digest = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$", description="SHA-256, hexadecimal")]
 
 
@@ -39,6 +42,17 @@ class OwnEntry(BaseModel):
     profile: str | None
     state: CertificateState | None
     certificate: str | None
+
+
+class TimestampProofView(BaseModel):
+    """``statement``: canonical JSON about one hour's tokens, with ``size`` and ``root`` of the tree over their SHA-256;
+    ``hashes`` (hexadecimal) lead there from the leaf at ``index`` (RFC 9162 §2.1.3.2); ``proof``: a C2SP tlog-proof
+    that the log has the SHA-256 of the statement."""
+
+    statement: str
+    index: int
+    hashes: list[str]
+    proof: str
 
 
 class OwnEntries(BaseModel):
@@ -73,6 +87,28 @@ def create_log_router(service: IssuanceLog) -> APIRouter:
             raise LogEntryUnknown
         found = service.inclusion(bytes.fromhex(digest), kind)
         return Response(bytes(found), media_type="text/plain; charset=utf-8", headers={"cache-control": "no-cache"})
+
+    return router
+
+
+def create_timestamp_proof_router(journal: TimestampJournal) -> APIRouter:
+    """Proofs of single timestamp tokens. Who has a token, has its digest; nobody else learns anything here."""
+    router = APIRouter(prefix="/log", tags=["Issuance log"], dependencies=[Depends(public)])
+
+    @router.get("/timestamps/{hour}/{digest}")
+    def timestamp_proof(hour: Hour, digest: Digest) -> TimestampProofView:
+        """That the token with this SHA-256 was given in this hour: under the hour's root, which is in the log."""
+        try:
+            at = datetime.strptime(hour, "%Y%m%dT%H").replace(tzinfo=UTC)
+        except ValueError:
+            raise LogEntryUnknown from None
+        found = journal.proof(bytes.fromhex(digest), at)
+        return TimestampProofView(
+            statement=found.statement.decode(),
+            index=found.index,
+            hashes=[one.hex() for one in found.hashes],
+            proof=bytes(found.logged).decode(),
+        )
 
     return router
 

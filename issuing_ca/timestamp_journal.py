@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import mmap
 import os
 import secrets
 from collections.abc import Iterator
@@ -20,14 +21,16 @@ from threading import Lock
 
 from foundation.canonical import canonical_json
 from foundation.db.engine import Database
-from foundation.log_proof import EntryKind, name_digest
-from foundation.merkle import HASH_SIZE, Frontier, leaf_hash
+from foundation.log_proof import EntryKind, InclusionProof, name_digest
+from foundation.merkle import HASH_SIZE, Frontier, leaf_hash, path_of, root_of
 from issuing_ca import log_store
 from issuing_ca.authorities import Authorities
+from issuing_ca.errors import LogEntryPending, LogEntryUnknown
 from issuing_ca.log import IssuanceLog
 
 FORM = "camtrust.ca.timestamps/v1"
-_OPEN, _CLOSED = ".digests", ".closed"
+_OPEN, _CLOSED, _NODES = ".digests", ".closed", ".nodes"
+_BLOCK = 1024  # leaves under a node that is kept: a proof reads one block, and all nodes
 _GRACE = timedelta(minutes=1)  # a token that was made in the hour's last moment is written by then
 _READ = 1 << 20
 
@@ -48,6 +51,17 @@ class ClosedHour:
         return canonical_json(
             {"form": FORM, "hour": hour, "part": self.part, "size": self.size, "root": self.root.hex()}
         )
+
+
+@dataclass(frozen=True)
+class TimestampProof:
+    """``hashes`` lead from the SHA-256 of the token, at ``index``, to the root in ``statement`` (RFC 9162 §2.1.3.2);
+    ``logged``: the proof that the log has the SHA-256 of the statement."""
+
+    statement: bytes
+    index: int
+    hashes: tuple[bytes, ...]
+    logged: InclusionProof
 
 
 class TimestampJournal:
@@ -91,9 +105,39 @@ class TimestampJournal:
                 one = ClosedHour(hour, part, frontier.size, frontier.root)
                 self._record(one, authority)
                 path.with_suffix(".json").write_bytes(one.statement)
+                path.with_suffix(_NODES).write_bytes(b"".join(_nodes(file.fileno())))
                 path.rename(path.with_suffix(_CLOSED))
             closed.append(one)
         return tuple(closed)
+
+    def proof(self, digest: bytes, hour: datetime) -> TimestampProof:
+        """The proof that the token with this SHA-256 was given in this hour (UTC), once that is closed and in the log.
+
+        Raises LogEntryUnknown for one that is in no file of that hour, LogEntryPending while the hour is open.
+        """
+        named = f"{hour:%Y%m%dT%H}"
+        for path in sorted(self._folder.glob(f"{named}-*{_CLOSED}")):
+            index = _find(path, digest)
+            if index is not None:
+                return self._proved(path, index)
+        if any(_find(path, digest) is not None for path in self._folder.glob(f"{named}-*{_OPEN}")):
+            raise LogEntryPending(retry_after=600.0)
+        raise LogEntryUnknown
+
+    def _proved(self, path: Path, index: int) -> TimestampProof:
+        statement = path.with_suffix(".json").read_bytes()
+        nodes_file = path.with_suffix(_NODES)
+        with path.open("rb") as file:
+            if not nodes_file.exists():  # closed by an earlier version
+                nodes_file.write_bytes(b"".join(_nodes(file.fileno())))
+            first = index - index % _BLOCK
+            block = os.pread(file.fileno(), _BLOCK * HASH_SIZE, first * HASH_SIZE)
+        octets = nodes_file.read_bytes()
+        nodes = [octets[start : start + HASH_SIZE] for start in range(0, len(octets), HASH_SIZE)]
+        leaves = [leaf_hash(one) for one in _split(block)]
+        hashes = path_of(leaves, index - first) + path_of(nodes, first // _BLOCK)
+        logged = self._log.inclusion(hashlib.sha256(statement).digest(), EntryKind.TIMESTAMPS)
+        return TimestampProof(statement, index, hashes, logged)
 
     def _record(self, one: ClosedHour, authority: str) -> None:
         digest = hashlib.sha256(one.statement).digest()
@@ -109,6 +153,34 @@ class TimestampJournal:
         if self._file is not None:
             os.close(self._file[1])
         self._file = hour, opened
+
+
+def _find(path: Path, digest: bytes) -> int | None:
+    """The place of a digest in a file; None where it is not there."""
+    if path.stat().st_size < HASH_SIZE:
+        return None
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as octets:
+        at = octets.find(digest)
+        while at != -1 and at % HASH_SIZE:
+            at = octets.find(digest, at + 1)
+    return None if at == -1 else at // HASH_SIZE
+
+
+def _nodes(file: int) -> Iterator[bytes]:
+    """The root over each block of leaves."""
+    leaves: list[bytes] = []
+    for digest in _digests(file):
+        leaves.append(leaf_hash(digest))
+        if len(leaves) == _BLOCK:
+            yield root_of(leaves)
+            leaves = []
+    if leaves:
+        yield root_of(leaves)
+
+
+def _split(octets: bytes) -> list[bytes]:
+    whole = len(octets) - len(octets) % HASH_SIZE
+    return [octets[start : start + HASH_SIZE] for start in range(0, whole, HASH_SIZE)]
 
 
 def _digests(file: int) -> Iterator[bytes]:

@@ -11,18 +11,22 @@ import pytest
 import rfc3161_client as client
 from asn1crypto import cms, tsp
 from cryptography import x509
+from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from starlette.testclient import TestClient
 
-from foundation.log_proof import EntryKind
+from foundation.http.problems import install
+from foundation.log_proof import EntryKind, InclusionProof, check_entry, name_digest
 from foundation.merkle import Frontier, leaf_hash, verify_inclusion
 from foundation.randomness import SystemRandomness
 from foundation.signed_note import Checkpoint, read_note
 from foundation.time_source import AssumedTime, KernelTime, TimeHealth
-from issuing_ca import log_store
+from issuing_ca import log_store, timestamp_journal
 from issuing_ca.asgi import TimestampEndpoint
-from issuing_ca.errors import ClockUntrusted
+from issuing_ca.errors import ClockUntrusted, LogEntryPending
 from issuing_ca.log import IssuanceLog
+from issuing_ca.log_api import create_timestamp_proof_router
 from issuing_ca.model import Reason
 from issuing_ca.revocation_heads import RevocationHeads
 from issuing_ca.timestamp_journal import ClosedHour, TimestampJournal
@@ -176,6 +180,45 @@ def test_an_hour_s_root_is_in_the_log_and_every_token_under_it(world: World) -> 
         assert verify_inclusion(leaf, proof.index, checkpoint.size, proof.hashes, checkpoint.root)
         statement = next(world.folder.glob(f"timestamps/*{one.part}.json"))
         assert json.loads(statement.read_bytes())["root"] == one.root.hex()
+
+
+def test_every_token_has_a_proof_under_its_hour(small_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over blocks, of two processes: the path leads to the root of the statement, which is in the log. Another hour,
+    another token, an hour that is still open: none."""
+    monkeypatch.setattr(timestamp_journal, "_BLOCK", 4)
+    world, logged = small_world, with_log(small_world)
+    at = world.clock.now().replace(minute=0, second=0, microsecond=0)
+    journals = [journal_of(world, logged.log) for _ in range(2)]
+    tokens = [[f"SPECIMEN {size} {number}".encode() for number in range(size)] for size in (11, 1)]
+    given = [[hashlib.sha256(token).digest() for token in some] for some in tokens]
+    for journal, some in zip(journals, tokens, strict=True):
+        for token in some:
+            journal.add(token, at)
+    with pytest.raises(LogEntryPending):
+        journals[0].proof(given[0][0], at)
+    world.clock.set(at + timedelta(hours=1, minutes=2))
+    journals[0].close_hours(world.clock.now())
+    app = FastAPI()
+    install(app)
+    app.include_router(create_timestamp_proof_router(journals[1]))
+    with TestClient(app, raise_server_exceptions=False) as http:
+        for digest in (*given[0], *given[1]):
+            said = http.get(f"/log/timestamps/{at:%Y%m%dT%H}/{digest.hex()}").json()
+            statement = json.loads(said["statement"])
+            path, root = [bytes.fromhex(one) for one in said["hashes"]], bytes.fromhex(statement["root"])
+            assert verify_inclusion(leaf_hash(digest), said["index"], statement["size"], path, root)
+            proof = InclusionProof.parse(said["proof"].encode())
+            subject = name_digest(world.ca.authorities.get("tsa").certificate.subject)
+            what = hashlib.sha256(said["statement"].encode()).digest()
+            assert check_entry(proof, logged.log.verifier_key(), EntryKind.TIMESTAMPS, what, subject) == ()
+        known = given[0][0].hex()
+        for place, status in (
+            (f"{at + timedelta(hours=1):%Y%m%dT%H}/{known}", 404),
+            (f"{at:%Y%m%dT%H}/{'0' * 64}", 404),
+            (f"20269999T99/{known}", 404),
+            (f"x/{known}", 422),
+        ):
+            assert http.get(f"/log/timestamps/{place}").status_code == status
 
 
 def test_what_a_killed_process_left_is_closed_by_the_next(small_world: World) -> None:

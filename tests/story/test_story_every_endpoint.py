@@ -37,6 +37,7 @@ PUBLIC = {
     "GET /aia/{issuer}.cer": "RFC 5280 §4.2.2.1",
     "GET /log/checkpoint": "the issuance log: a signed tree head, without names",
     "GET /log/tile/{path:path}": "the issuance log: hashes",
+    "GET /log/timestamps/{hour}/{digest}": "proofs of tokens, for whoever has one",
     "GET /log/proof/{kind}/{digest}": "the issuance log: proofs of what is published, never of certificates",
     "GET /acme/directory": "RFC 8555 §7.1.1",
     "GET /acme/new-nonce": "RFC 8555 §7.2",
