@@ -17,6 +17,9 @@ from ekyc.evidence_views import (
     ChipInput,
     ChipView,
     CrlView,
+    FaceInput,
+    FaceView,
+    LookChallengeView,
     LostInput,
     LostView,
     ReadingView,
@@ -25,7 +28,9 @@ from ekyc.evidence_views import (
     anchor_view,
     challenge_view,
     chip_view,
+    face_view,
     import_view,
+    look_challenge_view,
     reading_view,
 )
 from ekyc.images import Side
@@ -111,6 +116,24 @@ def create_evidence_router(service: EkycService, guard: Guard) -> APIRouter:
     ) -> Response:
         """An image of a case that waits for an officer. Looking is written down."""
         return _jpeg(service.images.of_case(actor, enrolment_id, image_id))
+
+    @router.post("/enrolments/{enrolment_id}/face/challenge", status_code=201)
+    def face_challenge(enrolment_id: EnrolmentId, actor: Annotated[Actor, Depends(person)]) -> LookChallengeView:
+        """Looks in a random order, for this enrolment alone, good once: send a portrait of each."""
+        return look_challenge_view(service.faces.challenge(actor, enrolment_id))
+
+    @router.post("/enrolments/{enrolment_id}/face")
+    def take_face(
+        enrolment_id: EnrolmentId,
+        body: FaceInput,
+        actor: Annotated[Actor, Depends(person)],
+        version: IfVersion,
+        response: Response,
+    ) -> FaceView:
+        """Name the portraits that answer the challenge. Without a model the outcome is inconclusive."""
+        found = service.faces.submit(actor, enrolment_id, body.challenge, body.images, if_version=version)
+        response.headers["ETag"] = f'"{found.enrolment.version}"'
+        return face_view(found)
 
     @router.post("/enrolments/{enrolment_id}/chip/challenge", status_code=201)
     def challenge(enrolment_id: EnrolmentId, actor: Annotated[Actor, Depends(person)]) -> ChallengeView:

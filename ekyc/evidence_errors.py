@@ -4,6 +4,7 @@ EkycError
 ├── image      ImageFormatUnknown, ImageTooLarge, ImageTooSmall, ImageAnimated, ImageBroken, ImageTooCostly,
 │              ImageReaderBusy, ImageReaderUnavailable, ImageUnknown, LetterReaderMissing
 ├── chip       ChallengeUnknown, ChipFilesInvalid
+├── face       FaceImagesInvalid
 └── trust      TrustFileInvalid, TrustImportUnknown, TrustImportDecided, TrustDigestDiffers, SecondOfficerNeeded,
                AuthorityUnknown, CrlNotAnchored
 """
@@ -133,3 +134,10 @@ class LetterReaderMissing(EkycError):
 
     code = "ekyc.letter_reader_missing"
     kind = Kind.UNAVAILABLE
+
+
+class FaceImagesInvalid(EkycError):
+    """Not ``count`` different portraits of this enrolment that were sent after the challenge was drawn."""
+
+    code = "ekyc.face_images_invalid"
+    kind = Kind.INVALID

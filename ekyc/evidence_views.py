@@ -17,6 +17,7 @@ from ekyc.chips import Judged
 from ekyc.evidence_errors import (
     ChipFilesInvalid,
 )
+from ekyc.faces import FaceAnswer, LookChallenge
 from ekyc.findings import Finding
 from ekyc.image_reading import Reading
 from ekyc.lost_documents import LostDocument
@@ -48,6 +49,38 @@ class TrustDecisionInput(Input):
 
     decision: Literal["approve", "reject"]
     digest: Fingerprint
+
+
+class FaceInput(Input):
+    """The portraits that answer a challenge, by their ids and in its order."""
+
+    challenge: Annotated[str, Field(pattern=r"^CHL-[A-Z2-7]{16}$")]
+    images: Annotated[list[Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]], Field(min_length=1, max_length=8)]
+
+
+class LookView(BaseModel):
+    """A look that is asked for."""
+
+    look: str
+    en: str
+    km: str
+
+
+class LookChallengeView(BaseModel):
+    """Take a portrait of each look, in this order, send them, then name them, before it is too late."""
+
+    challenge: str
+    looks: list[LookView]
+    expires_at: datetime
+
+
+class FaceView(BaseModel):
+    """What was found. Inconclusive: an officer will look at the pictures. No outcome approves anybody."""
+
+    liveness: str
+    face: str
+    reasons: list[str]
+    enrolment: EnrolmentView
 
 
 class LostDocumentInput(Input):
@@ -198,6 +231,22 @@ def reading_view(found: Reading) -> ReadingView:
         lines=list(found.lines) if found.lines else None,
         exact=found.exact,
         cross_check=cross_check_view(found.cross_check),
+        enrolment=enrolment_view(found.enrolment),
+    )
+
+
+def look_challenge_view(asked: LookChallenge) -> LookChallengeView:
+    """The view of a challenge to a person."""
+    looks = [LookView(look=one.value, **_words(f"ekyc.look_{one.value}")) for one in asked.looks]
+    return LookChallengeView(challenge=asked.challenge.id, looks=looks, expires_at=asked.challenge.expires_at)
+
+
+def face_view(found: FaceAnswer) -> FaceView:
+    """The view of what was found about a face."""
+    return FaceView(
+        liveness=found.liveness.value,
+        face=found.face.value,
+        reasons=list(found.reasons),
         enrolment=enrolment_view(found.enrolment),
     )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from ekyc import store
@@ -113,6 +114,11 @@ class ImageDesk:
         """The id of the newest image of a side."""
         found = [one.facts["image"] for one in self._records(enrolment) if one.facts["side"] == side.value]
         return found[-1] if found else None
+
+    def taken_since(self, enrolment: Enrolment, side: Side, since: datetime) -> frozenset[str]:
+        """The ids of the images of a side that were sent at ``since`` or later."""
+        records = self._records(enrolment)
+        return frozenset(one.facts["image"] for one in records if one.facts["side"] == side.value and one.at >= since)
 
     def _record(self, enrolment: Enrolment, image_id: str) -> Evidence:
         for record in self._records(enrolment):

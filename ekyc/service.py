@@ -14,6 +14,7 @@ from ekyc.decision import Decider
 from ekyc.document import DocumentDesk
 from ekyc.enrolment import EnrolmentDesk
 from ekyc.evidence_sources import EvidenceSources
+from ekyc.faces import FaceDesk, FaceModel, NoFaceModel
 from ekyc.image_reading import ImageReadingDesk
 from ekyc.images import ImageDesk
 from ekyc.imaging import ImageReader
@@ -68,6 +69,7 @@ class EkycService:
         credentials: Credentials,
         blobs: Blobs,
         authority: RegistrationAuthority,
+        face_model: FaceModel | None = None,
         settings: EkycSettings | None = None,
         policy: Policy | None = None,
         randomness: Randomness | None = None,
@@ -95,6 +97,7 @@ class EkycService:
         self.chips = ChipDesk(self.files, sources, self.chip_trust, challenges, blobs, portraits, self.lost_documents)
         reader = ImageReader(limits)
         self.images = ImageDesk(self.files, blobs, reader, self.review)
+        self.faces = FaceDesk(self.files, challenges, self.images, face_model or NoFaceModel())
         letters = LetterReader(reader, self.files.settings.letter_program)
         self.image_reading = ImageReadingDesk(self.files, sources, self.images, letters)
         self.authenticators = AuthenticatorDesk(self.files, factors)

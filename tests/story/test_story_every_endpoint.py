@@ -120,6 +120,7 @@ def test_what_is_another_s_is_as_absent_as_what_never_was(assembled: Installatio
         "/contact": {"channel": "sms", "address": "012345678"},
         "/contact/verification": {"code": "123456"},
         "/document": owner.card(),
+        "/face": {"challenge": "CHL-" + "A" * 16, "images": ["0" * 32]},
         "/chip": {"files": {"EF.SOD": "AAAA", "DG1": "AAAA"}},
         "/document/proposal": {"lines": list(owner.person.card())},
         "/factors": {"pin": "739218465017"},
