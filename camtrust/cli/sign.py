@@ -113,6 +113,7 @@ def _sign(
                 outcomes.append(_outcome(file, False, f"{refused.code}: {refused.message(language)}"))
         if not uploaded:
             return outcomes
+        warnings = {file: _warnings(context, file, password) for file in uploaded.values()}
         try:
             pin, code = _secret("CAMTRUST_SIGN_PIN", "Signing PIN: "), _secret("CAMTRUST_SIGN_CODE", "One-time code: ")
             results = services.signing.authorise(
@@ -129,7 +130,25 @@ def _sign(
         finally:
             for document_id in uploaded:  # what was signed is in its file; nothing stays in the services
                 services.signing.delete(actor, document_id)
+    for one in outcomes:
+        one["warnings"] = warnings.get(Path(str(one["file"])), [])
     return outcomes
+
+
+def _warnings(context: Context, file: Path, password: str | None) -> list[dict[str, str]]:
+    """What a PDF hides or has prepared, told before the signer is asked for anything."""
+    from foundation.catalogue import Language
+    from signing.verify import pdf_bytes
+    from signing.verify.lint import lint_document
+
+    data = file.read_bytes()
+    found = lint_document(data, password.encode() if password else None) if pdf_bytes.is_pdf(data) else ()
+    for one in found:
+        context.terminal.note(f"! {file}: {one.message(context.terminal.language)} [{one.rule}]")
+    return [
+        {"rule": one.rule, "message_en": one.message(Language.EN), "message_km": one.message(Language.KM)}
+        for one in found
+    ]
 
 
 def _secret(variable: str, prompt: str) -> str:

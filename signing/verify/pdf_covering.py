@@ -34,7 +34,7 @@ class Covering:
             if one.rect is None:
                 continue
             try:
-                free = isinstance(one.page, Ref) and self._is_free(one.page, one.rect, revision)
+                free = isinstance(one.page, Ref) and self.is_free(one.page, one.rect, revision)
             except Exception:  # a page that pdfium cannot draw, or no pdfium
                 free = False
             if not free:
@@ -45,7 +45,8 @@ class Covering:
                     places.append(one.rect)
         return found
 
-    def _is_free(self, page: Ref, rect: tuple[float, float, float, float], revision: int) -> bool:
+    def is_free(self, page: Ref, rect: tuple[float, float, float, float], revision: int) -> bool:
+        """Whether nothing was there before ``revision``. Raises whatever drawing the page raises."""
         if not all(math.isfinite(one) for one in rect):
             return False
         for at, places in self._taken.get(page, {}).items():
