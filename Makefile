@@ -123,14 +123,6 @@ tables: $(DEV)
 
 bench: $(DEV)
 	@$(RUN) -m bench
-	@$(RUN) -m bench.raw
-	@$(RUN) -m bench.issue
-	@$(RUN) -m bench.issue_http
-	@$(RUN) -m bench.status
-	@$(RUN) -m bench.lists
-	@$(RUN) -m bench.sign_verify
-	@$(RUN) -m bench.hsm
-	@echo "make bench: done. Compare with docs/measurements.md."
 
 soak: $(DEV) packages
 	$(call say,Both key stores under threads$(,) forks and 100 cold starts)
