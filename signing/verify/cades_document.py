@@ -20,6 +20,7 @@ from signing.verify.cms import DATA, SignedMessage, check_message
 from signing.verify.model import SignatureKind, SignatureVerdict, SubIndication, indeterminate
 from signing.verify.policy import Policy
 from signing.verify.signature import Claim, DigestOf, Known, Stamp, case_of, judge
+from signing.verify.signature_value import other_content
 from signing.verify.standing import DOCUMENT
 from signing.verify.trust import Trust
 
@@ -46,6 +47,8 @@ def judge_cms(
                 ),
             )
         )
+    if message.content is not None and detached not in (None, content):
+        return base.with_reasons((other_content("CMS-DETACHED"),))
     octets = content
 
     @cache  # archive timestamps ask for it again

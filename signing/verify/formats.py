@@ -1,6 +1,6 @@
 """Formats other than PDF, told apart by content: each has a reader, and all are judged alike by `signature`.
 
-    XAdES   XML with a ds:Signature                                `xades`
+    XAdES   XML with a ds:Signature                                `xades_document`, `xades`
     JAdES   a JSON Web Signature, compact or JSON                  `jades`
     ERS     an evidence record (RFC 4998)                          `evidence_records`
     CMS     a DER or BER SEQUENCE                                  `cades_document`
@@ -26,7 +26,7 @@ from signing.verify.jades import judge_json
 from signing.verify.model import FileVerdict
 from signing.verify.policy import Policy
 from signing.verify.trust import Trust
-from signing.verify.xades import judge_xml
+from signing.verify.xades_document import judge_xml
 
 
 def judge_document(

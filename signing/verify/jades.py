@@ -38,7 +38,7 @@ from signing.verify.model import (
 )
 from signing.verify.policy import Policy
 from signing.verify.signature import Claim, Known, Stamp, case_of, judge
-from signing.verify.signature_value import loaded, signature_reasons, verify_value
+from signing.verify.signature_value import loaded, other_content, signature_reasons, verify_value
 from signing.verify.trust import Trust
 
 _COMPACT = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*\s*")
@@ -75,6 +75,8 @@ def judge_json(
         return FileVerdict(name, "JAdES", (), (reason,))
     if not payload and detached is not None:
         payload = jws.encode(detached)
+    if detached is not None and payload != jws.encode(detached):
+        return FileVerdict(name, "JAdES", (), (other_content("JWS-DETACHED"),))
     verdicts = [_verdict(one, payload, str(number), trust, at, policy) for number, one in enumerate(signatures, 1)]
     return FileVerdict(name, "JAdES", tuple(verdicts))
 

@@ -45,6 +45,11 @@ def signature_reasons(outcome: Outcome, prefix: str) -> tuple[Reason, ...]:
     return ()
 
 
+def other_content(rule: str) -> Reason:
+    """A file was given beside, and the signature is about something else, which is inside."""
+    return failed(rule, "camtrust contract", "verify_other_content", SubIndication.HASH_FAILURE)
+
+
 def unsupported(rule: str) -> Reason:
     """An algorithm that does not count."""
     sub = SubIndication.CRYPTO_CONSTRAINTS_FAILURE

@@ -33,7 +33,6 @@ from signing.asic_container import ASIC, DIGEST_URIS, percent_decoded, strict_ba
 from signing.strict_xml import Element
 from signing.verify.cades_document import evidence_of
 from signing.verify.model import (
-    FileVerdict,
     Indication,
     Reason,
     SignatureKind,
@@ -49,7 +48,6 @@ from signing.verify.signature_value import loaded, signature_reasons, unsupporte
 from signing.verify.trust import Trust
 from signing.xmldsig import (
     BASE64,
-    DS,
     ENVELOPED,
     INCLUSIVE,
     LOG,
@@ -83,26 +81,6 @@ def _refuse(rule: str, clause: str = "XML Signature 1.1 §4") -> XmlMalformed:
 
 def _unsupported(rule: str) -> XmlMalformed:
     return XmlMalformed(unsupported(rule))
-
-
-def judge_xml(
-    data: bytes, name: str, trust: Trust, at: datetime, policy: Policy, detached: bytes | None
-) -> FileVerdict | None:
-    """The verdict on an XML file with signatures; None for one without. ``detached``: what it is about, beside it."""
-    if DS.encode() not in data:
-        return None
-
-    def outside(_: str) -> DigestOf | None:
-        return None if detached is None else lambda name: hashlib.new(name, detached).digest()
-
-    try:
-        root = strict_xml.parse(data)
-    except strict_xml.XmlRefused:
-        return FileVerdict(name, "XAdES", (), (_refuse("XML-FORM").reason,))
-    if root.tag != ds("Signature") and next(root.iter(ds("Signature")), None) is None:
-        return None
-    found = judge_signatures(root, trust, at, policy, outside)
-    return FileVerdict(name, "XAdES", tuple(verdict for verdict, _ in found))
 
 
 def judge_signatures(

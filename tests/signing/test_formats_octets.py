@@ -75,3 +75,12 @@ def test_any_changed_octet(desk: Desk, caplog: pytest.LogCaptureFixture, kind: s
     with caplog.at_level(logging.ERROR, "signing.verify"):
         changed()
     assert not [one for one in caplog.records if one.name.startswith("signing.verify")]
+
+
+@pytest.mark.parametrize("kind", ["cades", "xades", "jades"])
+def test_another_file_given_beside(desk: Desk, kind: str) -> None:
+    """A signature with its document inside says nothing about a file that somebody names beside it."""
+    made = sealed(desk, XML, CONTENT[kind][0], Level.B_LT, "contract.xml")
+    assert judged(desk, made, detached=b"another").indication is Indication.TOTAL_FAILED
+    if kind != "xades":
+        assert judged(desk, made, detached=XML).indication is Indication.TOTAL_PASSED
