@@ -6,6 +6,7 @@ import base64
 import hashlib
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,8 +19,10 @@ from ekyc.evidence import EvidenceKind, latest
 from ekyc.evidence_errors import (
     ChallengeUnknown,
     ChipFilesInvalid,
+    ImageFormatUnknown,
 )
 from ekyc.images import Side
+from ekyc.imaging import ImageLimits, ImageReader
 from ekyc.model import State
 from ekyc.policy import default_policy, evaluate
 from ekyc.registry_simulation.persons import specimens
@@ -277,6 +280,19 @@ def test_portraits_of_chips(world: World, portrait: bytes) -> None:
     judged = submit(world, actor, name, chip_of(portrait=portrait))
     assert judged.verdict.outcome is ChipOutcome.AUTHENTIC
     assert (judged.portrait is not None) == (b"jP" in portrait[:8])
+
+
+@pytest.mark.parametrize(
+    ("file", "size"), [("loes2006/ef0102.bin", (449, 598)), ("bsi2008/Datagroup2.bin", (413, 531))]
+)
+def test_portraits_of_published_specimens_are_decoded(test_data: Path, file: str, size: tuple[int, int]) -> None:
+    """The JPEG 2000 in DG2 of two real specimens is found, and read behind the walls."""
+    picture = chips._picture((test_data / "emrtd" / file).read_bytes())
+    assert picture is not None
+    clean = ImageReader(ImageLimits(jpeg_2000=True, smallest_side=50)).read(picture)
+    assert (clean.came_as, clean.width, clean.height) == ("JPEG2000", *size)
+    with pytest.raises(ImageFormatUnknown):  # persons send no such images
+        ImageReader().read(picture)
 
 
 def test_what_is_no_chip_is_refused(world: World) -> None:
