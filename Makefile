@@ -121,7 +121,7 @@ check: $(DEV)
 tables: $(DEV)
 	@$(RUN) -m camtrust.cp_cps
 
-bench: $(DEV)
+bench: $(DEV) packages
 	@$(RUN) -m bench
 
 soak: $(DEV) packages
