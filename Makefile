@@ -12,6 +12,7 @@ DEMO_HOME ?= demo-home
 PORT ?= 8440
 JOBS ?= 2
 SOAK_MINUTES ?= 10
+FUZZ_SECONDS ?= 300
 SOAK_KEYS ?= 100000
 SOAK_CERTIFICATES ?= 2000000
 FUZZ_COUNT ?= 5000
@@ -44,7 +45,7 @@ help:
 	@echo "make tables      write the tables of the documents anew that come from the code"
 	@echo "make bench       rates of issuing, status, timestamps, signing and verifying, beside the raw cost"
 	@echo "make soak        both key stores under stress, 100,000 citizens' keys, 2 million certificates, then the demo again and again for SOAK_MINUTES=$(SOAK_MINUTES)"
-	@echo "make fuzz        malformed DER at every door of the issuing CA, FUZZ_COUNT=$(FUZZ_COUNT) at each, from a seed that is told"
+	@echo "make fuzz        malformed DER at every door of the issuing CA, FUZZ_COUNT=$(FUZZ_COUNT) at each, and signed PDFs for FUZZ_SECONDS=$(FUZZ_SECONDS)"
 	@echo "make rehearsal   a root ceremony, rehearsed where there is no network"
 	@echo "make verifier    build/camtrust-verify.pyz: the offline verifier as one file"
 	@echo "make serve       all services on 127.0.0.1:$(PORT), with the home of the demo"
@@ -144,6 +145,8 @@ fuzz: $(DEV) packages
 	@seed=$${FUZZ_SEED:-$$RANDOM}; echo "   FUZZ_SEED=$$seed"; \
 	CAMTRUST_FUZZ=$(FUZZ_COUNT) CAMTRUST_FUZZ_SEED=$$seed $(RUN) -m pytest -q -n $(JOBS) tests/ca/test_malformed_der.py \
 	   && echo "make fuzz: every door answered." || { echo "make fuzz: FAILED with FUZZ_SEED=$$seed."; exit 1; }
+	$(call say,Signed PDFs changed at random for $(FUZZ_SECONDS) seconds)
+	@$(RUN) -m tests.attacks.fuzz $(FUZZ_SECONDS)
 
 rehearsal: $(RUNTIME)
 	$(call say,A whole root ceremony on throwaway tokens)
