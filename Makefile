@@ -14,6 +14,7 @@ JOBS ?= 2
 SOAK_MINUTES ?= 10
 FUZZ_SECONDS ?= 300
 SOAK_KEYS ?= 100000
+SOAK_ENROLMENTS ?= 1000
 SOAK_CERTIFICATES ?= 2000000
 FUZZ_COUNT ?= 5000
 ARGS ?=
@@ -132,6 +133,8 @@ soak: $(DEV) packages
 	@$(RUN) -m bench.hsm_soak $(SOAK_KEYS)
 	$(call say,An issuing CA with $(SOAK_CERTIFICATES) certificates beside an empty one)
 	@$(RUN) -m bench.ca_soak $(SOAK_CERTIFICATES)
+	$(call say,$(SOAK_ENROLMENTS) enrolments while the server is killed 20 times)
+	@$(RUN) -m bench.enrolments $(SOAK_ENROLMENTS) 20
 	$(call say,The demo again and again for $(SOAK_MINUTES) minutes)
 	@end=$$((SECONDS + $(SOAK_MINUTES) * 60)); n=0; \
 	while ((SECONDS < end)); do n=$$((n + 1)); begin=$$SECONDS; \

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ekyc.errors import NameUnusable
+from ekyc.latin_lattice import alike
 from ekyc.names import Likeness, compare_latin, khmer_name
 from ekyc.registry_simulation.persons import Specimen
 
@@ -27,7 +28,7 @@ def compare(person: Specimen | None, asked: Mapping[str, str]) -> tuple[str, dic
     fields |= {name: _same(_khmer(asked[name], getattr(person, name))) for name in ("surname_km", "given_names_km")}
     if any(fields[name] == "mismatch" for name in _PLAIN):
         return "no-match", fields
-    if latin == "mismatch" and likeness is not Likeness.SWAPPED:
+    if latin == "mismatch" and likeness is not Likeness.SWAPPED and not _respelt(person, asked):
         return "no-match", fields
     if "mismatch" in fields.values():
         return "review", fields
@@ -45,6 +46,14 @@ def _latin(person: Specimen, asked: Mapping[str, str]) -> Likeness:
         return compare_latin(asked["surname"], asked["given_names"], person.surname, person.given_names)
     except NameUnusable:
         return Likeness.DIFFERENT
+
+
+def _respelt(person: Specimen, asked: Mapping[str, str]) -> bool:
+    """Whether both parts may be the same name in another spelling: for an officer to look at, never a match."""
+    try:
+        return all(alike(asked[name], getattr(person, name)).alike for name in ("surname", "given_names"))
+    except NameUnusable:
+        return False
 
 
 def _khmer(asked: str, known: str) -> bool:

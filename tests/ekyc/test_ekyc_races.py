@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,8 +17,10 @@ from ekyc.evidence import EvidenceKind, verify_chain
 from ekyc.model import State
 from ekyc.registry_simulation.persons import series
 from ekyc.review import Method, Verdict
-from foundation.db.engine import StaleWrite
+from foundation.clock import SetClock
+from foundation.db.engine import StaleWrite, open_database
 from tests.ekyc.story import OFFICER, PHONE, World
+from tests.ekyc.test_ekyc_policy import MemoryRegistry, MemoryToken
 
 MANY = 20
 TAKEN_BESIDE = (
@@ -97,3 +101,26 @@ def test_one_person_approved_once_whatever_races(both_worlds: World, count: int)
         count,
     )
     assert Counter(result.state for result in results) == {State.APPROVED: 1, State.REJECTED: count - 1}
+
+
+def test_a_hundred_enrolments_of_one_person_at_once_give_one(tmp_path: Path) -> None:
+    """A hundred double submissions, each its own enrolment of the same card, decided at the same moment by a hundred
+    threads: one person is approved, ninety-nine are told that they are enrolled already, none is lost."""
+    database = open_database(f"sqlite:///{tmp_path / 'hundred.sqlite'}")
+    try:
+        token: Any = MemoryToken()
+        world = World(database, token, SetClock(datetime(2026, 5, 1, tzinfo=UTC)), MemoryRegistry())
+        names = [world.until(State.REGISTRY_MATCHED, series(52), phone=f"0129{n:05}")[1] for n in range(100)]
+        digests = [world.service.review.show(OFFICER, name).evidence_digest for name in names]
+
+        def decide(number: int) -> Any:
+            return world.decide(
+                OFFICER, names[number], Verdict.BIND, Method.IN_PERSON, "person-is-holder", digests[number]
+            )
+
+        results = at_once(decide, 100)
+        assert Counter(result.state for result in results) == {State.APPROVED: 1, State.REJECTED: 99}
+        assert {result.reason for result in results if result.state is State.REJECTED} == {"reason_duplicate_person"}
+        world.audit.verify(database)
+    finally:
+        database.close()
