@@ -45,6 +45,7 @@ def test_every_part_is_a_module_of_the_package() -> None:
     """And every module that measures by itself is a part, or is run by one or by the soak."""
     modules = {file.stem for file in Path(bench.__file__).parent.glob("*.py") if "__main__" in file.read_text()}
     elsewhere = {
+        "issue_server",
         "templates",
         "status_openssl",
         "status_server",
