@@ -22,7 +22,7 @@ from bench.goals import goal
 from bench.raw import rate, raw_sign_verify_rate, raw_verify_rate
 from foundation.x509.algorithms import verify
 from foundation.x509.certificate import CertificateInput, Urls, certificate_builder, sign_certificate
-from foundation.x509.csr import read_csr
+from foundation.x509.csr import proven_key
 from foundation.x509.lint import require_clean
 from foundation.x509.names import subject_name
 from foundation.x509.profile import last_second
@@ -86,7 +86,7 @@ def measure(curve: ec.EllipticCurve) -> None:
         return issue(tbs)
 
     def with_request() -> x509.Certificate:
-        public_key = read_csr(next(requests)).public_key()
+        public_key = proven_key(next(requests))
         if not isinstance(public_key, ec.EllipticCurvePublicKey):
             raise TypeError
         return issue(template.tbs(given(subject, public_key)))

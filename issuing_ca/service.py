@@ -17,7 +17,7 @@ from foundation.db.engine import Database
 from foundation.errors import CamTrustError
 from foundation.randomness import Randomness
 from foundation.time_source import TimeSource
-from foundation.x509.csr import read_csr
+from foundation.x509.csr import proven_key
 from foundation.x509.profile import Profile, load_profiles
 from issuing_ca import store
 from issuing_ca.authorities import Authorities
@@ -187,7 +187,7 @@ class CertificateAuthority:
             authority=asked.authority,
             profile=asked.profile,
             subject=asked.subject,
-            public_key=read_csr(asked.csr).public_key(),
+            public_key=proven_key(asked.csr),
             owner=asked.owner,
             requested_by=asked.requested_by,
             not_after_limit=asked.not_after_limit,

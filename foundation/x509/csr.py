@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
+from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes, CertificatePublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from foundation.x509.algorithms import key_algorithm, signature_hash
@@ -21,6 +21,15 @@ def read_csr(data: bytes) -> x509.CertificateSigningRequest:
 
     CsrInvalid for what is not one, is too long, has a key of an algorithm that we do not certify, or does not prove it.
     """
+    return _read(data)[0]
+
+
+def proven_key(data: bytes) -> CertificatePublicKeyTypes:
+    """The key of such a request, for whoever needs nothing else of it: it is read once. Raises CsrInvalid."""
+    return _read(data)[1]
+
+
+def _read(data: bytes) -> tuple[x509.CertificateSigningRequest, CertificatePublicKeyTypes]:
     if len(data) > MAX_BYTES:
         raise CsrInvalid(reason="it is too long")
     try:
@@ -30,7 +39,8 @@ def read_csr(data: bytes) -> x509.CertificateSigningRequest:
             if data.count(b"-----BEGIN") != 1:
                 raise CsrInvalid(reason="it does not hold exactly one request")
             request = x509.load_pem_x509_csr(data)
-        key_algorithm(request.public_key())
+        public_key = request.public_key()
+        key_algorithm(public_key)
         request.subject  # noqa: B018 - it is read when it is asked for: here, rather than where nobody expects an error
         proven = request.is_signature_valid
     except (ValueError, UnsupportedAlgorithm, TypeError, x509.InvalidVersion):
@@ -39,7 +49,7 @@ def read_csr(data: bytes) -> x509.CertificateSigningRequest:
         raise CsrInvalid(reason=f"its key is of a kind that is not certified: {error.params['what']}") from None
     if not proven:
         raise CsrInvalid(reason="its signature does not prove possession of the key")
-    return request
+    return request, public_key
 
 
 def build_csr(subject: x509.Name, key: CertificateIssuerPrivateKeyTypes) -> bytes:
