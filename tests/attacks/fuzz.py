@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pikepdf
+
 from signing.verify.model import Indication
 from signing.verify.policy import STRICT
 from signing.verify.trust import Trust, build_trust
@@ -60,7 +62,10 @@ def update(chance: random.Random, data: bytes) -> bytes:
     number = chance.randrange(1, 25)
     start = data.find(b"%d 0 obj" % chance.randrange(1, 25))
     body = data[data.find(b"\n", start) : data.find(b"endobj", start)].strip() or b"null"
-    return increment(data, {(number, 0): insert(chance, body)}, trailer_of(data))
+    try:
+        return increment(data, {(number, 0): insert(chance, body)}, trailer_of(data))
+    except (pikepdf.PdfError, ValueError, IndexError, AttributeError):  # changed too much already to be updated
+        return repeat(chance, data)
 
 
 MUTATIONS: tuple[Mutation, ...] = (flip, insert, overwrite, cut, repeat, update)
