@@ -13,6 +13,7 @@ def write_cursor(sequence: int) -> str:
 
 
 def read_cursor(cursor: str | None) -> int | None:
+    """The sequence number that a cursor stands for. Raises CursorInvalid for one that no page gave."""
     """The inverse; None: from the beginning. CursorInvalid for one that no page gave."""
     if cursor is None:
         return None
