@@ -7,7 +7,6 @@ another's is as absent as what never was.
 from __future__ import annotations
 
 import hashlib
-import unicodedata
 from collections.abc import Sequence
 
 from cryptography import x509
@@ -37,6 +36,7 @@ from signing.errors import (
     LevelNotAllowed,
     TooManyDocuments,
 )
+from signing.file_name import plain_name
 from signing.forms import PADES, Form
 from signing.model import (
     Credential,
@@ -58,7 +58,6 @@ from signing.sign.intake import Inspection, inspect
 
 MAX_PAGE = 100
 _PLAIN = PdfOptions()
-MAX_NAME = 200
 
 
 class SigningService:
@@ -171,7 +170,7 @@ class SigningService:
 
         Raises a DocumentRefused with the cause, TooManyDocuments: nothing is kept.
         """
-        name = _plain_name(name)
+        name = plain_name(name)
         inspection = self._inspect(data, name, form, password, options.field)
         document_id = self._new_id()
         sealed = self._custody.seal(actor.id, document_id, name, password if inspection.encrypted else None, options)
@@ -301,7 +300,7 @@ class SigningService:
         prepared = self._signer.prepare(
             data,
             form=form,
-            name=_plain_name(name),
+            name=plain_name(name),
             signatory=credential.signatory,
             level=level,
             password=password,
@@ -392,11 +391,3 @@ class SigningService:
 
     def _new_id(self) -> str:
         return self._randomness.bytes(16).hex()
-
-
-def _plain_name(name: str) -> str:
-    """The last part of a file name, without what cannot be seen; at most `MAX_NAME` characters."""
-    last = unicodedata.normalize("NFC", name).replace("\\", "/").rsplit("/", 1)[-1]
-    # Zero-width space and joiners (Cf) belong to Khmer spelling; the direction overrides among them can lie.
-    kept = (one for one in last if unicodedata.category(one) != "Cc" and one not in "\u202a\u202b\u202c\u202d\u202e")
-    return "".join(kept).strip()[:MAX_NAME] or "document.pdf"
