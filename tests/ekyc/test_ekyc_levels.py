@@ -232,7 +232,9 @@ def test_a_changed_decision_or_policy_is_not_reproduced(world: World, table: str
     rows = getattr(store, table)
     with world.database.unit_of_work() as connection:
         text = connection.execute(rows.select()).one().document
-        connection.execute(rows.update().values(document=text.replace('"2026.3"', '"2026.9"')))
+        changed_text = text.replace(f'"{default_policy().version}"', '"2026.99"')
+        assert changed_text != text
+        connection.execute(rows.update().values(document=changed_text))
     with pytest.raises(DecisionNotReproduced):
         world.service.decider.replay(name)
 

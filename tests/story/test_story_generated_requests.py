@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
 from schemathesis.generation import GenerationMode
 
+from ekyc.review import ROLE as REVIEW_ROLE
 from foundation.http.actor import ActorKind
 from tests.story.installation import Installation
 from tests.web.endpoint_walk import endpoints
@@ -30,7 +31,8 @@ class _Caller:
     def __init__(self, installation: Installation) -> None:
         self._installation = installation
         self._allowed = {f"{one.method} {one.path}": one.allowed for one in endpoints(installation.app)}
-        self._staff: dict[tuple[str, str | None], Any] = {}
+        # one reviewer more would be drawn for the cases of other tests
+        self._staff: dict[tuple[str, str | None], Any] = {(ActorKind.OFFICER, REVIEW_ROLE): installation.officer}
         self._person = installation.applicant().until("certificate")
 
     def send(self, case: schemathesis.Case, label: str) -> Any:
