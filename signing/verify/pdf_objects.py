@@ -177,7 +177,8 @@ def plain(value: Any, depth: int = 0) -> Any:
     if isinstance(value, generic.IndirectObject):
         return Ref(value.idnum, value.generation)
     if isinstance(value, generic.DictionaryObject):
-        entries = {str(key): plain(one, depth + 1) for key, one in value.items()}
+        bare = _unencrypted(value)
+        entries = {str(key): plain(one.raw_object if key in bare else one, depth + 1) for key, one in value.items()}
         return Stream(entries, value.encoded_data or b"") if isinstance(value, generic.StreamObject) else entries
     if isinstance(value, generic.ArrayObject):
         return tuple(plain(one, depth + 1) for one in list.__iter__(value))
@@ -192,3 +193,15 @@ def plain(value: Any, depth: int = 0) -> Any:
     if isinstance(value, generic.NumberObject):
         return int(value)
     return float(value)
+
+
+def _unencrypted(value: Any) -> set[str]:
+    """The keys whose strings stand as they are in an encrypted file: the signature value (ISO 32000-2 §7.6.2)."""
+    from pyhanko.pdf_utils import generic
+
+    contents = dict.get(value, "/Contents")
+    sealed = isinstance(contents, generic.DecryptedObjectProxy) and isinstance(
+        contents.raw_object, generic.TextStringObject | generic.ByteStringObject
+    )
+    signature = "/ByteRange" in value and dict.get(value, "/Type") in (None, "/Sig", "/DocTimeStamp")
+    return {"/Contents"} if sealed and signature else set()

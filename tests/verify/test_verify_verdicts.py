@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from io import BytesIO
+from typing import Any
 
 import pikepdf
 import pytest
@@ -15,6 +16,7 @@ from signing.verify.model import Reliance
 from signing.verify.policy import STRICT
 from signing.verify.trust import Trust, build_trust
 from signing.verify.verdict import verify_file
+from tests.attacks.increments import retabled
 from tests.verify.outcomes import outcome, rules
 from tests.verify.verify_world import (
     NOW,
@@ -117,26 +119,84 @@ def test_password(trust: Trust, plain: bytes, world: World) -> None:
     )
 
 
-def test_signed_and_encrypted(trust: Trust, plain: bytes, world: World) -> None:
-    """An encrypted document that is signed passes once it can be opened."""
+@pytest.mark.parametrize("handler", [4, 6])
+def test_signed_and_encrypted(trust: Trust, plain: bytes, world: World, handler: int) -> None:
+    """An encrypted document that is signed, and timestamped later, passes once it can be opened."""
+    locked = _locked(plain, handler)
+    signed = _signed_locked(locked, world)
+    assert outcome(verify_file(signed, "a.pdf", trust, NOW))[1] == "SIGNED_DATA_NOT_FOUND"
+    assert outcome(verify_file(signed, "a.pdf", trust, NOW, password=b"openpassword")) == ("TOTAL-PASSED", None)
+    archived = _timestamped_locked(signed, world)
+    verdict = verify_file(archived, "a.pdf", trust, NOW, password=b"openpassword")
+    assert outcome(verdict) == ("TOTAL-PASSED", None)
+    assert [one.kind.value for one in verdict.signatures] == ["signature", "document-timestamp"]
+
+
+def test_encrypted_and_read_differently(trust: Trust, plain: bytes, world: World) -> None:
+    """Encryption does not hide that two parsers read a document differently."""
+    odd = retabled(_locked(plain, 6).replace(b"/MediaBox", b"/Foo#00 1 /MediaBox", 1))
+    verdict = verify_file(_signed_locked(odd, world), "a.pdf", trust, NOW, password=b"openpassword")
+    assert outcome(verdict) == ("TOTAL-FAILED", "FORMAT_FAILURE")
+    assert "PDF-ENGINES" in rules(verdict)
+
+
+@pytest.mark.parametrize("key", ["/Contents", "/M", "/Filter"])
+def test_encrypted_signatures_are_compared(
+    plain: bytes, trust: Trust, world: World, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    """Another signature value, or another encrypted string, in the second reading is a difference."""
+    signed = _signed_locked(_locked(plain, 6), world)
+    opened = pikepdf.open
+
+    def reads_otherwise(*arguments: Any, **options: Any) -> pikepdf.Pdf:
+        pdf = opened(*arguments, **options)
+        value = pdf.Root.AcroForm.Fields[0].V
+        value[key] = pikepdf.Name.Other if key == "/Filter" else pikepdf.String(bytes(value[key])[:-1] + b"!")
+        return pdf
+
+    monkeypatch.setattr(pikepdf, "open", reads_otherwise)
+    verdict = verify_file(signed, "a.pdf", trust, NOW, password=b"openpassword")
+    assert outcome(verdict) == ("TOTAL-FAILED", "FORMAT_FAILURE")
+    assert "PDF-ENGINES" in rules(verdict)
+
+
+def _locked(data: bytes, handler: int) -> bytes:
+    output = BytesIO()
+    with pikepdf.open(BytesIO(data)) as pdf:
+        pdf.save(
+            output,
+            encryption=pikepdf.Encryption(user="openpassword", owner="owner", R=handler),
+            object_stream_mode=pikepdf.ObjectStreamMode.disable,
+        )
+    return output.getvalue()
+
+
+def _signed_locked(locked: bytes, world: World) -> bytes:
     from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
     from pyhanko.sign import signers
 
-    output = BytesIO()
-    with pikepdf.open(BytesIO(plain)) as pdf:
-        pdf.save(output, encryption=pikepdf.Encryption(user="openpassword", owner="owner", R=6))
-    writer = IncrementalPdfFileWriter(output)
+    writer = IncrementalPdfFileWriter(BytesIO(locked))
     writer.encrypt(b"openpassword")
     meta = signers.PdfSignatureMetadata(field_name="Signature1", md_algorithm="sha256", subfilter=_pades())
-    signed = signers.sign_pdf(
+    signed: bytes = signers.sign_pdf(
         writer,
         meta,
         signer=world.signer_of(world.signer, [world.issuing]),
         timestamper=world.timestamper(SIGNED_AT),
         bytes_reserved=20_000,
     ).getvalue()
-    assert outcome(verify_file(signed, "a.pdf", trust, NOW))[1] == "SIGNED_DATA_NOT_FOUND"
-    assert outcome(verify_file(signed, "a.pdf", trust, NOW, password=b"openpassword")) == ("TOTAL-PASSED", None)
+    return signed
+
+
+def _timestamped_locked(signed: bytes, world: World) -> bytes:
+    from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
+    from pyhanko.sign import signers
+
+    writer = IncrementalPdfFileWriter(BytesIO(signed))
+    writer.encrypt(b"openpassword")
+    stamper = signers.PdfTimeStamper(world.timestamper(SIGNED_AT + timedelta(hours=3)))
+    stamped: bytes = stamper.timestamp_pdf(writer, "sha256", bytes_reserved=20_000).getvalue()
+    return stamped
 
 
 def _pades() -> object:
