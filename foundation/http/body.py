@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -10,6 +11,9 @@ from foundation.http.errors import BodyTooLarge, Carried
 from foundation.http.problems import Problems
 
 DEFAULT_LIMIT = 1024 * 1024
+LINGER_OCTETS = 64 * 1024 * 1024
+LINGER_SECONDS = 5.0
+LINGER_SILENCE = 1.0
 
 
 class BodyLimit:
@@ -17,7 +21,10 @@ class BodyLimit:
     (in which a segment ``*`` stands for any one).
 
     A request that announces too much is refused before it is read; one that announces nothing (chunked) or too little
-    is cut off at the limit. Either way the answer is 413 and the connection is closed.
+    is cut off at the limit. Either way the answer is 413 at once, and the connection is closed. Before it is closed,
+    what the client still sends is read and thrown away (RFC 9112, 9.6: closed on unread octets, the connection is
+    reset and the client loses the answer), for no more than ``LINGER_OCTETS``, ``LINGER_SECONDS``, or
+    ``LINGER_SILENCE`` without an octet.
     """
 
     def __init__(
@@ -36,11 +43,12 @@ class BodyLimit:
         if _announced(scope) > limit:
             await self._refuse(limit, scope, receive, send)
             return
-        taken, exceeded, started = 0, False, False
+        taken, exceeded, started, ended = 0, False, False, False
 
         async def counted() -> Message:
-            nonlocal taken, exceeded
+            nonlocal taken, exceeded, ended
             message = await receive()
+            ended = not message.get("more_body", False)
             if message["type"] == "http.request":
                 taken += len(message.get("body", b""))
                 if taken > limit:
@@ -61,7 +69,7 @@ class BodyLimit:
             if not exceeded:
                 raise
         if exceeded and not started:
-            await self._refuse(limit, scope, receive, send)
+            await self._refuse(limit, scope, receive, send, ended=ended)
 
     def _limit_for(self, path: str) -> int:
         segments = path.split("/")
@@ -71,10 +79,31 @@ class BodyLimit:
                 return limit
         return self._limit
 
-    async def _refuse(self, limit: int, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _refuse(self, limit: int, scope: Scope, receive: Receive, send: Send, *, ended: bool = False) -> None:
         response = await self._problems.answer(scope, BodyTooLarge(limit))
         response.headers["Connection"] = "close"
-        await response(scope, receive, send)
+
+        async def answered(message: Message) -> None:
+            """The whole answer goes out; the server, which closes the connection at its end, is not told of it yet."""
+            await send({**message, "more_body": True} if message["type"] == "http.response.body" else message)
+
+        await response(scope, receive, answered)
+        if not ended:
+            await _throw_away(receive)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _throw_away(receive: Receive) -> None:
+    """Reads to the end of the request, or to the first of the bounds."""
+    taken, more = 0, True
+    try:
+        async with asyncio.timeout(LINGER_SECONDS):
+            while more and taken < LINGER_OCTETS:
+                message = await asyncio.wait_for(receive(), LINGER_SILENCE)
+                taken += len(message.get("body", b""))
+                more = message.get("more_body", False)
+    except TimeoutError:
+        return
 
 
 def _announced(scope: Scope) -> int:

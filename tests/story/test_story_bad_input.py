@@ -261,7 +261,7 @@ def test_a_typing_error_in_the_mrz(assembled: Installation) -> None:
 
 # --- uploads ------------------------------------------------------------------------------------------------------
 
-_LIMIT = (UPLOAD_MEBIBYTES + 1) * MIB
+_TOO_MUCH = (UPLOAD_MEBIBYTES + 1) * MIB  # clearly over the limit: that of a document and some room for its form
 
 
 def raw(url: str, head: Sequence[str], pieces: Iterable[bytes] = ()) -> Answer:
@@ -295,7 +295,7 @@ def test_an_upload_that_announces_too_much(assembled: Installation, letter: byte
     person = assembled.applicant().until("certificate")
 
     def ask(language: str) -> Answer:
-        return raw(assembled.url, _upload_head(person, language, f"Content-Length: {_LIMIT + 1}"))
+        return raw(assembled.url, _upload_head(person, language, f"Content-Length: {_TOO_MUCH}"))
 
     refused(assembled, ask, 413, "foundation.body_too_large", [person.session])
     assert person.get("/sign/v1/documents")["documents"] == []
@@ -303,13 +303,13 @@ def test_an_upload_that_announces_too_much(assembled: Installation, letter: byte
 
 
 def test_an_upload_that_does_not_end(assembled: Installation, letter: bytes) -> None:
-    """Chunked, without a length: cut off at the limit, whoever sends it."""
+    """Chunked, without a length: cut off at the limit; who goes on sending beyond it can still read the answer."""
     person = assembled.applicant().until("certificate")
     chunk = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
 
     def ask(language: str) -> Answer:
         head = _upload_head(person, language, "Transfer-Encoding: chunked")
-        return raw(assembled.url, head, [chunk] * (_LIMIT // 0x10000) + [b"1\r\nx\r\n"])
+        return raw(assembled.url, head, [chunk] * (_TOO_MUCH // 0x10000))
 
     refused(assembled, ask, 413, "foundation.body_too_large", [person.session])
     assert person.get("/sign/v1/documents")["documents"] == []

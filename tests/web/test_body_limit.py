@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +11,10 @@ from fastapi import APIRouter, Depends, Request
 from starlette.types import Message, Receive, Scope, Send
 
 from camtrust.web.raw import Raw
+from foundation.http import body
+from foundation.http.body import BodyLimit
 from foundation.http.guard import public
+from foundation.http.problems import Problems
 from tests.web.world import World
 
 LIMIT = 1000
@@ -105,3 +109,61 @@ def test_a_larger_limit_below_any_one_segment(world: World) -> None:
     assert client.post("/raw", content=b"x" * 2 * LIMIT).status_code == 413
     deep = world.client(taking(), body_limit=LIMIT, larger_bodies={"/*": 3 * LIMIT, "/*/*": LIMIT})
     assert deep.post("/documents/new", content=b"x" * 2 * LIMIT).status_code == 413
+
+
+def refused_after(messages: Iterator[Message], headers: list[tuple[bytes, bytes]]) -> list[str]:
+    """What happened, in order: octets that were read, parts of the answer that were sent. Silence after the last."""
+    events: list[str] = []
+
+    async def reading(scope: Scope, receive: Receive, send: Send) -> None:
+        while (await receive()).get("more_body", False):
+            pass
+
+    async def receive() -> Message:
+        message = next(messages, None)
+        if message is None:
+            await asyncio.Event().wait()
+            raise AssertionError
+        events.append("read")
+        return message
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            events.append(str(message["status"]))
+        else:
+            events.append("part" if message.get("more_body", False) else "end")
+
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": headers, "query_string": b"", "state": {}}
+    asyncio.run(BodyLimit(reading, Problems(None), limit=LIMIT)(scope, receive, send))
+    return events
+
+
+def parts(count: int, *, ends: bool = True) -> Iterator[Message]:
+    for number in range(count):
+        yield {"type": "http.request", "body": b"x" * LIMIT, "more_body": not ends or number + 1 < count}
+
+
+ANNOUNCED = [(b"content-length", b"4000")]
+
+
+@pytest.mark.parametrize(("headers", "before"), [([], 2), (ANNOUNCED, 0)])
+def test_the_rest_is_read_before_the_connection_is_closed(headers: list[tuple[bytes, bytes]], before: int) -> None:
+    """The answer is out at the limit; its end, at which the server closes, waits for the client to be through."""
+    expected = ["read"] * before + ["413", "part"] + ["read"] * (4 - before) + ["end"]
+    assert refused_after(parts(4), headers) == expected
+
+
+def test_a_client_that_never_ends_is_not_read_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The octets that are thrown away are bounded, and so is the wait for the next one."""
+    monkeypatch.setattr(body, "LINGER_OCTETS", 3 * LIMIT)
+    assert refused_after(parts(100, ends=False), ANNOUNCED) == ["413", "part", "read", "read", "read", "end"]
+    monkeypatch.setattr(body, "LINGER_SILENCE", 0.01)
+    monkeypatch.setattr(body, "LINGER_SECONDS", 3600)
+    assert refused_after(parts(1, ends=False), ANNOUNCED) == ["413", "part", "read", "end"]
+
+
+def test_a_client_that_trickles_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An octet now and then does not keep the connection beyond the time for all of them."""
+    monkeypatch.setattr(body, "LINGER_SECONDS", 0.01)
+    monkeypatch.setattr(body, "LINGER_SILENCE", 3600)
+    assert refused_after(parts(1, ends=False), ANNOUNCED) == ["413", "part", "read", "end"]
