@@ -206,6 +206,8 @@ def set_up(folder: Path, key: ec.EllipticCurvePrivateKey) -> tuple[str, str]:
     run("demo", *home)
     label = ["--kind", "client", "--label", "SPECIMEN batch", "--role", "sign-seal"]
     client = str(run("actors", "register", str(public), *label, *home)["id"])
+    every = [word for level in ("B-B", "B-T", "B-LT", "B-LTA") for word in ("--level", level)]
+    run("actors", "seal-policy", client, *every, *home)
     names = ["--organisation", "SPECIMEN Agency", "--organisation-identifier", "GO:KH-000041"]
     made = run("actors", "seal-credential", client, *names, "--common-name", "SPECIMEN Agency seal", *home)
     return client, str(made["credential"])
