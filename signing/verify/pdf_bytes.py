@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 _WHITE = b"\x00\t\n\x0c\r "
@@ -54,11 +54,16 @@ def hole_matches(data: bytes, byte_range: Sequence[int], contents: bytes) -> boo
 
 
 class RangeDigests:
-    """The digests over ByteRanges that :func:`hole_matches` accepted. What ranges have in common is hashed once."""
+    """The digests over ByteRanges that :func:`hole_matches` accepted. What ranges have in common is hashed once.
 
-    def __init__(self, data: bytes) -> None:
+    ``expected``: the ranges that are going to be asked for. On the way to a late hole, the state at each earlier one
+    is kept, so that asking for the last range first costs nothing more. Others may be asked for all the same.
+    """
+
+    def __init__(self, data: bytes, expected: Iterable[Sequence[int]] = ()) -> None:
         self._view = memoryview(data)
-        self._states: dict[str, list[tuple[int, Any]]] = {}  # by hash: how far, and its state there, in order
+        self._holes = sorted({before for _, before, *_ in expected})
+        self._states: dict[str, list[tuple[int, Any]]] = {}  # by hash: how far, and its state there
 
     def digest(self, byte_range: Sequence[int], name: str) -> bytes:
         _, before, after, rest = byte_range
@@ -69,10 +74,12 @@ class RangeDigests:
     def _upto(self, end: int, name: str) -> Any:
         states = self._states.setdefault(name, [(0, hashlib.new(name))])
         at, state = max((one for one in states if one[0] <= end), key=lambda one: one[0])
-        if at < end:
-            state = state.copy()
-            state.update(self._view[at:end])
-            states.append((end, state))
+        for stop in (*(hole for hole in self._holes if at < hole < end), end):
+            if at < stop:
+                state = state.copy()
+                state.update(self._view[at:stop])
+                states.append((stop, state))
+                at = stop
         return state
 
 

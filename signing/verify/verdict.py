@@ -115,7 +115,7 @@ def _pdf_signatures(
         _certificates(content.certificates, (one for one in messages if one is not None), policy),
         _evidence(content),
     )
-    digests = pdf_bytes.RangeDigests(data)
+    digests = pdf_bytes.RangeDigests(data, (one.byte_range for one in content.signatures))
     verdicts: list[SignatureVerdict] = []
     known_at, archived = at, False  # step 4: when everything so far is known to have existed
     for signature, message in reversed(list(zip(content.signatures, messages, strict=True))):
