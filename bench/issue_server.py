@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from bench.issue import USER_PIN, authority, service
-from camtrust.server import listening
+from camtrust.server import listening, rarely_collect
 from camtrust.web.app import WebSettings, create_app
 from foundation.http.actor import Actor, ActorKind, Credential, Unauthenticated
 from foundation.http.guard import Guard
@@ -42,6 +42,7 @@ def main() -> None:
         ca = (authority if number == "0" else service)(client, folder, url, log=True)
         settings = WebSettings(public_url="http://127.0.0.1", version="0")
         app = create_app(settings, routers=[create_router(ca, Guard(Known(), settings.public_url))])
+        rarely_collect()
         server = stack.enter_context(listening(app))
         part = folder / f"ready-{number}.part"
         part.write_text(json.dumps({"port": server.port}), encoding="utf-8")

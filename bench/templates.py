@@ -29,7 +29,7 @@ from foundation.x509.profile import last_second
 from foundation.x509.template import (
     Issuer,
     compile_template,
-    signed_certificate,
+    signed_octets,
     unsigned_certificate,
 )
 from issuing_ca.key_checks import check_public_key
@@ -77,7 +77,7 @@ def measure(curve: ec.EllipticCurve) -> None:
     def issue(tbs: bytes) -> x509.Certificate:
         signature = key.sign(tbs, algorithm)
         verify(issuer.public_key, signature, tbs)
-        return signed_certificate(tbs, template.algorithm, signature)
+        return x509.load_der_x509_certificate(signed_octets(tbs, template.algorithm, signature))
 
     def issue_checked(public_key: ec.EllipticCurvePublicKey) -> x509.Certificate:
         check_public_key(public_key)

@@ -10,12 +10,12 @@ import hashlib
 import json
 from typing import Any
 
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+_STRING = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def canonical_json(value: Any) -> bytes:
     """UTF-8, sorted keys (by UTF-16 code units, RFC 8785 §3.2.3), no white space; TypeError for a float."""
-    return _ENCODER.encode(_checked(value)).encode()
+    return _written(value).encode()
 
 
 def digest(value: Any) -> bytes:
@@ -23,13 +23,24 @@ def digest(value: Any) -> bytes:
     return hashlib.sha256(canonical_json(value)).digest()
 
 
-def _checked(value: Any) -> Any:
-    if value is None or isinstance(value, str | bool | int):
-        return value
+def _written(value: Any) -> str:
+    if isinstance(value, str):
+        return _STRING(value)
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return int.__repr__(value)
     if isinstance(value, dict):
         if not all(isinstance(key, str) for key in value):
             raise TypeError("canonical JSON has string keys only")
-        return {key: _checked(value[key]) for key in sorted(value, key=lambda key: key.encode("utf-16-be"))}
+        keys = sorted(value, key=_utf16) if len(value) > 1 else value
+        return "{" + ",".join([f"{_STRING(key)}:{_written(value[key])}" for key in keys]) + "}"
     if isinstance(value, list | tuple):
-        return [_checked(item) for item in value]
+        return "[" + ",".join([_written(item) for item in value]) + "]"
     raise TypeError(f"canonical JSON has no place for a {type(value).__name__}")
+
+
+def _utf16(key: str) -> bytes:
+    return key.encode("utf-16-be")

@@ -122,13 +122,24 @@ def subject_of(certificate: x509.Certificate) -> str:
     """Whom a certificate names: the subject's serialNumber, which is a person's in every certificate of theirs; for a
     subject without one, the digest of its whole name.
     """
-    numbers = certificate.subject.get_attributes_for_oid(NameOID.SERIAL_NUMBER)
-    return str(numbers[0].value) if len(numbers) == 1 else name_digest(certificate.subject)
+    return subject_of_name(certificate.subject)
+
+
+def subject_of_name(name: x509.Name, encoded: bytes | None = None) -> str:
+    """The same by the subject's name. ``encoded``: its DER, where that is known."""
+    numbers = name.get_attributes_for_oid(NameOID.SERIAL_NUMBER)
+    if len(numbers) == 1:
+        return str(numbers[0].value)
+    return name_digest(name) if encoded is None else _digest_of(encoded)
 
 
 def name_digest(name: x509.Name) -> str:
     """A name without a number of its own (an authority, an organisation): ``name:`` and SHA-256 of its DER."""
-    return "name:" + hashlib.sha256(name.public_bytes()).hexdigest()
+    return _digest_of(name.public_bytes())
+
+
+def _digest_of(encoded: bytes) -> str:
+    return "name:" + hashlib.sha256(encoded).hexdigest()
 
 
 @dataclass(frozen=True)

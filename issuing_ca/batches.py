@@ -47,31 +47,20 @@ class Batches(Generic[Question, Answer]):
 
     async def ask(self, question: Question) -> Answer:
         """The answer to one question. Raises Overloaded where too many wait already, and what ``work`` raises."""
-        return await self._put([question])[0]
+        return await self._put(question)
 
-    async def ask_many(self, questions: Sequence[Question]) -> list[Answer | Exception]:
-        """The answers to several questions, in their order; they are not answered before or after others together.
-
-        Raises Overloaded, before anything is done, where they and those that wait already are too many.
-        """
-        answers = await asyncio.gather(*self._put(questions), return_exceptions=True)
-        for one in answers:
-            if isinstance(one, BaseException) and not isinstance(one, Exception):
-                raise one
-        return answers  # type: ignore[return-value]
-
-    def _put(self, questions: Sequence[Question]) -> list[asyncio.Future[Answer]]:
+    def _put(self, question: Question) -> asyncio.Future[Answer]:
         loop = asyncio.get_running_loop()
-        futures: list[asyncio.Future[Answer]] = [loop.create_future() for _ in questions]
+        future: asyncio.Future[Answer] = loop.create_future()
         with self._lock:
-            if len(self._waiting) + len(questions) > self._limit:
+            if len(self._waiting) >= self._limit:
                 raise Overloaded(retry_after=1.0)
-            self._waiting.extend(zip(questions, futures, strict=True))
-            start = bool(questions) and not self._starting and self._running < self._threads
+            self._waiting.append((question, future))
+            start = not self._starting and self._running < self._threads
             self._starting |= start
         if start:  # after all that the loop has read by now: its questions are one batch
             loop.call_soon(self._start)
-        return futures
+        return future
 
     def _start(self) -> None:
         with self._lock:

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from foundation.clock import Clock
 from foundation.keys.port import KeyInfo, KeyUse
+from foundation.log_proof import subject_of_name
 from foundation.randomness import Randomness, serial_number
 from foundation.x509.lint import require_clean
 from foundation.x509.names import subject_name
@@ -69,7 +70,7 @@ _IN_TOKEN = {CITIZEN_SIGN, TSA_UNIT, OCSP_RESPONDER, CMP_SIGNER}  # profiles who
 @dataclass(frozen=True)
 class Draft:
     """A linted certificate that has not been signed. ``row``: what the store will know of it; ``reserved``: it does.
-    ``approved``: the statement that reserving it redeems."""
+    ``approved``: the statement that reserving it redeems; ``named``: whom its subject names, where that was asked."""
 
     serial: str
     authority: Authority
@@ -77,6 +78,7 @@ class Draft:
     row: Mapping[str, Any]
     reserved: bool = False
     approved: Approved | None = None
+    named: str | None = None
 
 
 class Drafts:
@@ -142,7 +144,10 @@ class Drafts:
             "not_before": not_before,
             "not_after": not_after,
         }
-        return Draft(serial_text(serial), authority, tbs, row, approved=self._approvals.check(request, row))
+        named = subject_of_name(subject, given.subject_der)
+        return Draft(
+            serial_text(serial), authority, tbs, row, approved=self._approvals.check(request, row), named=named
+        )
 
     def _profile(self, authority: Authority, request: CertificateRequest) -> Profile:
         profile = self._profiles.get(request.profile)

@@ -10,18 +10,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from foundation.approval import ApprovalRefused
 from foundation.clock import Clock
 from foundation.db.audit import Act, AuditTrail
 from foundation.db.engine import Database
 from foundation.errors import CamTrustError, Kind
-from foundation.x509.template import issuer_of, signed_certificate
+from foundation.log_proof import subject_of
+from foundation.x509.template import issuer_of, signed_octets
 from issuing_ca import approvals, issuance_store, store
 from issuing_ca.authorities import Authorities
 from issuing_ca.drafts import Draft
@@ -33,6 +34,14 @@ SIGNING_TIME = timedelta(minutes=1)  # a signature that has not come out by then
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class _Signed:
+    """A certificate that came out, and its octets as they are stored."""
+
+    certificate: x509.Certificate
+    encoded: bytes
 
 
 class IssuanceBatch:
@@ -98,14 +107,14 @@ class IssuanceBatch:
     # --- steps ----------------------------------------------------------------------------------------------------
 
     def _finish(self, drafts: Sequence[Draft]) -> list[IssuedCertificate | Exception]:
-        signed = dict[int, x509.Certificate | Exception]()
+        signed = dict[int, _Signed | Exception]()
         for name in dict.fromkeys(draft.authority.name for draft in drafts):
             of_one = [at for at, draft in enumerate(drafts) if draft.authority.name == name]
             for at, made in zip(of_one, _together(self._signed, [drafts[at] for at in of_one]), strict=True):
                 signed[at] = made
         return _together(self._stored, [(draft, signed[at]) for at, draft in enumerate(drafts)])
 
-    def _signed(self, drafts: Sequence[Draft]) -> list[x509.Certificate | Exception]:
+    def _signed(self, drafts: Sequence[Draft]) -> list[_Signed | Exception]:
         """Certificates of one authority, each verified and held against its draft."""
         authority = drafts[0].authority
         signer = self._authorities.signer(authority)
@@ -119,7 +128,7 @@ class IssuanceBatch:
         }
         to_sign = [draft for at, draft in enumerate(drafts) if at not in altered]
         signatures = iter(signer.sign_each([draft.tbs for draft in to_sign]) if to_sign else ())
-        made: list[x509.Certificate | Exception] = []
+        made: list[_Signed | Exception] = []
         for at, draft in enumerate(drafts):
             signature = IssuanceMismatch() if at in altered else next(signatures)
             made.append(
@@ -127,21 +136,20 @@ class IssuanceBatch:
             )
         return made
 
-    def _stored(
-        self, results: Sequence[tuple[Draft, x509.Certificate | Exception]]
-    ) -> list[IssuedCertificate | Exception]:
+    def _stored(self, results: Sequence[tuple[Draft, _Signed | Exception]]) -> list[IssuedCertificate | Exception]:
         """Write down what came out, in one unit of work. No certificate: the serial number is closed at once, rather
         than left as an orphan."""
-        made = [(draft, one) for draft, one in results if isinstance(one, x509.Certificate)]
+        made = [(draft, one) for draft, one in results if isinstance(one, _Signed)]
         with self._database.unit_of_work() as connection:
-            ders = [(draft.serial, one.public_bytes(Encoding.DER)) for draft, one in made]
-            issuance_store.issued(connection, ders, self._clock.now())
+            encoded = [(draft.serial, one.encoded) for draft, one in made]
+            issuance_store.issued(connection, encoded, self._clock.now())
             for draft, one in results:
                 if isinstance(one, Exception):
                     states = CertificateState.SIGNING, CertificateState.ABANDONED
                     store.move(connection, draft.serial, *states, tbs=None)
             if self._log is not None:
-                self._log.record_certificates(connection, [one for _, one in made])
+                about = [(one.encoded, draft.named or subject_of(one.certificate)) for draft, one in made]
+                self._log.record_certificates(connection, about)
             self._audit.append_many(connection, [_ended(draft, one) for draft, one in results])
         return [
             one if isinstance(one, Exception) else _issued(draft.authority, draft.serial, one) for draft, one in results
@@ -160,18 +168,20 @@ def _together(work: Callable[[Sequence[Item]], Sequence[Result]], items: Sequenc
     return [result for item in items for result in _together(work, [item])]
 
 
-def _certificate(draft: Draft, algorithm: bytes, signature: bytes) -> x509.Certificate | Exception:
+def _certificate(draft: Draft, algorithm: bytes, signature: bytes) -> _Signed | Exception:
+    encoded = signed_octets(draft.tbs, algorithm, signature)
     try:
-        certificate = signed_certificate(draft.tbs, algorithm, signature)
+        certificate = x509.load_der_x509_certificate(encoded)
     except ValueError as error:
         return error
     if certificate.tbs_certificate_bytes != draft.tbs:
         return IssuanceMismatch()
-    return certificate
+    return _Signed(certificate, encoded)
 
 
-def _issued(authority: Authority, serial: str, certificate: x509.Certificate) -> IssuedCertificate:
-    return IssuedCertificate(serial, certificate, (authority.certificate, *authority.chain), authority.root)
+def _issued(authority: Authority, serial: str, made: _Signed) -> IssuedCertificate:
+    chain = (authority.certificate, *authority.chain)
+    return IssuedCertificate(serial, made.certificate, chain, authority.root, made.encoded)
 
 
 def _prepared(draft: Draft) -> Act:
@@ -180,7 +190,7 @@ def _prepared(draft: Draft) -> Act:
     return Act(row["requested_by"], "issuing_ca.certificate_prepared", draft.serial, details)
 
 
-def _ended(draft: Draft, outcome: x509.Certificate | Exception) -> Act:
+def _ended(draft: Draft, outcome: _Signed | Exception) -> Act:
     by = draft.row["requested_by"]
     if isinstance(outcome, Exception):
         code = getattr(outcome, "code", "foundation.internal")

@@ -31,7 +31,6 @@ from foundation.log_proof import (
     Opening,
     label,
     name_digest,
-    subject_of,
 )
 from foundation.merkle import (
     FULL_TILE,
@@ -98,9 +97,10 @@ class IssuanceLog:
         """Record what happened, in the caller's unit of work. ``digest``: SHA-256 of the DER."""
         self._record(connection, kind, [(digest, subject)])
 
-    def record_certificates(self, connection: Connection, issued: Sequence[x509.Certificate]) -> None:
-        """Record that certificates were issued, in the caller's unit of work."""
-        about = [(hashlib.sha256(one.public_bytes(Encoding.DER)).digest(), subject_of(one)) for one in issued]
+    def record_certificates(self, connection: Connection, issued: Sequence[tuple[bytes, str]]) -> None:
+        """Record that certificates (DER) were issued, in the caller's unit of work, each with whom it names
+        (`foundation.log_proof.subject_of`)."""
+        about = [(hashlib.sha256(certificate).digest(), subject) for certificate, subject in issued]
         self._record(connection, EntryKind.CERTIFICATE, about)
 
     def _record(self, connection: Connection, kind: EntryKind, about: Sequence[tuple[bytes, str]]) -> None:

@@ -147,12 +147,14 @@ class PreparedCertificate:
 
 @dataclass(frozen=True)
 class IssuedCertificate:
-    """A certificate that was signed, verified and stored. ``chain``: from its issuer up, without the root."""
+    """A certificate that was signed, verified and stored. ``chain``: from its issuer up, without the root.
+    ``encoded``: its DER as stored, where that is at hand."""
 
     serial: str
     certificate: x509.Certificate
     chain: tuple[x509.Certificate, ...]
     root: x509.Certificate
+    encoded: bytes | None = None
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,22 @@ What a request asks for in extensions is never taken: extensions come from the p
 from __future__ import annotations
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes, CertificatePublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import SignatureAlgorithmOID
 
 from foundation.x509.algorithms import key_algorithm, signature_hash
 from foundation.x509.errors import AlgorithmInvalid, CsrInvalid, SignatureWrong
+
+# What these keys sign requests with (RFC 5758 §3.2).
+_ECDSA = {
+    SignatureAlgorithmOID.ECDSA_WITH_SHA256: ec.ECDSA(hashes.SHA256()),
+    SignatureAlgorithmOID.ECDSA_WITH_SHA384: ec.ECDSA(hashes.SHA384()),
+    SignatureAlgorithmOID.ECDSA_WITH_SHA512: ec.ECDSA(hashes.SHA512()),
+}
 
 MAX_BYTES = 64 * 1024  # an ML-DSA-87 request in PEM is about 10 kB
 
@@ -42,7 +52,7 @@ def _read(data: bytes) -> tuple[x509.CertificateSigningRequest, CertificatePubli
         public_key = request.public_key()
         key_algorithm(public_key)
         request.subject  # noqa: B018 - it is read when it is asked for: here, rather than where nobody expects an error
-        proven = request.is_signature_valid
+        proven = _proven(request, public_key)
     except (ValueError, UnsupportedAlgorithm, TypeError, x509.InvalidVersion):
         raise CsrInvalid(reason="it cannot be read") from None
     except AlgorithmInvalid as error:
@@ -50,6 +60,18 @@ def _read(data: bytes) -> tuple[x509.CertificateSigningRequest, CertificatePubli
     if not proven:
         raise CsrInvalid(reason="its signature does not prove possession of the key")
     return request, public_key
+
+
+def _proven(request: x509.CertificateSigningRequest, public_key: CertificatePublicKeyTypes) -> bool:
+    """Whether the request is signed with its own key, which is read already (`is_signature_valid` reads it again)."""
+    ecdsa = _ECDSA.get(request.signature_algorithm_oid)
+    if ecdsa is None or not isinstance(public_key, ec.EllipticCurvePublicKey):
+        return request.is_signature_valid
+    try:
+        public_key.verify(request.signature, request.tbs_certrequest_bytes, ecdsa)
+    except InvalidSignature:
+        return False
+    return True
 
 
 def build_csr(subject: x509.Name, key: CertificateIssuerPrivateKeyTypes) -> bytes:

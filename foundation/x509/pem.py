@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterable
 
 from cryptography import x509
@@ -46,6 +47,11 @@ def read_crl(data: bytes, name: str = "CRL") -> x509.CertificateRevocationList:
 def certificate_pem(certificate: x509.Certificate) -> bytes:
     """One certificate as PEM (RFC 7468 §5)."""
     return certificate.public_bytes(Encoding.PEM)
+
+
+def encoded_pem(certificate: bytes) -> bytes:
+    """The same of one certificate in DER, which is not read."""
+    return ssl.DER_cert_to_PEM_cert(certificate).encode()
 
 
 def chain_pem(certificates: Iterable[x509.Certificate]) -> bytes:

@@ -166,12 +166,12 @@ def issuer_of(tbs: bytes) -> bytes:
     return tbs[at : der.read(tbs, at)[2]]
 
 
-def signed_certificate(tbs: bytes, algorithm: bytes, signature: bytes) -> x509.Certificate:
-    """Certificate ::= SEQUENCE of the TBSCertificate, the AlgorithmIdentifier and the signature (RFC 5280 §4.1.1).
+def signed_octets(tbs: bytes, algorithm: bytes, signature: bytes) -> bytes:
+    """Certificate ::= SEQUENCE of the TBSCertificate, the AlgorithmIdentifier and the signature (RFC 5280 §4.1.1), DER.
 
-    The signature is not verified here; ValueError where the whole cannot be read.
+    The signature is not verified here.
     """
-    return x509.load_der_x509_certificate(der.sequence((tbs, algorithm, der.bit_string(signature))))
+    return der.sequence((tbs, algorithm, der.bit_string(signature)))
 
 
 def _cut(given: CertificateInput, issuer: Issuer) -> Template:

@@ -6,6 +6,7 @@ What is asked for while other certificates are being committed shares the next c
 """
 
 import json
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Annotated
 
@@ -18,7 +19,7 @@ from foundation.http.actor import Actor, ActorKind
 from foundation.http.direct import direct, read_json
 from foundation.http.guard import Guard
 from foundation.http.problems import log_failure
-from foundation.x509.pem import certificate_pem, chain_pem
+from foundation.x509.pem import certificate_pem, chain_pem, encoded_pem
 from issuing_ca.batches import Batches
 from issuing_ca.model import CertificateAsked, IssuedCertificate
 from issuing_ca.ra.api import IssuedView, NewRequest, Strict, owner_of
@@ -60,13 +61,16 @@ def create_router(service: CertificateAuthority, guard: Guard) -> APIRouter:
     router = APIRouter(prefix="/ca/v1", tags=["Issuing CA"])
     issuers = guard.any_of({ActorKind.OFFICER: "ca-issue", ActorKind.OPERATOR: "ca-issue"})
     line = Batches(service.issue_for_requests, "issue", threads=1, most=128, waiting=_WAITING)
+    # A call of many is a group of its own; while one waits for the token or the database, another is drafted.
+    calls = Batches(_each(service.issue_for_requests), "issue-many", threads=2, most=1, waiting=_WAITING // MOST)
 
     async def one(actor: Actor, body: NewRequest) -> Response:
         return _json(_view(await line.ask(_asked(actor, body))), 201)
 
     async def many(actor: Actor, body: NewCertificates) -> Response:
         asked = [_tried(actor, request) for request in body.requests]
-        issued = iter(await line.ask_many([it for it in asked if isinstance(it, CertificateAsked)]))
+        standing = [it for it in asked if isinstance(it, CertificateAsked)]
+        issued = iter(await calls.ask(standing) if standing else ())
         outcomes = [next(issued) if isinstance(it, CertificateAsked) else it for it in asked]
         return _json({"outcomes": [_outcome(it) for it in outcomes]}, 200)
 
@@ -93,6 +97,13 @@ def create_router(service: CertificateAuthority, guard: Guard) -> APIRouter:
         return await many(actor, body)
 
     return router
+
+
+def _each(
+    work: Callable[[Sequence[CertificateAsked]], Sequence[IssuedCertificate | Exception]],
+) -> Callable[[Sequence[Sequence[CertificateAsked]]], list[Sequence[IssuedCertificate | Exception]]]:
+    """The work on each of several calls, one after the other."""
+    return lambda calls: [work(call) for call in calls]
 
 
 def _asked(actor: Actor, body: NewRequest) -> CertificateAsked:
@@ -127,7 +138,7 @@ def _outcome(one: IssuedCertificate | Exception) -> dict[str, object]:
 def _view(one: IssuedCertificate) -> dict[str, str]:
     return {
         "serial": one.serial,
-        "certificate": certificate_pem(one.certificate).decode(),
+        "certificate": (encoded_pem(one.encoded) if one.encoded else certificate_pem(one.certificate)).decode(),
         "chain": _chain(one.chain),
     }
 

@@ -235,7 +235,7 @@ def test_nothing_of_a_person_is_published(logged: LogWorld) -> None:
         assert value.hex().encode() not in published
     with world.database.unit_of_work() as connection:
         connection.execute(delete(log_entries))
-        logged.again().record_certificates(connection, [certificate])
+        logged.again().record_certificates(connection, [(certificate.public_bytes(Encoding.DER), identifier)])
         waits = log_store.entry_of(connection, fingerprint(certificate))
     assert waits is not None
     assert waits.opening.label == proof.opening.label
