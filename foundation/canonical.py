@@ -7,10 +7,8 @@ Floating-point numbers are refused rather than normalised.
 from __future__ import annotations
 
 import hashlib
-import json
+from json.encoder import encode_basestring
 from typing import Any
-
-_STRING = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def canonical_json(value: Any) -> bytes:
@@ -25,7 +23,7 @@ def digest(value: Any) -> bytes:
 
 def _written(value: Any) -> str:
     if isinstance(value, str):
-        return _STRING(value)
+        return encode_basestring(value)
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -36,9 +34,11 @@ def _written(value: Any) -> str:
         if not all(isinstance(key, str) for key in value):
             raise TypeError("canonical JSON has string keys only")
         keys = sorted(value, key=_utf16) if len(value) > 1 else value
-        return "{" + ",".join([f"{_STRING(key)}:{_written(value[key])}" for key in keys]) + "}"
+        return "{" + ",".join([f"{encode_basestring(key)}:{_written(value[key])}" for key in keys]) + "}"
     if isinstance(value, list | tuple):
-        return "[" + ",".join([_written(item) for item in value]) + "]"
+        return (
+            "[" + ",".join([encode_basestring(item) if type(item) is str else _written(item) for item in value]) + "]"
+        )
     raise TypeError(f"canonical JSON has no place for a {type(value).__name__}")
 
 

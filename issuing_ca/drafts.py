@@ -15,6 +15,7 @@ from foundation.clock import Clock
 from foundation.keys.port import KeyInfo, KeyUse
 from foundation.log_proof import subject_of_name
 from foundation.randomness import Randomness, serial_number
+from foundation.x509 import der
 from foundation.x509.lint import require_clean
 from foundation.x509.names import subject_name
 from foundation.x509.profile import Profile, last_second
@@ -124,11 +125,12 @@ class Drafts:
         not_after = self._not_after(request, profile, authority, not_before)
         serial, subject = serial_number(self._randomness), subject_name(request.subject)
         alternative_names = tuple(x509.DNSName(name) for name in dns_names(request.dns_names))
-        given, linted = self.templates.draft(
+        given, encoded = self.templates.draft(
             authority, profile, subject, request.public_key, serial, not_before, not_after, alternative_names
         )
-        require_clean(linted, profile, authority.certificate)
-        tbs = linted.tbs_certificate_bytes
+        linted = x509.load_der_x509_certificate(encoded)
+        require_clean(linted, profile, authority.certificate, encoded)
+        tbs = der.children(encoded)[0]
         row = {
             "serial": serial_text(serial),
             "authority": authority.name,

@@ -12,11 +12,12 @@ from datetime import datetime
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from foundation.x509.certificate import CertificateInput, Urls, certificate_builder, throwaway_sign
 from foundation.x509.errors import TemplateRefused
 from foundation.x509.profile import PoliciesRule, Profile
-from foundation.x509.template import Issuer, Template, compile_template, unsigned_certificate
+from foundation.x509.template import Issuer, Template, compile_template, unsigned_octets
 from issuing_ca.crl_scopes import FULL, crl_url, partition_of
 from issuing_ca.model import Authority
 
@@ -68,8 +69,8 @@ class Templates:
         not_before: datetime,
         not_after: datetime,
         alternative_names: tuple[x509.GeneralName, ...] = (),
-    ) -> tuple[CertificateInput, x509.Certificate]:
-        """The input, and the certificate under a signature that is none, to be linted; its TBS is what gets signed.
+    ) -> tuple[CertificateInput, bytes]:
+        """The input, and the certificate (DER) to be linted, under no real signature; its TBS is what gets signed.
 
         Raises ProfileMismatch.
         """
@@ -78,8 +79,8 @@ class Templates:
         given = issuer.input(profile, subject, public_key, serial, not_before, not_after, alternative_names)
         template = self._template(authority, profile, issuer, scope)
         if template is None:
-            return given, throwaway_sign(certificate_builder(given), issuer.public_key)
-        return given, unsigned_certificate(template.tbs(given), template.algorithm)
+            return given, throwaway_sign(certificate_builder(given), issuer.public_key).public_bytes(Encoding.DER)
+        return given, unsigned_octets(template.tbs(given), template.algorithm)
 
     def _template(self, authority: Authority, profile: Profile, issuer: Issuer, scope: str) -> Template | None:
         place = (authority.name, profile.name, profile.policies.oids if profile.policies else (), scope)

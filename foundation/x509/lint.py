@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from foundation.x509 import der
 from foundation.x509.certificate import key_identifier
@@ -24,16 +25,22 @@ __all__ = ["RULES", "Finding", "LintFailed", "lint_certificate", "require_clean"
 
 
 def lint_certificate(
-    certificate: x509.Certificate, profile: Profile, issuer: x509.Certificate | None = None
+    certificate: x509.Certificate,
+    profile: Profile,
+    issuer: x509.Certificate | None = None,
+    encoded: bytes | None = None,
 ) -> tuple[Finding, ...]:
     """Every rule that the certificate breaks; empty when it is exactly what the profile says.
 
     With ``issuer`` (the issuing certificate, or the certificate itself for a root) its place in the chain is held too.
     Extensions that are the same octets as those of a certificate that was clean, under the same profile and issuer,
-    are not read again (`foundation.x509.lint_memory`).
+    are not read again (`foundation.x509.lint_memory`). ``encoded``: the octets that it was read from, where they are at
+    hand, so that they need not be written again.
     """
-    fields = der.children(certificate.tbs_certificate_bytes)
-    found = [*lint_fields(certificate, profile, fields)]
+    encoded = certificate.public_bytes(Encoding.DER) if encoded is None else encoded
+    tbs, algorithm, _ = der.children(encoded)
+    fields = der.children(tbs)
+    found = [*lint_fields(certificate, profile, fields, algorithm)]
     shape = shape_of(fields, profile, issuer) if certificate.version is x509.Version.v3 else None
     if shape is not None and shape.known:
         rest = [*_lint_within(certificate, issuer)] if issuer is not None else []
@@ -46,9 +53,14 @@ def lint_certificate(
     return (*found, *rest)
 
 
-def require_clean(certificate: x509.Certificate, profile: Profile, issuer: x509.Certificate | None = None) -> None:
+def require_clean(
+    certificate: x509.Certificate,
+    profile: Profile,
+    issuer: x509.Certificate | None = None,
+    encoded: bytes | None = None,
+) -> None:
     """LintFailed with the findings, if there are any."""
-    if findings := lint_certificate(certificate, profile, issuer):
+    if findings := lint_certificate(certificate, profile, issuer, encoded):
         raise LintFailed(findings)
 
 

@@ -9,7 +9,6 @@ from datetime import datetime
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from foundation.x509 import der
 from foundation.x509.algorithms import SIGNATURE_OIDS, key_algorithm, signature_algorithm_identifier
@@ -29,18 +28,17 @@ _PRIMORIAL = math.prod(n for n in range(3, 752) if all(n % d for d in range(2, m
 
 
 def lint_fields(
-    certificate: x509.Certificate, profile: Profile, fields: Sequence[bytes] | None = None
+    certificate: x509.Certificate, profile: Profile, fields: Sequence[bytes], algorithm: bytes
 ) -> Iterator[Finding]:
-    """Findings about everything but extensions. ``fields``: those of its TBSCertificate, where they are known."""
+    """Findings about everything but extensions. ``fields``: its TBSCertificate's; ``algorithm``: the outer one."""
     if certificate.version is not x509.Version.v3:
         yield finding("X509-VERSION", "it is not version 3")
         return  # nothing below can be located
-    fields = der.children(certificate.tbs_certificate_bytes) if fields is None else fields
     # [0] version, serial, signature, issuer, validity, subject, subjectPublicKeyInfo, then [1] [2] [3]
     if any(field[0] in (0x81, 0x82, 0xA1, 0xA2) for field in fields[7:]):
         yield finding("X509-UNIQUE-ID", "it has a unique identifier of issuer or subject")
     yield from _lint_serial(certificate.serial_number, fields[1])
-    yield from _lint_signature(certificate, profile, fields[2])
+    yield from _lint_signature(profile, fields[2], algorithm)
     yield from _lint_validity(certificate, profile, fields[4])
     yield from _lint_names(certificate, profile, fields[5], fields[3])
     yield from _lint_key(certificate, profile)
@@ -53,10 +51,7 @@ def _lint_serial(serial: int, encoded: bytes) -> Iterator[Finding]:
         yield finding("X509-SERIAL-ENTROPY", "the serial number has less than 64 bits")
 
 
-def _lint_signature(certificate: x509.Certificate, profile: Profile, inner: bytes) -> Iterator[Finding]:
-    whole = certificate.public_bytes(Encoding.DER)
-    _, _, begin = der.read(whole, der.read(whole)[1])
-    outer = whole[begin : der.read(whole, begin)[2]]
+def _lint_signature(profile: Profile, inner: bytes, outer: bytes) -> Iterator[Finding]:
     if inner != outer:
         yield finding("X509-SIGNATURE-CONSISTENT", "the two signature algorithm fields are not the same octets")
     allowed = (SIGNATURE_OIDS[algorithm] for algorithm in profile.signature.algorithms)

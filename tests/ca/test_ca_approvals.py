@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy import select, update
@@ -221,10 +222,10 @@ class Forger:
             settings.naming.subject(victim.person_id, victim.surname, victim.given_name, victim.khmer_name)
         )
         authority = world.ca.authorities.get("issuing")
-        _, draft = world.ca.issuance.templates.draft(
+        _, encoded = world.ca.issuance.templates.draft(
             authority, profile, subject, key, int(serial, 16), now, now + timedelta(days=90)
         )
-        tbs = draft.tbs_certificate_bytes
+        tbs = x509.load_der_x509_certificate(encoded).tbs_certificate_bytes
         digest, secret = hashlib.sha256(tbs).hexdigest(), "0" * 64
         values = {
             "tbs": tbs,
