@@ -30,7 +30,7 @@ from foundation.x509.template import (
     Template,
     built,
     compile_template,
-    signed_certificate,
+    signed_octets,
     unsigned_certificate,
 )
 from foundation.x509.template_specimens import specimens
@@ -172,7 +172,7 @@ def test_a_signed_certificate_is_one(algorithm: KeyAlgorithm, tmp_path: Path) ->
     key, tbs = throwaway_key(algorithm), made.tbs(wanted)
     assert made.algorithm == algorithm_identifier(key.public_key())
     assert (made.algorithm[-2:] == b"\x05\x00") == (algorithm is KeyAlgorithm.RSA_2048)
-    certificate = signed_certificate(tbs, made.algorithm, sign(key, tbs))
+    certificate = x509.load_der_x509_certificate(signed_octets(tbs, made.algorithm, sign(key, tbs)))
     assert certificate.tbs_certificate_bytes == tbs
     root = sign_certificate(
         x509.CertificateBuilder(ISSUER_NAME, ISSUER_NAME, key.public_key(), 1 << 100)
