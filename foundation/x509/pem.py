@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ssl
+from binascii import b2a_base64
 from collections.abc import Iterable
 
 from cryptography import x509
@@ -51,7 +51,9 @@ def certificate_pem(certificate: x509.Certificate) -> bytes:
 
 def encoded_pem(certificate: bytes) -> bytes:
     """The same of one certificate in DER, which is not read."""
-    return ssl.DER_cert_to_PEM_cert(certificate).encode()
+    text = b2a_base64(certificate, newline=False)
+    lines = [text[at : at + 64] for at in range(0, len(text), 64)]
+    return b"\n".join((b"-----BEGIN CERTIFICATE-----", *lines, b"-----END CERTIFICATE-----", b""))
 
 
 def chain_pem(certificates: Iterable[x509.Certificate]) -> bytes:
