@@ -13,7 +13,6 @@ import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
@@ -114,6 +113,8 @@ def _global_options(arguments: list[str]) -> tuple[Context, list[str], bool]:
             else:
                 raise _Usage("--lang is km or en")
         elif argument == "--version" and not rest:
+            from importlib.metadata import version
+
             print(f"camtrust {version('camtrust')}")
             raise SystemExit(0)
         elif argument in ("-h", "--help") and not rest:

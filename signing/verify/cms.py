@@ -53,6 +53,19 @@ DIGESTS = {
     "2.16.840.1.101.3.4.2.9": "sha3-384",
     "2.16.840.1.101.3.4.2.10": "sha3-512",
 }
+# Signed attributes that nothing here reads, but whose values are held to their form: the first octets that they may
+# have. `asn1crypto` has the form of those alone that are registered with it, and what else was imported registers some.
+_FORMS = {
+    "1.2.840.113583.1.1.8": b"\x30",  # ISO 32000-2 §12.8.3.3, revocation information
+    "1.2.840.113549.1.9.16.2.15": b"\x30\x05",  # EN 319 122-1 §5.2.9, signature policy: a SEQUENCE or NULL
+    "1.2.840.113549.1.9.16.2.16": b"\x30",  # §5.2.3, commitment type
+    "1.2.840.113549.1.9.16.2.20": b"\x30",  # §5.2.8, content timestamp
+    "0.4.0.1733.2.1": b"\x0c",  # §5.2.4.2, MIME type
+    "0.4.0.19122.1.1": b"\x30",  # §5.2.6.1, signer attributes
+    "0.4.0.19122.1.2": b"\x04",  # §5.2.6.2, claimed assertion
+    "0.4.0.19122.1.3": b"\x30",  # §5.2.10, signature policy store
+    "1.0.32004.1.2": b"\x30",  # ISO/TS 32004, MAC
+}
 _MAX_CERTIFICATES = 100
 _MAX_TIMESTAMPS = 20
 _MAX_PROOFS = 8
@@ -139,6 +152,8 @@ def _read(octets: bytes, padded: bool) -> SignedMessage:
             kind = attribute["type"].dotted
             once = once and kind not in stated and len(attribute["values"]) == 1
             stated[kind] = attribute["values"][0]
+            if kind in _FORMS and stated[kind].dump()[0] not in _FORMS[kind]:
+                raise CmsMalformed
     content = signed["encap_content_info"]["content"]
     pss, pss_hash = _pss(signer["signature_algorithm"])
     return SignedMessage(

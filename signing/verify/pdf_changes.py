@@ -12,6 +12,7 @@ Each later revision is compared with the one before it (`signing.verify.pdf_diff
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from signing.verify.model import Reason, SubIndication, distinct, failed, indeterminate, noted
@@ -87,7 +88,7 @@ def review_changes(history: History, revision: int, signature: Any, field: Any, 
         if doc_mdp is not None and step.level > min(doc_mdp, Level.FORMS):  # D2
             reasons.append(failed("PDF-DOCMDP", CLAUSE, "verify_docmdp", SubIndication.FORMAT_FAILURE))
         for name in [*step.signed, *(one.field for one in step.filled)]:
-            if field_mdp is not None and field_mdp.is_locked(name):
+            if field_mdp is not None and field_mdp.holds(name):
                 reasons.append(failed("PDF-LOCK", CLAUSE, "verify_locked", SubIndication.FORMAT_FAILURE, field=name))
         for filling in step.filled:
             reasons += _filled(filling, policy)
@@ -116,23 +117,50 @@ def _filled(filling: Filling, policy: Policy) -> list[Reason]:
     return [indeterminate("PDF-FORM", CLAUSE, key, sub, field=filling.field)]
 
 
-def _rules(signature: Any, field: Any) -> tuple[int | None, Any]:
-    """The DocMDP level and the field lock that go with a signature (ISO 32000-2 §12.8.2.2, §12.7.5.5)."""
-    from pyhanko.sign.fields import FieldMDPSpec
+@dataclass(frozen=True)
+class FieldLock:
+    """Which fields a signature locks (ISO 32000-2 Tables 237 and 260). ``fields``: the array as it was read.
 
+    pyHanko has the same; its signing half comes with it, an HTTP client and all, which nothing else here needs.
+    """
+
+    action: str
+    fields: Any
+
+    @classmethod
+    def read(cls, entries: Any) -> FieldLock:
+        """Of a lock dictionary or FieldMDP parameters. Raises KeyError or ValueError for what is neither."""
+        action = str(entries["/Action"])
+        if action not in ("/All", "/Include", "/Exclude"):
+            raise ValueError("a field lock's action is All, Include or Exclude")
+        return cls(action, () if action == "/All" else entries["/Fields"])
+
+    def holds(self, name: str) -> bool:
+        """Whether the field is locked: it or a field that it is under is named, or is not. Raises ValueError."""
+        if self.action == "/All":
+            return True
+        # by index, which follows references; iterating does not
+        named = [self.fields[place] for place in range(len(self.fields))]
+        if not all(isinstance(one, str) for one in named):
+            raise ValueError("a field lock names fields by text strings")
+        return any(name == one or name.startswith(f"{one}.") for one in named) == (self.action == "/Include")
+
+
+def _rules(signature: Any, field: Any) -> tuple[int | None, FieldLock | None]:
+    """The DocMDP level and the field lock that go with a signature (ISO 32000-2 §12.8.2.2, §12.7.5.5)."""
     doc_mdp: int | None = None
-    field_mdp: Any = None
+    field_mdp: FieldLock | None = None
     for reference in signature.get("/Reference", ()):
         transform = reference.get_object()
         if transform.get("/TransformMethod") == "/DocMDP":
             doc_mdp = int(transform["/TransformParams"].get("/P", 2))
         elif transform.get("/TransformMethod") == "/FieldMDP":
-            field_mdp = FieldMDPSpec.from_pdf_object(transform["/TransformParams"])
+            field_mdp = FieldLock.read(transform["/TransformParams"])
     lock = field.get("/Lock")
     if lock is not None:
         lock = lock.get_object()  # an indirect reference as a rule (Table 234), which get() does not follow
         if "/P" in lock:
             doc_mdp = min(int(lock["/P"]), 3 if doc_mdp is None else doc_mdp)
         if field_mdp is None:
-            field_mdp = FieldMDPSpec.from_pdf_object(lock)
+            field_mdp = FieldLock.read(lock)
     return doc_mdp, field_mdp
