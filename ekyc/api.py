@@ -26,7 +26,9 @@ from ekyc.views import (
     CodeInput,
     CodeSentView,
     ConsentInput,
+    ContactCodeInput,
     ContactInput,
+    ContactVerifiedView,
     DecisionView,
     DocumentInput,
     EnrolmentView,
@@ -175,14 +177,15 @@ def create_router(service: EkycService, guard: Guard) -> APIRouter:
     @router.post("/enrolments/{enrolment_id}/contact/verification")
     def verify_contact(
         enrolment_id: EnrolmentId,
-        body: CodeInput,
+        body: ContactCodeInput,
         actor: Annotated[Actor, Depends(person)],
         version: IfVersion,
         response: Response,
-    ) -> EnrolmentView:
-        """Show the code that arrived."""
-        code = body.code.get_secret_value()
-        return answer(response, service.contact.verify(actor, enrolment_id, code, if_version=version))
+    ) -> ContactVerifiedView:
+        """Show the code that arrived. With `new_session`, every session before ends and the answer has a new token."""
+        verified = service.contact.verify(actor, enrolment_id, body.code.get_secret_value(), if_version=version)
+        token = service.enrolment.new_session(verified).session_token if body.new_session else None
+        return ContactVerifiedView(**answer(response, verified).model_dump(), session_token=token)
 
     @router.post("/enrolments/{enrolment_id}/document")
     def document(

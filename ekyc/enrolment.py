@@ -93,8 +93,12 @@ class EnrolmentDesk:
             raised = store.change(connection, enrolment, {"level": level})
             details = {"from": enrolment.level, "to": level}
             files.audit.append(connection, str(actor), "ekyc.level_raised", enrolment.id, details)
+        return self.new_session(raised)
+
+    def new_session(self, enrolment: Enrolment) -> Started:
+        """End every session of the person and open one: whoever held the one before is left behind (fixation)."""
         self._sessions.close_all(enrolment.person_id)
-        return Started(raised, self._sessions.open(enrolment.person_id))
+        return Started(enrolment, self._sessions.open(enrolment.person_id))
 
     def withdraw(self, actor: Actor, enrolment_id: str, *, if_version: int | None = None) -> Enrolment:
         """Leave before a key is made: all personal data is destroyed, every session ends. Repeating it is safe.

@@ -66,6 +66,12 @@ class CodeInput(Input):
     code: Annotated[SecretStr, Field(min_length=6, max_length=6)]
 
 
+class ContactCodeInput(CodeInput):
+    """The code that proves a contact. ``new_session``: end every session before, and answer with a new one."""
+
+    new_session: bool = False
+
+
 class LinesInput(Input):
     """Machine-readable lines as printed."""
 
@@ -138,6 +144,12 @@ class EnrolmentView(BaseModel):
     expires_at: datetime
     certificate_serial: str | None
     credential_id: str | None
+
+
+class ContactVerifiedView(EnrolmentView):
+    """Where the enrolment stands, with ``session_token`` where a new session was asked for: shown once."""
+
+    session_token: str | None = None
 
 
 class StartedView(BaseModel):

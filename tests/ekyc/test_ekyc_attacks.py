@@ -19,6 +19,7 @@ import ekyc.store
 from ekyc.contact import Channel
 from ekyc.errors import (
     DocumentExpired,
+    DocumentReportedLost,
     DuplicatePerson,
     EnrolmentUnknown,
     GuardianNeeded,
@@ -32,6 +33,7 @@ from ekyc.errors import (
     UnderAge,
     WrongState,
 )
+from ekyc.lost_documents import LostDocument, LostDocuments
 from ekyc.model import State
 from ekyc.policy import default_policy
 from ekyc.ports import RegistryAnswer, RegistryOutcome, RegistryQuery
@@ -39,7 +41,7 @@ from ekyc.registry_simulation.persons import Specimen, series, specimens
 from foundation.db.engine import StaleWrite
 from foundation.errors import CamTrustError
 from foundation.http.actor import Credential, Unauthenticated
-from tests.ekyc.story import PHONE, World
+from tests.ekyc.story import KEEPERS, PHONE, World
 
 Attack = Callable[[World], State]
 Off = Callable[[World, pytest.MonkeyPatch], None]
@@ -118,6 +120,18 @@ def card_of(name: str) -> Attack:
         return world.submit(actor, enrolment, specimens()[name]).state
 
     return attack
+
+
+def reported_lost(world: World) -> State:
+    """A card that its holder reported as lost is shown by whoever has it."""
+    person = series(905)
+    world.service.lost_documents.report(KEEPERS[0], [LostDocument("KHM", person.document_number)])
+    actor, name = world.until(State.CONTACT_VERIFIED)
+    return world.submit(actor, name, person).state
+
+
+def no_list(world: World, patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(LostDocuments, "holds", lambda *_: False)
 
 
 def no_judgment(world: World, patch: pytest.MonkeyPatch) -> None:
@@ -227,6 +241,22 @@ def fixation(world: World) -> State:
     return world.service.enrolment.show(actor, name).state
 
 
+def fixation_at_contact(world: World) -> State:
+    """The attacker starts; the victim proves their own contact in that session and goes on in a new one."""
+    client = world.client()
+    started = client.post("/ekyc/v1/enrolments", json={"level": "IAL2", "language": "en"}).json()
+    session, name = started["session_token"], started["enrolment"]["id"]
+    base, headers = f"/ekyc/v1/enrolments/{name}", {"Authorization": f"Bearer {session}"}
+    client.post(f"{base}/consent", json=vars(world.accept()), headers=headers)
+    client.post(f"{base}/contact", json={"channel": "sms", "address": PHONE}, headers=headers)
+    body = {"code": world.code(started["enrolment"]["person_id"]), "new_session": True}
+    proved = client.post(f"{base}/contact/verification", json=body, headers=headers).json()
+    victim = {"Authorization": f"Bearer {proved['session_token']}"}
+    assert client.get(base, headers=victim).json()["state"] == "CONTACT_VERIFIED"
+    actor = world.sessions.authenticate(Credential(f"Bearer {session}", "GET", "http://testserver", bytes(32)))
+    return world.service.enrolment.show(actor, name).state
+
+
 def sessions_stay(world: World, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(world.sessions, "close_all", lambda _: None)
 
@@ -236,6 +266,7 @@ ATTACKS: tuple[tuple[str, Attack, Off, tuple[type[CamTrustError], ...]], ...] = 
     ("code-guessed", guessed_code, guesses_are_free, (OtpThrottled,)),
     ("code-of-another", stolen_code, codes_for_anybody, (OtpWrong,)),
     ("mrz-typo", typo, no_check_digits, (MrzCheckDigitWrong,)),
+    ("lost-card", reported_lost, no_list, (DocumentReportedLost,)),
     ("expired-card", card_of("expired-card"), no_judgment, (DocumentExpired,)),
     ("child", card_of("child"), no_ages, (UnderAge,)),
     ("minor", card_of("minor"), no_ages, (GuardianNeeded,)),
@@ -245,6 +276,7 @@ ATTACKS: tuple[tuple[str, Attack, Off, tuple[type[CamTrustError], ...]], ...] = 
     ("anothers-enrolment", anothers, everybody_owns, (EnrolmentUnknown,)),
     ("double-submit", double_submit, no_versions, (StaleWrite,)),
     ("session-fixation", fixation, sessions_stay, (Unauthenticated,)),
+    ("session-fixation-at-contact", fixation_at_contact, sessions_stay, (Unauthenticated,)),
 )
 
 

@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from ekyc import challenges, chips
-from ekyc.chip import ChipOutcome, Rule
+from ekyc.chip import ChipOutcome, Rule, active
 from ekyc.errors import WrongState
 from ekyc.evidence import EvidenceKind, latest
 from ekyc.evidence_errors import (
@@ -124,14 +124,20 @@ def test_files_alone_are_capped(world: World) -> None:
     assert recorded(world, name).facts["capped"] == "true"
 
 
-def test_a_cloned_document_fails_and_rejects(world: World) -> None:
-    """The files of a chip with the answer of another key: failed, and no officer can approve."""
+def test_a_cloned_document_fails_and_rejects(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files of a chip with the answer of another key: failed, and no officer can approve. Were answers not
+    verified, the copy would count as the chip, and its holder be approved."""
     anchored(world)
     actor, name = world.until(State.REGISTRY_MATCHED)
     judged = submit(world, actor, name, chip_of(), key=ec_key(ec.SECP256R1, "clone"))
     assert judged.verdict.outcome is ChipOutcome.FAILED
     assert recorded(world, name).outcome == "failed"
     assert world.review(name).state is State.REJECTED
+    other, theirs = world.until(State.REGISTRY_MATCHED, "leading-zero")
+    monkeypatch.setattr(active, "verify", lambda *_: True)  # the control is off
+    passed = submit(world, other, theirs, chip_of("leading-zero"), key=ec_key(ec.SECP256R1, "clone"))
+    assert (passed.verdict.outcome, passed.verdict.capped) == (ChipOutcome.AUTHENTIC, False)
+    assert world.review(theirs).state is State.APPROVED
 
 
 def test_replayed_answers_are_worth_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
+from dataclasses import replace
+
 import pytest
 from starlette.testclient import TestClient
 
@@ -12,6 +16,7 @@ from ekyc.evidence_errors import (
     ImageUnknown,
 )
 from ekyc.images import Side, blob_key
+from ekyc.imaging import ImageReader
 from ekyc.model import State
 from foundation.db.engine import StaleWrite
 from foundation.http.actor import Actor
@@ -38,6 +43,20 @@ def test_an_image_is_kept_sealed_and_seen_by_person_and_officer(both_worlds: Wor
     assert own.startswith(b"\xff\xd8\xff")
     assert world.service.images.of_case(OFFICER, name, image) == own
     assert world.review(name).state is State.APPROVED
+
+
+def test_a_polyglot_file_is_kept_as_pixels(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever opens what was kept finds no archive in it; were images kept as they come, they would."""
+    actor, name = world.until(State.CONTACT_VERIFIED)
+    desk, sent = world.service.images, images.archive()
+
+    def what_comes_back() -> bytes:
+        return desk.own(actor, name, desk.take(actor, name, Side.FRONT, sent).id)
+
+    assert not zipfile.is_zipfile(io.BytesIO(what_comes_back()))
+    read = ImageReader.read
+    monkeypatch.setattr(ImageReader, "read", lambda reader, data: replace(read(reader, data), data=data))
+    assert zipfile.is_zipfile(io.BytesIO(what_comes_back()))  # the control is off
 
 
 def test_looking_is_written_down_before_anything_is_shown(world: World) -> None:

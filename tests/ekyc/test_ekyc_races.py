@@ -20,7 +20,7 @@ from ekyc.review import Method, Verdict
 from foundation.clock import SetClock
 from foundation.db.engine import StaleWrite, open_database
 from tests.ekyc.story import OFFICER, PHONE, World
-from tests.ekyc.test_ekyc_policy import MemoryRegistry, MemoryToken
+from tests.ekyc.test_ekyc_machine import MemoryRegistry, MemoryToken
 
 MANY = 20
 TAKEN_BESIDE = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 
@@ -22,7 +23,7 @@ from foundation.keys.errors import (
     PinLocked,
     WrappedKeyInvalid,
 )
-from hsm_emulation.factors import check_pin
+from hsm_emulation.factors import Record, check_pin
 from hsm_emulation.lockout import FREE_TRIES, wait_after
 from tests.hsm.conftest import PERSON_PIN, Person, Served
 
@@ -92,6 +93,21 @@ def test_a_code_is_good_once(served: Served, person: Person) -> None:
     served.client.check(person.owner, PERSON_PIN, person.code(+1))
     with pytest.raises(CodeUsed):
         served.client.check(person.owner, PERSON_PIN, code)
+
+
+def test_without_the_memory_of_steps_a_code_would_be_replayed(
+    served: Served, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The step that was used is all that refuses a code a second time: not kept, the same code passes again."""
+    code = person.next_code()
+    served.client.check(person.owner, PERSON_PIN, code)
+    with pytest.raises(CodeUsed):
+        served.client.check(person.owner, PERSON_PIN, code)
+    succeeded = Record.succeeded
+    monkeypatch.setattr(Record, "succeeded", lambda record, step: replace(succeeded(record, step), last_step=-1))
+    later = person.next_code()
+    for _ in range(3):
+        served.client.check(person.owner, PERSON_PIN, later)
 
 
 def test_one_code_by_many_at_once(served: Served, person: Person) -> None:
