@@ -49,7 +49,7 @@ SECONDS = 4.0
 PROCESSORS = 2
 SERVERS = 2  # web servers: each can use one processor at most
 CONNECTIONS = 128
-MANY, CALLS = 250, 8  # requests in one call, calls under way
+MANY, CALLS = 250, 4  # requests in one call, calls under way
 REQUESTS = 20000  # made before the clock starts; each is used once
 
 
