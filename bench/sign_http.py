@@ -2,7 +2,7 @@
 
     python -m bench.sign_http [DOCUMENTS]          1,000 where nothing is said
 
-The services of a new home (SQLite that waits for the disk, emulated HSM, one server process) run beside the client on
+The services of a new home (SQLite that waits for the disk, emulated HSM, two server processes) run beside the client on
 the same machine. Each document of about 100 KB is one POST with an assertion of its own, signed and bound to its
 octets, from eight connections at once. A seal keeps nothing, so asking again does no harm; keyed, under
 an idempotency key, the answer is kept for a day too, which costs. What is printed: documents a second as the clock has
@@ -38,7 +38,7 @@ from bench.sign_verify import document
 from foundation.clock import SystemClock
 
 CONNECTIONS = 8
-CORES = 2
+CORES = WORKERS = 2
 GOALS = {"B-B": 150, "B-LT": 60}  # documents a second
 COMMAND = str(Path(sys.executable).with_name("camtrust"))
 PUBLIC_URL = "http://127.0.0.1:8440"
@@ -53,14 +53,17 @@ def main() -> None:
         key = ec.generate_private_key(ec.SECP256R1())
         client, credential = set_up(folder, key)
         port = free_port()
-        server = subprocess.Popen(
-            [COMMAND, "--home", str(folder / "home"), "serve", "--port", str(port)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "CAMTRUST_PUBLIC_URL": PUBLIC_URL},
-        )
+        with (folder / "serve.log").open("wb") as log:
+            server = subprocess.Popen(
+                [COMMAND, "--home", str(folder / "home"), "serve", "--port", str(port), "--workers", str(WORKERS)],
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                env={**os.environ, "CAMTRUST_PUBLIC_URL": PUBLIC_URL},
+            )
         try:
             wait_for(port)
+            wait_for_workers(folder / "serve.log")
+            print(f"camtrust serve --workers {WORKERS}, {CONNECTIONS} connections", flush=True)
             for level, keyed in (("B-B", False), ("B-LT", False), ("B-B", True)):
                 asking = Client(port, key, client, credential, level, keyed=keyed)
                 batch(asking, 20, server.pid)
@@ -239,6 +242,14 @@ def wait_for(port: int) -> None:
         except OSError:
             time.sleep(0.2)
     raise RuntimeError("the services did not start")
+
+
+def wait_for_workers(log: Path) -> None:
+    for _ in range(300):
+        if log.read_bytes().count(b"takes requests") == WORKERS - 1:
+            return
+        time.sleep(0.2)
+    raise RuntimeError("the further server processes did not start")
 
 
 if __name__ == "__main__":

@@ -123,6 +123,7 @@ class Services:
     witnessing: Witnessing
     lint: BackgroundLint
     registry_events: RegistryEvents
+    registry_url: str
 
     def close(self) -> None:
         self.witnessing.close()
@@ -253,6 +254,7 @@ def assemble(
         witnessing,
         BackgroundLint(database, clock, trail, ca.settings),
         RegistryEvents(ca, database, clock, trail, RegistrySubjectIndex(ekyc_service.files)),
+        registry_url,
     )
 
 

@@ -217,6 +217,25 @@ def services_token(home: Home, settings: Settings, *, supervised: bool = False) 
 
 
 @contextmanager
+def attached_token(home: Home, settings: Settings) -> Iterator[HsmClient]:
+    """The services' token through the daemon that another process runs and watches; none is started here.
+
+    Raises TokenUnavailable where none answers, CardsRequired and what the token raises.
+    """
+    _check_uri(settings.keys)
+    path = socket_path(home.path / SERVICES)
+    with HsmClient(
+        path, pin=lambda: _pin(home.path / SERVICES, settings.keys), witness=_witness(home, SERVICES)
+    ) as client:
+        client.login(_pin(home.path / SERVICES, settings.keys))
+        try:
+            yield client
+        finally:
+            with suppress(KeyStoreError):
+                client.witness()
+
+
+@contextmanager
 def service_keys(settings: Settings, token: HsmClient) -> Iterator[HsmClient | SplitKeys]:
     """Where the services' keys are: in the emulated ``token`` itself, or in the PKCS#11 module of ``keys.uri``, with
     persons' keys staying in ``token``. Raises what opening the module raises, ModulePinMissing.

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import logging
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -15,10 +18,13 @@ from starlette.types import ASGIApp
 from camtrust.assembly import Services, assemble
 from camtrust.errors import PortBusy
 from camtrust.home import Home
-from camtrust.keys import service_keys, services_token
+from camtrust.keys import attached_token, service_keys, services_token
 from camtrust.settings import Settings
 from ekyc.registry_simulation.process import RegistryProcess
 from foundation.clock import Clock
+
+if TYPE_CHECKING:
+    from camtrust.workers import Workers
 
 HOST = "127.0.0.1"
 _START = 30.0
@@ -42,6 +48,20 @@ def opened(
         services = assemble(home, settings, clock, token, registry, keys=keys, rolled_back=rolled_back)
         stack.callback(services.close)
         yield services
+
+
+@contextmanager
+def attached(home: Home, settings: Settings, clock: Clock, registry_url: str) -> Iterator[Services]:
+    """The services of a home over the key daemon and the registry that another process runs: this one starts none.
+
+    Raises what the token raises; TokenUnavailable where no key daemon answers.
+    """
+    with attached_token(home, settings) as token, service_keys(settings, token) as keys:
+        services = assemble(home, settings, clock, token, registry_url, keys=keys)
+        try:
+            yield services
+        finally:
+            services.close()
 
 
 @dataclass(frozen=True)
@@ -75,12 +95,35 @@ def listening(app: ASGIApp, port: int = 0) -> Iterator[Listening]:
 
 def serve(app: ASGIApp, port: int) -> None:
     """Serve ``app`` until SIGINT or SIGTERM. Raises PortBusy."""
-    listener = bind(port)
+    with bind(port) as listener:
+        serve_on(app, listener)
+
+
+def serve_on(app: ASGIApp, listener: socket.socket, workers: Workers | None = None) -> None:
+    """Serve ``app`` until SIGINT or SIGTERM, which ends the ``workers`` on the same socket too."""
     rarely_collect()
-    try:
-        uvicorn.Server(_config(app)).run(sockets=[listener])
-    finally:
-        listener.close()
+    _Server(_config(app), workers).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """Ends other processes with itself: a signal that it took is given on as soon as it has shut down."""
+
+    def __init__(self, config: uvicorn.Config, workers: Workers | None) -> None:
+        super().__init__(config)
+        self._workers = workers
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._workers is not None:
+            self._workers.ask_to_end()
+        await super().shutdown(sockets)
+        if self._workers is not None:
+            await asyncio.to_thread(self._workers.stop)
+
+
+def log_lines() -> None:
+    """How a process that serves writes its log: lines to standard error."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 def rarely_collect() -> None:

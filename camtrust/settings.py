@@ -163,6 +163,9 @@ class Settings(BaseSettings):
         True
     )
     upload_mebibytes: Annotated[int, Field(ge=1, le=1024, description="largest document accepted, in MiB")] = 50
+    workers: Annotated[
+        int, Field(ge=1, le=64, description="server processes of `camtrust serve` on its one port; one a core")
+    ] = 1
     database: DatabaseSettings = DatabaseSettings()
     keys: KeySettings = KeySettings()
     blobs: BlobSettings = BlobSettings()

@@ -1,8 +1,7 @@
-"""``camtrust serve``: all services of a home in one process."""
+"""``camtrust serve``: all services of a home on one port."""
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -19,18 +18,21 @@ def create(context: Context) -> typer.Typer:
     def serve(
         config: Annotated[Path | None, typer.Option(help="settings; default: HOME/camtrust.toml")] = None,
         port: Annotated[int, typer.Option(min=0, max=65535, help="on 127.0.0.1")] = 8440,
+        workers: Annotated[
+            int | None, typer.Option(min=1, max=64, help="server processes; default: `workers` of the settings (1)")
+        ] = None,
     ) -> None:
-        """Run all services in one process on 127.0.0.1, until Ctrl-C.
+        """Run all services on 127.0.0.1, until Ctrl-C.
 
         Documentation of the API is at /docs, the portal at /. In production a reverse proxy with TLS stands in front.
         """
         from camtrust.assembly import application
-        from camtrust.server import opened, serve
+        from camtrust.server import bind, log_lines, opened, serve_on
         from camtrust.settings import load_settings
         from camtrust.upkeep import kept_up
+        from camtrust.workers import Workers
 
-        logging.basicConfig(level=logging.INFO, format="%(message)s")
-        logging.getLogger("alembic").setLevel(logging.WARNING)
+        log_lines()
         home = context.home()
         settings = load_settings(config or home.settings_file)
         if port and "public_url" not in settings.model_fields_set:
@@ -42,7 +44,8 @@ def create(context: Context) -> typer.Typer:
             context.terminal.note(
                 f"CamTrust serves {home.path} at http://127.0.0.1:{port}/ (API: /docs). Ctrl-C ends it."
             )
-            with kept_up(services):
-                serve(web, port)
+            further = (workers or settings.workers) - 1
+            with bind(port) as listener, Workers(services, listener, further) as beside, kept_up(services):
+                serve_on(web, listener, beside)
 
     return app

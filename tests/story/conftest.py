@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import httpx2
 import pytest
 
-from tests.story.installation import Installation, installed
+from tests.story.installation import Installation, Staff, installed
+from tests.story.served import Server, served
 
 if TYPE_CHECKING:
     from tests.postgres import PostgresServer
@@ -58,3 +60,10 @@ def breakable(_breakable: Installation, request: pytest.FixtureRequest) -> Insta
     """Like ``assembled``, for tests that kill its processes."""
     request.node.user_properties.append(("database", _breakable.services.database.dialect))
     return _breakable
+
+
+@pytest.fixture
+def server() -> Iterator[tuple[Server, Callable[[httpx2.Client], Staff]]]:
+    """`camtrust serve`, to be started, on a home of its own; and its review officer."""
+    with served() as one:
+        yield one
