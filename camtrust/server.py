@@ -112,6 +112,14 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._workers = workers
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Connections are accepted one at a time, for asyncio would take as many at once as may wait: one process would
+        have them all while the others are idle. As many as usual may wait all the same."""
+        waiting, self.config.backlog = self.config.backlog, 1
+        await super().startup(sockets)
+        for one in sockets or ():
+            one.listen(waiting)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if self._workers is not None:
             self._workers.ask_to_end()
