@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -98,7 +99,7 @@ class Splicer:
         name = subject_name(self.naming.subject(person_id, *names, None))
         until = at + timedelta(days=self._days) - timedelta(seconds=1)
         draft, linted = ca.issuance.templates.draft(self._authority, profile, name, key, serial, at, until)
-        return linted.tbs_certificate_bytes, slots, draft.subject_der
+        return x509.load_der_x509_certificate(linted).tbs_certificate_bytes, slots, draft.subject_der
 
 
 def _cut(whole: bytes, slots: Sequence[bytes]) -> list[bytes]:
