@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from threading import Thread
 
-from camtrust.assembly import application
+from camtrust.doors import application
 from camtrust.home import Home
 from camtrust.server import attached, log_lines, serve_on
 from camtrust.settings import Settings

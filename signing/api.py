@@ -5,140 +5,41 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from cryptography.x509.oid import NameOID
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from foundation.catalogue import Language, negotiate
-from foundation.clock import rfc3339
-from foundation.errors import CamTrustError
+from foundation.catalogue import negotiate
 from foundation.http.actor import Actor, ActorKind
 from foundation.http.guard import Guard
-from signing.approval import Asked
 from signing.config import SigningConfig
 from signing.errors import LevelNotAllowed, UploadInvalid
 from signing.forms import Form
-from signing.model import Credential, CredentialStatus, DocumentState, Level, NamedDocument, Outcome
+from signing.model import Level
 from signing.pdf_options import PdfOptions
 from signing.service import MAX_PAGE, SigningService
 from signing.upload import Upload, read_upload
+from signing.views import (
+    ID,
+    ApprovalView,
+    Assertion,
+    AuthorisationView,
+    CredentialView,
+    DocumentPage,
+    DocumentView,
+    NewApproval,
+    NewAuthorisation,
+    approval_view,
+    credential_view,
+    document_view,
+    outcome_view,
+)
 
-_ID = r"^[0-9a-f]{32}$"
 _FORM_ROOM = 64 * 1024  # what a form has besides its file
 _UPLOAD_FIELDS = frozenset({"password", "field", "lock", "certify", "visible", "format", "packaging"})
 _EXTENSION_FIELDS = frozenset({"level", "password"})
 _SEAL_FIELDS = _UPLOAD_FIELDS | {"credential", "level"}
 
 ApprovalId = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$", description="the approval's id, as it was given")]
-DocumentId = Annotated[str, Path(pattern=_ID, description="the document's id, as the upload gave it")]
-
-
-class DocumentView(BaseModel):
-    """A document as its owner sees it. ``sha256`` is of the file as it was uploaded: compare it with your own."""
-
-    id: str = Field(description="opaque id")
-    name: str = Field(description="file name, as uploaded")
-    size: int = Field(description="octets, as uploaded")
-    sha256: str = Field(description="SHA-256 of the uploaded file, hexadecimal")
-    pages: int = Field(description="of a PDF; 0 for any other format")
-    format: str = Field(description="of the signature: pades, cades, xades, jades, asic-e, asic-s")
-    packaging: str | None = Field(description="how document and signature go together; null for pades")
-    encrypted: bool = Field(description="the PDF is protected by a password, and stays so")
-    state: DocumentState
-    uploaded_at: str = Field(description="RFC 3339, UTC")
-    level: Level | None = Field(description="PAdES level of the signature, once signed")
-    signed_at: str | None = Field(description="RFC 3339, UTC, once signed")
-    refusal: str | None = Field(description="code of the reason, where the document cannot be signed")
-
-
-class DocumentPage(BaseModel):
-    """A page of documents, the newest first; ``next`` is the cursor of the following one."""
-
-    documents: list[DocumentView]
-    next: str | None
-
-
-class CredentialView(BaseModel):
-    """A signing credential of the caller."""
-
-    id: str
-    subject: str = Field(description="common name in the certificate")
-    status: CredentialStatus
-    not_before: str
-    not_after: str
-    certificate: str = Field(description="hexadecimal serial number of the certificate")
-
-
-class NewAuthorisation(BaseModel):
-    """Both factors of the person, for exactly these documents. PIN and code are checked by the key's own token."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    credential: Annotated[str, Field(pattern=_ID)]
-    documents: Annotated[list[Annotated[str, Field(pattern=_ID)]], Field(min_length=1, max_length=1000)]
-    pin: Annotated[SecretStr, Field(min_length=1, max_length=64)]
-    totp: Annotated[SecretStr, Field(min_length=1, max_length=16)]
-    level: Level | None = Field(None, description="B-T, B-LT or B-LTA; B-LT when absent")
-
-
-class NewApproval(BaseModel):
-    """Documents to be approved by a passkey of the person."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    credential: Annotated[str, Field(pattern=_ID)]
-    documents: Annotated[list[Annotated[str, Field(pattern=_ID)]], Field(min_length=1, max_length=1000)]
-    level: Level | None = Field(None, description="B-T, B-LT or B-LTA; B-LT when absent")
-
-
-class Assertion(BaseModel):
-    """What the person's device answered."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    assertion: dict[str, Any] = Field(
-        default_factory=dict, description="the PublicKeyCredential of navigator.credentials.get(), as toJSON() gives it"
-    )
-
-
-class ProblemView(BaseModel):
-    """Why a document was not signed, in the language of the request."""
-
-    code: str
-    detail: str
-    hint: str
-
-
-class OutcomeView(BaseModel):
-    """What became of one document."""
-
-    id: str
-    signed: bool
-    problem: ProblemView | None
-
-
-class ApprovalPartView(BaseModel):
-    """A document that waits for the approval."""
-
-    id: str
-    digest: str = Field(description="what is signed: the hash of its signed attributes, hexadecimal")
-
-
-class ApprovalView(BaseModel):
-    """A question to the person's device."""
-
-    id: str
-    expires_at: str = Field(description="RFC 3339, UTC")
-    data: str = Field(description="canonical activation data; its SHA-256 is the challenge")
-    options: dict[str, Any] = Field(description="for navigator.credentials.get(), as JSON")
-    documents: list[ApprovalPartView]
-    refused: list[OutcomeView] = Field(description="documents that cannot be signed, with the reasons")
-
-
-class AuthorisationView(BaseModel):
-    """One outcome a document, in the order asked."""
-
-    documents: list[OutcomeView]
+DocumentId = Annotated[str, Path(pattern=ID, description="the document's id, as the upload gave it")]
 
 
 def body_limits(config: SigningConfig) -> Mapping[str, int]:
@@ -163,7 +64,7 @@ def create_router(service: SigningService, guard: Guard) -> APIRouter:
     @router.get("/credentials")
     def list_credentials(actor: Annotated[Actor, Depends(person)]) -> list[CredentialView]:
         """The caller's signing credentials."""
-        return [_credential(one) for one in service.credentials(actor)]
+        return [credential_view(one) for one in service.credentials(actor)]
 
     @router.post("/documents", status_code=201, openapi_extra=_form(_UPLOAD_FIELDS, frozenset()))
     def upload_document(
@@ -185,7 +86,7 @@ def create_router(service: SigningService, guard: Guard) -> APIRouter:
             password=form.fields.get("password"),
             options=_options(form),
         )
-        return _document(named)
+        return document_view(named)
 
     @router.get("/documents")
     def list_documents(
@@ -195,12 +96,12 @@ def create_router(service: SigningService, guard: Guard) -> APIRouter:
     ) -> DocumentPage:
         """The caller's documents, the newest first."""
         page = service.documents(actor, cursor, limit)
-        return DocumentPage(documents=[_document(one) for one in page.documents], next=page.next)
+        return DocumentPage(documents=[document_view(one) for one in page.documents], next=page.next)
 
     @router.get("/documents/{document_id}")
     def show_document(actor: Annotated[Actor, Depends(person)], document_id: DocumentId) -> DocumentView:
         """One document of the caller."""
-        return _document(service.document(actor, document_id))
+        return document_view(service.document(actor, document_id))
 
     @router.get("/documents/{document_id}/signed", response_class=Response, responses=_SIGNED)
     def signed_document(actor: Annotated[Actor, Depends(person)], document_id: DocumentId) -> Response:
@@ -233,7 +134,7 @@ def create_router(service: SigningService, guard: Guard) -> APIRouter:
             level=body.level,
         )
         language = negotiate(accept_language)
-        return AuthorisationView(documents=[_outcome(one, language) for one in outcomes])
+        return AuthorisationView(documents=[outcome_view(one, language) for one in outcomes])
 
     @router.post("/authorisations/passkey", status_code=201)
     def ask_passkey(
@@ -247,7 +148,7 @@ def create_router(service: SigningService, guard: Guard) -> APIRouter:
         document that can be signed there is nothing to approve: the problem is that of the first.
         """
         asked = service.ask_passkey(actor, body.credential, body.documents, level=body.level)
-        return _approval(asked, negotiate(accept_language))
+        return approval_view(asked, negotiate(accept_language))
 
     @router.post("/authorisations/passkey/{approval_id}")
     def answer_passkey(
@@ -259,7 +160,7 @@ def create_router(service: SigningService, guard: Guard) -> APIRouter:
         """Sign what the passkey approved. The token checks the assertion; a wrong one can be answered again."""
         outcomes = service.answer_passkey(actor, approval_id, json.dumps(body.assertion))
         language = negotiate(accept_language)
-        return AuthorisationView(documents=[_outcome(one, language) for one in outcomes])
+        return AuthorisationView(documents=[outcome_view(one, language) for one in outcomes])
 
     async def to_extend(request: Request, _: Annotated[Actor, Depends(anyone)]) -> Upload:
         return await read_upload(request, _EXTENSION_FIELDS)
@@ -333,57 +234,6 @@ def _level(value: str | None) -> Level | None:
         return Level(value)
     except ValueError:
         raise LevelNotAllowed(level="?") from None
-
-
-def _document(named: NamedDocument) -> DocumentView:
-    document = named.document
-    return DocumentView(
-        id=document.document_id,
-        name=named.name,
-        size=document.size,
-        sha256=document.sha256.hex(),
-        pages=document.pages,
-        format=document.form.format.value,
-        packaging=document.form.packaging.value if document.form.packaging else None,
-        encrypted=document.encrypted,
-        state=document.state,
-        uploaded_at=rfc3339(document.uploaded_at),
-        level=document.level,
-        signed_at=rfc3339(document.signed_at) if document.signed_at else None,
-        refusal=document.refusal,
-    )
-
-
-def _credential(credential: Credential) -> CredentialView:
-    certificate = credential.signatory.certificate
-    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return CredentialView(
-        id=credential.credential_id,
-        subject=str(names[0].value) if names else "",
-        status=credential.status,
-        not_before=rfc3339(certificate.not_valid_before_utc),
-        not_after=rfc3339(certificate.not_valid_after_utc),
-        certificate=f"{certificate.serial_number:x}",
-    )
-
-
-def _approval(asked: Asked, language: Language) -> ApprovalView:
-    return ApprovalView(
-        id=asked.approval_id,
-        expires_at=rfc3339(asked.expires),
-        data=asked.data.decode(),
-        options=json.loads(asked.options),
-        documents=[ApprovalPartView(id=name, digest=digest.hex()) for name, digest in asked.digests.items()],
-        refused=[_outcome(one, language) for one in asked.refused],
-    )
-
-
-def _outcome(outcome: Outcome, language: Language) -> OutcomeView:
-    error: CamTrustError | None = outcome.error
-    problem = None
-    if error is not None:
-        problem = ProblemView(code=error.code, detail=error.message(language), hint=error.hint(language))
-    return OutcomeView(id=outcome.document_id, signed=error is None, problem=problem)
 
 
 def _file(name: str, form: Form, data: bytes) -> Response:

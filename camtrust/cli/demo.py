@@ -41,9 +41,9 @@ def create(context: Context) -> typer.Typer:
 def _tell(context: Context, home: Home, serve: bool, port: int) -> None:
     import httpx2
 
-    from camtrust.assembly import application
     from camtrust.demo import authorities, people, verdicts
     from camtrust.demo.story import Story, relative, stopwatch, write_json
+    from camtrust.doors import application
     from camtrust.server import listening, opened
     from camtrust.server import serve as serve_forever
     from camtrust.settings import load_settings

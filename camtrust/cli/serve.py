@@ -26,7 +26,7 @@ def create(context: Context) -> typer.Typer:
 
         Documentation of the API is at /docs, the portal at /. In production a reverse proxy with TLS stands in front.
         """
-        from camtrust.assembly import application
+        from camtrust.doors import application
         from camtrust.server import bind, log_lines, opened, serve_on
         from camtrust.settings import load_settings
         from camtrust.upkeep import kept_up

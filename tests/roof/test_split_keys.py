@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from pkcs11.constants import Attribute, ObjectClass
 from starlette.testclient import TestClient
 
-from camtrust.assembly import application
+from camtrust.doors import application
 from camtrust.home import Home
 from camtrust.server import opened
 from camtrust.settings import KeySettings, Settings

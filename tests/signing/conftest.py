@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -42,6 +43,7 @@ class Person:
         self.owner = f"specimen-{secrets.token_hex(8)}"
         self.actor = Actor(ActorKind.PERSON, self.owner)
         self._totp = pyotp.parse_uri(keys.enrol(self.owner, PIN).provisioning_uri)
+        _leave_the_end_of_a_step()
         self._step = SystemClock().now() - timedelta(seconds=30)
         keys.confirm(self.owner, self.code())
         made = keys.generate_wrapped(self.owner, KeyAlgorithm.EC_P256, KeyUse.CITIZEN_SIGN)
@@ -55,9 +57,16 @@ class Person:
 
     def code(self) -> str:
         """The next code: the first is used up by the enrolment, two more are good at once."""
-        code = self._totp.at(self._step)
-        self._step += timedelta(seconds=30)
-        return code
+        step = max(self._step, SystemClock().now() - timedelta(seconds=25))  # an older one could end on its way
+        self._step = step + timedelta(seconds=30)
+        return str(self._totp.at(step))
+
+
+def _leave_the_end_of_a_step() -> None:
+    """The code of the step before is wanted first: it must not grow too old on its way to the token."""
+    left = 30 - time.time() % 30
+    if left < 5:
+        time.sleep(left)
 
 
 @dataclass

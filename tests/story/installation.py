@@ -27,10 +27,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from fastapi import FastAPI
 from sqlalchemy import select
 
-from camtrust.assembly import Services, application
+from camtrust.assembly import Services
 from camtrust.demo import authorities
 from camtrust.demo.client import Citizen, Officer
 from camtrust.demo.story import Station, Story
+from camtrust.doors import application
 from camtrust.home import Home
 from camtrust.server import listening, opened
 from camtrust.settings import DatabaseSettings, Settings

@@ -1,0 +1,155 @@
+"""The doors of an installation: every room's endpoints, the hot paths and the pages, put on its services.
+
+A door that is added is one line here; what it needs is wired where its service is made.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
+
+import ekyc.api
+import ekyc.authenticator_api
+import ekyc.evidence_api
+import ekyc.recall_api
+import identity.api
+import issuing_ca.acme.api
+import issuing_ca.api
+import issuing_ca.cmp.api
+import issuing_ca.enrolment.api
+import issuing_ca.est.api
+import issuing_ca.ra.api
+import issuing_ca.ra.certificates_api
+import signing.api
+import signing.csc.api
+from camtrust.assembly import Services
+from camtrust.errors import ProxySecretInvalid
+from camtrust.settings import Settings
+from camtrust.web import trust as trust_door
+from camtrust.web.app import WebSettings, create_app
+from camtrust.web.raw import Raw
+from foundation.db.engine import Database
+from foundation.http.guard import Guard
+from foundation.http.idempotency_store import IdempotencyStore
+from foundation.http.problems import audit_refusals
+from foundation.keys.port import KeyUse
+from hsm_emulation.client import HsmClient
+from issuing_ca.asgi import OcspEndpoint, TimestampEndpoint
+from issuing_ca.log_api import create_log_router, create_own_log_router, create_timestamp_proof_router
+from issuing_ca.own_log import OwnLog
+from issuing_ca.registry_events_api import create_router as create_registry_router
+from issuing_ca.service import CertificateAuthority
+from signing.config import MIB
+
+if TYPE_CHECKING:  # it needs python-pkcs11, which is not asked of those who have no module
+    from camtrust.split_keys import SplitKeys
+
+_SECRET_OCTETS = 32
+
+
+def _service_name(settings: Settings) -> str:
+    return "SPECIMEN CamTrust" if settings.specimen else "CamTrust"
+
+
+def application(services: Services) -> FastAPI:
+    """The one application: every room's endpoints, the hot paths, the pages."""
+    settings, ca = services.settings, services.ca
+    guard = Guard(services.identity, settings.public_url)
+    emulated = ["key_store"]
+    if services.keys is not services.token:
+        emulated = [*(["software_module"] if services.keys.capabilities().emulated else []), "person_keys"]
+    emulated.append("notifications")
+    if settings.registry.url is None:
+        emulated.append("registry")
+    return create_app(
+        WebSettings(
+            public_url=settings.public_url,
+            version=version("camtrust"),
+            specimen=settings.specimen,
+            emulated=tuple(emulated),
+            larger_bodies={
+                **signing.api.body_limits(services.signing.config),
+                "/verify/v1": (settings.upload_mebibytes + 1) * MIB,
+                **ekyc.evidence_api.BODY_LIMITS,
+            },
+            crl_paths=("/crl/root.crl", "/crl/issuing.crl", "/crl/tsa.crl"),
+        ),
+        routers=[
+            identity.api.create_router(services.identity, guard),
+            issuing_ca.api.create_router(ca, guard),
+            issuing_ca.cmp.api.create_router(services.cmp),
+            issuing_ca.ra.api.create_router(services.registration, guard),
+            issuing_ca.ra.certificates_api.create_router(ca, guard),
+            issuing_ca.api.create_public_router(ca),
+            issuing_ca.acme.api.create_router(services.acme, audit_refusals(services.database, services.trail)),
+            issuing_ca.acme.api.create_credential_router(services.acme, guard),
+            issuing_ca.enrolment.api.create_router(services.enrolment, guard),
+            create_registry_router(services.registry_events, guard),
+            issuing_ca.est.api.create_router(services.enrolment, _proxy_secret(settings)),
+            create_log_router(services.log),
+            *([create_timestamp_proof_router(ca.timestamps.journal)] if ca.timestamps.journal else []),
+            create_own_log_router(OwnLog(ca, services.log), services.log, guard),
+            ekyc.api.create_router(services.ekyc, guard),
+            ekyc.authenticator_api.create_authenticator_router(services.ekyc, guard),
+            ekyc.evidence_api.create_evidence_router(services.ekyc, guard),
+            ekyc.evidence_api.create_chip_trust_router(services.ekyc, guard),
+            ekyc.recall_api.create_recall_router(services.ekyc.recalls, guard),
+            ekyc.evidence_api.create_lost_documents_router(services.ekyc, guard),
+            ekyc.api.create_outbox_router(services.outbox, guard),
+            signing.api.create_router(services.signing, guard),
+            signing.csc.api.create_router(services.csc, guard, services.clock, _service_name(settings)),
+            trust_door.create_router(services.home, services.clock, settings.upload_mebibytes * MIB),
+        ],
+        raw=[
+            Raw("/ocsp", OcspEndpoint(ca.kept_ocsp, services.clock), hot=True),
+            Raw("/tsa", TimestampEndpoint(ca.timestamps), hot=True),
+        ],
+        checks={
+            "database": lambda: _reads(services.database),
+            "key_store": lambda: _answers(services.keys, services.token),
+            "authorities": lambda: _installed(ca),
+        },
+        advisories={
+            "log_witnesses": services.witnessing.require_well,
+            "certificate_lint": services.lint.require_clean,
+        },
+        gauges={
+            "camtrust_certificate_lint_findings": services.lint.open_findings,
+            "camtrust_certificate_lint_behind_seconds": lambda: services.lint.behind().total_seconds(),
+        },
+        on_refusal=audit_refusals(services.database, services.trail),
+        idempotency=IdempotencyStore(services.database, services.vault, services.clock),
+    )
+
+
+def _proxy_secret(settings: Settings) -> bytes | None:
+    """What the proxy that ends TLS shows beside a client's certificate. Raises ProxySecretInvalid."""
+    file = settings.ca.proxy_secret_file
+    if file is None:
+        return None
+    try:
+        secret = file.read_bytes().strip()
+    except OSError:
+        raise ProxySecretInvalid(file=str(file)) from None
+    if len(secret) < _SECRET_OCTETS:
+        raise ProxySecretInvalid(file=str(file))
+    return secret
+
+
+def _reads(database: Database) -> None:
+    with database.read() as connection:
+        connection.exec_driver_sql("SELECT 1")
+
+
+def _answers(keys: HsmClient | SplitKeys, token: HsmClient) -> None:
+    if keys is not token:
+        keys.find(label="readiness", use=KeyUse.ISSUING_CA)
+    token.find(label="readiness")  # any call that needs the login: after a restart of the daemon it logs in again
+    token.witness()  # and the store is one that may sign
+
+
+def _installed(ca: CertificateAuthority) -> None:
+    ca.authorities.get("issuing")
+    ca.authorities.get("tsa")
