@@ -33,6 +33,7 @@ from camtrust.pages import BLUE, GREY, INK, Page, Words
 from foundation.clock import parse_rfc3339
 from foundation.keys.port import KeyAlgorithm
 from foundation.randomness import SystemRandomness, serial_number
+from foundation.words import khmer_word_lines, word_lines
 from foundation.x509.algorithms import key_algorithm
 from foundation.x509.names import name_pairs
 from root_ca.cosigning import FileKey
@@ -40,7 +41,6 @@ from root_ca.rules import RULES
 from root_ca.structures import fingerprint
 from root_ca.transcript import last_moment
 from root_ca.verification import Replayed, Verification, audit_fingerprint
-from root_ca.words import khmer_word_lines, word_lines
 
 _MARGIN = 18.0
 _DIGESTS = {

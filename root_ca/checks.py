@@ -12,6 +12,7 @@ from cryptography import x509
 
 from foundation.errors import CamTrustError
 from foundation.keys.port import KeyAlgorithm
+from foundation.words import khmer_words, words
 from foundation.x509.algorithms import throwaway_key
 from foundation.x509.certificate import throwaway_sign
 from foundation.x509.csr import read_csr
@@ -29,7 +30,6 @@ from root_ca.outputs import existing
 from root_ca.rules import CHECKS
 from root_ca.structures import Facts, Structure, ToSign, plan, profiles_used, run
 from root_ca.verification import Verification, verify
-from root_ca.words import khmer_words, words
 
 Value = TypeVar("Value")
 

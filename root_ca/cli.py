@@ -15,6 +15,7 @@ import typer
 from foundation.clock import Clock, rfc3339
 from foundation.keys.port import KeyStore
 from foundation.terminal import Terminal
+from foundation.words import khmer_word_lines, word_lines
 from root_ca import cosigning
 from root_ca.ceremony_file import load_ceremony
 from root_ca.checks import examine
@@ -22,7 +23,6 @@ from root_ca.errors import TranscriptInvalid
 from root_ca.ports import OutsideLint, TimestampChecker, TokenModule
 from root_ca.service import Briefing, Outcome, perform, rehearse, verify
 from root_ca.verification import Replayed, Verification, audit_fingerprint, root_fingerprint
-from root_ca.words import khmer_word_lines, word_lines
 
 NOT_VALID = 1
 

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from foundation.clock import Clock
 from foundation.keys.port import KeyStore
 from foundation.randomness import Randomness, SystemRandomness
+from foundation.words import khmer_word_lines, normalised, word_lines
 from root_ca import transcript as transcripts
 from root_ca.acts import BELOW, CRLS, NEW_ROOT, Ceremony, EndAct, RootAct
 from root_ca.checks import Examined, examine, held
@@ -29,7 +30,6 @@ from root_ca.ports import OutsideLint, TokenModule
 from root_ca.signing import Keys, Signed, discard, find_keys, make_keys, sign_act, stand_in_root
 from root_ca.transcript import FileRecord, Header, TranscriptWriter
 from root_ca.verification import Verification, verify
-from root_ca.words import khmer_word_lines, normalised, word_lines
 
 __all__ = ["Briefing", "Outcome", "Verification", "check", "perform", "rehearse", "verify"]
 

@@ -21,6 +21,7 @@ PACKAGES: Mapping[str, str] = {
     "certtool": "gnutls-bin",
     "certutil": "libnss3-tools",
     "cfssl": "golang-cfssl",
+    "chromium": "chromium",
     "curl": "curl",
     "initdb": "postgresql",
     "ip": "iproute2",

@@ -17,12 +17,12 @@ from camtrust.cli import root
 from camtrust.cli.context import Context
 from camtrust.errors import RecordNotMade
 from foundation.terminal import Terminal
+from foundation.words import khmer_words, words
 from root_ca.ceremony_file import load_ceremony
 from root_ca.cosigning import FileKey, cosign
 from root_ca.errors import OutputExists
 from root_ca.service import verify
 from root_ca.verification import Verification, audit_fingerprint
-from root_ca.words import khmer_words, words
 from tests import programs
 from tests.root.conftest import Done
 from tests.root.people_world import PASSWORD, Person, name_them, people

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from root_ca.words import _lists, khmer_words, normalised, word_lines, words
+from foundation.words import _lists, khmer_words, normalised, word_lines, words
 
 ENGLISH, KHMER = "words_en.txt", "words_km.txt"
 SAY = {ENGLISH: words, KHMER: khmer_words}

@@ -15,7 +15,7 @@ _Lists = tuple[tuple[str, ...], tuple[str, ...]]
 
 @cache
 def _lists(file: str) -> _Lists:
-    text = files("root_ca").joinpath(file).read_text(encoding="utf-8")
+    text = files("foundation").joinpath(file).read_text(encoding="utf-8")
     pairs = [normalised(line).split() for line in text.splitlines() if not line.startswith("#")]
     return tuple(pair[0] for pair in pairs), tuple(pair[1] for pair in pairs)
 
