@@ -4,7 +4,8 @@ B-B   protected header: alg, cty, iat, x5c, x5t#S256
 B-T   sigTst in the unprotected etsiU, over the text of the signature value                     §5.3.4
 B-LT  xVals and rVals beside it                                                                 §5.3.5
 
-The time is in iat, as the standard has asked for since its version 1.2.1; readers of sigT alone see none. Compact has
+The time is in iat: new signatures have to have it, and must not have sigT, since 2025-07-15 (V1.2.1 §5.1.11, §5.2.1).
+Readers of sigT alone see none. Compact has
 no unprotected header and so no place for a timestamp or a proof of the log: it is B-B, and persons sign JSON.
 """
 

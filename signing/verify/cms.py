@@ -57,13 +57,13 @@ DIGESTS = {
 # have. `asn1crypto` has the form of those alone that are registered with it, and what else was imported registers some.
 _FORMS = {
     "1.2.840.113583.1.1.8": b"\x30",  # ISO 32000-2 §12.8.3.3, revocation information
-    "1.2.840.113549.1.9.16.2.15": b"\x30\x05",  # EN 319 122-1 §5.2.9, signature policy: a SEQUENCE or NULL
+    "1.2.840.113549.1.9.16.2.15": b"\x30\x05",  # EN 319 122-1 §5.2.9.1, signature policy: a SEQUENCE or NULL
     "1.2.840.113549.1.9.16.2.16": b"\x30",  # §5.2.3, commitment type
     "1.2.840.113549.1.9.16.2.20": b"\x30",  # §5.2.8, content timestamp
     "0.4.0.1733.2.1": b"\x0c",  # §5.2.4.2, MIME type
     "0.4.0.19122.1.1": b"\x30",  # §5.2.6.1, signer attributes
-    "0.4.0.19122.1.2": b"\x04",  # §5.2.6.2, claimed assertion
-    "0.4.0.19122.1.3": b"\x30",  # §5.2.10, signature policy store
+    "0.4.0.19122.1.2": b"\x04",  # §5.2.6.2, claimed assertion (inside signer attributes where it belongs)
+    "0.4.0.19122.1.3": b"\x30",  # §5.2.10, signature policy store (unsigned where it belongs)
     "1.0.32004.1.2": b"\x30",  # ISO/TS 32004, MAC
 }
 _MAX_CERTIFICATES = 100

@@ -209,7 +209,8 @@ def _signer(
 
 
 def _time(header: dict[str, Any]) -> datetime | None:
-    """iat (seconds), or sigT of older signatures (TS 119 182-1 §5.1.11, §5.2.1)."""
+    """iat (seconds), or sigT of signatures from before 2025-07-15, which stay to be read (TS 119 182-1 V1.2.1 §5.1.11,
+    §5.2.1). Where both stand, iat counts."""
     told, older = header.get("iat"), header.get("sigT")
     try:
         if isinstance(told, int) and not isinstance(told, bool):

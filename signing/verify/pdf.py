@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache
@@ -65,13 +65,23 @@ class PdfSignature:
 
 @dataclass(frozen=True)
 class PdfContent:
-    """What was read of a PDF. ``objections`` concern the file as a whole."""
+    """What was read of a PDF. ``objections`` concern the file as a whole; ``stored_in``: since which revision each
+    piece of the security store stands there: document timestamps of that revision and later ones cover it."""
 
     signatures: tuple[PdfSignature, ...]
     certificates: tuple[bytes, ...]
     crls: tuple[bytes, ...]
     ocsps: tuple[bytes, ...]
     objections: tuple[Reason, ...]
+    stored_in: Mapping[bytes, int] = field(default_factory=dict)
+
+    def until(self, revision: int) -> PdfContent:
+        """The same with what the security store held in a revision."""
+
+        def kept(items: tuple[bytes, ...]) -> tuple[bytes, ...]:
+            return tuple(one for one in items if self.stored_in[one] <= revision)
+
+        return replace(self, certificates=kept(self.certificates), crls=kept(self.crls), ocsps=kept(self.ocsps))
 
 
 def read_pdf(data: bytes, policy: Policy, password: bytes | None = None, *, places: bool = False) -> PdfContent:
@@ -117,7 +127,7 @@ def _read(data: bytes, policy: Policy, password: bytes | None, places: bool) -> 
     if not pdf_bytes.tail_is_clean(data):  # B1
         objections.append(failed("PDF-TAIL", "ISO 32000-2 §7.5.5", "verify_tail", SubIndication.FORMAT_FAILURE))
     history = History(data, reader)
-    signatures = [_signature(history, reader, data, policy, name, field) for name, field in fields]
+    signatures = [_signature(history, reader, data, policy, name, holder) for name, holder in fields]
     if places:
         signatures = [replace(one, later=history.places(one.revision)) for one in signatures]
     if not pdf_bytes.claims_match(data, [one.byte_range for one in signatures]):  # B3
@@ -126,10 +136,11 @@ def _read(data: bytes, policy: Policy, password: bytes | None, places: bool) -> 
     dss = _dss(reader, policy)
     return PdfContent(
         tuple(sorted(signatures, key=lambda one: one.end)),
-        dss.get("/Certs", ()),
-        dss.get("/CRLs", ()),
-        dss.get("/OCSPs", ()),
+        tuple(dss.get("/Certs", ())),
+        tuple(dss.get("/CRLs", ())),
+        tuple(dss.get("/OCSPs", ())),
         tuple(objections),
+        {octets: revision for part in dss.values() for octets, revision in part.items()},
     )
 
 
@@ -220,10 +231,10 @@ def _signed_fields(reader: Any) -> list[tuple[str, Any]]:
     return [(str(name), reference.get_object()) for name, _, reference in found]
 
 
-def _signature(history: History, reader: Any, data: bytes, policy: Policy, name: str, field: Any) -> PdfSignature:
+def _signature(history: History, reader: Any, data: bytes, policy: Policy, name: str, holder: Any) -> PdfSignature:
     from pyhanko.pdf_utils import generic
 
-    value = field.raw_get("/V")
+    value = holder.raw_get("/V")
     signature = value.get_object()
     contents: bytes = signature.raw_get("/Contents", decrypt=generic.EncryptedObjAccess.RAW).original_bytes
     byte_range = tuple(int(one) for one in signature["/ByteRange"])
@@ -255,7 +266,7 @@ def _signature(history: History, reader: Any, data: bytes, policy: Policy, name:
             failed("PDF-COVERAGE", "ISO 32000-2 §12.8.1", "verify_coverage", SubIndication.FORMAT_FAILURE)
         )
     elif coverage is Coverage.ENTIRE_REVISION:  # F6
-        objections.extend(review_changes(history, revision, signature, field, policy))
+        objections.extend(review_changes(history, revision, signature, holder, policy))
     return PdfSignature(
         field=name,
         is_timestamp=is_timestamp,
@@ -304,26 +315,29 @@ def _claimed_at(signature: Any) -> datetime | None:
         return None
 
 
-def _dss(reader: Any, policy: Policy) -> Mapping[str, tuple[bytes, ...]]:
-    """The evidence of the document security store (EN 319 142-1 §5.4.2), octets as they are, each once."""
+def _dss(reader: Any, policy: Policy) -> Mapping[str, Mapping[bytes, int]]:
+    """The evidence of the document security store (EN 319 142-1 §5.4.2), octets as they are, each once, with the
+    revision that wrote them."""
     try:
         store = reader.root["/DSS"]
     except KeyError:
         return {}
-    found: dict[str, tuple[bytes, ...]] = {}
+    found: dict[str, Mapping[bytes, int]] = {}
     for key in ("/Certs", "/CRLs", "/OCSPs"):
         try:
-            found[key] = _streams(store[key], policy.max_evidence)
+            found[key] = _streams(reader, store[key], policy.max_evidence)
         except Exception:  # evidence that cannot be read is no evidence
-            found[key] = ()
+            found[key] = {}
     return found
 
 
-def _streams(items: Sequence[Any], limit: int) -> tuple[bytes, ...]:
-    found: dict[bytes, None] = {}
+def _streams(reader: Any, items: Any, limit: int) -> Mapping[bytes, int]:
+    found: dict[bytes, int] = {}
     for index in range(min(len(items), limit)):
         try:
-            found[items[index].data] = None
+            revision = reader.xrefs.get_last_change(items.raw_get(index).reference)
+            octets = items[index].data
         except Exception:  # noqa: S112  (one that cannot be read does not spoil the others)
             continue
-    return tuple(found)
+        found[octets] = min(revision, found.get(octets, revision))
+    return found

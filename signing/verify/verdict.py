@@ -11,7 +11,8 @@ It never raises for a bad document, opens nothing, and asks nobody. The steps, a
     5  Certificate   path, purpose and status of the signer at the proven time (`standing`)      PATH-…, SGN-…, REV-…
     6  Trust         what rests on a bundle is weighed down by what is wrong with it (`trust`)   BND-…
     7  Level         B-B, B-T with a proven time, B-LT when the document itself carries all certificates and status,
-                     B-LTA when a document timestamp covers those too
+                     B-LTA when a document timestamp covers those too: one that stands before them does not
+                     (EN 319 142-1 §5.4.3, §6.3)
     8  Indication    the worst reason decides; a file is as good as its worst signature
 """
 
@@ -22,6 +23,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
+from itertools import compress
 
 from cryptography import x509
 
@@ -108,26 +110,47 @@ def _pdf_signatures(
     data: bytes, content: PdfContent, trust: Trust, at: datetime, policy: Policy
 ) -> tuple[SignatureVerdict, ...]:
     messages = [_message(one) for one in content.signatures]
-    case = Case(
-        at,
-        policy,
-        trust,
-        _certificates(content.certificates, (one for one in messages if one is not None), policy),
-        _evidence(content),
-    )
+    case = _case(content, messages, trust, at, policy)
     digests = pdf_bytes.RangeDigests(data, (one.byte_range for one in content.signatures))
     verdicts: list[SignatureVerdict] = []
     known_at, archived = at, False  # step 4: when everything so far is known to have existed
+    covered: Case | None = None  # what the last document timestamp covers that counts
     for signature, message in reversed(list(zip(content.signatures, messages, strict=True))):
         digest_of = partial(digests.digest, signature.byte_range)
         if signature.is_timestamp:
             verdict = _document_timestamp(case, signature, digest_of, known_at)
             if verdict.indication is Indication.TOTAL_PASSED and verdict.proved_at is not None:
+                if covered is None:
+                    covered = _covered(case, content, messages, signature.revision)
                 known_at, archived = min(known_at, verdict.proved_at), True
         else:
-            verdict = _signature(case, signature, message, digest_of, known_at, archived)
+            verdict = _signature(case, signature, message, digest_of, Known(known_at, archived, covered is case))
+            if covered is not None and covered is not case and verdict.level == "B-LT":
+                alone = _signature(covered, signature, message, digest_of, Known(known_at, archived, True))
+                verdict = replace(verdict, level=alone.level if alone.level == "B-LTA" else verdict.level)
         verdicts.append(verdict)
     return tuple(reversed(verdicts))
+
+
+def _case(
+    content: PdfContent,
+    messages: Iterable[SignedMessage | CmsMalformed | None],
+    trust: Trust,
+    at: datetime,
+    policy: Policy,
+) -> Case:
+    certificates = _certificates(content.certificates, (one for one in messages if one is not None), policy)
+    return Case(at, policy, trust, certificates, _evidence(content))
+
+
+def _covered(
+    case: Case, content: PdfContent, messages: Iterable[SignedMessage | CmsMalformed | None], revision: int
+) -> Case:
+    """The case with what a document timestamp of this revision covers; the same where that is everything."""
+    inside = [one.revision <= revision for one in content.signatures]
+    if all(inside) and all(since <= revision for since in content.stored_in.values()):
+        return case
+    return _case(content.until(revision), compress(messages, inside), case.trust, case.at, case.policy)
 
 
 def _message(signature: PdfSignature) -> SignedMessage | CmsMalformed | None:
@@ -171,8 +194,7 @@ def _signature(
     signature: PdfSignature,
     message: SignedMessage | CmsMalformed | None,
     digest_of: DigestOf,
-    known_at: datetime,
-    archived: bool,
+    known: Known,
 ) -> SignatureVerdict:
     base = SignatureVerdict(
         SignatureKind.SIGNATURE,
@@ -184,7 +206,7 @@ def _signature(
     if not isinstance(message, SignedMessage):
         rule = message.rule if message is not None else "CMS-FORM"
         return base.with_reasons((_malformed(rule),))
-    return judge(case, base, claim_of(message, digest_of, case.policy), Known(known_at, archived, archived))
+    return judge(case, base, claim_of(message, digest_of, case.policy), known)
 
 
 def _malformed(rule: str) -> Reason:
