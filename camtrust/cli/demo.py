@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -91,7 +92,7 @@ def _tell(context: Context, home: Home, serve: bool, port: int) -> None:
                 "",
                 f"Told in {summary['seconds']:.1f} s: {len(signed)} signed and {counts.get('TOTAL-PASSED', 0)} valid "
                 f"offline, {len(refused)} refused with the cause. All of it is in {home.path}.",
-                f"Look further:  camtrust verify --home {home.path} {home.path / 'documents' / first}",
+                f"Look further:  {as_called(sys.argv[0])} verify --home {home.path} {home.path / 'documents' / first}",
             ],
         )
         if bad:
@@ -99,6 +100,13 @@ def _tell(context: Context, home: Home, serve: bool, port: int) -> None:
         if serve:
             context.terminal.note(f"Serving at http://127.0.0.1:{port}/ (API: /docs). Ctrl-C ends it.")
             serve_forever(application(services), port)
+
+
+def as_called(program: str) -> str:
+    """``camtrust`` where the shell finds it, else the path by which it was started, so that the line can be typed."""
+    if shutil.which("camtrust") or Path(program).name != "camtrust":
+        return "camtrust"
+    return program
 
 
 def _documents(home: Home, context: Context) -> list[Path]:
