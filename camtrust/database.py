@@ -16,6 +16,7 @@ import ekyc.review_store
 import ekyc.store
 import foundation.db.audit
 import foundation.http.idempotency
+import identity.oauth.store
 import identity.store
 import issuing_ca.acme.store
 import issuing_ca.cmp.store

@@ -15,6 +15,7 @@ import ekyc.authenticator_api
 import ekyc.evidence_api
 import ekyc.recall_api
 import identity.api
+import identity.oauth.api
 import issuing_ca.acme.api
 import issuing_ca.api
 import issuing_ca.cmp.api
@@ -56,7 +57,8 @@ def _service_name(settings: Settings) -> str:
 def application(services: Services) -> FastAPI:
     """The one application: every room's endpoints, the hot paths, the pages."""
     settings, ca = services.settings, services.ca
-    guard = Guard(services.identity, settings.public_url)
+    secret, refusals = _proxy_secret(settings), audit_refusals(services.database, services.trail)
+    guard = Guard(services.identity, settings.public_url, secret)
     emulated = ["key_store"]
     if services.keys is not services.token:
         emulated = [*(["software_module"] if services.keys.capabilities().emulated else []), "person_keys"]
@@ -78,16 +80,17 @@ def application(services: Services) -> FastAPI:
         ),
         routers=[
             identity.api.create_router(services.identity, guard),
+            identity.oauth.api.create_router(services.identity.oauth, secret, refusals),
             issuing_ca.api.create_router(ca, guard),
             issuing_ca.cmp.api.create_router(services.cmp),
             issuing_ca.ra.api.create_router(services.registration, guard),
             issuing_ca.ra.certificates_api.create_router(ca, guard),
             issuing_ca.api.create_public_router(ca),
-            issuing_ca.acme.api.create_router(services.acme, audit_refusals(services.database, services.trail)),
+            issuing_ca.acme.api.create_router(services.acme, refusals),
             issuing_ca.acme.api.create_credential_router(services.acme, guard),
             issuing_ca.enrolment.api.create_router(services.enrolment, guard),
             create_registry_router(services.registry_events, guard),
-            issuing_ca.est.api.create_router(services.enrolment, _proxy_secret(settings)),
+            issuing_ca.est.api.create_router(services.enrolment, secret),
             create_log_router(services.log),
             *([create_timestamp_proof_router(ca.timestamps.journal)] if ca.timestamps.journal else []),
             create_own_log_router(OwnLog(ca, services.log), services.log, guard),
@@ -119,7 +122,7 @@ def application(services: Services) -> FastAPI:
             "camtrust_certificate_lint_findings": services.lint.open_findings,
             "camtrust_certificate_lint_behind_seconds": lambda: services.lint.behind().total_seconds(),
         },
-        on_refusal=audit_refusals(services.database, services.trail),
+        on_refusal=refusals,
         idempotency=IdempotencyStore(services.database, services.vault, services.clock),
     )
 

@@ -110,7 +110,7 @@ class CaSettings(Section):
     ] = ()
     proxy_secret_file: Annotated[
         Path | None,
-        Field(description="file with the secret by which EST believes a TLS proxy about client certificates; none: no"),
+        Field(description="file with the secret by which a TLS proxy is believed about client certificates; none: no"),
     ] = None
 
 

@@ -86,6 +86,15 @@ class ActorView(BaseModel):
     registered_at: datetime
 
 
+class OAuthRegistration(_Input):
+    """What a client may ask the authorisation server for. Redirect addresses are compared octet by octet."""
+
+    grants: list[Literal["client_credentials", "authorization_code"]] = Field(min_length=1, max_length=2)
+    redirect_uris: list[str] = Field([], max_length=10)
+    scopes: list[str] = Field([], max_length=10, description="what it may ask persons for")
+    certificate_bound: bool = Field(False, description="every token is bound to a client certificate (RFC 8705)")
+
+
 class ActorList(BaseModel):
     """A page; ask again with ``cursor=next_cursor`` while it is not null."""
 
@@ -162,6 +171,21 @@ def create_router(service: IdentityService, guard: Guard) -> APIRouter:
     def disable(actor_id: str, actor: Annotated[Actor, Depends(admin)]) -> Response:
         """Disable an actor, at once and for good. Its entry stays."""
         service.disable_actor(actor, actor_id)
+        return Response(status_code=204)
+
+    @router.put("/actors/{actor_id}/oauth", status_code=204)
+    def register_client(
+        actor_id: str, registration: OAuthRegistration, actor: Annotated[Actor, Depends(admin)]
+    ) -> Response:
+        """Let a client use the authorisation server, in place of what it could before."""
+        service.oauth.clients.register(
+            actor,
+            actor_id,
+            registration.grants,
+            registration.redirect_uris,
+            registration.scopes,
+            registration.certificate_bound,
+        )
         return Response(status_code=204)
 
     return router

@@ -59,6 +59,24 @@ def create(open_service: Callable[[], IdentityService], terminal: Terminal) -> t
         open_service().disable_actor(None, actor_id)
         terminal.result({"disabled": actor_id}, [f"Disabled {actor_id}."])
 
+    @app.command()
+    def oauth(
+        actor_id: Annotated[str, typer.Argument(help="the client's id")],
+        grant: Annotated[list[str], typer.Option(help="client_credentials, authorization_code")],
+        redirect_uri: Annotated[list[str] | None, typer.Option(help="where codes may be sent, exactly")] = None,
+        scope: Annotated[
+            list[str] | None, typer.Option(help="for persons: openid, profile, service, credential")
+        ] = None,
+        certificate_bound: Annotated[bool, typer.Option(help="tokens are always bound to a certificate")] = False,
+    ) -> None:
+        """Let a client use the authorisation server (OAuth 2.0, OpenID Connect)."""
+        clients = open_service().oauth.clients
+        made = clients.register(None, actor_id, grant, redirect_uri or [], scope or [], certificate_bound)
+        value = {"client_id": made.client_id, "grants": sorted(made.grants), "redirect_uris": list(made.redirect_uris)}
+        value["scopes"] = sorted(made.scopes)
+        lines = [f"Registered {made.client_id} for {', '.join(sorted(made.grants))}."]
+        terminal.result({**value, "certificate_bound": made.certificate_bound}, lines)
+
     return app
 
 

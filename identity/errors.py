@@ -7,6 +7,7 @@ CamTrustError
 ├── ActorUnknown
 ├── ActorDisabled         is disabled already
 ├── ActorIsYourself       nobody changes their own registration
+├── ClientInvalid         what a client may ask the authorisation server for cannot be registered so
 ├── CursorInvalid
 └── LoginRefused          person, PIN or code: which of them is not told
 """
@@ -49,6 +50,16 @@ class ActorDisabled(CamTrustError):
 class ActorIsYourself(CamTrustError):
     code = "identity.actor_is_yourself"
     kind = Kind.FORBIDDEN
+
+
+class ClientInvalid(CamTrustError):
+    """``field``: kind, grants, redirect_uris or scopes."""
+
+    code = "identity.client_invalid"
+    kind = Kind.INVALID
+
+    def __init__(self, field: str) -> None:
+        super().__init__(field=field)
 
 
 class CursorInvalid(CamTrustError):

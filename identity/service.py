@@ -47,6 +47,9 @@ from identity.model import (
     checked_label,
     checked_roles,
 )
+from identity.oauth.service import AuthorizationServer
+from identity.oauth.tokens import PREFIX as ACCESS_TOKEN
+from identity.oauth.tokens import AccessTokens
 from identity.sessions import SCHEME as SESSION_SCHEME
 from identity.sessions import PersonSessions
 from identity.store import ActorStore, AssertionStore
@@ -83,6 +86,8 @@ class IdentityService:
         self._pruned: datetime | None = None
         self._pruning = threading.Lock()
         self.sessions = PersonSessions(database, clock, randomness, trail, settings or SessionSettings())
+        self.tokens = AccessTokens(database, clock, randomness)
+        self.oauth = AuthorizationServer(database, clock, trail, randomness, self._audience, self.tokens)
 
     # --- authentication -------------------------------------------------------------------------------------------
 
@@ -91,6 +96,8 @@ class IdentityService:
         scheme, _, value = credential.authorization.partition(" ")
         if scheme.lower() == assertions.SCHEME.lower():
             return self._by_assertion(value.strip(), credential)
+        if scheme.lower() == SESSION_SCHEME.lower() and value.strip().startswith(ACCESS_TOKEN):
+            return self.tokens.authenticate(value.strip(), credential.certificate)
         if scheme.lower() == SESSION_SCHEME.lower():
             return self.sessions.authenticate(value.strip())
         raise Unauthenticated(rule="AS-01")
@@ -149,8 +156,9 @@ class IdentityService:
         return self.sessions.open(person_id).token
 
     def close_all(self, person_id: str) -> None:
-        """End every session of a person."""
+        """End every session of a person, and every access token that stands for them."""
         self.sessions.close_all(person_id)
+        self.tokens.revoke_person(person_id)
 
     # --- registration ---------------------------------------------------------------------------------------------
 

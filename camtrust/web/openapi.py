@@ -106,5 +106,5 @@ def _describe(operation: dict[str, Any], method: str, dependant: Dependant) -> N
         names = {"session" if kind == ActorKind.PERSON.value else "assertion" for kind in allowed}
         operation["security"] = [{name: []} for name in sorted(names)]
         operation["x-allowed-actors"] = sorted(allowed)
-    if method == "POST":
+    if method == "POST" and not any(hasattr(guard, "camtrust_unkept") for guard in marks(dependant)):
         operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)

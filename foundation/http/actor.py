@@ -19,12 +19,25 @@ class ActorKind(StrEnum):
 
 
 @dataclass(frozen=True)
+class Delegation:
+    """What a person let a client do in their name (an OAuth access token): it opens what asks for one of its scopes,
+    and nothing else of the person's."""
+
+    client_id: str
+    scopes: frozenset[str]
+
+
+@dataclass(frozen=True)
 class Actor:
-    """An authenticated actor. ``id`` is opaque; ``roles`` are what was granted when it was registered."""
+    """An authenticated actor. ``id`` is opaque; ``roles`` are what was granted when it was registered.
+
+    ``delegation``: None for whoever acts themselves.
+    """
 
     kind: ActorKind
     id: str
     roles: frozenset[str] = field(default_factory=frozenset)
+    delegation: Delegation | None = None
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.id}"
@@ -32,12 +45,14 @@ class Actor:
 
 @dataclass(frozen=True)
 class Credential:
-    """What a request shows: the Authorization header, and what an assertion must be bound to."""
+    """What a request shows: the Authorization header, what an assertion must be bound to, and the SHA-256 of the
+    certificate of the TLS client, where a proxy that we believe showed one (`foundation.http.client_certificate`)."""
 
     authorization: str
     method: str
     url: str  # scheme, authority and path as asked, without the query
     body_digest: bytes  # SHA-256 of the body
+    certificate: bytes | None = None
 
 
 class Authenticator(Protocol):

@@ -17,6 +17,7 @@ from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 
 from foundation.http.actor import Actor, ActorKind, Authenticator, Credential, Forbidden, Unauthenticated
+from foundation.http.client_certificate import CertificateDisbelieved, shown_certificate, thumbprint
 from foundation.http.idempotency import claim
 
 GuardDependency = Callable[[Request], Awaitable[Actor]]
@@ -26,15 +27,17 @@ class Guard:
     """Makes what endpoints declare: ``actor: Annotated[Actor, Depends(guard.officer("ekyc-review"))]``.
 
     ``public_url`` is what assertions must name: the origin as clients know it, whatever the Host header says.
+    ``proxy_secret``: by which the certificate of a TLS client is believed; None: none is.
     """
 
-    def __init__(self, authenticator: Authenticator, public_url: str) -> None:
+    def __init__(self, authenticator: Authenticator, public_url: str, proxy_secret: bytes | None = None) -> None:
         self._authenticator = authenticator
         self._public_url = public_url.rstrip("/")
+        self._proxy_secret = proxy_secret
 
-    def person(self) -> GuardDependency:
-        """A citizen with a session."""
-        return self._allow({ActorKind.PERSON: None})
+    def person(self, *scopes: str) -> GuardDependency:
+        """A citizen with a session; with ``scopes``, also a client whom the citizen let do what one of them names."""
+        return self._allow({ActorKind.PERSON: None}, frozenset(scopes))
 
     def officer(self, role: str) -> GuardDependency:
         """An officer who holds ``role``."""
@@ -52,7 +55,7 @@ class Guard:
         """Any of these kinds, each with the role named (None: no role is asked)."""
         return self._allow(allowed)
 
-    def _allow(self, allowed: dict[ActorKind, str | None]) -> GuardDependency:
+    def _allow(self, allowed: dict[ActorKind, str | None], scopes: frozenset[str] = frozenset()) -> GuardDependency:
         async def guard(request: Request) -> Actor:
             actor = await self._authenticate(request)
             if actor.kind not in allowed:
@@ -60,6 +63,8 @@ class Guard:
             role = allowed[actor.kind]
             if role is not None and role not in actor.roles:
                 raise Forbidden
+            if actor.delegation is not None and not scopes & actor.delegation.scopes:
+                raise Forbidden(rule="AT-04")
             await claim(request, actor)
             return actor
 
@@ -81,10 +86,18 @@ class Guard:
             method=request.method,
             url=self._public_url + _path_as_asked(request),
             body_digest=hashlib.sha256(await request.body()).digest(),
+            certificate=self._certificate(request),
         )
         actor = await run_in_threadpool(self._authenticator.authenticate, credential)
         request.scope["camtrust.actor"] = request.state.actor = actor
         return actor
+
+    def _certificate(self, request: Request) -> bytes | None:
+        try:
+            certificate = shown_certificate(request, self._proxy_secret)
+        except CertificateDisbelieved:
+            raise Unauthenticated(rule="AT-03") from None
+        return None if certificate is None else thumbprint(certificate)
 
 
 async def public(request: Request) -> None:
@@ -92,7 +105,12 @@ async def public(request: Request) -> None:
     await claim(request, None)
 
 
+async def public_unkept(request: Request) -> None:
+    """Like :func:`public`, for answers that are secrets told once: an ``Idempotency-Key`` keeps none of them."""
+
+
 public.camtrust_public = True  # type: ignore[attr-defined]
+public_unkept.camtrust_public = public_unkept.camtrust_unkept = True  # type: ignore[attr-defined]
 
 
 def _path_as_asked(request: Request) -> str:

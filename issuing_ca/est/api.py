@@ -8,16 +8,18 @@ proxy and service share (``ca.proxy_secret_file``), and only where it is, octet 
 
 import base64
 import binascii
-import hashlib
-import hmac
 from typing import Annotated
-from urllib.parse import unquote_to_bytes
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from fastapi import APIRouter, Depends, Request, Response
 
+from foundation.http.client_certificate import (
+    CERTIFICATE_HEADER,
+    SECRET_HEADER,
+    CertificateDisbelieved,
+    shown_certificate,
+)
 from foundation.http.guard import public
 from foundation.x509.csr import read_csr
 from issuing_ca.enrolment.model import Applicant, Wanted
@@ -27,8 +29,6 @@ from issuing_ca.errors import EnrolmentRefused, EstUnauthenticated, ServerKeysRe
 from issuing_ca.est.attributes import csr_attributes
 from issuing_ca.model import IssuedCertificate
 
-CERTIFICATE_HEADER = "x-camtrust-client-certificate"
-SECRET_HEADER = "x-camtrust-proxy-secret"  # noqa: S105 - a name
 _CERTS_ONLY = "application/pkcs7-mime; smime-type=certs-only"
 _MOST = 64 * 1024
 
@@ -89,15 +89,15 @@ def _shows_something(request: Request) -> bool:
 
 def _applicant(service: Enrolment, request: Request, proxy_secret: bytes | None) -> Applicant:
     """Who asks. One proof alone: with two, nobody could say which one counted. Raises EstUnauthenticated."""
-    certificates = request.headers.getlist(CERTIFICATE_HEADER)
     authorizations = request.headers.getlist("authorization")
-    if certificates and certificates != [""]:
-        secrets = request.headers.getlist(SECRET_HEADER)
-        if proxy_secret is None or len(secrets) != 1 or not _same(secrets[0].encode("latin-1"), proxy_secret):
-            raise EstUnauthenticated(rule="EST-PROXY")
-        if authorizations or len(certificates) != 1:
+    try:
+        certificate = shown_certificate(request, proxy_secret)
+    except CertificateDisbelieved as disbelieved:
+        raise EstUnauthenticated(rule=f"EST-{disbelieved.reason}") from None
+    if certificate is not None:
+        if authorizations:
             raise EstUnauthenticated(rule="EST-ONE-PROOF")
-        found = service.by_certificate(_certificate(certificates[0]))
+        found = service.by_certificate(certificate)
     else:
         if len(authorizations) != 1:
             raise EstUnauthenticated
@@ -105,18 +105,6 @@ def _applicant(service: Enrolment, request: Request, proxy_secret: bytes | None)
     if found is None:
         raise EstUnauthenticated(rule="EST-CREDENTIAL")
     return found
-
-
-def _same(given: bytes, wanted: bytes) -> bool:
-    return hmac.compare_digest(hashlib.sha256(given).digest(), hashlib.sha256(wanted).digest())
-
-
-def _certificate(header: str) -> x509.Certificate:
-    """A PEM certificate as nginx escapes it (``$ssl_client_escaped_cert``)."""
-    try:
-        return x509.load_pem_x509_certificate(unquote_to_bytes(header))
-    except (ValueError, UnsupportedAlgorithm):
-        raise EstUnauthenticated(rule="EST-CERTIFICATE") from None
 
 
 def _basic(header: str) -> tuple[str, bytes]:

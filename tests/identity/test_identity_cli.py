@@ -10,9 +10,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from typer.testing import CliRunner
 
+from foundation.http.actor import ActorKind
 from foundation.terminal import Terminal
 from identity.cli import create
-from identity.errors import ActorInvalid
+from identity.errors import ActorInvalid, ClientInvalid
 from tests.web.world import World
 
 
@@ -38,6 +39,24 @@ def test_register_list_and_disable(world: World, tmp_path: Path) -> None:
     runner.invoke(app, ["disable", made["id"]], catch_exceptions=False)
     (listed,) = json.loads(runner.invoke(app, ["list"], catch_exceptions=False).stdout)
     assert listed["status"] == "disabled"
+
+
+def test_a_client_of_the_authorisation_server(world: World) -> None:
+    """A registered client is let use the authorisation server by command; what cannot be is refused."""
+    client = world.register(ActorKind.CLIENT, "ca-read")
+    app, runner = create(lambda: world.identity, Terminal(json=True)), CliRunner()
+    arguments = ["oauth", client.actor.id, "--grant", "authorization_code", "--scope", "openid"]
+    uri = ["--redirect-uri", "https://bank.example/back"]
+    made = json.loads(runner.invoke(app, [*arguments, *uri], catch_exceptions=False).stdout)
+    assert made == {
+        "client_id": client.actor.id,
+        "grants": ["authorization_code"],
+        "redirect_uris": ["https://bank.example/back"],
+        "scopes": ["openid"],
+        "certificate_bound": False,
+    }
+    with pytest.raises(ClientInvalid):
+        runner.invoke(app, arguments, catch_exceptions=False)
 
 
 def test_a_kind_that_is_none_is_refused(world: World, tmp_path: Path) -> None:

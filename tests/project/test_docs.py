@@ -21,7 +21,25 @@ from tests.project.tree import PACKAGES, ROOT, modules, name, syntax
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "deploy").rglob("*.md")])
 STATES = {"works", "shallow", "missing", "state", "---", ""}
 # Families of rules and checks; an ID is a family and one or more words or numbers.
-FAMILIES = ("AS", "AUTH", "BND", "CMS", "EKYC", "FMT", "KEY", "LOG", "MRZ", "PATH", "PDF", "REV", "ROOT", "SE", "SGN")
+FAMILIES = (
+    "AS",
+    "AT",
+    "AUTH",
+    "BND",
+    "CMS",
+    "EKYC",
+    "FMT",
+    "KEY",
+    "LOG",
+    "MRZ",
+    "OA",
+    "PATH",
+    "PDF",
+    "REV",
+    "ROOT",
+    "SE",
+    "SGN",
+)
 RULE = re.compile(
     rf"\b(?:{'|'.join((*FAMILIES, 'SIGN-OUT', 'TRUST', 'TST', 'X509', 'XR'))})-[A-Z0-9]+(?:-[A-Z0-9]+)*\b"
 )

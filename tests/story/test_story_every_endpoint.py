@@ -17,6 +17,7 @@ from tests.web.endpoint_walk import endpoints, walk
 _SIGNED = "RFC 8555 §6.2: each request is signed by the key of the account (tests/ca/test_acme_rules.py)"
 _EST = "RFC 7030 §3.2.3: HTTP Basic or a client certificate (tests/ca/test_est.py)"
 _CMP = "RFC 9483 §3: each message is protected by a secret or a key (tests/ca/test_cmp_rules.py)"
+_CLIENT = "RFC 6749 §2.3: the client proves itself in the request (tests/identity/test_oauth_machines.py)"
 # Open to everybody, each on purpose. An endpoint that is not here is refused by the test: decide, then write it down.
 PUBLIC = {
     "GET /": "the portal",
@@ -31,6 +32,9 @@ PUBLIC = {
     "POST /identity/v1/sessions": "logging in, with both factors",
     "POST /identity/v1/sessions/passkey-options": "logging in: what the person's device is asked",
     "POST /identity/v1/sessions/passkey": "logging in, with the device's answer",
+    "GET /.well-known/oauth-authorization-server": "RFC 8414: what the authorisation server can do",
+    "POST /oauth2/token": _CLIENT,
+    "POST /oauth2/revoke": _CLIENT,
     "GET /crl/{issuer}.crl": "RFC 5280 §4.2.1.13",
     "GET /crl/{issuer}/{scope}.crl": "RFC 5280 §5.2.4 and §5.2.5: delta and partitioned lists",
     "GET /crl/{issuer}/head": "the signed head of the status changes, without names",

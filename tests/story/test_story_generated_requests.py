@@ -100,8 +100,9 @@ def _try(caller: _Caller, label: str, operation: Any, mode: GenerationMode) -> N
         answer = caller.send(case, label)
         about = f"{label} answered {answer.status_code}: {answer.text[:300]}"
         assert answer.status_code < 500 or answer.status_code in (_NOT_BUILT, _LATER), about
-        if answer.status_code >= 400 and case.operation.path.startswith("/csc/") and "error" in answer.json():
-            assert set(answer.json()) == {"error", "error_description"}, about  # the CSC API's own form
+        own_form = case.operation.path.startswith(("/csc/", "/oauth2/"))  # that of the CSC API and of OAuth
+        if answer.status_code >= 400 and own_form and "error" in answer.json():
+            assert set(answer.json()) == {"error", "error_description"}, about
         elif answer.status_code >= 400:
             assert answer.headers["content-type"].startswith("application/problem+json"), about
             assert json.loads(answer.text)["code"], about
