@@ -192,3 +192,17 @@ class SigningCredentials:
 
 def _told(serial: str, certificate: bytes, chain: tuple[x509.Certificate, ...]) -> IssuedCertificate:
     return IssuedCertificate(serial, certificate, tuple(one.public_bytes(Encoding.DER) for one in chain))
+
+
+class RegisteredActors:
+    """`signing.ports.Acting` over the registered actors of this process."""
+
+    def __init__(self, identity: IdentityService) -> None:
+        self._identity = identity
+
+    def key_of(self, actor_id: str) -> bytes | None:
+        try:
+            actor = self._identity.actor(actor_id)
+        except ActorUnknown:
+            return None
+        return actor.public_key if actor.status is ActorStatus.ACTIVE else None

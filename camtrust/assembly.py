@@ -18,6 +18,7 @@ from camtrust.adapters import (
     CaLogProofs,
     CaTimestamps,
     EkycLoginApprovals,
+    RegisteredActors,
     ReviewOfficers,
     SigningCredentials,
     SigningKeyCustody,
@@ -56,6 +57,7 @@ from issuing_ca.status_witness import FileWitness
 from issuing_ca.witnessing import Witnessing
 from signing.csc.service import CscService
 from signing.custody import Custody
+from signing.held.service import HeldSeals
 from signing.service import SigningService
 
 if TYPE_CHECKING:  # it needs python-pkcs11, which is not asked of those who have no module
@@ -82,6 +84,7 @@ class Services:
     ca: CertificateAuthority
     signing: SigningService
     csc: CscService
+    held_seals: HeldSeals
     ekyc: EkycService
     outbox: Outbox
     log: IssuanceLog
@@ -156,6 +159,7 @@ def assemble(
         enrolment = Enrolment(ca, database, vault, clock, randomness, trail)
         acme = AcmeService(ca, database, vault, clock, randomness, trail, fetcher, resolver)
         blobs = LocalBlobs(_blob_folder(home, settings))
+        custody = Custody(vault, blobs)
         signing_service = signing_room(
             database,
             trail,
@@ -166,9 +170,12 @@ def assemble(
             token,
             ca,
             CaLogProofs(log, witnessing),
-            Custody(vault, blobs),
+            custody,
         )
         csc = CscService(database, trail, clock, signing_service, keys, token, CaTimestamps(ca))
+        held_seals = HeldSeals(
+            signing_service, custody, database, trail, clock, randomness, RegisteredActors(identity_service)
+        )
         outbox = Outbox(database, vault, trail, clock)
         ekyc_service = EkycService(
             database=database,
@@ -211,6 +218,7 @@ def assemble(
         ca,
         signing_service,
         csc,
+        held_seals,
         ekyc_service,
         outbox,
         log,

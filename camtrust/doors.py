@@ -25,6 +25,7 @@ import issuing_ca.ra.api
 import issuing_ca.ra.certificates_api
 import signing.api
 import signing.csc.api
+import signing.held.api
 from camtrust.assembly import Services
 from camtrust.errors import ProxySecretInvalid
 from camtrust.settings import Settings
@@ -102,6 +103,7 @@ def application(services: Services) -> FastAPI:
             ekyc.evidence_api.create_lost_documents_router(services.ekyc, guard),
             ekyc.api.create_outbox_router(services.outbox, guard),
             signing.api.create_router(services.signing, guard),
+            signing.held.api.create_router(services.held_seals, guard),
             signing.csc.api.create_router(services.csc, guard, services.clock, _service_name(settings)),
             trust_door.create_router(services.home, services.clock, settings.upload_mebibytes * MIB),
         ],

@@ -30,6 +30,7 @@ def tasks(services: Services) -> Mapping[str, Callable[[], object]]:
         "checkpoint of the token": services.token.witness,
         "enrolments that ran out": services.ekyc.enrolment.sweep,
         "data that is kept no longer": services.ekyc.retention.apply,
+        "held seals that ran out": services.held_seals.sweep,
         "recalls that were cut off": services.ekyc.recalls.resume,
         "heads of the revocation trees": lambda: ca.heads.publish() if ca.heads is not None else None,
         "issuance log": services.log.integrate,

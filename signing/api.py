@@ -36,7 +36,7 @@ from signing.views import (
 _FORM_ROOM = 64 * 1024  # what a form has besides its file
 _UPLOAD_FIELDS = frozenset({"password", "field", "lock", "certify", "visible", "format", "packaging"})
 _EXTENSION_FIELDS = frozenset({"level", "password"})
-_SEAL_FIELDS = _UPLOAD_FIELDS | {"credential", "level"}
+SEAL_FIELDS = _UPLOAD_FIELDS | {"credential", "level"}
 
 ApprovalId = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$", description="the approval's id, as it was given")]
 DocumentId = Annotated[str, Path(pattern=ID, description="the document's id, as the upload gave it")]
@@ -45,7 +45,12 @@ DocumentId = Annotated[str, Path(pattern=ID, description="the document's id, as 
 def body_limits(config: SigningConfig) -> Mapping[str, int]:
     """How many octets the upload addresses take, for the body limit of the application."""
     limit = config.maximum_document_bytes + _FORM_ROOM
-    return {"/sign/v1/documents": limit, "/sign/v1/seals": limit, "/sign/v1/extensions": limit}
+    return {
+        "/sign/v1/documents": limit,
+        "/sign/v1/seals": limit,
+        "/sign/v1/extensions": limit,
+        "/sign/v1/held-seals": limit,
+    }
 
 
 def create_router(service: SigningService, guard: Guard) -> APIRouter:
@@ -59,14 +64,14 @@ def create_router(service: SigningService, guard: Guard) -> APIRouter:
         return await read_upload(request, _UPLOAD_FIELDS)
 
     async def to_seal(request: Request, _: Annotated[Actor, Depends(sealer)]) -> Upload:
-        return await read_upload(request, _SEAL_FIELDS)
+        return await read_upload(request, SEAL_FIELDS)
 
     @router.get("/credentials")
     def list_credentials(actor: Annotated[Actor, Depends(person)]) -> list[CredentialView]:
         """The caller's signing credentials."""
         return [credential_view(one) for one in service.credentials(actor)]
 
-    @router.post("/documents", status_code=201, openapi_extra=_form(_UPLOAD_FIELDS, frozenset()))
+    @router.post("/documents", status_code=201, openapi_extra=upload_form(_UPLOAD_FIELDS, frozenset()))
     def upload_document(
         actor: Annotated[Actor, Depends(person)], form: Annotated[Upload, Depends(uploaded)]
     ) -> DocumentView:
@@ -82,9 +87,9 @@ def create_router(service: SigningService, guard: Guard) -> APIRouter:
             actor,
             form.name,
             form.data,
-            form=_form_of(form),
+            form=form_of(form),
             password=form.fields.get("password"),
-            options=_options(form),
+            options=options_of(form),
         )
         return document_view(named)
 
@@ -108,7 +113,7 @@ def create_router(service: SigningService, guard: Guard) -> APIRouter:
         """The signed file: the document with its signature, or the signature beside it where the packaging says so."""
         form = service.document(actor, document_id).document.form
         name, data = service.signed(actor, document_id)
-        return _file(name, form, data)
+        return signed_file(name, form, data)
 
     @router.delete("/documents/{document_id}", status_code=204)
     def delete_document(actor: Annotated[Actor, Depends(person)], document_id: DocumentId) -> None:
@@ -166,20 +171,20 @@ def create_router(service: SigningService, guard: Guard) -> APIRouter:
         return await read_upload(request, _EXTENSION_FIELDS)
 
     @router.post(
-        "/extensions", response_class=Response, responses=_SIGNED, openapi_extra=_form(_EXTENSION_FIELDS, set())
+        "/extensions", response_class=Response, responses=_SIGNED, openapi_extra=upload_form(_EXTENSION_FIELDS, set())
     )
     def extend(actor: Annotated[Actor, Depends(anyone)], form: Annotated[Upload, Depends(to_extend)]) -> Response:
         """Raise the signatures of a PDF or an attached CAdES signature to a level, or renew the archive timestamp.
 
         ``level``: B-T, B-LT or B-LTA, the default. Nothing of the document is kept. What does not hold is refused.
         """
-        level = _level(form.fields.get("level")) or Level.B_LTA
+        level = level_of(form.fields.get("level")) or Level.B_LTA
         extended = service.extend(str(actor), form.data, level=level, password=form.fields.get("password"))
         kind = "application/pdf" if b"%PDF-" in extended[:1024] else "application/pkcs7-mime"
-        return _attachment(form.name or "document", kind, extended)
+        return attachment(form.name or "document", kind, extended)
 
     @router.post(
-        "/seals", response_class=Response, responses=_SIGNED, openapi_extra=_form(_SEAL_FIELDS, {"credential"})
+        "/seals", response_class=Response, responses=_SIGNED, openapi_extra=upload_form(SEAL_FIELDS, {"credential"})
     )
     def seal(actor: Annotated[Actor, Depends(sealer)], form: Annotated[Upload, Depends(to_seal)]) -> Response:
         """Put the organisation's seal on a document and give it back at once; nothing of the document is kept.
@@ -193,12 +198,12 @@ def create_router(service: SigningService, guard: Guard) -> APIRouter:
             form.fields["credential"],
             form.data,
             name=form.name,
-            form=_form_of(form),
-            level=_level(form.fields.get("level")),
+            form=form_of(form),
+            level=level_of(form.fields.get("level")),
             password=form.fields.get("password"),
-            options=_options(form),
+            options=options_of(form),
         )
-        return _file(form.name, _form_of(form), sealed)
+        return signed_file(form.name, form_of(form), sealed)
 
     return router
 
@@ -211,7 +216,7 @@ _SIGNED: dict[int | str, dict[str, Any]] = {
 }
 
 
-def _form(fields: frozenset[str], required: set[str] | frozenset[str]) -> dict[str, Any]:
+def upload_form(fields: frozenset[str], required: set[str] | frozenset[str]) -> dict[str, Any]:
     """The form, for the OpenAPI document: the framework does not read it, so it cannot know."""
     properties: dict[str, Any] = {"file": {"type": "string", "contentMediaType": "application/octet-stream"}}
     properties |= {name: {"type": "string"} for name in sorted(fields)}
@@ -219,15 +224,18 @@ def _form(fields: frozenset[str], required: set[str] | frozenset[str]) -> dict[s
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
 
 
-def _form_of(upload: Upload) -> Form:
+def form_of(upload: Upload) -> Form:
+    """The form that an upload names. Raises FormUnknown."""
     return Form.named(upload.fields.get("format"), upload.fields.get("packaging"))
 
 
-def _options(upload: Upload) -> PdfOptions:
+def options_of(upload: Upload) -> PdfOptions:
+    """What an upload says about field, lock and appearance. Raises OptionInvalid."""
     return PdfOptions.parse(**{name: upload.fields.get(name) for name in ("field", "lock", "certify", "visible")})
 
 
-def _level(value: str | None) -> Level | None:
+def level_of(value: str | None) -> Level | None:
+    """The level of this name. Raises LevelNotAllowed."""
     if value is None:
         return None
     try:
@@ -236,12 +244,13 @@ def _level(value: str | None) -> Level | None:
         raise LevelNotAllowed(level="?") from None
 
 
-def _file(name: str, form: Form, data: bytes) -> Response:
+def signed_file(name: str, form: Form, data: bytes) -> Response:
     """RFC 6266: the name in both forms, as an attachment."""
-    return _attachment(form.file_name((name or "document")[:200]), form.media_type, data)
+    return attachment(form.file_name((name or "document")[:200]), form.media_type, data)
 
 
-def _attachment(full: str, media_type: str, data: bytes) -> Response:
+def attachment(full: str, media_type: str, data: bytes) -> Response:
+    """RFC 6266: a file as an attachment, its name in both forms."""
     plain = "".join(one if one.isascii() and (one.isalnum() or one in "-_. ") else "_" for one in full)
     disposition = f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(full, safe='')}"
     return Response(data, media_type=media_type, headers={"Content-Disposition": disposition})

@@ -33,6 +33,7 @@ CamTrustError
 ├── CredentialMismatch            key, owner and certificate do not belong together (a caller's mistake)
 ├── CertificateRevoked            the status after the timestamp says so
 ├── SealNotAllowed                the client's policy does not let it seal this (level, format, size, hours, quota)
+├── SealNeedsRelease              the client's policy asks somebody else to release each seal
 ├── SealPolicyInvalid             a policy that cannot be
 ├── KeyUnsupported                a key that PDF signatures are not made with
 ├── LevelNotAllowed               citizens sign at B-T or above (sub-decree 246, 2017), or the form has no such level
@@ -254,6 +255,11 @@ class SealNotAllowed(CamTrustError):
     """``rule`` of `signing.seal_policy`."""
 
     code = "signing.seal_not_allowed"
+    kind = Kind.FORBIDDEN
+
+
+class SealNeedsRelease(CamTrustError):
+    code = "signing.seal_needs_release"
     kind = Kind.FORBIDDEN
 
 

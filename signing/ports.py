@@ -49,6 +49,14 @@ class LogProofs(Protocol):
         ...
 
 
+class Acting(Protocol):
+    """Who of the registered may act."""
+
+    def key_of(self, actor_id: str) -> bytes | None:
+        """The public key (DER) of an officer, client or operator; None for one that is unknown or disabled."""
+        ...
+
+
 class Blobs(Protocol):
     """Octets by key. Writing is all or nothing; a key holds ``[a-z0-9/._-]``."""
 

@@ -5,12 +5,14 @@
     SP-SIZE    the document is not larger than allowed
     SP-HOURS   it is within the client's hours, by the clock of Cambodia
     SP-QUOTA   the day's number is not used up; days are Cambodia's too
+    SP-RELEASE whoever is named in ``releasers`` releases each seal, and never the client that asked (`signing.held`)
 
 A client without a policy of its own has :data:`DEFAULT`. What is refused is not signed, and is in the audit trail.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta, timezone
@@ -20,12 +22,14 @@ from foundation.db.audit import AuditTrail
 from foundation.db.engine import Database
 from foundation.http.actor import Actor
 from signing import seal_store
-from signing.errors import SealNotAllowed, SealPolicyInvalid
+from signing.errors import SealNeedsRelease, SealNotAllowed, SealPolicyInvalid
 from signing.forms import Form
 from signing.model import Level
 
 PHNOM_PENH = timezone(timedelta(hours=7), "Asia/Phnom_Penh")  # no summer time
 _FORMATS = frozenset({"pades", "cades", "xades", "jades", "asic-e", "asic-s"})
+_ACTOR = re.compile(r"[!-~]{1,200}")
+_MOST_RELEASERS = 20
 _T_AND_ABOVE = tuple(level.value for level in Level if level is not Level.B_B)
 
 
@@ -40,6 +44,7 @@ class SealPolicy:
     per_day: int | None = None
     first_hour: int = 0
     last_hour: int = 24
+    releasers: tuple[str, ...] = ()
 
     def json(self) -> dict[str, Any]:
         return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
@@ -73,6 +78,7 @@ def read_policy(value: dict[str, Any]) -> SealPolicy:
         "per_day": lambda one: one is None or (type(one) is int and one > 0),
         "first_hour": lambda one: type(one) is int and 0 <= one < 24,
         "last_hour": lambda one: type(one) is int and 0 < one <= 24,
+        "releasers": lambda one: len(one) <= _MOST_RELEASERS and all(_ACTOR.fullmatch(name) for name in one),
     }
     for key, one in chosen.items():
         try:
@@ -100,15 +106,25 @@ class SealPolicies:
         return DEFAULT if kept is None else read_policy(kept)
 
     def set(self, by: str, client_id: str, policy: SealPolicy, now: datetime) -> None:
-        """Give a client a policy, in place of what it had. ``by``: who does this, for the audit trail."""
+        """Give a client a policy, in place of what it had. ``by``: who does this, for the audit trail.
+
+        Raises SealPolicyInvalid for a client that would release its own seals.
+        """
+        if client_id in policy.releasers:
+            raise SealPolicyInvalid(field="releasers")
         with self._database.unit_of_work() as connection:
             seal_store.keep_policy(connection, client_id, policy.json(), now)
             self._audit.append(connection, by, "signing.seal_policy_set", client_id, policy.json())
 
-    def take(self, actor: Actor, level: Level, form: Form, size: int, now: datetime) -> None:
-        """Use up one seal of the client's. Raises SealNotAllowed, with the rule; nothing is used up then."""
+    def take(self, actor: Actor, level: Level, form: Form, size: int, now: datetime, *, held: bool = False) -> None:
+        """Use up one seal of the client's. ``held``: it is asked for and waits for whoever releases it.
+
+        Raises SealNotAllowed, with the rule, and SealNeedsRelease; nothing is used up then.
+        """
         policy = self.of(actor.id)
         rule = policy.broken(level, form, size, now)
+        if rule is None and policy.releasers and not held:
+            rule = "SP-RELEASE"
         if rule is None and policy.per_day is not None:
             day = now.astimezone(PHNOM_PENH).date().isoformat()
             with self._database.unit_of_work() as connection:
@@ -116,7 +132,22 @@ class SealPolicies:
                     rule = "SP-QUOTA"
         if rule is None:
             return
+        self._refused(actor, rule, level, form)
+        if rule == "SP-RELEASE":
+            raise SealNeedsRelease
+        raise SealNotAllowed(rule=rule)
+
+    def still(self, actor: Actor, level: Level, form: Form, size: int, now: datetime) -> None:
+        """A held seal is still within the policy as it is now; its number was used up when it was asked for.
+
+        Raises SealNotAllowed, with the rule.
+        """
+        rule = self.of(actor.id).broken(level, form, size, now)
+        if rule is not None:
+            self._refused(actor, rule, level, form)
+            raise SealNotAllowed(rule=rule)
+
+    def _refused(self, actor: Actor, rule: str, level: Level, form: Form) -> None:
         with self._database.unit_of_work() as connection:
             details = {"rule": rule, "level": level.value, "form": str(form)}
             self._audit.append(connection, str(actor), "signing.seal_refused", actor.id, details)
-        raise SealNotAllowed(rule=rule)

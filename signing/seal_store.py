@@ -35,6 +35,12 @@ def policy_of(connection: Connection, client_id: str) -> dict[str, Any] | None:
     return None if text is None else dict(json.loads(text))
 
 
+def policies_of_all(connection: Connection) -> list[tuple[str, dict[str, Any]]]:
+    """Every client that has a policy of its own, with it."""
+    rows = connection.execute(select(policies.c.client_id, policies.c.policy).order_by(policies.c.client_id))
+    return [(client_id, dict(json.loads(policy))) for client_id, policy in rows]
+
+
 def keep_policy(connection: Connection, client_id: str, policy: dict[str, Any], at: datetime) -> None:
     """Keep a policy in place of the one before."""
     values = {"policy": json.dumps(policy, sort_keys=True), "set_at": at}

@@ -171,7 +171,7 @@ class SigningService:
         Raises a DocumentRefused with the cause, TooManyDocuments: nothing is kept.
         """
         name = plain_name(name)
-        inspection = self._inspect(data, name, form, password, options.field)
+        inspection = self.inspect(data, name, form, password, options.field)
         document_id = self._new_id()
         sealed = self._custody.seal(actor.id, document_id, name, password if inspection.encrypted else None, options)
         document = Document(
@@ -252,7 +252,7 @@ class SigningService:
         nothing was signed and every document can be authorised again.
         """
         level = self._level(level)
-        credential = self._credential(actor, credential_id, KeyUse.CITIZEN_SIGN)
+        credential = self.credential(actor, credential_id, KeyUse.CITIZEN_SIGN)
         return self._authorisations.authorise(actor, credential, document_ids, pin=pin, totp=totp, level=level)
 
     def ask_passkey(
@@ -265,7 +265,7 @@ class SigningService:
         """
         level = self._level(level)
         return self._approvals.ask(
-            actor, self._credential(actor, credential_id, KeyUse.CITIZEN_SIGN), document_ids, level
+            actor, self.credential(actor, credential_id, KeyUse.CITIZEN_SIGN), document_ids, level
         )
 
     def answer_passkey(self, actor: Actor, approval_id: str, assertion: str) -> tuple[Outcome, ...]:
@@ -274,7 +274,7 @@ class SigningService:
         Raises ApprovalNotFound, CredentialNotUsable, PasskeyInvalid, PasskeyCloned, ActivationInvalid.
         """
         credential_id = self._approvals.credential_of(actor, approval_id)
-        credential = self._credential(actor, credential_id, KeyUse.CITIZEN_SIGN)
+        credential = self.credential(actor, credential_id, KeyUse.CITIZEN_SIGN)
         return self._approvals.answer(actor, credential, approval_id, assertion)
 
     def seal(
@@ -288,15 +288,19 @@ class SigningService:
         level: Level | None = None,
         password: str | None = None,
         options: PdfOptions = _PLAIN,
+        released_by: str | None = None,
     ) -> bytes:
         """The document with the organisation's seal, in this form. Nothing of the document is kept.
 
-        Raises CredentialNotFound, CredentialNotUsable, SealNotAllowed, DocumentRefused and what making a signature
-        raises.
+        ``released_by``: who released a held seal (`signing.held`), whose number was used up before. Raises
+        CredentialNotFound, CredentialNotUsable, SealNotAllowed, SealNeedsRelease, DocumentRefused, ….
         """
-        credential = self._credential(actor, credential_id, KeyUse.ORGANISATION_SEAL)
+        credential = self.credential(actor, credential_id, KeyUse.ORGANISATION_SEAL)
         level = form.level(level, self.config.default_level)
-        self.seal_policies.take(actor, level, form, len(data), self._clock.now())
+        if released_by is None:
+            self.seal_policies.take(actor, level, form, len(data), self._clock.now())
+        else:
+            self.seal_policies.still(actor, level, form, len(data), self._clock.now())
         prepared = self._signer.prepare(
             data,
             form=form,
@@ -310,6 +314,7 @@ class SigningService:
         sealed = self._signer.complete(prepared, signature)
         with self._database.unit_of_work() as connection:
             details = {"form": str(form), "level": level.value, "digest": prepared.digest.hex()}
+            details |= {"released_by": released_by} if released_by else {}
             self._audit.append(connection, str(actor), "signing.sealed", credential_id, details)
         return sealed
 
@@ -345,7 +350,8 @@ class SigningService:
 
     # --------------------------------------------------------------------------------------------------------------
 
-    def _inspect(self, data: bytes, name: str, form: Form, password: str | None, field: str | None) -> Inspection:
+    def inspect(self, data: bytes, name: str, form: Form, password: str | None, field: str | None) -> Inspection:
+        """What a document is that can be signed in this form. Raises a DocumentRefused with the cause."""
         if form == PADES:
             return inspect(data, password=password, field=field, limit=self.config.maximum_document_bytes)
         self._signer.ades.inspect(data, name, form)
@@ -360,9 +366,10 @@ class SigningService:
 
     def person_credential(self, actor: Actor, credential_id: str) -> Credential:
         """A person's own credential that can be signed with now. Raises CredentialNotFound, CredentialNotUsable."""
-        return self._credential(actor, credential_id, KeyUse.CITIZEN_SIGN)
+        return self.credential(actor, credential_id, KeyUse.CITIZEN_SIGN)
 
-    def _credential(self, actor: Actor, credential_id: str, use: KeyUse) -> Credential:
+    def credential(self, actor: Actor, credential_id: str, use: KeyUse) -> Credential:
+        """The actor's own credential that can be used so now. Raises CredentialNotFound, CredentialNotUsable."""
         with self._database.read() as connection:
             credential = store.credential_of_owner(connection, actor.id, credential_id)
         if credential is None:

@@ -66,11 +66,16 @@ def create(context: Context) -> typer.Typer:
         most_octets: Annotated[int | None, typer.Option(min=1, help="largest document")] = None,
         per_day: Annotated[int | None, typer.Option(min=1, help="seals a day")] = None,
         hours: Annotated[str | None, typer.Option(metavar="FROM-TO", help="hours of Cambodia's clock, as 8-17")] = None,
+        releaser: Annotated[
+            list[str] | None,
+            typer.Option(metavar="CLIENT_ID", help="another client, one of which releases each seal; repeatable"),
+        ] = None,
     ) -> None:
         """Show what a client may seal, or set it: what is not named goes back to the default."""
         from signing.seal_policy import read_policy
 
         named = {"levels": level, "formats": format, "most_octets": most_octets, "per_day": per_day}
+        named |= {"releasers": releaser}
         value = {key: one for key, one in named.items() if one}
         if hours is not None:
             first, _, last = hours.partition("-")
@@ -80,7 +85,8 @@ def create(context: Context) -> typer.Typer:
         with services_of(context) as services:
             policies = services.signing.seal_policies
             if value:
-                services.identity.actor(client)
+                for actor in (client, *(releaser or ())):
+                    services.identity.actor(actor)
                 policies.set(ACTOR, client, read_policy(value), services.clock.now())
             policy = policies.of(client)
         quota = "no limit" if policy.per_day is None else f"{policy.per_day} a day"
@@ -88,7 +94,8 @@ def create(context: Context) -> typer.Typer:
             policy.json(),
             [
                 f"{client} may seal at {', '.join(policy.levels)} as {', '.join(policy.formats)}; {quota}; "
-                f"from {policy.first_hour}:00 to {policy.last_hour}:00."
+                f"from {policy.first_hour}:00 to {policy.last_hour}:00.",
+                *([f"Each seal waits for one of: {', '.join(policy.releasers)}."] if policy.releasers else []),
             ],
         )
 
