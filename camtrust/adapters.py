@@ -100,6 +100,7 @@ class CaForCitizens:
                 level=request.level,
                 evidence=request.evidence,
                 approval=request.approval,
+                not_after_limit=request.not_after,
                 requested_by=f"ekyc:{request.enrolment_id}",
             )
         )

@@ -195,13 +195,13 @@ def create_router(service: EkycService, guard: Guard) -> APIRouter:
         version: IfVersion,
         response: Response,
     ) -> EnrolmentView:
-        """The machine-readable lines of the identity card, and the name in Khmer."""
+        """The machine-readable lines of the identity card and the name in Khmer, or the lines of a passport."""
         moved = service.document.submit(
             actor,
             enrolment_id,
             body.lines,
-            body.surname_km.get_secret_value(),
-            body.given_names_km.get_secret_value(),
+            body.surname_km.get_secret_value() if body.surname_km else None,
+            body.given_names_km.get_secret_value() if body.given_names_km else None,
             printed=body.printed.opened() if body.printed else None,
             if_version=version,
         )

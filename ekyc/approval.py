@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from ekyc import store
@@ -22,6 +23,7 @@ from ekyc.policy import Outcome
 from ekyc.ports import AttestedPersonKeys, RegistrationAuthority
 from foundation.approval import LIFETIME, Approval
 from foundation.citizen_subject import Pairs, subject_digest
+from foundation.clock import parse_rfc3339
 from foundation.keys.attestation import KeyAttestation, verify
 from foundation.keys.port import KeyInfo, KeyUse
 
@@ -30,17 +32,23 @@ _AUTHORITY = "issuing"
 
 @dataclass(frozen=True)
 class VerifiedName:
-    """A person's name as it was verified: Latin as in the document, Khmer canonical."""
+    """A person's name as it was verified: Latin as in the document, Khmer canonical where the document has it."""
 
     surname: str
     given_names: str
-    khmer: str
+    khmer: str | None
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> VerifiedName:
-        """From the sealed content of a document's record."""
-        khmer = f"{document['surname_km']['canonical']} {document['given_names_km']['canonical']}"
-        return cls(document["surname"], document["given_names"], khmer)
+        """From the sealed content of a document's record; a passport has no name in Khmer."""
+        parts = [document[field]["canonical"] for field in ("surname_km", "given_names_km") if field in document]
+        return cls(document["surname"], document["given_names"], " ".join(parts) or None)
+
+
+def carries_until(document: Mapping[str, Any]) -> datetime | None:
+    """Until when a document's record carries a certificate at the longest; None: as long as the profile does."""
+    until = document.get("carries_until")
+    return None if until is None else parse_rfc3339(until)
 
 
 @dataclass(frozen=True)
@@ -82,16 +90,17 @@ class ApprovalDesk:
             return None
         if enrolment.state is not State.ACTIVATED:
             return None
-        document, subject, evidence = self._approve(enrolment, "citizen-auth", public_key, None)
-        return LoginApproval(subject, enrolment.level, evidence, document)
+        document, subject, approval = self._approve(enrolment, "citizen-auth", public_key, None)
+        return LoginApproval(subject, enrolment.level, approval.evidence, document)
 
     def _approve(
         self, enrolment: Enrolment, profile: str, public_key: bytes, key_id: str | None
-    ) -> tuple[bytes, Pairs, str]:
+    ) -> tuple[bytes, Pairs, Approval]:
         files = self._files
         evidence = self._judged(enrolment)
         with files.database.read() as connection:
-            name = VerifiedName.of(files.open(connection, enrolment, EvidenceKind.DOCUMENT))
+            shown = files.open(connection, enrolment, EvidenceKind.DOCUMENT)
+        name = VerifiedName.of(shown)
         naming, now = self._authority.naming, files.clock.now().replace(microsecond=0)
         subject = naming.subject(enrolment.person_id, name.surname, name.given_names, name.khmer)
         approval = Approval(
@@ -103,7 +112,7 @@ class ApprovalDesk:
             key_id=key_id,
             level=enrolment.level,
             evidence=evidence,
-            not_after=None,
+            not_after=carries_until(shown),
             at=now,
             expires=now + LIFETIME,
             nonce=files.randomness.bytes(32).hex(),
@@ -111,7 +120,7 @@ class ApprovalDesk:
         with files.database.unit_of_work() as connection:
             details = {"profile": profile, "nonce": approval.nonce, "expires": approval.expires.isoformat()}
             files.audit.append(connection, "service:ekyc", "ekyc.approval_signed", enrolment.id, details)
-        return self._authority.sign(approval), subject, evidence
+        return self._authority.sign(approval), subject, approval
 
     def _judged(self, enrolment: Enrolment) -> str:
         """SHA-256 of the decision, which follows from the evidence and is an approval of this level."""

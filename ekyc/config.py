@@ -50,4 +50,7 @@ class RegistryHttpSettings(_Section):
     service: Annotated[str, Field(pattern=r"^[^/]+(/[^/]+){4}$", description="what is asked")] = (
         "KH-SPECIMEN/GOV/REGISTRY/PERSONS/match"
     )
+    residents_service: Annotated[
+        str, Field(pattern=r"^[^/]+(/[^/]+){4}$", description="what is asked about foreign residents")
+    ] = "KH-SPECIMEN/GOV/IMMIGRATION/RESIDENTS/match"
     timeout_seconds: Annotated[float, Field(gt=0, le=60, description="how long we wait for an answer")] = 5.0

@@ -52,7 +52,8 @@ class Decider:
         files, policy = self._files, self._files.policy
         holder = None if enrolment.subject_index is None else store.claimed_by(connection, enrolment.subject_index)
         unique = "unique" if holder is None and enrolment.subject_index is not None else "duplicate"
-        ledger = files.record(connection, enrolment, EvidenceKind.DEDUPE, unique, prepared.dedupe, actor)
+        namesake = store.namesake_facts(connection, enrolment)
+        ledger = files.record(connection, enrolment, EvidenceKind.DEDUPE, unique, prepared.dedupe, actor, namesake)
         decision = evaluate(policy, enrolment.level, ledger)
         store.keep_decision(
             connection,

@@ -1,24 +1,23 @@
 """The document: machine-readable lines, checked and judged. Check: EKYC-DOCUMENT-MRZ.
 
 What cannot be read is not kept. What can be read is kept sealed, with its outcome; an expired card asks for another,
-a person below the age is refused.
+a person below the age is refused. What the certificate rests on can end: a passport's certificate ends with it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
-from typing import Any
+from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from ekyc import mrz
 from ekyc.casefile import CaseFiles
 from ekyc.cross_check import said
+from ekyc.document_kinds import KHMER_ID_CARD, index_parts, kind_of, namesake_parts
 from ekyc.errors import (
     BirthDateIncomplete,
     DocumentExpired,
-    DocumentNotAccepted,
     DocumentReportedLost,
     EkycError,
     GuardianNeeded,
@@ -26,14 +25,15 @@ from ekyc.errors import (
     UnderAge,
 )
 from ekyc.evidence import Evidence, EvidenceKind
+from ekyc.evidence_errors import KhmerNameUnverified
 from ekyc.evidence_sources import EvidenceSources
 from ekyc.lost_documents import LostDocuments
 from ekyc.model import TAKES_DOCUMENT, Enrolment, State, standing
-from ekyc.names import Name, khmer_name
+from ekyc.names import khmer_name
 from ekyc.printed import Printed, check_printed
+from foundation.clock import rfc3339
 from foundation.http.actor import Actor
 
-KHMER_ID_CARD = "khmer-id-card"
 _PHNOM_PENH = ZoneInfo("Asia/Phnom_Penh")
 
 
@@ -67,18 +67,19 @@ class DocumentDesk:
         actor: Actor,
         enrolment_id: str,
         lines: Sequence[str],
-        surname_km: str,
-        given_names_km: str,
+        surname_km: str | None,
+        given_names_km: str | None,
         *,
         printed: Printed | None = None,
         if_version: int | None = None,
     ) -> Enrolment:
-        """Read, check and judge a Khmer identity card, and compare it with what is printed where that is given.
+        """Read, check and judge a Khmer identity card, or a foreign resident's passport, and compare it with what is
+        printed where that is given. The name in Khmer is on the card, and on no passport.
 
         Before the contact is proved, it stays CONSENTED with the document in its ledger. Raises LevelWithout, the Mrz
-        errors, DocumentNotAccepted, BirthDateIncomplete, NameUnusable, PrintedDiffers, PrintedDateUnreadable and
-        DocumentNotYetValid (nothing kept); DocumentExpired and DocumentReportedLost (state NEEDS_INPUT);
-        UnderAge and GuardianNeeded (state REJECTED); RetryLater.
+        errors, DocumentNotAccepted, BirthDateIncomplete, NameUnusable, KhmerNameUnverified, PrintedDiffers,
+        PrintedDateUnreadable and DocumentNotYetValid (nothing kept); DocumentExpired and DocumentReportedLost (state
+        NEEDS_INPUT); UnderAge and GuardianNeeded (state REJECTED); RetryLater.
         """
         files = self._files
         enrolment = files.begin(actor, enrolment_id, *TAKES_DOCUMENT, if_version=if_version)
@@ -88,20 +89,21 @@ class DocumentDesk:
             raise RetryLater(retry_after=(enrolment.retry_at - now).total_seconds())
         today = local_day(now)
         card = mrz.read(mrz.normalise(lines), today)
-        if not card.is_khmer_id_card or KHMER_ID_CARD not in files.policy.accepted_documents:
-            raise DocumentNotAccepted
+        kind = kind_of(card, files.policy.accepted_documents, files.policy.travel_documents, today)
         born = card.date_of_birth.value
         if born is None:
             raise BirthDateIncomplete
         check_printed(printed or Printed(), card, today)
-        names = (khmer_name(surname_km), khmer_name(given_names_km))
+        names = _khmer_names(kind, surname_km, given_names_km)
         finding = self._judge(card, born, today)
-        index = files.index.of("subject", card.document_number.encode(), born.isoformat().encode())
-        content = _content(card, born, names)
+        parts = index_parts(kind, card.issuer, card.document_number)
+        index = files.index.of("subject", *parts, born.isoformat().encode())
+        namesake = files.index.of("namesake", *namesake_parts(card.surname, card.given_names, born))
+        content = {**said(card), "date_of_birth": born.isoformat(), **names, **_carries(kind, card)}
         sealed = [files.seal(enrolment, EvidenceKind.DOCUMENT, part) for part in ({"lines": list(card.lines)}, content)]
         compared = None if finding.refusal else self._sources.compared(enrolment, document=content)
         beside = files.seal(enrolment, EvidenceKind.CROSS_CHECK, {}) if compared else None
-        facts = {"type": KHMER_ID_CARD, "document": files.index.of("document", card.document_number.encode()).hex()}
+        facts = {"type": kind, "document": files.index.of("document", *parts).hex()}
         with files.step(enrolment) as connection:
             files.record(connection, enrolment, EvidenceKind.DOCUMENT, "captured", sealed[0], str(actor), facts)
             captured = files.advance(connection, enrolment, State.DOCUMENT_CAPTURED, str(actor))
@@ -119,6 +121,7 @@ class DocumentDesk:
                 str(actor),
                 reason=None if finding.refusal is None else f"reason_{finding.refusal.code.removeprefix('ekyc.')}",
                 subject_index=None if finding.refusal else index,
+                columns={"namesake_index": None if finding.refusal else namesake},
             )
         if finding.refusal is not None:
             raise finding.refusal
@@ -166,10 +169,30 @@ def _after(finding: _Finding, ledger: Sequence[Evidence]) -> State:
     return State.REJECTED if finding.final else State.NEEDS_INPUT
 
 
-def _content(card: mrz.Mrz, born: date, names: tuple[Name, Name]) -> dict[str, Any]:
-    return {
-        **said(card),
-        "date_of_birth": born.isoformat(),
-        "surname_km": {"entered": names[0].as_entered, "canonical": names[0].canonical},
-        "given_names_km": {"entered": names[1].as_entered, "canonical": names[1].canonical},
-    }
+def _khmer_names(kind: str, surname: str | None, given_names: str | None) -> dict[str, dict[str, str]]:
+    """The name in Khmer as entered and canonical; none of a document that has none. Raises NameUnusable,
+    KhmerNameUnverified.
+    """
+    if kind != KHMER_ID_CARD:
+        if surname or given_names:
+            raise KhmerNameUnverified
+        return {}
+    entered = {"surname_km": surname or "", "given_names_km": given_names or ""}
+    names = {field: khmer_name(text) for field, text in entered.items()}
+    return {field: {"entered": name.as_entered, "canonical": name.canonical} for field, name in names.items()}
+
+
+def _carries(kind: str, card: mrz.Mrz) -> dict[str, str]:
+    """Until when the certificate may last, where the document says so: a passport carries to the end of its last day.
+
+    A Khmer card that expires is replaced, and its holder is the same person with the same number.
+    """
+    expiry = card.date_of_expiry
+    if kind == KHMER_ID_CARD or expiry is None or expiry.value is None:
+        return {}
+    return {"carries_until": rfc3339(end_of_day(expiry.value))}
+
+
+def end_of_day(day: date) -> datetime:
+    """The last second of a day in Cambodia."""
+    return datetime.combine(day + timedelta(days=1), time(), _PHNOM_PENH) - timedelta(seconds=1)

@@ -149,7 +149,7 @@ class EnrolmentDesk:
         with self._files.step(enrolment) as connection:
             store.forget_messages(connection, enrolment.person_id, enrolment.id)
             values = {"erased_at": self._files.clock.now(), "subject_index": None, "destruction": certificate}
-            erased = store.change(connection, enrolment, values, claimed_index=None)
+            erased = store.change(connection, enrolment, values, claimed_index=None, namesake_index=None)
             details = {"certificate": hashlib.sha256(certificate).hexdigest()}
             self._files.audit.append(connection, "service:ekyc", "ekyc.erased", enrolment.id, details)
         return erased

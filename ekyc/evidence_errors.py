@@ -141,3 +141,10 @@ class FaceImagesInvalid(EkycError):
 
     code = "ekyc.face_images_invalid"
     kind = Kind.INVALID
+
+
+class KhmerNameUnverified(EkycError):
+    """A name in Khmer for a document that has none: nobody could verify it."""
+
+    code = "ekyc.khmer_name_unverified"
+    kind = Kind.INVALID

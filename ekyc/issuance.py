@@ -13,7 +13,7 @@ from contextlib import suppress
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
-from ekyc.approval import ApprovalDesk, VerifiedName
+from ekyc.approval import ApprovalDesk, VerifiedName, carries_until
 from ekyc.casefile import CaseFiles
 from ekyc.decision import Decider
 from ekyc.errors import CertificateMismatch
@@ -130,7 +130,8 @@ class IssuanceDesk:
         files = self._files
         key = self._key(enrolment)
         with files.database.read() as connection:
-            name = VerifiedName.of(files.open(connection, enrolment, EvidenceKind.DOCUMENT))
+            document = files.open(connection, enrolment, EvidenceKind.DOCUMENT)
+        name = VerifiedName.of(document)
         decision = self._decider.last(enrolment.id) or b""
         issued = self._issuer.issue_citizen(
             CitizenCertificateRequest(
@@ -145,6 +146,7 @@ class IssuanceDesk:
                 policy_oid=self._decider.policy_oid(enrolment.id),
                 evidence=hashlib.sha256(decision).hexdigest(),
                 approval=self._approvals.for_signing(enrolment, key),
+                not_after=carries_until(document),
             )
         )
         _check_key(issued.certificate, key)

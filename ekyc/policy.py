@@ -11,6 +11,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from ekyc.document_kinds import TravelDocument
 from ekyc.errors import LevelUnknown, PolicyInvalid
 from ekyc.evidence import Evidence, EvidenceKind, verify_chain
 from foundation.canonical import canonical_json, digest
@@ -31,7 +32,7 @@ class _Part(BaseModel):
 
 
 class Condition(_Part):
-    """The last record of a kind has one of these outcomes, and these facts.
+    """The last record of a kind has one of these outcomes, and these facts, and none of those that it must lack.
 
     ``after``: no record of these kinds came later, so that it is about what is shown now and not about what was shown
     before. ``distinct``: so many different actors say so, each by their last record since then. ``last_word``: the last
@@ -41,6 +42,7 @@ class Condition(_Part):
     evidence: EvidenceKind
     outcomes: Annotated[tuple[str, ...], Field(min_length=1)]
     facts: Mapping[str, str] = {}
+    lacks: Mapping[str, str] = {}
     after: tuple[EvidenceKind, ...] = ()
     distinct: Annotated[int, Field(ge=1, le=5)] = 1
     last_word: bool = True
@@ -54,8 +56,10 @@ class Condition(_Part):
         return sum(self._says_so(record) for record in last_words.values()) >= self.distinct
 
     def _says_so(self, record: Evidence) -> bool:
-        return record.outcome in self.outcomes and all(
-            record.facts.get(name) == value for name, value in self.facts.items()
+        return (
+            record.outcome in self.outcomes
+            and all(record.facts.get(name) == value for name, value in self.facts.items())
+            and not any(record.facts.get(name) == value for name, value in self.lacks.items())
         )
 
 
@@ -164,6 +168,7 @@ class Policy(_Part):
     levels: Annotated[Mapping[str, Level], Field(min_length=1)]
     review_reasons: tuple[ReviewReason, ...]
     risks: tuple[RiskRule, ...] = ()
+    travel_documents: Mapping[str, TravelDocument] = {}
 
     def level(self, name: str) -> Level:
         """Raises LevelUnknown."""

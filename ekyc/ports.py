@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Protocol
 
@@ -50,7 +50,10 @@ VITAL_STATUS = "vital_status"  # the field that mismatches when the person is de
 
 @dataclass(frozen=True)
 class RegistryQuery:
-    """What is asked. Latin names as in the MRZ (surname first), Khmer names canonical."""
+    """What is asked. Latin names as in the MRZ (surname first), Khmer names canonical, empty for a passport.
+
+    A passport is asked for in the register of foreign residents, by issuing state and number.
+    """
 
     document_number: str
     surname: str
@@ -59,6 +62,9 @@ class RegistryQuery:
     sex: str
     surname_km: str
     given_names_km: str
+    document_type: str = "khmer-id-card"
+    issuing_state: str = "KHM"
+    nationality: str = "KHM"
 
 
 @dataclass(frozen=True)
@@ -109,7 +115,8 @@ class Officers(Protocol):
 @dataclass(frozen=True)
 class CitizenCertificateRequest:
     """An approved person's certificate. Names as verified; ``evidence``: digest (hex) of the decision; ``approval``:
-    the registration authority's signed statement about exactly this certificate (`foundation.approval`), good once.
+    the registration authority's signed statement about exactly this certificate (`foundation.approval`), good once;
+    ``not_after``: until when it may last at the longest, None: as long as the profile does.
 
     The public key stands in the key store under ``key_id``, owned by ``person_id``.
     """
@@ -120,11 +127,12 @@ class CitizenCertificateRequest:
     public_key: bytes
     surname: str
     given_names: str
-    khmer_name: str
+    khmer_name: str | None
     level: str
     policy_oid: str
     evidence: str
     approval: bytes
+    not_after: datetime | None = None
 
 
 @dataclass(frozen=True)

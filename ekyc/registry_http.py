@@ -13,14 +13,17 @@ import httpx2
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ekyc.config import RegistryHttpSettings
+from ekyc.document_kinds import KHMER_ID_CARD
 from ekyc.errors import RegistryUnavailable
 from ekyc.ports import FieldOutcome, RegistryAnswer, RegistryOutcome, RegistryQuery
 from foundation.randomness import Randomness, SystemRandomness
 
 _LARGEST = 16_384
-_COMPARED = frozenset(
-    {"document_number", "surname", "given_names", "date_of_birth", "sex", "surname_km", "given_names_km"}
-)
+_PERSON = frozenset({"document_number", "surname", "given_names", "date_of_birth", "sex"})
+_COMPARED = _PERSON | {"surname_km", "given_names_km"}
+_COMPARED_OF_RESIDENTS = _PERSON | {"issuing_state", "nationality", "residence"}
+_OF_RESIDENTS = frozenset({"document_type", "issuing_state", "nationality"})
+_KHMER = frozenset({"surname_km", "given_names_km"})
 
 
 class _Answer(BaseModel):
@@ -41,9 +44,13 @@ class HttpRegistry:
     def match(self, query: RegistryQuery) -> RegistryAnswer:
         """Ask once (see `ekyc.ports.Registry`). Raises RegistryUnavailable."""
         message_id = str(uuid.UUID(bytes=self._randomness.bytes(16), version=4))
-        body = {**vars(query), "date_of_birth": query.date_of_birth.isoformat()}
+        foreign = query.document_type != KHMER_ID_CARD
+        unasked = _KHMER if foreign else _OF_RESIDENTS
+        body = {name: value for name, value in vars(query).items() if name not in unasked}
+        body["date_of_birth"] = query.date_of_birth.isoformat()
         headers = {"X-Road-Client": self._settings.client, "X-Road-Id": message_id, "Accept": "application/json"}
-        url = f"{self._settings.url.rstrip('/')}/r1/{self._settings.service}"
+        service = self._settings.residents_service if foreign else self._settings.service
+        url = f"{self._settings.url.rstrip('/')}/r1/{service}"
         try:
             with self._client.stream("POST", url, json=body, headers=headers) as response:
                 content = b""
@@ -57,20 +64,21 @@ class HttpRegistry:
             raise RegistryUnavailable(rule="XR-STATUS")
         if response.headers.get("X-Road-Id") != message_id:
             raise RegistryUnavailable(rule="XR-ID")
-        return _parsed(content, response.headers.get("X-Road-Request-Id", message_id)[:100])
+        reference = response.headers.get("X-Road-Request-Id", message_id)[:100]
+        return _parsed(content, reference, _COMPARED_OF_RESIDENTS if foreign else _COMPARED)
 
     def close(self) -> None:
         self._client.close()
 
 
-def _parsed(content: bytes, reference: str) -> RegistryAnswer:
+def _parsed(content: bytes, reference: str, compared: frozenset[str]) -> RegistryAnswer:
     try:
         answer = _Answer.model_validate_json(content)
     except ValidationError:
         raise RegistryUnavailable(rule="XR-FORM") from None  # its text could quote personal data
     fields = {name: FieldOutcome(value) for name, value in answer.fields.items()}
     outcome = RegistryOutcome(answer.outcome)
-    complete = all(fields.get(name) is FieldOutcome.MATCH for name in _COMPARED)
+    complete = all(fields.get(name) is FieldOutcome.MATCH for name in compared)
     if outcome is RegistryOutcome.MATCH and not (complete and FieldOutcome.MISMATCH not in fields.values()):
         raise RegistryUnavailable(rule="XR-CONTRADICTION")
     return RegistryAnswer(outcome, fields, reference)

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from ekyc import store
 from ekyc.casefile import CaseFiles, Sealed
 from ekyc.errors import DuplicatePerson, EkycError, PersonDeceased, RegistryNoMatch, RegistryUnavailable
-from ekyc.evidence import EvidenceKind
+from ekyc.evidence import EvidenceKind, latest
 from ekyc.model import WAITS_FOR_REGISTRY, Enrolment, State
 from ekyc.ports import (
     VITAL_STATUS,
@@ -44,11 +44,13 @@ class RegistryDesk:
         """
         files = self._files
         enrolment = files.begin(actor, enrolment_id, *WAITS_FOR_REGISTRY, if_version=if_version)
-        files.gate(enrolment, "registry", files.ledger(enrolment))
+        ledger = files.ledger(enrolment)
+        files.gate(enrolment, "registry", ledger)
+        shown = latest(ledger, EvidenceKind.DOCUMENT)
         with files.database.read() as connection:
             document = files.open(connection, enrolment, EvidenceKind.DOCUMENT)
         try:
-            answer = self._registry.match(_query(document))
+            answer = self._registry.match(_query(shown.facts["type"] if shown else "", document))
         except RegistryUnavailable:
             return self._wait(actor, enrolment)
         return self._answered(actor, enrolment, answer)
@@ -98,7 +100,8 @@ class RegistryDesk:
     def _is_enrolled_already(self, connection: Connection, actor: Actor, enrolment: Enrolment, sealed: Sealed) -> bool:
         holder = None if enrolment.subject_index is None else store.claimed_by(connection, enrolment.subject_index)
         outcome = "unique" if holder is None else "duplicate"
-        self._files.record(connection, enrolment, EvidenceKind.DEDUPE, outcome, sealed, str(actor))
+        facts = store.namesake_facts(connection, enrolment)
+        self._files.record(connection, enrolment, EvidenceKind.DEDUPE, outcome, sealed, str(actor), facts)
         return holder is not None
 
     def _missed(
@@ -120,13 +123,21 @@ def _reason(refusal: EkycError) -> str:
     return f"reason_{refusal.code.removeprefix('ekyc.')}"
 
 
-def _query(document: Mapping[str, Any]) -> RegistryQuery:
+def _query(document_type: str, document: Mapping[str, Any]) -> RegistryQuery:
     return RegistryQuery(
         document_number=document["document_number"],
         surname=document["surname"],
         given_names=document["given_names"],
         date_of_birth=date.fromisoformat(document["date_of_birth"]),
         sex=document["sex"],
-        surname_km=document["surname_km"]["canonical"],
-        given_names_km=document["given_names_km"]["canonical"],
+        surname_km=_khmer(document, "surname_km"),
+        given_names_km=_khmer(document, "given_names_km"),
+        document_type=document_type,
+        issuing_state=document["document_type"].rsplit("/", 1)[-1],
+        nationality=document["nationality"],
     )
+
+
+def _khmer(document: Mapping[str, Any], field: str) -> str:
+    name: Mapping[str, str] = document.get(field, {})
+    return name.get("canonical", "")

@@ -53,6 +53,8 @@ enrolments = Table(
     Column("subject_index", LargeBinary(32), nullable=True, index=True),
     # Set while the enrolment is approved: one person, one approved enrolment, whatever races.
     Column("claimed_index", LargeBinary(32), nullable=True, unique=True),
+    # What two documents of one person have in common (`ekyc.document_kinds`): for an officer to look at.
+    Column("namesake_index", LargeBinary(32), nullable=True, index=True),
     Column("review_due_at", UtcDateTime, nullable=True),
     Column("key_id", String(100), nullable=True),
     Column("certificate_serial", String(64), nullable=True),
@@ -199,6 +201,14 @@ def claimed_by(connection: Connection, index: bytes) -> str | None:
     """The id of the approved enrolment of the person with this index."""
     found = connection.execute(select(enrolments.c.id).where(enrolments.c.claimed_index == index)).scalar()
     return None if found is None else str(found)
+
+
+def namesake_facts(connection: Connection, enrolment: Enrolment) -> Mapping[str, str]:
+    """A fact where somebody of the same name and birth is approved under another document; none where nobody is."""
+    own = select(enrolments.c.namesake_index).where(enrolments.c.id == enrolment.id).scalar_subquery()
+    others = (enrolments.c.namesake_index == own) & enrolments.c.claimed_index.is_not(None)
+    found = connection.execute(select(enrolments.c.id).where(others & (enrolments.c.id != enrolment.id)).limit(1))
+    return {} if found.first() is None else {"namesake": "true"}
 
 
 def index_of_person(connection: Connection, person_id: str) -> bytes | None:

@@ -96,10 +96,13 @@ class PrintedInput(Input):
 
 
 class DocumentInput(LinesInput):
-    """The identity card: its lines, and the name in Khmer; with what is printed, both are compared."""
+    """The identity card: its lines, and the name in Khmer; or a foreign resident's passport, which has no such name.
 
-    surname_km: _KhmerPart
-    given_names_km: _KhmerPart
+    What is printed, where it is given, is compared with the lines.
+    """
+
+    surname_km: _KhmerPart | None = None
+    given_names_km: _KhmerPart | None = None
     printed: PrintedInput | None = None
 
 

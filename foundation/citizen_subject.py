@@ -37,17 +37,20 @@ class CitizenNaming:
         return f"{self.scheme}:{self.country}-{digest[:32].upper()}"
 
     def subject(self, person_id: str, surname: str, given_name: str, khmer_name: str | None) -> Pairs:
-        """Subject attributes. CN: the name in Latin, and in brackets the Khmer name where 64 octets hold both."""
+        """Subject attributes. CN: the name in Latin, and in brackets the Khmer name where 64 octets hold both.
+
+        Who has one name alone, as a passport can have it, has it as surname, and no givenName (EN 319 412-2 §4.2.4).
+        """
         return (
             ("C", self.country),
             ("surname", surname),
-            ("givenName", given_name),
+            *((("givenName", given_name),) if given_name else ()),
             ("CN", self._common_name(surname, given_name, khmer_name)),
             ("serialNumber", self.identifier(person_id)),
         )
 
     def _common_name(self, surname: str, given_name: str, khmer_name: str | None) -> str:
-        mark, latin = self.mark, f"{surname} {given_name}"
+        mark, latin = self.mark, f"{surname} {given_name}".strip()
         if mark and mark not in latin:
             latin = f"{mark} {latin}"
         candidates = [f"{latin} ({khmer_name})"] if khmer_name else []

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import FastAPI, Header, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -23,8 +23,11 @@ class Query(BaseModel):
     given_names: _Text
     date_of_birth: _Text
     sex: _Text
-    surname_km: _Text
-    given_names_km: _Text
+    surname_km: _Text = ""
+    given_names_km: _Text = ""
+    document_type: Literal["khmer-id-card", "passport"] = "khmer-id-card"
+    issuing_state: _Text = "KHM"
+    nationality: _Text = "KHM"
 
 
 class Switch(BaseModel):
@@ -66,7 +69,8 @@ def create_app() -> FastAPI:
             return {"type": "Server.ServerProxy.ServiceFailed", "message": "simulated outage", "detail": ""}
         if behaviour.broken:
             return {"outcome": "match", "fields": {}}
-        outcome, fields = compare(registered(query.document_number), query.model_dump())
+        known = registered(query.document_number, query.issuing_state)
+        outcome, fields = compare(known, query.model_dump())
         return {"outcome": outcome, "fields": fields}
 
     return app

@@ -11,27 +11,38 @@ from ekyc.registry_simulation.persons import Specimen
 
 _PLAIN = ("document_number", "date_of_birth", "sex")
 _NAMES = ("surname", "given_names", "surname_km", "given_names_km")
+_KHMER_NAMES = ("surname_km", "given_names_km")
+_STATES = ("issuing_state", "nationality")
 
 
 def compare(person: Specimen | None, asked: Mapping[str, str]) -> tuple[str, dict[str, str]]:
     """The outcome, and how each field compared.
 
-    Number, birth and sex must agree; Latin names may differ in spacing; a name that is like but not the same asks for
-    a review. Whether the person lives is told only to who knows everything else.
+    Number, birth and sex must agree, for a passport its states too; Latin names may differ in spacing; a name that is
+    like but not the same asks for a review. Whether the person lives, and lives here, is told only to who knows
+    everything else.
     """
+    foreign = asked.get("document_type") == "passport"
+    plain = (*_PLAIN, *_STATES) if foreign else _PLAIN
     if person is None:
-        return "no-match", dict.fromkeys((*_PLAIN, *_NAMES), "not-compared")
-    fields = {name: _same(asked[name] == getattr(person, name)) for name in _PLAIN}
+        names = _NAMES[:2] if foreign else _NAMES
+        return "no-match", dict.fromkeys((*plain, *names), "not-compared")
+    fields = {name: _same(asked[name] == getattr(person, name)) for name in plain}
     likeness = _latin(person, asked)
     latin = _same(likeness in (Likeness.SAME, Likeness.SPACING))
     fields |= {"surname": latin, "given_names": latin}
-    fields |= {name: _same(_khmer(asked[name], getattr(person, name))) for name in ("surname_km", "given_names_km")}
-    if any(fields[name] == "mismatch" for name in _PLAIN):
+    if not foreign:
+        fields |= {name: _same(_khmer(asked[name], getattr(person, name))) for name in _KHMER_NAMES}
+    if any(fields[name] == "mismatch" for name in plain):
         return "no-match", fields
     if latin == "mismatch" and likeness is not Likeness.SWAPPED and not _respelt(person, asked):
         return "no-match", fields
     if "mismatch" in fields.values():
         return "review", fields
+    if foreign:
+        fields["residence"] = _same(person.resident)
+        if not person.resident:
+            return "no-match", fields
     if person.deceased:
         return "no-match", fields | {"vital_status": "mismatch"}
     return "match", fields | {"vital_status": "match"}

@@ -1,4 +1,4 @@
-"""The specimen persons: those of the data file, and a long series for rehearsals and benchmarks. Pure."""
+"""The specimen persons: citizens and foreign residents of the data file, and a long series for rehearsals. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, cast
 
-from ekyc.mrz import TD1, write
+from ekyc.mrz import TD1, TD3, write
 
 SERIES = 100_000
 _SERIES_BASE = 900_000_000
@@ -32,6 +32,9 @@ class Specimen:
     card_expires: str
     deceased: bool = False
     absent: bool = False
+    issuing_state: str = "KHM"
+    nationality: str = "KHM"
+    resident: bool = True
     registry: Mapping[str, str] = field(default_factory=dict)
 
     def as_registered(self) -> Specimen:
@@ -39,17 +42,18 @@ class Specimen:
         return replace(self, **cast(Any, self.registry))
 
     def card(self) -> tuple[str, ...]:
-        """The machine-readable lines of the card."""
+        """The machine-readable lines of the card, or of the passport of somebody from elsewhere."""
+        foreign = self.issuing_state != "KHM"
         fields = {
-            "document_code": "ID",
-            "issuer": "KHM",
+            "document_code": "P" if foreign else "ID",
+            "issuer": self.issuing_state,
             "document_number": self.document_number,
             "date_of_birth": _six(self.date_of_birth),
             "sex": self.sex,
             "date_of_expiry": _six(self.card_expires),
-            "nationality": "KHM",
+            "nationality": self.nationality,
         }
-        return write(TD1, fields, self.surname, self.given_names)
+        return write(TD3 if foreign else TD1, fields, self.surname, self.given_names)
 
 
 @cache
@@ -77,12 +81,12 @@ def series(number: int) -> Specimen:
     )
 
 
-def registered(document_number: str) -> Specimen | None:
-    """The person whom the registry has under a number."""
+def registered(document_number: str, issuing_state: str = "KHM") -> Specimen | None:
+    """The person whom the registry has under a number of a state."""
     for person in specimens().values():
-        if person.document_number == document_number:
+        if (person.document_number, person.issuing_state) == (document_number, issuing_state):
             return None if person.absent else person.as_registered()
-    if document_number.isascii() and document_number.isdigit() and len(document_number) == 9:
+    if issuing_state == "KHM" and document_number.isascii() and document_number.isdigit() and len(document_number) == 9:
         number = int(document_number) - _SERIES_BASE
         if 0 <= number < SERIES:
             return series(number)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 import pyotp
@@ -91,17 +91,17 @@ class SmallCa:
             attributes = [
                 (NameOID.SURNAME, request.surname),
                 (NameOID.GIVEN_NAME, request.given_names),
-                (NameOID.COMMON_NAME, f"{request.surname} {request.given_names}"),
+                (NameOID.COMMON_NAME, f"{request.surname} {request.given_names}".strip()),
                 (NameOID.SERIAL_NUMBER, request.person_id),
             ]
             certificate = (
                 x509.CertificateBuilder()
-                .subject_name(x509.Name([x509.NameAttribute(oid, value) for oid, value in attributes]))
+                .subject_name(x509.Name([x509.NameAttribute(oid, value) for oid, value in attributes if value]))
                 .issuer_name(self._name)
                 .public_key(load_der_public_key(request.public_key))  # type: ignore[arg-type]
                 .serial_number(serial)
                 .not_valid_before(now)
-                .not_valid_after(now + timedelta(days=365))
+                .not_valid_after(min(now + timedelta(days=365), request.not_after or datetime.max.replace(tzinfo=UTC)))
                 .sign(self._key, hashes.SHA256())
             )
             self.issued[once] = IssuedCertificate(format(serial, "x"), certificate.public_bytes(Encoding.DER))

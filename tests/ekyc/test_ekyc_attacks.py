@@ -195,8 +195,8 @@ def twice(world: World) -> State:
 
 def indexes_differ(world: World, patch: pytest.MonkeyPatch) -> None:
     index, random = world.service.files.index, world.service.files.randomness
-    keyed = index.of
-    patch.setattr(index, "of", lambda name, *parts: random.bytes(32) if name == "subject" else keyed(name, *parts))
+    keyed, persons = index.of, ("subject", "namesake")
+    patch.setattr(index, "of", lambda name, *parts: random.bytes(32) if name in persons else keyed(name, *parts))
 
 
 def anothers(world: World) -> State:

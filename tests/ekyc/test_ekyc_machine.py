@@ -100,7 +100,7 @@ class MemoryRegistry:
         if self.down:
             raise RegistryUnavailable
         asked = {**vars(query), "date_of_birth": query.date_of_birth.isoformat()}
-        outcome, fields = compare(registered(query.document_number), asked)
+        outcome, fields = compare(registered(query.document_number, query.issuing_state), asked)
         compared = {name: FieldOutcome(value) for name, value in fields.items()}
         return RegistryAnswer(RegistryOutcome(outcome), compared, "SPECIMEN")
 
@@ -205,7 +205,11 @@ class Enrolments(RuleBasedStateMachine):
         self.attempt(lambda: self.world.service.contact.send(self.actor, self.name, Channel.SMS, PHONE))
         self.attempt(lambda: self.world.service.contact.verify(self.actor, self.name, "00000x"))
 
-    @rule(person=st.sampled_from(("adult", "adult", "differs-in-khmer", "wrong-birth", "expired-card", "deceased")))
+    @rule(
+        person=st.sampled_from(
+            ("adult", "adult", "differs-in-khmer", "wrong-birth", "expired-card", "deceased", "resident")
+        )
+    )
     def document(self, person: str) -> None:
         self.world.clock.advance(timedelta(minutes=2))
         self.attempt(lambda: self.world.submit(self.actor, self.name, specimens()[person]))

@@ -21,21 +21,28 @@ OUTCOMES = {
     EvidenceKind.AGREEMENT: ("accepted",),
     EvidenceKind.CONTACT: ("verified",),
     EvidenceKind.DOCUMENT: ("captured", "valid", "expired", "under-age"),
+    EvidenceKind.CHIP: ("authentic", "failed"),
     EvidenceKind.REGISTRY: ("match", "review", "no-match", "deceased"),
     EvidenceKind.DEDUPE: ("unique", "duplicate"),
     EvidenceKind.REVIEW: ("bound", "refused", "referred"),
 }
+# The fact of a record that the policy looks at, and what it can be.
+FACTS = {
+    EvidenceKind.REVIEW: ("method", ("in-person", "remote-video", "record")),
+    EvidenceKind.DOCUMENT: ("type", ("khmer-id-card", "passport")),
+    EvidenceKind.CHIP: ("possession_proved", ("true", "false")),
+}
 RECORD = st.sampled_from(sorted(OUTCOMES)).flatmap(
     lambda kind: st.tuples(
-        st.just(kind), st.sampled_from(OUTCOMES[kind]), st.sampled_from(("in-person", "remote-video", "record"))
+        st.just(kind), st.sampled_from(OUTCOMES[kind]), st.sampled_from(FACTS.get(kind, ("", ("",)))[1])
     )
 )
 
 
 def ledger_of(records: list[tuple[EvidenceKind, str, str]]) -> tuple[Evidence, ...]:
     ledger: list[Evidence] = []
-    for number, (kind, outcome, method) in enumerate(records):
-        facts = {"method": method} if kind is EvidenceKind.REVIEW else {}
+    for number, (kind, outcome, fact) in enumerate(records):
+        facts = {FACTS[kind][0]: fact} if kind in FACTS and fact else {}
         actor = f"officer:OFF-{number % 3}" if kind is EvidenceKind.REVIEW else "person:KH-SPECIMEN"
         ledger.append(
             chained(
@@ -64,7 +71,8 @@ def needed(level: str, ledger: tuple[Evidence, ...]) -> bool:
 
     document, answer = EvidenceKind.DOCUMENT, EvidenceKind.REGISTRY
     review = last[EvidenceKind.REVIEW]
-    later = max((one.sequence for kind in (document, answer) if (one := last[kind])), default=0)
+    chip = last[EvidenceKind.CHIP]
+    later = max((one.sequence for one in (last[document], last[answer], chip) if one), default=0)
     said = [one for one in ledger if one.kind is EvidenceKind.REVIEW and one.sequence > later]
     spoke = {one.actor: one for one in said}
     holders = [one for one in spoke.values() if one.outcome == "bound"]
@@ -79,8 +87,13 @@ def needed(level: str, ledger: tuple[Evidence, ...]) -> bool:
     registry = shows(answer, "match", document)
     if level == "IAL2":
         registry = registry or (shows(answer, "review", document) and in_person)
+    proved = chip is not None and chip.outcome == "authentic" and chip.facts["possession_proved"] == "true"
+    shown = last[document]
+    card = shown is not None and shown.facts.get("type") != "passport"
     return (
-        shows(EvidenceKind.CONSENT, "accepted")
+        (card or proved or (level == "IAL2" and in_person))
+        and not (chip is not None and chip.outcome == "failed")
+        and shows(EvidenceKind.CONSENT, "accepted")
         and shows(EvidenceKind.AGREEMENT, "accepted")
         and shows(EvidenceKind.CONTACT, "verified")
         and shows(EvidenceKind.DOCUMENT, "valid")
@@ -105,9 +118,11 @@ def test_approval_needs_exactly_its_evidence(records: list[tuple[EvidenceKind, s
 def test_complete_evidence_is_approved_and_each_missing_piece_is_named() -> None:
     """Without any one piece the decision refers and names its rule."""
     whole = [
-        (kind, outcomes[0], "in-person") for kind, outcomes in OUTCOMES.items() if kind is not EvidenceKind.DOCUMENT
+        (kind, outcomes[0], FACTS.get(kind, ("", ("",)))[1][0])
+        for kind, outcomes in OUTCOMES.items()
+        if kind is not EvidenceKind.DOCUMENT
     ]
-    whole.insert(3, (EvidenceKind.DOCUMENT, "valid", ""))
+    whole.insert(3, (EvidenceKind.DOCUMENT, "valid", "passport"))
     whole.append((EvidenceKind.REVIEW, "bound", "record"))
     assert evaluate(POLICY, "IAL3", ledger_of(whole)).outcome is Outcome.APPROVED
     for n in range(len(whole)):
