@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from bench.goals import goal
@@ -24,7 +25,7 @@ from foundation.x509.algorithms import verify
 from foundation.x509.certificate import CertificateInput, Urls, certificate_builder, sign_certificate
 from foundation.x509.csr import proven_key
 from foundation.x509.lint import require_clean
-from foundation.x509.names import subject_name
+from foundation.x509.names import SubjectName, subject_name
 from foundation.x509.profile import last_second
 from foundation.x509.template import (
     Issuer,
@@ -59,17 +60,19 @@ def measure(curve: ec.EllipticCurve) -> None:
     profile, key = packaged_profiles()["citizen-sign"], ec.generate_private_key(curve)
     issuer_name = subject_name([("C", "KH"), ("O", "SPECIMEN CamTrust"), ("CN", "SPECIMEN Issuing CA")])
     issuer = Issuer(issuer_name, key.public_key(), _URLS, bytes(20))
-    template, subject = compile_template(profile, issuer), subject_name(_CITIZEN)
+    template, subject = compile_template(profile, issuer), SubjectName.of(_CITIZEN)
     holders = [ec.generate_private_key(ec.SECP256R1()) for _ in range(64)]
     keys = itertools.cycle([holder.public_key() for holder in holders])
     requests = itertools.cycle([_request(holder) for holder in holders])
     algorithm = ec.ECDSA(hashes.SHA256() if curve.key_size == 256 else hashes.SHA384())
     numbers, begin = itertools.count(1 << 126), datetime(2026, 1, 1, tzinfo=UTC)
 
-    def given(subject: x509.Name, public_key: ec.EllipticCurvePublicKey) -> CertificateInput:
+    def given(
+        subject: SubjectName, public_key: CertificatePublicKeyTypes, encoded_key: bytes | None = None
+    ) -> CertificateInput:
         number = next(numbers)
         at = begin + timedelta(seconds=number & 0xFFFFF)
-        return issuer.input(profile, subject, public_key, number, at, last_second(at, 1000))
+        return issuer.input(profile, subject, public_key, number, at, last_second(at, 1000), encoded_key=encoded_key)
 
     def encode() -> bytes:
         return template.tbs(given(subject, next(keys)))
@@ -81,15 +84,13 @@ def measure(curve: ec.EllipticCurve) -> None:
 
     def issue_checked(public_key: ec.EllipticCurvePublicKey) -> x509.Certificate:
         check_public_key(public_key)
-        tbs = template.tbs(given(subject_name(_CITIZEN), public_key))
+        tbs = template.tbs(given(SubjectName.of(_CITIZEN), public_key))
         require_clean(unsigned_certificate(tbs, template.algorithm), profile)
         return issue(tbs)
 
     def with_request() -> x509.Certificate:
-        public_key = proven_key(next(requests))
-        if not isinstance(public_key, ec.EllipticCurvePublicKey):
-            raise TypeError
-        return issue(template.tbs(given(subject, public_key)))
+        proven = proven_key(next(requests))
+        return issue(template.tbs(given(subject, proven.public_key, proven.encoded)))
 
     operations: dict[str, Callable[[], object]] = {
         f"{name}: template, encode": encode,

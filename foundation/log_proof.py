@@ -27,6 +27,7 @@ from foundation.errors import CamTrustError, Kind
 from foundation.merkle import HASH_SIZE, leaf_hash, verify_inclusion
 from foundation.signed_note import Checkpoint, Note, NoteInvalid, NoteKey, read_note
 from foundation.x509.finding import Finding
+from foundation.x509.names import SubjectName
 
 # The unsigned CMS attribute in which a proof travels (an OCTET STRING with a C2SP tlog-proof), in the example arc.
 PROOF_ATTRIBUTE = "2.999.116.9.1"
@@ -125,12 +126,16 @@ def subject_of(certificate: x509.Certificate) -> str:
     return subject_of_name(certificate.subject)
 
 
-def subject_of_name(name: x509.Name, encoded: bytes | None = None) -> str:
-    """The same by the subject's name. ``encoded``: its DER, where that is known."""
+def subject_of_name(name: x509.Name) -> str:
+    """The same by the subject's name."""
     numbers = name.get_attributes_for_oid(NameOID.SERIAL_NUMBER)
-    if len(numbers) == 1:
-        return str(numbers[0].value)
-    return name_digest(name) if encoded is None else _digest_of(encoded)
+    return str(numbers[0].value) if len(numbers) == 1 else name_digest(name)
+
+
+def subject_of_pairs(name: SubjectName) -> str:
+    """The same of a name as it was put together."""
+    numbers = [value for attribute, value in name.pairs if attribute == "serialNumber"]
+    return numbers[0] if len(numbers) == 1 else _digest_of(name.encoded)
 
 
 def name_digest(name: x509.Name) -> str:

@@ -13,11 +13,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from foundation.clock import Clock
 from foundation.keys.port import KeyInfo, KeyUse
-from foundation.log_proof import subject_of_name
+from foundation.log_proof import subject_of_pairs
 from foundation.randomness import Randomness, serial_number
 from foundation.x509 import der
 from foundation.x509.lint import require_clean
-from foundation.x509.names import subject_name
+from foundation.x509.names import SubjectName
 from foundation.x509.profile import Profile, last_second
 from issuing_ca.approvals import Approvals, Approved
 from issuing_ca.attestations import Attestations, check_outside
@@ -112,7 +112,7 @@ class Drafts:
         """
         authority = self._authorities.get(request.authority)
         profile = self._profile(authority, request)
-        check_public_key(request.public_key)
+        check_public_key(request.public_key, request.encoded_key)
         if request.evidence is not None and not _is_sha256(request.evidence):
             raise RequestRefused(field="evidence")
         if request.key_id is not None:
@@ -123,10 +123,18 @@ class Drafts:
             check_outside(profile)
         not_before = self._now()
         not_after = self._not_after(request, profile, authority, not_before)
-        serial, subject = serial_number(self._randomness), subject_name(request.subject)
+        serial, subject = serial_number(self._randomness), SubjectName.of(request.subject)
         alternative_names = tuple(x509.DNSName(name) for name in dns_names(request.dns_names))
         given, encoded = self.templates.draft(
-            authority, profile, subject, request.public_key, serial, not_before, not_after, alternative_names
+            authority,
+            profile,
+            subject,
+            request.public_key,
+            serial,
+            not_before,
+            not_after,
+            alternative_names,
+            request.encoded_key,
         )
         linted = x509.load_der_x509_certificate(encoded)
         require_clean(linted, profile, authority.certificate, encoded)
@@ -146,7 +154,7 @@ class Drafts:
             "not_before": not_before,
             "not_after": not_after,
         }
-        named = subject_of_name(subject, given.subject_der)
+        named = subject_of_pairs(subject)
         return Draft(
             serial_text(serial), authority, tbs, row, approved=self._approvals.check(request, row), named=named
         )

@@ -2,6 +2,7 @@
 
 KEY-ALGORITHM     an algorithm, curve and size that we certify
 KEY-CURVE         the point lies on its curve and is not the point at infinity
+KEY-ENCODING      what goes into the certificate is this key
 KEY-RSA-SIZE      a modulus of at least 2048 bits
 KEY-RSA-EXPONENT  an odd public exponent of at least 65537, at most 256 bits
 KEY-RSA-FACTOR    a modulus without small prime factors
@@ -44,12 +45,17 @@ _ROCA = {
 }
 
 
-def check_public_key(public_key: object) -> None:
-    """Raises KeyRefused, naming the rule that the key breaks."""
+def check_public_key(public_key: object, encoded: bytes | None = None) -> None:
+    """Raises KeyRefused, naming the rule that the key breaks.
+
+    ``encoded``: the same as SubjectPublicKeyInfo, where that goes into the certificate as it is.
+    """
     if isinstance(public_key, rsa.RSAPublicKey):
         _check_rsa(public_key.public_numbers())
     elif isinstance(public_key, ec.EllipticCurvePublicKey):
         _check_point(public_key)
+    if encoded is not None and encoded != _encoded(public_key):
+        raise KeyRefused(rule="KEY-ENCODING")
     try:
         key_algorithm(public_key)
     except AlgorithmInvalid:
@@ -57,11 +63,15 @@ def check_public_key(public_key: object) -> None:
 
 
 def _check_point(public_key: ec.EllipticCurvePublicKey) -> None:
-    encoded = public_key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    point = public_key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
     try:
-        ec.EllipticCurvePublicKey.from_encoded_point(public_key.curve, encoded)
+        ec.EllipticCurvePublicKey.from_encoded_point(public_key.curve, point)
     except ValueError:
         raise KeyRefused(rule="KEY-CURVE") from None
+
+
+def _encoded(public_key: object) -> bytes:
+    return public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)  # type: ignore[attr-defined,no-any-return]
 
 
 def _check_rsa(numbers: rsa.RSAPublicNumbers) -> None:

@@ -104,7 +104,8 @@ class CertificateRequest:
     ``not_after_limit``: until when the evidence carries; ``evidence``: hex SHA-256 of the approval it rests on;
     ``policies``: policy OIDs in place of the profile's own (the assurance level decides them);
     ``dns_names``: names whose control was proved, for the subjectAltName; ``approval``: the registration authority's
-    signed statement (`foundation.approval`), without which no citizen's certificate is issued.
+    signed statement (`foundation.approval`), without which no citizen's certificate is issued; ``encoded_key``:
+    ``public_key`` as SubjectPublicKeyInfo, where it was read from a request (`foundation.x509.csr.ProvenKey`).
     """
 
     authority: str
@@ -119,6 +120,7 @@ class CertificateRequest:
     policies: tuple[str, ...] = ()
     dns_names: tuple[str, ...] = ()
     approval: bytes | None = None
+    encoded_key: bytes | None = None
 
 
 @dataclass(frozen=True)

@@ -183,11 +183,13 @@ class CertificateAuthority:
         if asked.profile not in BY_REQUEST:
             raise ProfileRefused(profile=asked.profile)
         self.require_no_approval(asked.profile)
+        key = proven_key(asked.csr)
         return CertificateRequest(
             authority=asked.authority,
             profile=asked.profile,
             subject=asked.subject,
-            public_key=proven_key(asked.csr),
+            public_key=key.public_key,
+            encoded_key=key.encoded,
             owner=asked.owner,
             requested_by=asked.requested_by,
             not_after_limit=asked.not_after_limit,

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from foundation.x509.certificate import CertificateInput, Urls, certificate_builder, throwaway_sign
 from foundation.x509.errors import TemplateRefused
+from foundation.x509.names import SubjectName
 from foundation.x509.profile import PoliciesRule, Profile
 from foundation.x509.template import Issuer, Template, compile_template, unsigned_octets
 from issuing_ca.crl_scopes import FULL, crl_url, partition_of
@@ -63,12 +64,13 @@ class Templates:
         self,
         authority: Authority,
         profile: Profile,
-        subject: x509.Name,
+        subject: SubjectName,
         public_key: CertificatePublicKeyTypes,
         serial: int,
         not_before: datetime,
         not_after: datetime,
         alternative_names: tuple[x509.GeneralName, ...] = (),
+        encoded_key: bytes | None = None,
     ) -> tuple[CertificateInput, bytes]:
         """The input, and the certificate (DER) to be linted, under no real signature; its TBS is what gets signed.
 
@@ -76,7 +78,9 @@ class Templates:
         """
         scope = partition_of(serial, self._partitions) if self._partitions else FULL
         issuer = self._issuer(authority, scope)
-        given = issuer.input(profile, subject, public_key, serial, not_before, not_after, alternative_names)
+        given = issuer.input(
+            profile, subject, public_key, serial, not_before, not_after, alternative_names, encoded_key
+        )
         template = self._template(authority, profile, issuer, scope)
         if template is None:
             return given, throwaway_sign(certificate_builder(given), issuer.public_key).public_bytes(Encoding.DER)

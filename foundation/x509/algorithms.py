@@ -43,10 +43,31 @@ _HASHES: dict[str, hashes.HashAlgorithm] = {
 }
 
 
+def _point_header(curve: str, octets: int) -> bytes:
+    """A SubjectPublicKeyInfo of a named curve up to and with the octet that starts an uncompressed point."""
+    algorithm = der.sequence([der.oid(oids.EC_PUBLIC_KEY), der.oid(curve)])
+    return der.sequence([algorithm, der.bit_string(b"\x04" + bytes(octets))])[:-octets]
+
+
+# By the length of the whole, which no two curves share (RFC 5480 §2).
+POINT_HEADERS = {
+    len(header) + octets: header
+    for curve, octets in (("1.2.840.10045.3.1.7", 64), ("1.3.132.0.34", 96), ("1.3.132.0.35", 132))
+    for header in (_point_header(curve, octets),)
+}
+_ECDSA = {
+    "secp256r1": ec.ECDSA(hashes.SHA256()),
+    "secp384r1": ec.ECDSA(hashes.SHA384()),
+    "secp521r1": ec.ECDSA(hashes.SHA512()),
+}
+
+
 def key_algorithm(public_key: object) -> KeyAlgorithm:
     """The algorithm of a public key; AlgorithmInvalid for one that CamTrust has no use for (odd curve, odd size)."""
-    if isinstance(public_key, ec.EllipticCurvePublicKey) and public_key.curve.name in _CURVES:
-        return _CURVES[public_key.curve.name]
+    if isinstance(public_key, ec.EllipticCurvePublicKey):
+        algorithm = _CURVES.get(public_key.curve.name)
+        if algorithm is not None:
+            return algorithm
     if isinstance(public_key, rsa.RSAPublicKey) and public_key.key_size in _RSA:
         return _RSA[public_key.key_size]
     if isinstance(public_key, ed25519.Ed25519PublicKey):
@@ -111,11 +132,13 @@ def sign(key: CertificateIssuerPrivateKeyTypes, message: bytes) -> bytes:
 
 def verify(public_key: CertificateIssuerPublicKeyTypes, signature: bytes, message: bytes) -> None:
     """Verify a signature over a whole message under the key's own algorithm; SignatureWrong when it is not one."""
-    hash_algorithm = signature_hash(public_key)
     try:
-        if isinstance(public_key, ec.EllipticCurvePublicKey) and hash_algorithm is not None:
-            public_key.verify(signature, message, ec.ECDSA(hash_algorithm))
-        elif isinstance(public_key, rsa.RSAPublicKey) and hash_algorithm is not None:
+        if isinstance(public_key, ec.EllipticCurvePublicKey):
+            ecdsa = _ECDSA.get(public_key.curve.name)
+            if ecdsa is None:
+                raise AlgorithmInvalid(what=_describe(public_key))
+            public_key.verify(signature, message, ecdsa)
+        elif isinstance(public_key, rsa.RSAPublicKey) and (hash_algorithm := signature_hash(public_key)) is not None:
             public_key.verify(signature, message, padding.PKCS1v15(), hash_algorithm)
         elif isinstance(
             public_key,

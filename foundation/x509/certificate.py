@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -21,9 +20,9 @@ from cryptography.hazmat.primitives.asymmetric.types import (
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from foundation.x509 import der, oids
-from foundation.x509.algorithms import key_algorithm, signature_hash, throwaway_key, verify
+from foundation.x509.algorithms import POINT_HEADERS, key_algorithm, signature_hash, throwaway_key, verify
 from foundation.x509.errors import ProfileMismatch
-from foundation.x509.names import name_pairs
+from foundation.x509.names import SubjectName, name_pairs
 from foundation.x509.profile import KeyUsageRule, PoliciesRule, Profile, QcStatementsRule
 
 _NAME_KINDS: dict[str, type[x509.GeneralName]] = {"dns": x509.DNSName, "email": x509.RFC822Name}
@@ -43,10 +42,12 @@ class CertificateInput:
     """Everything that goes into a certificate. Times are aware, whole seconds, and both count (RFC 5280 §4.1.2.5).
 
     ``issuer_key_identifier`` is the SKI of the issuer's certificate where that was not made by RFC 7093 method 1.
+    ``encoded_key``: ``public_key`` as SubjectPublicKeyInfo where that is at hand (`foundation.x509.csr.ProvenKey`).
+    ``subject_der``, ``public_key_info``: the subject's Name and SubjectPublicKeyInfo (§4.1.2.6, §4.1.2.7), DER.
     """
 
     profile: Profile
-    subject: x509.Name
+    subject: x509.Name | SubjectName
     public_key: CertificatePublicKeyTypes
     serial: int
     not_before: datetime
@@ -58,16 +59,16 @@ class CertificateInput:
     issuer_key_identifier: bytes | None = None
     name_constraints: x509.NameConstraints | None = None
     statement: bytes | None = None
+    encoded_key: bytes | None = None
 
-    @cached_property
-    def subject_der(self) -> bytes:
-        """The subject's Name (RFC 5280 §4.1.2.6), DER."""
-        return self.subject.public_bytes()
+    subject_der: bytes = field(init=False, repr=False, compare=False)
+    public_key_info: bytes = field(init=False, repr=False, compare=False)
 
-    @cached_property
-    def public_key_info(self) -> bytes:
-        """The subject's SubjectPublicKeyInfo (RFC 5280 §4.1.2.7), DER."""
-        return _public_key_info(self.public_key)
+    def __post_init__(self) -> None:
+        subject = self.subject
+        encoded = subject.encoded if isinstance(subject, SubjectName) else subject.public_bytes()
+        object.__setattr__(self, "subject_der", encoded)
+        object.__setattr__(self, "public_key_info", self.encoded_key or _public_key_info(self.public_key))
 
 
 def _public_key_info(public_key: CertificatePublicKeyTypes) -> bytes:
@@ -81,6 +82,9 @@ def key_identifier(public_key: CertificatePublicKeyTypes) -> bytes:
 
 def key_identifier_of(public_key_info: bytes) -> bytes:
     """The same of a SubjectPublicKeyInfo, DER."""
+    header = POINT_HEADERS.get(len(public_key_info))
+    if header is not None and public_key_info.startswith(header):
+        return hashlib.sha256(public_key_info[len(header) - 1 :]).digest()[:20]  # from the octet that starts a point
     bits = der.children(public_key_info)[1]
     _, start, end = der.read(bits)
     return hashlib.sha256(bits[start + 1 : end]).digest()[:20]  # without the octet that counts unused bits
@@ -130,7 +134,7 @@ def certificate_builder(given: CertificateInput) -> x509.CertificateBuilder:
     check_input(given)
     builder = (
         x509.CertificateBuilder()
-        .subject_name(given.subject)
+        .subject_name(given.subject.name if isinstance(given.subject, SubjectName) else given.subject)
         .issuer_name(given.issuer_name)
         .public_key(given.public_key)
         .serial_number(given.serial)
@@ -158,19 +162,29 @@ def throwaway_sign(
 
 
 def check_input(given: CertificateInput) -> None:
-    """ProfileMismatch where what is given does not fit the profile: subject, keys, dates, serial number, SAN."""
+    """ProfileMismatch where what is given does not fit the profile: the issuer's key, and :func:`check_holder`."""
+    profile = given.profile
+    if key_algorithm(given.issuer_public_key) not in profile.signature.algorithms:
+        raise ProfileMismatch(profile=profile.name, reason=f"an issuer with {key_algorithm(given.issuer_public_key)}")
+    check_holder(given)
+
+
+def check_holder(given: CertificateInput) -> None:
+    """What differs from certificate to certificate of one profile and issuer: subject, key, dates, serial number, SAN.
+
+    ProfileMismatch where it does not fit the profile.
+    """
     profile = given.profile
     _check_subject(profile, given.subject)
     if key_algorithm(given.public_key) not in profile.key.algorithms:
         raise ProfileMismatch(profile=profile.name, reason=f"a key of {key_algorithm(given.public_key)}")
-    if key_algorithm(given.issuer_public_key) not in profile.signature.algorithms:
-        raise ProfileMismatch(profile=profile.name, reason=f"an issuer with {key_algorithm(given.issuer_public_key)}")
-    for moment in (given.not_before, given.not_after):
-        if moment.tzinfo is None or moment.microsecond or moment != moment.astimezone(UTC):
+    not_before, not_after = given.not_before, given.not_after
+    for moment in (not_before, not_after):
+        if moment.microsecond or (moment.tzinfo is not UTC and not _is_utc(moment)):
             raise ProfileMismatch(profile=profile.name, reason="a time that is not UTC in whole seconds")
-    if not given.not_before < given.not_after:
+    if not not_before < not_after:
         raise ProfileMismatch(profile=profile.name, reason="it would end before it begins")
-    if given.not_after >= given.not_before + profile.validity.maximum:
+    if not_after >= not_before + profile.validity.maximum:
         raise ProfileMismatch(profile=profile.name, reason=f"a validity of more than {profile.validity.max_days} days")
     if not 0 < given.serial < 1 << 159 or given.serial.bit_length() < 64:
         raise ProfileMismatch(profile=profile.name, reason="a serial number out of range")
@@ -178,6 +192,8 @@ def check_input(given: CertificateInput) -> None:
         raise ProfileMismatch(profile=profile.name, reason="a statement where none belongs, or none where one does")
     if given.name_constraints is not None and profile.name_constraints is None:
         raise ProfileMismatch(profile=profile.name, reason="name constraints that it does not have")
+    if profile.subject_alternative_name is None and not given.san:
+        return
     presence = profile.subject_alternative_name.presence if profile.subject_alternative_name else "absent"
     if bool(given.san) != (presence == "required") and presence != "optional":
         raise ProfileMismatch(profile=profile.name, reason=f"a subject alternative name is {presence}")
@@ -192,20 +208,20 @@ def alternative_names_allowed(profile: Profile, names: Iterable[x509.GeneralName
     return all(isinstance(name, kinds) for name in given) and len(set(given)) == len(given)
 
 
-def _check_subject(profile: Profile, subject: x509.Name) -> None:
-    pairs = name_pairs(subject)
-    names = [attribute for attribute, _ in pairs]
-    order = [attribute for attribute in profile.subject.order if attribute in names]
-    if names != order:
-        raise ProfileMismatch(
-            profile=profile.name, reason="subject attributes that it does not have, or in another order"
-        )
-    for attribute in profile.subject.order:
-        if attribute not in names and attribute not in profile.subject.optional:
-            raise ProfileMismatch(profile=profile.name, reason=f"no {attribute} in the subject")
+def _check_subject(profile: Profile, subject: x509.Name | SubjectName) -> None:
+    pairs, rule = subject.pairs if isinstance(subject, SubjectName) else name_pairs(subject), profile.subject
     values = dict(pairs)
-    for attribute, value in profile.subject.fixed.items():
-        if attribute in values and values[attribute] != value:
+    names = tuple(values)
+    if names != rule.order or len(names) != len(pairs):  # most have all that there may be
+        if [name for name, _ in pairs] != [attribute for attribute in rule.order if attribute in values]:
+            raise ProfileMismatch(
+                profile=profile.name, reason="subject attributes that it does not have, or in another order"
+            )
+        for attribute in rule.order:
+            if attribute not in values and attribute not in rule.optional:
+                raise ProfileMismatch(profile=profile.name, reason=f"no {attribute} in the subject")
+    for attribute, value in rule.fixed.items():
+        if values.get(attribute, value) != value:
             raise ProfileMismatch(profile=profile.name, reason=f"another {attribute} than the fixed one")
     if profile.specimen and not says_specimen(pairs):
         raise ProfileMismatch(profile=profile.name, reason="a subject that does not say SPECIMEN")
@@ -214,6 +230,10 @@ def _check_subject(profile: Profile, subject: x509.Name) -> None:
 def says_specimen(pairs: Iterable[tuple[str, str]]) -> bool:
     """Whether O or CN carries the word SPECIMEN, so that nobody takes it for a real one."""
     return any("SPECIMEN" in value for attribute, value in pairs if attribute in ("O", "CN"))
+
+
+def _is_utc(moment: datetime) -> bool:
+    return moment.tzinfo is not None and moment == moment.astimezone(UTC)
 
 
 def _key_usage(rule: KeyUsageRule) -> x509.KeyUsage:

@@ -5,15 +5,18 @@ What a request asks for in extensions is never taken: extensions come from the p
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes, CertificatePublicKeyTypes
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import SignatureAlgorithmOID
 
-from foundation.x509.algorithms import key_algorithm, signature_hash
+from foundation.x509 import der
+from foundation.x509.algorithms import POINT_HEADERS, key_algorithm, signature_hash
 from foundation.x509.errors import AlgorithmInvalid, CsrInvalid, SignatureWrong
 
 # What these keys sign requests with (RFC 5758 §3.2).
@@ -22,6 +25,18 @@ _ECDSA = {
     SignatureAlgorithmOID.ECDSA_WITH_SHA384: ec.ECDSA(hashes.SHA384()),
     SignatureAlgorithmOID.ECDSA_WITH_SHA512: ec.ECDSA(hashes.SHA512()),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class ProvenKey:
+    """The public key of a request that proves possession of it, and the same as SubjectPublicKeyInfo, DER."""
+
+    public_key: CertificatePublicKeyTypes
+    encoded: bytes
+
+
+_REMEMBERED, _REMEMBERED_OCTETS = 1024, 512
+_READABLE: set[bytes] = set()  # subjects of requests, DER, that the library has read
 
 MAX_BYTES = 64 * 1024  # an ML-DSA-87 request in PEM is about 10 kB
 
@@ -34,12 +49,13 @@ def read_csr(data: bytes) -> x509.CertificateSigningRequest:
     return _read(data)[0]
 
 
-def proven_key(data: bytes) -> CertificatePublicKeyTypes:
+def proven_key(data: bytes) -> ProvenKey:
     """The key of such a request, for whoever needs nothing else of it: it is read once. Raises CsrInvalid."""
-    return _read(data)[1]
+    _, tbs, public_key = _read(data)
+    return ProvenKey(public_key, _encoded(tbs, public_key))
 
 
-def _read(data: bytes) -> tuple[x509.CertificateSigningRequest, CertificatePublicKeyTypes]:
+def _read(data: bytes) -> tuple[x509.CertificateSigningRequest, bytes, CertificatePublicKeyTypes]:
     if len(data) > MAX_BYTES:
         raise CsrInvalid(reason="it is too long")
     try:
@@ -51,24 +67,53 @@ def _read(data: bytes) -> tuple[x509.CertificateSigningRequest, CertificatePubli
             request = x509.load_pem_x509_csr(data)
         public_key = request.public_key()
         key_algorithm(public_key)
-        request.subject  # noqa: B018 - it is read when it is asked for: here, rather than where nobody expects an error
-        proven = _proven(request, public_key)
+        tbs = request.tbs_certrequest_bytes
+        _read_subject(request, tbs)
+        proven = _proven(request, tbs, public_key)
     except (ValueError, UnsupportedAlgorithm, TypeError, x509.InvalidVersion):
         raise CsrInvalid(reason="it cannot be read") from None
     except AlgorithmInvalid as error:
         raise CsrInvalid(reason=f"its key is of a kind that is not certified: {error.params['what']}") from None
     if not proven:
         raise CsrInvalid(reason="its signature does not prove possession of the key")
-    return request, public_key
+    return request, tbs, public_key
 
 
-def _proven(request: x509.CertificateSigningRequest, public_key: CertificatePublicKeyTypes) -> bool:
+def _read_subject(request: x509.CertificateSigningRequest, tbs: bytes) -> None:
+    """The library reads a name when it is asked for: here, rather than where nobody expects an error. ValueError.
+
+    Whoever asks often asks under one name, which is seldom taken for anything: octets that were read once are not read
+    again.
+    """
+    start = der.read(tbs)[1] + 3  # behind version, an INTEGER of one octet (RFC 2986 §4.1)
+    subject = tbs[start : der.read(tbs, start)[2]]
+    if subject in _READABLE:
+        return
+    request.subject  # noqa: B018
+    if len(subject) <= _REMEMBERED_OCTETS:
+        if len(_READABLE) >= _REMEMBERED:
+            _READABLE.clear()
+        _READABLE.add(subject)
+
+
+def _encoded(tbs: bytes, public_key: CertificatePublicKeyTypes) -> bytes:
+    """The key as DER: as it stands in the request where it can be written in one way alone, or else written anew."""
+    subject = der.read(tbs)[1] + 3  # behind version, an INTEGER of one octet (RFC 2986 §4.1)
+    start = der.read(tbs, subject)[2]
+    found = tbs[start : der.read(tbs, start)[2]]
+    header = POINT_HEADERS.get(len(found))
+    if header is not None and found.startswith(header):
+        return found
+    return public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def _proven(request: x509.CertificateSigningRequest, tbs: bytes, public_key: CertificatePublicKeyTypes) -> bool:
     """Whether the request is signed with its own key, which is read already (`is_signature_valid` reads it again)."""
     ecdsa = _ECDSA.get(request.signature_algorithm_oid)
     if ecdsa is None or not isinstance(public_key, ec.EllipticCurvePublicKey):
         return request.is_signature_valid
     try:
-        public_key.verify(request.signature, request.tbs_certrequest_bytes, ecdsa)
+        public_key.verify(request.signature, tbs, ecdsa)
     except InvalidSignature:
         return False
     return True

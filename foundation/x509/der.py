@@ -90,18 +90,17 @@ def _base128(arc: int) -> bytes:
 
 def time(at: datetime) -> bytes:
     """UTCTime to the end of 2049, GeneralizedTime from 2050, to the second, in UTC (RFC 5280 §4.1.2.5)."""
-    if 1950 <= at.year < 2050:
-        return tlv(UTC_TIME, f"{at.year % 100:02d}{_in_year(at)}".encode())
+    year = at.year
+    if 1950 <= year < 2050:
+        digits = year % 100, at.month, at.day, at.hour, at.minute, at.second
+        return b"\x17\x0d%02d%02d%02d%02d%02d%02dZ" % digits
     return generalized_time(at)
 
 
 def generalized_time(at: datetime) -> bytes:
     """GeneralizedTime to the second, in UTC (RFC 5280 §4.1.2.5.2)."""
-    return tlv(GENERALIZED_TIME, f"{at.year:04d}{_in_year(at)}".encode())
-
-
-def _in_year(at: datetime) -> str:
-    return f"{at.month:02d}{at.day:02d}{at.hour:02d}{at.minute:02d}{at.second:02d}Z"
+    digits = at.year, at.month, at.day, at.hour, at.minute, at.second
+    return b"\x18\x0f%04d%02d%02d%02d%02d%02dZ" % digits
 
 
 def read(data: bytes, at: int = 0) -> tuple[int, int, int]:

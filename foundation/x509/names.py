@@ -10,10 +10,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
+from foundation.x509 import der
 from foundation.x509.errors import NameInvalid
 
 ATTRIBUTES = {
@@ -32,6 +34,12 @@ ATTRIBUTES = {
     "serialNumber": NameOID.SERIAL_NUMBER,
 }
 SHORT_NAMES = {oid: short for short, oid in ATTRIBUTES.items()}
+
+# What stands before an attribute's text, and the tag of it.
+_ENCODED = {
+    short: (der.oid(identifier), 0x13 if short in ("C", "serialNumber") else 0x0C)
+    for short, identifier in ATTRIBUTES.items()
+}
 
 # RFC 5280 Appendix A.1 (ub-*), in characters; ours where it sets none. CN counts UTF-8 octets, because common
 # software (cryptography among it) does, and warns about every certificate that goes beyond.
@@ -69,27 +77,60 @@ def checked_value(attribute: str, value: str) -> str:
     return value
 
 
+@dataclass(frozen=True, slots=True)
+class SubjectName:
+    """A name as its attributes and as DER (RFC 5280 §4.1.2.4), without the library; :meth:`of` makes it."""
+
+    pairs: tuple[tuple[str, str], ...]
+    encoded: bytes
+
+    @classmethod
+    def of(cls, attributes: Sequence[tuple[str, str]]) -> SubjectName:
+        """The octets of ``subject_name(attributes)``; raises what that raises."""
+        pairs = _checked(attributes)
+        parts = []
+        for attribute, text in pairs:
+            before, tag = _ENCODED[attribute]
+            value = before + der.tlv(tag, text.encode())
+            parts.append(der.tlv(der.SET, der.tlv(der.SEQUENCE, value)))
+        return cls(pairs, der.sequence(parts))
+
+    @property
+    def name(self) -> x509.Name:
+        """The same for the library."""
+        return _name(self.pairs)
+
+
 def subject_name(attributes: Sequence[tuple[str, str]]) -> x509.Name:
     """An X.501 name with one attribute per RDN, in the order given; NameInvalid for what a certificate must not carry.
 
     Attributes go by short name (`ATTRIBUTES`). Only OU may stand more than once.
     """
+    return _name(_checked(attributes))
+
+
+def _checked(attributes: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     if not attributes:
         raise NameInvalid(attribute="subject", reason="no attribute at all")
     seen: set[str] = set()
-    rdns = []
+    pairs = []
     for attribute, value in attributes:
         if attribute in seen and attribute != "OU":
             raise NameInvalid(attribute=attribute, reason="given twice")
         seen.add(attribute)
-        text = checked_value(attribute, value)
-        rdns.append(x509.NameAttribute(ATTRIBUTES[attribute], text))
-    return x509.Name(rdns)
+        pairs.append((attribute, checked_value(attribute, value)))
+    return tuple(pairs)
+
+
+def _name(pairs: Sequence[tuple[str, str]]) -> x509.Name:
+    return x509.Name([x509.NameAttribute(ATTRIBUTES[attribute], text) for attribute, text in pairs])
 
 
 def name_pairs(name: x509.Name) -> tuple[tuple[str, str], ...]:
     """The inverse of `subject_name` for display and comparison; unknown attributes go by their dotted OID."""
-    return tuple((SHORT_NAMES.get(item.oid) or item.oid.dotted_string, str(item.value)) for item in name)
+    return tuple(
+        [(SHORT_NAMES.get(item.oid) or item.oid.dotted_string, str(item.value)) for part in name.rdns for item in part]
+    )
 
 
 def same_name(one: x509.Name, other: x509.Name) -> bool:

@@ -30,6 +30,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from cryptography.x509 import ObjectIdentifier
@@ -98,7 +99,7 @@ class AlgorithmRule(Rule):
 class ValidityRule(Rule):
     max_days: int = Field(gt=0, le=36525)
 
-    @property
+    @cached_property
     def maximum(self) -> timedelta:
         return timedelta(days=self.max_days)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import (
@@ -24,11 +25,12 @@ from foundation.x509.certificate import (
     CertificateInput,
     Urls,
     certificate_builder,
-    check_input,
+    check_holder,
     key_identifier_of,
     throwaway_sign,
 )
 from foundation.x509.errors import TemplateRefused, X509Error
+from foundation.x509.names import SubjectName
 from foundation.x509.profile import Profile
 from foundation.x509.template_specimens import specimens
 
@@ -51,12 +53,13 @@ class Issuer:
     def input(
         self,
         profile: Profile,
-        subject: x509.Name,
+        subject: x509.Name | SubjectName,
         public_key: CertificatePublicKeyTypes,
         serial: int,
         not_before: datetime,
         not_after: datetime,
         san: tuple[x509.GeneralName, ...] = (),
+        encoded_key: bytes | None = None,
     ) -> CertificateInput:
         """The input of one certificate, for the template and for the builder."""
         return CertificateInput(
@@ -71,6 +74,7 @@ class Issuer:
             self.urls,
             san,
             self.key_identifier,
+            encoded_key=encoded_key,
         )
 
 
@@ -90,31 +94,49 @@ class Template:
     def tbs(self, given: CertificateInput) -> bytes:
         """The TBSCertificate (RFC 5280 §4.1), the same octets as `certificate_builder` would have signed.
 
-        ProfileMismatch where what is given does not fit the profile; TemplateRefused for another profile or issuer.
+        ProfileMismatch where what is given does not fit the profile; TemplateRefused for another profile or issuer
+        (whose key fits the profile: the builder took it when the template was compiled).
         """
         self._require_own(given)
-        check_input(given)
-        validity = der.time(given.not_before.astimezone(UTC)) + der.time(given.not_after.astimezone(UTC))
-        extensions = b"".join(
-            (
-                self.before_key_identifier,
-                key_identifier_of(given.public_key_info),
-                self.before_alternative_name,
-                _alternative_name(given.san) if given.san else b"",
-                self.after_alternative_name,
-            )
-        )
-        return der.sequence(
+        check_holder(given)
+        key = given.public_key_info
+        content = b"".join(
             (
                 self.version,
                 der.integer(given.serial),
                 self.algorithm_and_issuer,
-                der.tlv(der.SEQUENCE, validity),
+                der.tlv(der.SEQUENCE, der.time(_utc(given.not_before)) + der.time(_utc(given.not_after))),
                 given.subject_der,
-                given.public_key_info,
-                der.explicit(3, der.tlv(der.SEQUENCE, extensions)),
+                key,
+                self._extensions(key_identifier_of(key), given.san),
             )
         )
+        return der.tlv(der.SEQUENCE, content)
+
+    @cached_property
+    def _without_alternative_name(self) -> tuple[bytes, bytes]:
+        """All extensions of a certificate without a SAN, before and after the octets of the SKI."""
+        whole = self._extensions_of(bytes(_SKI_OCTETS), b"")
+        after = self.before_alternative_name + self.after_alternative_name
+        return whole[: len(whole) - len(after) - _SKI_OCTETS], after
+
+    def _extensions(self, key_identifier: bytes, san: tuple[x509.GeneralName, ...]) -> bytes:
+        if san:
+            return self._extensions_of(key_identifier, _alternative_name(san))
+        before, after = self._without_alternative_name
+        return before + key_identifier + after
+
+    def _extensions_of(self, key_identifier: bytes, alternative_name: bytes) -> bytes:
+        extensions = b"".join(
+            (
+                self.before_key_identifier,
+                key_identifier,
+                self.before_alternative_name,
+                alternative_name,
+                self.after_alternative_name,
+            )
+        )
+        return der.explicit(3, der.tlv(der.SEQUENCE, extensions))
 
     def _require_own(self, given: CertificateInput) -> None:
         own = self.issuer
@@ -203,6 +225,10 @@ def _cut(given: CertificateInput, issuer: Issuer) -> Template:
         before_alternative_name=bytes(between),
         after_alternative_name=bytes(after),
     )
+
+
+def _utc(at: datetime) -> datetime:
+    return at if at.tzinfo is UTC else at.astimezone(UTC)
 
 
 def _alternative_name(names: tuple[x509.GeneralName, ...]) -> bytes:

@@ -9,7 +9,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, rsa
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from foundation.x509.errors import CsrInvalid
 from issuing_ca.errors import KeyInUse, KeyRefused
@@ -117,6 +117,24 @@ def test_sizes_and_kinds() -> None:
     assert refused(rsa_key(prime(1028) * prime(1028))) == "KEY-ALGORITHM"
     assert refused(ec.generate_private_key(ec.SECP256K1()).public_key()) == "KEY-ALGORITHM"
     assert refused(ed448.Ed448PrivateKey.generate().public_key()) == "KEY-ALGORITHM"
+
+
+def test_the_octets_beside_a_key_are_of_that_key() -> None:
+    """What would go into the certificate is refused where it is another key, or the same written in another way."""
+    for one, other in (
+        (ec.generate_private_key(ec.SECP256R1()) for _ in range(2)),
+        (rsa.generate_private_key(65537, 2048) for _ in range(2)),
+    ):
+        key, octets = one.public_key(), encoded(one.public_key())
+        check_public_key(key, octets)
+        for wrong in (encoded(other.public_key()), octets[:-1], octets + b"\x00", b""):
+            with pytest.raises(KeyRefused) as refused:
+                check_public_key(key, wrong)
+            assert refused.value.params["rule"] == "KEY-ENCODING"
+
+
+def encoded(key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey) -> bytes:
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def test_a_point_off_its_curve_is_no_request(small_world: World) -> None:

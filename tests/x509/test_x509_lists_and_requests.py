@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -27,7 +28,7 @@ from foundation.x509.crl import (
 )
 from foundation.x509.csr import build_csr, read_csr
 from foundation.x509.errors import CrlInvalid, CsrInvalid, NameInvalid, PemInvalid, ProfileInvalid
-from foundation.x509.names import name_pairs, same_name, subject_name
+from foundation.x509.names import ATTRIBUTES, SubjectName, name_pairs, same_name, subject_name
 from foundation.x509.oids import is_example
 from foundation.x509.pem import certificate_pem, chain_pem, read_certificate, read_certificates, read_crl
 from foundation.x509.profile import load_profiles, parse_profile
@@ -173,6 +174,23 @@ def test_no_octets_crash_the_reader(data: bytes) -> None:
 
 
 # --- names --------------------------------------------------------------------------------------------------------
+
+
+_TEXT = st.text(st.characters(codec="utf-8"), max_size=70)
+
+
+@given(st.lists(st.tuples(st.sampled_from(sorted(ATTRIBUTES)), st.one_of(_TEXT, st.sampled_from(["KH", "សុខ", "A-1"])))))
+def test_a_subject_s_octets_are_the_library_s(pairs: list[tuple[str, str]]) -> None:
+    """Whatever attributes there are: the same octets as the library's name, or the same refusal."""
+    try:
+        name = subject_name(pairs)
+    except NameInvalid as refusal:
+        with pytest.raises(NameInvalid, match=re.escape(str(refusal))):
+            SubjectName.of(pairs)
+        return
+    subject = SubjectName.of(pairs)
+    assert subject.encoded == name.public_bytes() == subject.name.public_bytes()
+    assert subject.pairs == name_pairs(name)
 
 
 def test_a_name_keeps_order_and_text() -> None:

@@ -1,0 +1,65 @@
+"""The key of a request, and the octets in which it goes into a certificate."""
+
+from __future__ import annotations
+
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from foundation.keys.port import KeyAlgorithm
+from foundation.x509 import der
+from foundation.x509.algorithms import throwaway_key
+from foundation.x509.csr import build_csr, proven_key, read_csr
+from foundation.x509.errors import CsrInvalid
+from foundation.x509.names import subject_name
+
+NAME = subject_name([("C", "KH"), ("O", "SPECIMEN"), ("CN", "SPECIMEN")])
+
+
+@pytest.mark.parametrize("algorithm", list(KeyAlgorithm))
+def test_a_proven_key_is_the_request_s_as_the_library_writes_it(algorithm: KeyAlgorithm) -> None:
+    """The octets beside a key, of whatever length the subject before it is, are those that the library writes."""
+    key = throwaway_key(algorithm)
+    for name in (
+        NAME,
+        subject_name([("CN", "S")]),
+        subject_name([("O", "S" * 64), ("OU", "ក" * 60), ("CN", "S" * 64)]),
+    ):
+        proven = proven_key(build_csr(name, key))
+        assert proven.public_key == key.public_key()
+        assert proven.encoded == key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def test_a_compressed_point_is_written_in_full() -> None:
+    """A key may come with a compressed point (RFC 5480 §2.2); what goes into a certificate is never compressed."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    point = key.public_key().public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
+    request = _signed_by_hand(NAME.public_bytes(), point, key)
+    proven = proven_key(request)
+    assert point in request
+    assert proven.encoded == key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def test_a_subject_that_cannot_be_read_is_refused_each_time() -> None:
+    """A subject of a request is looked at although nobody takes it; to have seen one does not make it readable."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    point = key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    readable = NAME.public_bytes()
+    broken = readable.replace(b"SPECIMEN", b"SPECIM\xff\xfe")
+    for subject, good in ((readable, True), (broken, False), (readable, True), (broken, False)):
+        request = _signed_by_hand(subject, point, key)
+        for read in (read_csr, proven_key):
+            if good:
+                read(request)
+            else:
+                with pytest.raises(CsrInvalid):
+                    read(request)
+
+
+def _signed_by_hand(subject: bytes, point: bytes, key: ec.EllipticCurvePrivateKey) -> bytes:
+    algorithm = der.sequence([der.oid("1.2.840.10045.2.1"), der.oid("1.2.840.10045.3.1.7")])
+    info = der.sequence([algorithm, der.bit_string(point)])
+    tbs = der.sequence([der.integer(0), subject, info, b"\xa0\x00"])
+    signed = key.sign(tbs, ec.ECDSA(hashes.SHA256()))
+    return der.sequence([tbs, der.sequence([der.oid("1.2.840.10045.4.3.2")]), der.bit_string(signed)])
