@@ -26,11 +26,13 @@ from camtrust.adapters import (
 from camtrust.ca_settings import ca_settings_of, time_source_of
 from camtrust.errors import ExampleOidRefused, SettingsUnsupported
 from camtrust.home import Home
+from camtrust.notices import notice_delivery
 from camtrust.registration_authority import RegistrationAuthorityKey, registration_authority
 from camtrust.settings import Settings
 from camtrust.signing_room import signing_room
 from camtrust.witnesses import witnessed_log
 from ekyc.config import RegistryHttpSettings
+from ekyc.delivery import Delivery
 from ekyc.outbox import Outbox
 from ekyc.policy import default_policy
 from ekyc.registry_http import HttpRegistry
@@ -87,6 +89,7 @@ class Services:
     held_seals: HeldSeals
     ekyc: EkycService
     outbox: Outbox
+    delivery: Delivery
     log: IssuanceLog
     acme: AcmeService
     enrolment: Enrolment
@@ -100,6 +103,7 @@ class Services:
 
     def close(self) -> None:
         self.witnessing.close()
+        self.delivery.close()
         self.database.close()
 
 
@@ -176,7 +180,8 @@ def assemble(
         held_seals = HeldSeals(
             signing_service, custody, database, trail, clock, randomness, RegisteredActors(identity_service)
         )
-        outbox = Outbox(database, vault, trail, clock)
+        delivery = notice_delivery(settings, database, vault, trail, clock)
+        outbox = Outbox(database, vault, trail, clock, channels=delivery.channels, randomness=randomness)
         ekyc_service = EkycService(
             database=database,
             vault=vault,
@@ -221,6 +226,7 @@ def assemble(
         held_seals,
         ekyc_service,
         outbox,
+        delivery,
         log,
         acme,
         enrolment,
@@ -244,8 +250,6 @@ def new_idempotency_key() -> str:
 def _check_supported(settings: Settings) -> None:
     if settings.ca.time_source == "assumed" and not settings.specimen:
         raise SettingsUnsupported(key="ca.time_source")
-    if settings.notify.smtp is not None:
-        raise SettingsUnsupported(key="notify.smtp")
     if settings.blobs.url is not None and "://" in settings.blobs.url:
         raise SettingsUnsupported(key="blobs.url")
 

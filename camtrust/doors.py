@@ -32,6 +32,7 @@ from camtrust.settings import Settings
 from camtrust.web import trust as trust_door
 from camtrust.web.app import WebSettings, create_app
 from camtrust.web.raw import Raw
+from ekyc.outbox import Standing
 from foundation.db.engine import Database
 from foundation.http.guard import Guard
 from foundation.http.idempotency_store import IdempotencyStore
@@ -63,7 +64,8 @@ def application(services: Services) -> FastAPI:
     emulated = ["key_store"]
     if services.keys is not services.token:
         emulated = [*(["software_module"] if services.keys.capabilities().emulated else []), "person_keys"]
-    emulated.append("notifications")
+    if not services.delivery.channels:
+        emulated.append("notifications")
     if settings.registry.url is None:
         emulated.append("registry")
     return create_app(
@@ -123,6 +125,8 @@ def application(services: Services) -> FastAPI:
         gauges={
             "camtrust_certificate_lint_findings": services.lint.open_findings,
             "camtrust_certificate_lint_behind_seconds": lambda: services.lint.behind().total_seconds(),
+            "camtrust_notices_waiting": lambda: services.outbox.counted(Standing.WAITING),
+            "camtrust_notices_given_up": lambda: services.outbox.counted(Standing.GIVEN_UP),
         },
         on_refusal=refusals,
         idempotency=IdempotencyStore(services.database, services.vault, services.clock),

@@ -9,12 +9,14 @@ from __future__ import annotations
 import tomllib
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from camtrust.errors import SettingsInvalid
+from ekyc.config import SmsSettings, SmtpSettings
 from foundation.signed_note import NoteInvalid
 from issuing_ca.witness_request import WitnessAddress
 
@@ -60,8 +62,16 @@ class NotifySettings(Section):
     """How people are told things."""
 
     smtp: Annotated[
-        str | None, Field(description="'smtp://…' is refused until it is built; default: the outbox of the home")
+        SmtpSettings | None,
+        Field(
+            description="`smtps://user@host?…` (`smtp://`: STARTTLS) or a table; default: e-mail stays in the outbox"
+        ),
     ] = None
+    sms: Annotated[
+        SmsSettings | None,
+        Field(description="address of an HTTP gateway, or a table; default: text messages stay in the outbox"),
+    ] = None
+    tries: Annotated[int, Field(ge=1, le=20, description="how often a notice is tried before it is given up")] = 10
 
 
 class RegistrySettings(Section):
@@ -210,9 +220,26 @@ def reference() -> str:
         if isinstance(field.default, Section):
             for key, inner in type(field.default).model_fields.items():
                 rows.append(f"| `{name}.{key}` | `{_shown(inner.default)}` | {inner.description} |")
+                rows += _of_table(f"{name}.{key}", inner)
         else:
             rows.append(f"| `{name}` | `{_shown(field.default)}` | {field.description} |")
     return "\n".join(rows) + "\n"
+
+
+def _of_table(name: str, field: FieldInfo) -> list[str]:
+    """The keys of a setting that can be a table, which stands for something only when it is there."""
+    tables = [one for one in get_args(field.annotation) if isinstance(one, type) and issubclass(one, BaseModel)]
+    return [
+        f"| `{name}.{key}` | `{_shown_in_table(inner)}` | {inner.description} |"
+        for table in tables
+        for key, inner in table.model_fields.items()
+    ]
+
+
+def _shown_in_table(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    return "none" if field.default is None else _shown(field.default)
 
 
 def _shown(value: object) -> str:

@@ -17,6 +17,7 @@ from foundation.errors import CamTrustError
 _log = logging.getLogger(__name__)
 
 _EVERY = 60.0  # seconds
+_NOTICES_EVERY = 2.0
 _AFTER_START = 5.0  # what has to be done is much after a pause, and whoever waits for the services comes first
 _ROWS = 1000  # moved at a time while the master key is rotated
 
@@ -29,6 +30,7 @@ def tasks(services: Services) -> Mapping[str, Callable[[], object]]:
         "rows under an old master key": lambda: services.token.rewrap_rows(_ROWS),
         "checkpoint of the token": services.token.witness,
         "enrolments that ran out": services.ekyc.enrolment.sweep,
+        "notices that wait to be delivered": services.delivery.run,
         "data that is kept no longer": services.ekyc.retention.apply,
         "held seals that ran out": services.held_seals.sweep,
         "recalls that were cut off": services.ekyc.recalls.resume,
@@ -48,34 +50,44 @@ def tasks(services: Services) -> Mapping[str, Callable[[], object]]:
 
 def run_once(services: Services) -> tuple[str, ...]:
     """Do every part once; gives the names of those that failed."""
-    failed = []
-    for name, task in tasks(services).items():
-        try:
-            task()
-        except CamTrustError as error:
-            failed.append(name)
-            _log.error("upkeep: %s: %s", name, error.code)
-        except Exception as error:  # a defect in one part must not end the others; its text may quote data
-            failed.append(name)
-            _log.error("upkeep: %s: %s", name, type(error).__qualname__)
-    return tuple(failed)
+    return tuple(name for name, task in tasks(services).items() if not done_alone(name, task))
+
+
+def done_alone(name: str, task: Callable[[], object]) -> bool:
+    """Do one part; what fails is told in the log and ends nothing else."""
+    try:
+        task()
+    except CamTrustError as error:
+        _log.error("upkeep: %s: %s", name, error.code)
+    except Exception as error:  # a defect in one part must not end the others; its text may quote data
+        _log.error("upkeep: %s: %s", name, type(error).__qualname__)
+    else:
+        return True
+    return False
 
 
 @contextmanager
 def kept_up(services: Services) -> Iterator[None]:
-    """Do it every minute, in a thread, for as long as the block runs; the first time once the services are up."""
+    """Do it every minute, in a thread, for as long as the block runs; the first time once the services are up. Notices
+    are delivered in a thread of their own: somebody waits for a code.
+    """
     ending = threading.Event()
 
-    def repeat() -> None:
+    def repeat(every: float, work: Callable[[], object]) -> None:
         ending.wait(_AFTER_START)
         while not ending.is_set():
-            run_once(services)
-            ending.wait(_EVERY)
+            work()
+            ending.wait(every)
 
-    thread = threading.Thread(target=repeat, name="upkeep", daemon=True)
-    thread.start()
+    loops: list[tuple[str, float, Callable[[], object]]] = [("upkeep", _EVERY, lambda: run_once(services))]
+    if services.delivery.channels:
+        loops.append(("notices", _NOTICES_EVERY, lambda: done_alone("notices", services.delivery.run)))
+    threads = [threading.Thread(target=repeat, args=loop, name=name, daemon=True) for name, *loop in loops]
+    for thread in threads:
+        thread.start()
     try:
         yield
     finally:
         ending.set()
-        thread.join(30)
+        for thread in threads:
+            thread.join(30)

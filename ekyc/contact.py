@@ -107,22 +107,24 @@ class ContactDesk:
             "tries": 0,
             "used_at": None,
         }
-        with files.step(enrolment) as connection:
-            self._throttle(store.last_challenge(connection, enrolment.id), now)
-            if store.challenges_since(connection, now - _HOUR, enrolment.id, index) >= settings.sends_per_hour:
-                raise ResendThrottled(retry_after=_HOUR.total_seconds())
-            connection.execute(store.challenges.insert().values(row))
-            enrolment = files.touch(connection, enrolment)
-            details = {"channel": channel.value}
-            files.audit.append(connection, str(actor), "ekyc.contact_code_sent", enrolment.id, details)
-        self._notifier.send(
+        notice = self._notifier.compose(
             channel.value,
             canonical,
             TEMPLATE,
             {"code": code, "minutes": str(settings.otp_minutes)},
             person=enrolment.person_id,
             language=enrolment.language,
+            expires_at=expires_at,
         )
+        with files.step(enrolment) as connection:
+            self._throttle(store.last_challenge(connection, enrolment.id), now)
+            if store.challenges_since(connection, now - _HOUR, enrolment.id, index) >= settings.sends_per_hour:
+                raise ResendThrottled(retry_after=_HOUR.total_seconds())
+            connection.execute(store.challenges.insert().values(row))
+            self._notifier.post(connection, notice)
+            enrolment = files.touch(connection, enrolment)
+            details = {"channel": channel.value}
+            files.audit.append(connection, str(actor), "ekyc.contact_code_sent", enrolment.id, details)
         return Sent(enrolment, expires_at, now + timedelta(seconds=settings.resend_seconds))
 
     def verify(self, actor: Actor, enrolment_id: str, code: str, *, if_version: int | None = None) -> Enrolment:

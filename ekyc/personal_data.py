@@ -15,6 +15,7 @@ from sqlalchemy import select
 
 from ekyc import store
 from ekyc.casefile import CaseFiles
+from ekyc.outbox import opened, without_secret
 from ekyc.terms import terms_in_force
 from foundation.clock import rfc3339
 from foundation.db.audit import events
@@ -68,7 +69,8 @@ class PersonalDataDesk:
                 select(store.outbox).where(store.outbox.c.person_id == enrolment.person_id).order_by("sequence")
             ).all()
         messages = [
-            json.loads(files.vault.open(enrolment.person_id, "outbox", bytes(row.sealed))) | {"at": rfc3339(row.at)}
+            # A code is shown where it was sent, and nowhere else: otherwise a session could prove any contact.
+            without_secret(opened(files.vault, row)) | {"at": rfc3339(row.at), "standing": row.standing}
             for row in rows
         ]
         terms = terms_in_force()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Protocol
@@ -15,18 +15,75 @@ from foundation.citizen_subject import CitizenNaming
 from foundation.keys.port import Attesting, WrappedKey, WrappedKeys
 
 
+@dataclass(frozen=True)
+class Notice:
+    """A message, written and sealed; ``id`` names it wherever it goes. After ``expires_at`` it is of no use."""
+
+    id: str
+    person_id: str
+    channel: str
+    template: str
+    sealed: bytes = field(repr=False)
+    expires_at: datetime | None
+
+
 class Notifier(Protocol):
     """Tells a person something over a channel."""
 
-    def send(
-        self, channel: str, address: str, template: str, params: Mapping[str, str], *, person: str, language: str
-    ) -> None:
+    def compose(
+        self,
+        channel: str,
+        address: str,
+        template: str,
+        params: Mapping[str, str],
+        *,
+        person: str,
+        language: str,
+        expires_at: datetime | None = None,
+    ) -> Notice:
         """``channel``: ``sms`` or ``email``; ``template``: a key of this room's catalogue, filled with ``params``.
 
-        ``person`` (opaque id) is whose data it is, so that what is kept of the message is sealed for them. Raises
-        NotifierUnavailable.
+        ``person`` (opaque id) is whose data it is, so that what is kept of the message is sealed for them. With
+        ``expires_at`` it is a secret for the person alone, and never sent late. Raises NotifierUnavailable.
         """
         ...
+
+    def post(self, connection: Connection, notice: Notice) -> None:
+        """See to it that the message goes, in the caller's transaction: if that is undone, so is this."""
+        ...
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """A message as a sender gets it; ``id`` is the same each time it is tried."""
+
+    id: str
+    address: str = field(repr=False)
+    subject: str
+    text: str = field(repr=False)
+    language: str
+
+
+class SenderFailed(Exception):
+    """The message was not taken now; another try may do. ``rule`` says why, without personal data."""
+
+    def __init__(self, rule: str) -> None:
+        super().__init__(rule)
+        self.rule = rule
+
+
+class SenderRefused(SenderFailed):
+    """The message will not be taken, however often it is tried."""
+
+
+class Sender(Protocol):
+    """Gives messages of one channel to a server."""
+
+    def deliver(self, notice: Outgoing, at: datetime) -> None:
+        """The server has taken it over when this returns. Raises SenderFailed, SenderRefused."""
+        ...
+
+    def close(self) -> None: ...
 
 
 class RegistryOutcome(StrEnum):

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Column,
     Connection,
     ForeignKey,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -131,6 +132,13 @@ outbox = Table(
     Column("template", String(60), nullable=False),
     Column("sealed", LargeBinary, nullable=False),
     Column("at", UtcDateTime, nullable=False),
+    Column("message_id", String(40), nullable=True),
+    Column("standing", String(12), nullable=False, server_default="kept"),
+    Column("tries", Integer, nullable=False, server_default="0"),
+    Column("next_at", UtcDateTime, nullable=True),
+    Column("expires_at", UtcDateTime, nullable=True),
+    Column("ended_at", UtcDateTime, nullable=True),
+    Index("ix_ekyc_outbox_waiting", "standing", "next_at"),
 )
 
 

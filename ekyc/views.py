@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from ekyc.model import Enrolment
-from ekyc.outbox import Message
+from ekyc.outbox import Message, Standing
 from ekyc.ports import IssuedCertificate
 from ekyc.printed import Printed
 from ekyc.review import Case, Method, Page, Verdict
@@ -269,19 +269,27 @@ class AccessView(BaseModel):
 
 
 class MessageView(BaseModel):
-    """A notice as the person would have received it."""
+    """A notice as the person would have received it; what is delivered says how far it is, and not what it says."""
 
     person_id: str
     channel: str
     address: str
     text: str
     at: datetime
+    standing: Standing
+    tries: int
 
 
 def message_view(message: Message) -> MessageView:
     """The view of a message that the outbox kept."""
     return MessageView(
-        person_id=message.person_id, channel=message.channel, address=message.address, text=message.text, at=message.at
+        person_id=message.person_id,
+        channel=message.channel,
+        address=message.address,
+        text=message.text,
+        at=message.at,
+        standing=message.standing,
+        tries=message.tries,
     )
 
 

@@ -13,6 +13,7 @@ from ekyc.registry_simulation.process import RegistryProcess
 from foundation.clock import SetClock
 from foundation.db.engine import Database
 from hsm_emulation.client import HsmClient
+from tests.ekyc.notice_servers import server_certificate
 from tests.ekyc.story import World
 
 
@@ -55,3 +56,9 @@ def both_worlds(database: Database, token: HsmClient, clock: SetClock, registry:
 def sqlite_path_or_none(database_url: str) -> Path | None:
     """The file of the SQLite database, when the test runs on SQLite."""
     return Path(database_url.removeprefix("sqlite:///")) if database_url.startswith("sqlite") else None
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """The mail server's certificate and key."""
+    return server_certificate(tmp_path)

@@ -105,7 +105,7 @@ def test_unknown_settings_are_refused(tmp_path: Path) -> None:
     [
         ('[keys]\nuri = "kms://vault"\n', "camtrust.keys_unsupported"),
         ('[keys]\nuri = "pkcs11:token=x?module-path=/x.so"\n', "camtrust.module_pin_missing"),
-        ('[notify]\nsmtp = "smtp://localhost"\n', "camtrust.settings_unsupported"),
+        ('[notify]\nsmtp = "smtp://user@localhost?password_file=/none"\n', "camtrust.settings_invalid"),
         ('[blobs]\nurl = "s3://bucket"\n', "camtrust.settings_unsupported"),
         ("specimen = false\n", "camtrust.example_oid_refused"),
     ],

@@ -7,14 +7,22 @@ import signal
 from pathlib import Path
 from threading import Event
 
+import httpx2
 import pytest
 
+from camtrust.demo.client import Citizen, Refused
+from camtrust.doors import application
 from camtrust.home import Home
 from camtrust.keys import SERVICES, make_token, open_token
-from camtrust.upkeep import run_once, tasks
+from camtrust.server import listening, opened
+from camtrust.settings import NotifySettings, Settings
+from camtrust.upkeep import kept_up, run_once, tasks
+from ekyc.config import SmsSettings
+from foundation.clock import SystemClock
 from foundation.errors import InternalError
 from hsm_emulation.process import KeyDaemon
-from tests.story.installation import installed
+from tests.ekyc.notice_servers import TOKEN, gateway_server
+from tests.story.installation import found_authorities, installed, make_home
 
 
 def test_every_part_is_done_and_one_failure_is_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,3 +88,28 @@ def test_making_a_token_again_touches_nothing(tmp_path: Path) -> None:
     (home.path / SERVICES / "user.pin").rename(tmp_path / "kept.pin")
     assert not make_token(home, SERVICES)
     assert not (home.path / SERVICES / "user.pin").exists()
+
+
+def test_codes_go_out_by_the_gateway_of_the_settings(tmp_path: Path) -> None:
+    """One line of settings and the code reaches the phone; text messages are no emulated part any more, and e-mail,
+    which nothing delivers, is refused."""
+    home = make_home(tmp_path / "home")
+    (tmp_path / "token").write_text(TOKEN, encoding="utf-8")
+    with gateway_server() as gateway:
+        settings = Settings(notify=NotifySettings(sms=SmsSettings(url=gateway.url, token_file=tmp_path / "token")))
+        with opened(home, settings, SystemClock()) as services, kept_up(services):
+            found_authorities(services)
+            with listening(application(services)) as at, httpx2.Client(base_url=at.url, trust_env=False) as http:
+                assert "notifications" not in http.get("/readyz").json()["emulated"]
+                citizen = Citizen(http)
+                enrolment = citizen.start("CONTACT")
+                base = f"/ekyc/v1/enrolments/{enrolment['id']}"
+                terms = citizen.get("/ekyc/v1/terms")
+                accepted = ("purpose", "consent_version", "agreement_version", "agreement_digest")
+                citizen.post(f"{base}/consent", {name: terms[name] for name in accepted})
+                with pytest.raises(Refused, match="notifier_unavailable"):
+                    citizen.post(f"{base}/contact", {"channel": "email", "address": "sokha@example.org"})
+                citizen.post(f"{base}/contact", {"channel": "sms", "address": "012 987 654"})
+                wait_until(lambda: gateway.requests)
+        [(_, body)] = gateway.requests
+        assert body["to"] == "+85512987654"

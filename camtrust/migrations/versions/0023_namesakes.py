@@ -1,6 +1,6 @@
 """Who may be one person under two documents: an index over name and birth
 
-Revision: 0022, after 0021.
+Revision: 0023, after 0022.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0022"
-down_revision = "0021"
+revision = "0023"
+down_revision = "0022"
 branch_labels = None
 depends_on = None
 
