@@ -191,6 +191,20 @@ class SigningCredentials:
         ).credential_id
 
 
+class RegisteredClients:
+    """`signing.ports.Clients` over the registered actors of this process."""
+
+    def __init__(self, identity: IdentityService) -> None:
+        self._identity = identity
+
+    def known(self, client_id: str) -> tuple[str, bool]:
+        try:
+            actor = self._identity.actor(client_id)
+        except ActorUnknown:
+            return "", False
+        return actor.label, actor.kind is ActorKind.CLIENT and actor.status is ActorStatus.ACTIVE
+
+
 def _told(serial: str, certificate: bytes, chain: tuple[x509.Certificate, ...]) -> IssuedCertificate:
     return IssuedCertificate(serial, certificate, tuple(one.public_bytes(Encoding.DER) for one in chain))
 

@@ -19,6 +19,7 @@ from camtrust.adapters import (
     CaTimestamps,
     EkycLoginApprovals,
     RegisteredActors,
+    RegisteredClients,
     ReviewOfficers,
     SigningCredentials,
     SigningKeyCustody,
@@ -60,6 +61,8 @@ from issuing_ca.witnessing import Witnessing
 from signing.csc.service import CscService
 from signing.custody import Custody
 from signing.held.service import HeldSeals
+from signing.requests.desk import RequestDesk
+from signing.requests.oversight import RequestOversight
 from signing.service import SigningService
 
 if TYPE_CHECKING:  # it needs python-pkcs11, which is not asked of those who have no module
@@ -87,6 +90,8 @@ class Services:
     signing: SigningService
     csc: CscService
     held_seals: HeldSeals
+    requests: RequestDesk
+    request_oversight: RequestOversight
     ekyc: EkycService
     outbox: Outbox
     delivery: Delivery
@@ -180,6 +185,9 @@ def assemble(
         held_seals = HeldSeals(
             signing_service, custody, database, trail, clock, randomness, RegisteredActors(identity_service)
         )
+        requests = RequestDesk(
+            database, trail, clock, randomness, vault, custody, signing_service, RegisteredClients(identity_service)
+        )
         delivery = notice_delivery(settings, database, vault, trail, clock)
         outbox = Outbox(database, vault, trail, clock, channels=delivery.channels, randomness=randomness)
         ekyc_service = EkycService(
@@ -224,6 +232,8 @@ def assemble(
         signing_service,
         csc,
         held_seals,
+        requests,
+        RequestOversight(database, trail, clock),
         ekyc_service,
         outbox,
         delivery,

@@ -26,6 +26,7 @@ import issuing_ca.ra.certificates_api
 import signing.api
 import signing.csc.api
 import signing.held.api
+import signing.requests.api
 from camtrust.assembly import Services
 from camtrust.errors import ProxySecretInvalid
 from camtrust.settings import Settings
@@ -76,6 +77,7 @@ def application(services: Services) -> FastAPI:
             emulated=tuple(emulated),
             larger_bodies={
                 **signing.api.body_limits(services.signing.config),
+                **signing.requests.api.body_limits(services.signing.config),
                 "/verify/v1": (settings.upload_mebibytes + 1) * MIB,
                 **ekyc.evidence_api.BODY_LIMITS,
             },
@@ -106,6 +108,7 @@ def application(services: Services) -> FastAPI:
             ekyc.api.create_outbox_router(services.outbox, guard),
             signing.api.create_router(services.signing, guard),
             signing.held.api.create_router(services.held_seals, guard),
+            signing.requests.api.create_router(services.requests, services.request_oversight, guard),
             signing.csc.api.create_router(services.csc, guard, services.clock, _service_name(settings)),
             trust_door.create_router(services.home, services.clock, settings.upload_mebibytes * MIB),
         ],

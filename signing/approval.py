@@ -60,14 +60,21 @@ class Approvals:
         self._signer = signer
         self._work, self._custody, self._factors = work, custody, factors
 
-    def ask(self, actor: Actor, credential: Credential, document_ids: Sequence[str], level: Level | None) -> Asked:
+    def ask(
+        self,
+        actor: Actor,
+        credential: Credential,
+        document_ids: Sequence[str],
+        level: Level | None,
+        of_request: str | None = None,
+    ) -> Asked:
         """Prepare the documents and ask. Raises what `Authorisations.authorise` raises before it activates, the reason
         of the first document when none can be signed, and FactorsNotEnrolled for a person without a passkey.
         """
         self._forget_expired(actor.id)
         ids = self._work.distinct(document_ids)
         outcomes: dict[str, Outcome] = {}
-        claims = self._work.claim(actor, ids, outcomes)
+        claims = self._work.claim(actor, ids, outcomes, of_request)
         try:
             prepared = self._work.prepare(actor, credential, level, claims, outcomes)
             if not prepared:

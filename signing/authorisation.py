@@ -28,12 +28,14 @@ from signing.errors import (
     DocumentAlreadySigned,
     DocumentBusy,
     DocumentNotFound,
+    DocumentOfRequest,
     DocumentRefused,
     DocumentTooLarge,
     LevelNotAllowed,
     TooManyDocuments,
 )
 from signing.model import Credential, Document, DocumentState, Level, Outcome
+from signing.requests.store import holding
 from signing.sign.documents import AnyPrepared, DocumentSigner
 
 _log = logging.getLogger(__name__)
@@ -79,6 +81,7 @@ class Authorisations:
         pin: str,
         totp: str,
         level: Level | None,
+        request: str | None = None,
     ) -> tuple[Outcome, ...]:
         """One outcome a document, in the order asked. ``credential`` is the actor's own, checked by the caller.
 
@@ -87,7 +90,7 @@ class Authorisations:
         """
         ids = self.distinct(document_ids)
         outcomes: dict[str, Outcome] = {}
-        claims = self.claim(actor, ids, outcomes)
+        claims = self.claim(actor, ids, outcomes, request)
         try:
             prepared = self.prepare(actor, credential, level, claims, outcomes)
             if prepared:
@@ -119,14 +122,22 @@ class Authorisations:
         for document_id, signature in signatures.items():
             self._complete(actor, credential, claims, document_id, prepared[document_id], signature, outcomes)
 
-    def claim(self, actor: Actor, ids: Sequence[str], outcomes: dict[str, Outcome]) -> dict[str, Claim]:
-        """Take the documents over, from a request that was cut off too; who cannot be signed has an outcome."""
+    def claim(
+        self, actor: Actor, ids: Sequence[str], outcomes: dict[str, Outcome], request: str | None = None
+    ) -> dict[str, Claim]:
+        """Take the documents over, from a request that was cut off too; who cannot be signed has an outcome.
+
+        What a signing request holds is signed by answering it (``request``), and not beside it.
+        """
         claims: dict[str, Claim] = {}
         abandoned: list[tuple[str, int]] = []
         with self._database.unit_of_work() as connection:
+            held = holding(connection, ids)
             for document_id in ids:
                 found = store.document_of_owner(connection, actor.id, document_id)
                 error = _unfit(found[0] if found else None)
+                if error is None and held.get(document_id, request) != request:
+                    error = DocumentOfRequest()
                 if error is not None or found is None:
                     outcomes[document_id] = Outcome(document_id, error)
                     continue

@@ -23,6 +23,7 @@ CamTrustError
 ├── DocumentAlreadySigned         signed before: it is not signed twice
 ├── DocumentNotSigned             there is no signed version yet
 ├── DocumentBusy                  another request took it over in the meantime
+├── DocumentOfRequest             a signing request holds it: it is signed or refused there
 ├── TooManyDocuments              more than one authorisation, or one person, may have
 ├── UploadInvalid                 not a form with one file
 ├── OptionInvalid                 words about the field, lock or appearance that cannot be understood
@@ -42,7 +43,8 @@ CamTrustError
 ├── FormUnknown                   no such format, or not in this packaging
 ├── TimestampUnavailable          the timestamp authority does not answer, or its token does not check out
 ├── StatusUnavailable             no fresh status of a certificate in the chain
-└── SignatureNotAccepted          what was made does not pass our own check: it is not handed out
+├── SignatureNotAccepted          what was made does not pass our own check: it is not handed out
+└── of signing requests           `signing.requests.errors`
 """
 
 from __future__ import annotations
@@ -159,6 +161,11 @@ class DocumentNotSigned(CamTrustError):
 
 class DocumentBusy(CamTrustError):
     code = "signing.document_busy"
+    kind = Kind.CONFLICT
+
+
+class DocumentOfRequest(CamTrustError):
+    code = "signing.document_of_request"
     kind = Kind.CONFLICT
 
 

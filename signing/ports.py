@@ -57,6 +57,14 @@ class Acting(Protocol):
         ...
 
 
+class Clients(Protocol):
+    """The agencies' clients that are registered here."""
+
+    def known(self, client_id: str) -> tuple[str, bool]:
+        """The label under which a client was registered, and whether it may act; an empty label for a stranger."""
+        ...
+
+
 class Blobs(Protocol):
     """Octets by key. Writing is all or nothing; a key holds ``[a-z0-9/._-]``."""
 

@@ -32,6 +32,7 @@ from signing.errors import (
     CredentialNotUsable,
     DocumentNotFound,
     DocumentNotSigned,
+    DocumentOfRequest,
     DocumentTooLarge,
     LevelNotAllowed,
     TooManyDocuments,
@@ -51,10 +52,11 @@ from signing.model import (
 )
 from signing.pdf_options import PdfOptions
 from signing.ports import SigningKeys
+from signing.requests.store import holding
 from signing.seal_policy import SealPolicies
 from signing.sign.documents import DocumentSigner
 from signing.sign.extend import Extender
-from signing.sign.intake import Inspection, inspect
+from signing.taking import Taking
 
 MAX_PAGE = 100
 _PLAIN = PdfOptions()
@@ -86,6 +88,7 @@ class SigningService:
         self._extender = extender
         self._custody = custody
         self.seal_policies = SealPolicies(database, audit)
+        self.taking = Taking(config, clock, randomness, custody, signer)
         self._authorisations = Authorisations(database, audit, clock, config, signer, custody, factors, keys)
         self._approvals = Approvals(
             database, audit, clock, config.audience, self._authorisations, custody, factors, signer
@@ -170,35 +173,19 @@ class SigningService:
 
         Raises a DocumentRefused with the cause, TooManyDocuments: nothing is kept.
         """
-        name = plain_name(name)
-        inspection = self.inspect(data, name, form, password, options.field)
-        document_id = self._new_id()
-        sealed = self._custody.seal(actor.id, document_id, name, password if inspection.encrypted else None, options)
-        document = Document(
-            sequence=0,
-            document_id=document_id,
-            owner=actor.id,
-            size=inspection.size,
-            sha256=inspection.sha256,
-            pages=inspection.pages,
-            encrypted=inspection.encrypted,
-            form=form,
-            state=DocumentState.UPLOADED,
-            version=0,
-            uploaded_at=self._clock.now(),
-        )
-        self._custody.put_original(actor.id, document_id, data)
+        named, sealed = self.taking.take(actor.id, name, data, form, password, options)
+        document_id, document = named.document.document_id, named.document
         try:
             with self._database.unit_of_work() as connection:
                 if store.count_documents(connection, actor.id) >= self.config.maximum_documents_kept:
                     raise TooManyDocuments(limit=self.config.maximum_documents_kept)
                 store.insert_document(connection, document, sealed)
-                details = {"sha256": inspection.sha256.hex(), "size": inspection.size}
+                details = {"sha256": document.sha256.hex(), "size": document.size}
                 self._audit.append(connection, str(actor), "signing.document_uploaded", document_id, details)
         except BaseException:
-            self._custody.discard_original(document_id)
+            self.taking.discard(document_id)
             raise
-        return NamedDocument(document, name)
+        return named
 
     def document(self, actor: Actor, document_id: str) -> NamedDocument:
         """One of the actor's documents; DocumentNotFound."""
@@ -228,6 +215,8 @@ class SigningService:
             found = store.document_of_owner(connection, actor.id, document_id)
             if found is None:
                 raise DocumentNotFound
+            if holding(connection, [document_id]):
+                raise DocumentOfRequest
             store.remove(connection, found[0])
             self._audit.append(connection, str(actor), "signing.document_deleted", document_id)
             # Before the commit: whatever fails here leaves the row, and deleting can be asked for again.
@@ -244,8 +233,11 @@ class SigningService:
         pin: str,
         totp: str,
         level: Level | None = None,
+        request: str | None = None,
     ) -> tuple[Outcome, ...]:
         """Sign documents of a person who proves both factors: one outcome a document, in the order asked.
+
+        ``request``: the signing request that is answered; what another one holds is not signed (DocumentOfRequest).
 
         Raises LevelNotAllowed below B-T (sub-decree 246 of 2017 asks for the time of signing), CredentialNotFound,
         CredentialNotUsable, TooManyDocuments, and PinIncorrect, PinLocked, CodeUsed, ... of the key store: then
@@ -253,10 +245,18 @@ class SigningService:
         """
         level = self._level(level)
         credential = self.credential(actor, credential_id, KeyUse.CITIZEN_SIGN)
-        return self._authorisations.authorise(actor, credential, document_ids, pin=pin, totp=totp, level=level)
+        return self._authorisations.authorise(
+            actor, credential, document_ids, pin=pin, totp=totp, level=level, request=request
+        )
 
     def ask_passkey(
-        self, actor: Actor, credential_id: str, document_ids: Sequence[str], *, level: Level | None = None
+        self,
+        actor: Actor,
+        credential_id: str,
+        document_ids: Sequence[str],
+        *,
+        level: Level | None = None,
+        request: str | None = None,
     ) -> Asked:
         """Have the person's device asked to approve exactly these documents; :meth:`answer_passkey` signs them.
 
@@ -264,9 +264,8 @@ class SigningService:
         be signed, FactorsNotEnrolled for a person without a passkey, MethodRefused.
         """
         level = self._level(level)
-        return self._approvals.ask(
-            actor, self.credential(actor, credential_id, KeyUse.CITIZEN_SIGN), document_ids, level
-        )
+        credential = self.credential(actor, credential_id, KeyUse.CITIZEN_SIGN)
+        return self._approvals.ask(actor, credential, document_ids, level, request)
 
     def answer_passkey(self, actor: Actor, approval_id: str, assertion: str) -> tuple[Outcome, ...]:
         """Sign what the device approved: one outcome a document. ``assertion``: the JSON of the PublicKeyCredential.
@@ -349,13 +348,6 @@ class SigningService:
         return records
 
     # --------------------------------------------------------------------------------------------------------------
-
-    def inspect(self, data: bytes, name: str, form: Form, password: str | None, field: str | None) -> Inspection:
-        """What a document is that can be signed in this form. Raises a DocumentRefused with the cause."""
-        if form == PADES:
-            return inspect(data, password=password, field=field, limit=self.config.maximum_document_bytes)
-        self._signer.ades.inspect(data, name, form)
-        return Inspection(len(data), hashlib.sha256(data).digest(), 0, False, (), 0)
 
     def _level(self, level: Level | None) -> Level | None:
         """The level that was asked for; None: the default, or what a document's form has where that is less."""

@@ -267,6 +267,14 @@ def remove(connection: Connection, document: Document) -> None:
         raise DocumentBusy
 
 
+def remove_unsigned(connection: Connection, owner: str, document_id: str) -> int | None:
+    """Delete the row of a document that is not signed, whoever works on it; gives the version that it had come to."""
+    here = (documents.c.owner == owner) & (documents.c.document_id == document_id)
+    gone = delete(documents).where(here, documents.c.state != DocumentState.SIGNED.value)
+    version: int | None = connection.execute(gone.returning(documents.c.version)).scalar()
+    return version
+
+
 def _document(row: Row[Any]) -> Document:
     return Document(
         sequence=row.sequence,

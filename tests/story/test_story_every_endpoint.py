@@ -11,7 +11,9 @@ from camtrust.documents import make_specimen_documents
 from camtrust.web.absent import ABSENT
 from foundation.http.actor import ActorKind
 from foundation.http.direct import DirectRoute
+from signing.requests.api import ROLE as REQUEST_ROLE
 from tests.story.installation import Applicant, Installation, new_key
+from tests.story.test_story_requests import asking
 from tests.web.endpoint_walk import endpoints, walk
 
 _SIGNED = "RFC 8555 §6.2: each request is signed by the key of the account (tests/ca/test_acme_rules.py)"
@@ -131,6 +133,11 @@ def test_what_is_another_s_is_as_absent_as_what_never_was(assembled: Installatio
         "/factors/confirmation": {"code": "123456"},
     }
     changes = {"/ekyc/v1/authenticators/changes/{change_id}": {"pin": "482913", "totp": "123456"}}
+    client = assembled.staff(ActorKind.CLIENT, REQUEST_ROLE)
+    request = client.ask("POST", "/sign/v1/requests", asking(owner.person_id, pdf)).json()["id"]
+    factors = {"credential": other.credential, "pin": owner.pin, "totp": "000000"}
+    changes["/sign/v1/requests/{request_id}/approval"] = factors
+    changes["/sign/v1/requests/{request_id}/passkey"] = {"credential": other.credential}
     serial = assembled.services.ca.certificates(owner=owner.person_id)[0].serial
     revoke = {"reason": "superseded", "pin": owner.pin, "totp": "000000"}
     called = 0
@@ -142,23 +149,25 @@ def test_what_is_another_s_is_as_absent_as_what_never_was(assembled: Installatio
         answers = []
         if "{serial}" in endpoint.path:
             body = revoke
-        for ids in ((enrolment, document, serial), ("ENR-" + "A" * 16, "0" * 32, "abc")):
+        theirs = (enrolment, document, serial, request, client.id)
+        for ids in (theirs, ("ENR-" + "A" * 16, "0" * 32, "abc", "0" * 32, "act_" + "a" * 24)):
             path = endpoint.path.replace("{enrolment_id}", ids[0]).replace("{document_id}", ids[1])
             # Whose these are: tests/signing/test_signing_passkey.py, tests/ekyc/test_ekyc_authenticators.py.
             path = path.replace("{approval_id}", ids[1] * 2).replace("{change_id}", ids[1] * 2)
             path = path.replace("{serial}", ids[2]).replace("{image_id}", "0" * 32)
+            path = path.replace("{request_id}", ids[3]).replace("{client_id}", ids[4])
             assert "{" not in path, f"{endpoint.path}: tell this test whose that is"
             answers.append(other.ask(endpoint.method, path, body))
         assert {answer.status_code for answer in answers} == {404}, f"{endpoint.method} {endpoint.path}"
         assert _told(answers[0]) == _told(answers[1]), f"{endpoint.method} {endpoint.path}"
         called += 1
-    assert called >= 14
+    assert called >= 20
 
     mine = other.uploaded("SPECIMEN form.pdf", pdf)
-    theirs = other.ask(
+    borrowed = other.ask(
         "POST", "/sign/v1/authorisations", other.authorisation(mine, totp="000000") | {"credential": owner.credential}
     )
-    assert (theirs.status_code, theirs.json()["code"]) == (404, "signing.credential_not_found")
+    assert (borrowed.status_code, borrowed.json()["code"]) == (404, "signing.credential_not_found")
     outcome = other.ask("POST", "/sign/v1/authorisations", other.authorisation(document, totp="000000")).json()[
         "documents"
     ][0]
@@ -168,6 +177,7 @@ def test_what_is_another_s_is_as_absent_as_what_never_was(assembled: Installatio
     assert other.get("/ekyc/v1/enrolments/me")["id"] == other.enrolment["id"]
 
     assert owner.get(owner.base) == before
+    assert owner.get(f"/sign/v1/requests/{request}")["state"] == "waiting"
     assert len(owner.sign(document)) == 1
 
 
