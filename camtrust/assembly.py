@@ -27,6 +27,7 @@ from camtrust.adapters import (
 from camtrust.ca_settings import ca_settings_of, time_source_of
 from camtrust.errors import ExampleOidRefused, SettingsUnsupported
 from camtrust.home import Home
+from camtrust.key_uses import LoggedUses, PersonsNotices
 from camtrust.notices import notice_delivery
 from camtrust.registration_authority import RegistrationAuthorityKey, registration_authority
 from camtrust.settings import Settings
@@ -61,6 +62,7 @@ from issuing_ca.witnessing import Witnessing
 from signing.csc.service import CscService
 from signing.custody import Custody
 from signing.held.service import HeldSeals
+from signing.history import History
 from signing.requests.desk import RequestDesk
 from signing.requests.oversight import RequestOversight
 from signing.service import SigningService
@@ -180,6 +182,14 @@ def assemble(
             ca,
             CaLogProofs(log, witnessing),
             custody,
+            History(
+                database,
+                vault,
+                clock,
+                randomness,
+                LoggedUses(log),
+                PersonsNotices(lambda: ekyc_service.key_notices, settings.public_url),
+            ),
         )
         csc = CscService(database, trail, clock, signing_service, keys, token, CaTimestamps(ca))
         held_seals = HeldSeals(

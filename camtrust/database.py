@@ -24,6 +24,7 @@ import issuing_ca.enrolment.store
 import issuing_ca.ra.store
 import issuing_ca.store
 import signing.held.store
+import signing.history_store
 import signing.requests.store
 import signing.seal_store
 import signing.store

@@ -46,6 +46,7 @@ from issuing_ca.own_log import OwnLog
 from issuing_ca.registry_events_api import create_router as create_registry_router
 from issuing_ca.service import CertificateAuthority
 from signing.config import MIB
+from signing.history_api import create_history_router
 
 if TYPE_CHECKING:  # it needs python-pkcs11, which is not asked of those who have no module
     from camtrust.split_keys import SplitKeys
@@ -109,6 +110,7 @@ def application(services: Services) -> FastAPI:
             signing.api.create_router(services.signing, guard),
             signing.held.api.create_router(services.held_seals, guard),
             signing.requests.api.create_router(services.requests, services.request_oversight, guard),
+            create_history_router(services.signing, guard),
             signing.csc.api.create_router(services.csc, guard, services.clock, _service_name(settings)),
             trust_door.create_router(services.home, services.clock, settings.upload_mebibytes * MIB),
         ],

@@ -6,6 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from camtrust.adapters import CaLogProofs, CaStatus, CaTimestamps
+from camtrust.key_uses import CaStanding
 from camtrust.settings import Settings
 from foundation.clock import Clock
 from foundation.db.audit import AuditTrail
@@ -15,6 +16,7 @@ from hsm_emulation.client import HsmClient
 from issuing_ca.service import CertificateAuthority
 from signing.config import MIB, SigningConfig
 from signing.custody import Custody
+from signing.history import History
 from signing.ports import SigningKeys
 from signing.service import SigningService
 from signing.sign.ades import AdesSigner
@@ -34,6 +36,7 @@ def signing_room(
     ca: CertificateAuthority,
     proofs: CaLogProofs,
     custody: Custody,
+    history: History,
 ) -> SigningService:
     """The service. ``keys``: where organisations' and persons' keys are; ``token``: where persons' factors are."""
     config = SigningConfig(
@@ -53,4 +56,17 @@ def signing_room(
     )
     ades = AdesSigner(keys, timestamps, status, clock, config.maximum_document_bytes, proofs)
     signer, extender = DocumentSigner(keys, pades, ades), Extender(pades, timestamps, status, clock)
-    return SigningService(database, trail, clock, randomness, config, keys, token, signer, custody, extender)
+    return SigningService(
+        database,
+        trail,
+        clock,
+        randomness,
+        config,
+        keys,
+        token,
+        signer,
+        custody,
+        extender,
+        CaStanding(ca),
+        history,
+    )

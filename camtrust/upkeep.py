@@ -37,6 +37,7 @@ def tasks(services: Services) -> Mapping[str, Callable[[], object]]:
         "recalls that were cut off": services.ekyc.recalls.resume,
         "heads of the revocation trees": lambda: ca.heads.publish() if ca.heads is not None else None,
         "issuance log": services.log.integrate,
+        "notices about persons' keys": services.signing.history.notify,
         "witnesses of the log": services.witnessing.ask,
         "certificates looked at by pkilint": services.lint.run_once if services.settings.ca.lint_a_minute else int,
         "witness of the status": lambda: ca.rollback.advance() if ca.rollback is not None else None,

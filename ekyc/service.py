@@ -20,6 +20,7 @@ from ekyc.images import ImageDesk
 from ekyc.imaging import ImageReader
 from ekyc.imaging.letters import LetterReader
 from ekyc.issuance import IssuanceDesk
+from ekyc.key_notices import KeyNoticeDesk
 from ekyc.lost_documents import LostDocuments
 from ekyc.personal_data import PersonalDataDesk
 from ekyc.policy import Policy, default_policy
@@ -88,6 +89,7 @@ class EkycService:
         self.decider = Decider(self.files)
         self.enrolment = EnrolmentDesk(self.files, sessions, blobs)
         self.contact = ContactDesk(self.files, notifier)
+        self.key_notices = KeyNoticeDesk(self.files, notifier)
         self.document = DocumentDesk(self.files, sources, self.lost_documents)
         self.registry = RegistryDesk(self.files, registry)
         self.review = ReviewDesk(self.files, officers, self.decider)

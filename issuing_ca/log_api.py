@@ -23,7 +23,8 @@ from issuing_ca.own_log import LoggedAsTheirs, OwnLog
 from issuing_ca.timestamp_journal import TimestampJournal
 
 _FOR_EVER = {"cache-control": "public, max-age=31536000, immutable"}
-_PUBLISHED = frozenset(EntryKind) - {EntryKind.CERTIFICATE}  # certificates are their holders' to show
+# certificates and the uses of persons' keys are their holders' to show
+_PUBLISHED = frozenset(EntryKind) - {EntryKind.CERTIFICATE, EntryKind.KEY_USE}
 
 Hour = Annotated[str, Path(pattern=r"^[0-9]{8}T[0-9]{2}$", description="of the token's genTime, UTC: 20260501T09")]
 Digest = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$", description="SHA-256, hexadecimal")]
@@ -82,7 +83,7 @@ def create_log_router(service: IssuanceLog) -> APIRouter:
     @router.get("/proof/{kind}/{digest}", response_class=Response)
     def proof(kind: EntryKind, digest: Digest) -> Response:
         """The proof (C2SP tlog-proof) that something published is in the log: a CRL, a transcript of a ceremony, a
-        statement about an hour's timestamps or about revocations. Certificates' proofs are their holders'."""
+        statement about an hour's timestamps or about revocations. Certificates' and key uses' are their holders'."""
         if kind not in _PUBLISHED:
             raise LogEntryUnknown
         found = service.inclusion(bytes.fromhex(digest), kind)

@@ -24,6 +24,7 @@ from signing import store
 from signing.authorisation import Authorisations, Claim
 from signing.custody import Custody
 from signing.errors import ApprovalNotFound, DocumentBusy
+from signing.history import Through
 from signing.model import Approval, ApprovalPart, Credential, DocumentState, Level, Outcome
 from signing.sign.documents import AnyPrepared, DocumentSigner
 
@@ -104,7 +105,9 @@ class Approvals:
         """The credential that a question of the actor's is about; ApprovalNotFound."""
         return self._approval(actor, approval_id).credential_id
 
-    def answer(self, actor: Actor, credential: Credential, approval_id: str, assertion: str) -> tuple[Outcome, ...]:
+    def answer(
+        self, actor: Actor, credential: Credential, approval_id: str, assertion: str, through: Through
+    ) -> tuple[Outcome, ...]:
         """Sign what the assertion approves; one outcome a document. ApprovalNotFound; PasskeyInvalid, PasskeyCloned,
         ActivationInvalid: then nothing was signed, and until it runs out the question can be answered again.
         """
@@ -115,12 +118,12 @@ class Approvals:
         try:
             activation = self._factors.approve(bytes.fromhex(approval_id), PasskeyAssertion(assertion))
         except CamTrustError as error:
-            self._work.refused(actor, credential, error, details)
+            self._work.refused(actor, credential, error, details, through, [one.digest for one in prepared.values()])
             raise
         self._work.authorised(actor, credential, details)
         try:
             if prepared:
-                self._work.finish(actor, credential, claims, prepared, activation.token, outcomes)
+                self._work.finish(actor, credential, claims, prepared, activation.token, outcomes, through)
         finally:
             for claim in claims.values():
                 self._work.release(claim.document)

@@ -3,7 +3,8 @@
 1. claim     UPLOADED (or left PREPARED by a crash) → PREPARED, by compare-and-set
 2. prepare   the digests; a document that turns out unfit becomes REFUSED and the others go on
 3. activate  the token checks PIN and code once and permits exactly these digests, once each
-4. sign      every digest in one call, then document by document; what was made is stored before the row says SIGNED
+4. sign      written down in the person's history first; then every digest in one call, then document by document;
+             what was made is stored before the row says SIGNED
 Whatever goes wrong between 1 and 4, the documents that are not signed go back to UPLOADED.
 """
 
@@ -18,9 +19,10 @@ from typing import Any
 from foundation.clock import Clock
 from foundation.db.audit import AuditTrail
 from foundation.db.engine import Database
-from foundation.errors import CamTrustError
+from foundation.errors import CamTrustError, Kind
 from foundation.http.actor import Actor
 from foundation.keys.port import Factors, WrappedKeys
+from foundation.use_record import Act, UsedFor
 from signing import store
 from signing.config import MIB, SigningConfig
 from signing.custody import Custody
@@ -34,6 +36,7 @@ from signing.errors import (
     LevelNotAllowed,
     TooManyDocuments,
 )
+from signing.history import History, Through
 from signing.model import Credential, Document, DocumentState, Level, Outcome
 from signing.requests.store import holding
 from signing.sign.documents import AnyPrepared, DocumentSigner
@@ -62,6 +65,7 @@ class Authorisations:
         custody: Custody,
         factors: Factors,
         keys: WrappedKeys,
+        history: History,
     ) -> None:
         self._database = database
         self._audit = audit
@@ -71,6 +75,7 @@ class Authorisations:
         self._custody = custody
         self._factors = factors
         self._keys = keys
+        self._history = history
 
     def authorise(
         self,
@@ -81,6 +86,7 @@ class Authorisations:
         pin: str,
         totp: str,
         level: Level | None,
+        through: Through,
         request: str | None = None,
     ) -> tuple[Outcome, ...]:
         """One outcome a document, in the order asked. ``credential`` is the actor's own, checked by the caller.
@@ -94,8 +100,8 @@ class Authorisations:
         try:
             prepared = self.prepare(actor, credential, level, claims, outcomes)
             if prepared:
-                token = self._activate(actor, credential, level, prepared, pin, totp)
-                self.finish(actor, credential, claims, prepared, token, outcomes)
+                token = self._activate(actor, credential, level, prepared, pin, totp, through)
+                self.finish(actor, credential, claims, prepared, token, outcomes, through)
         finally:
             for claim in claims.values():
                 self.release(claim.document)
@@ -116,11 +122,23 @@ class Authorisations:
         prepared: dict[str, AnyPrepared],
         token: bytes,
         outcomes: dict[str, Outcome],
+        through: Through,
     ) -> None:
         """Sign and complete what was activated. What is signed is no claim any more; every document has its outcome."""
+        documents = [
+            UsedFor(
+                one.digest, document_id, self._custody.name(claims[document_id].document, claims[document_id].sealed)
+            )
+            for document_id, one in prepared.items()
+        ]
+        digests = [one.digest for one in documents]
+        # Before the key is used: what cannot be written down does not happen.
+        record = self._history.record(credential, Act.SIGNATURE, digests, through, documents=documents)
         signatures = self._sign(actor, credential, prepared, token, outcomes)
         for document_id, signature in signatures.items():
             self._complete(actor, credential, claims, document_id, prepared[document_id], signature, outcomes)
+        became = [outcomes[document_id] for document_id in prepared]
+        self._history.complete(record, became, None if signatures else became[0].error)
 
     def claim(
         self, actor: Actor, ids: Sequence[str], outcomes: dict[str, Outcome], request: str | None = None
@@ -202,6 +220,7 @@ class Authorisations:
         prepared: dict[str, AnyPrepared],
         pin: str,
         totp: str,
+        through: Through,
     ) -> bytes:
         digests = {document_id: one.digest for document_id, one in prepared.items()}
         details = {
@@ -212,16 +231,26 @@ class Authorisations:
         try:
             activation = self._factors.activate(key_id, list(digests.values()), pin, totp, audience)
         except CamTrustError as error:
-            self.refused(actor, credential, error, details)
+            self.refused(actor, credential, error, details, through, list(digests.values()))
             raise
         self.authorised(actor, credential, details)
         return activation.token
 
-    def refused(self, actor: Actor, credential: Credential, error: CamTrustError, details: dict[str, Any]) -> None:
-        """Write down that the token did not take the proof."""
+    def refused(
+        self,
+        actor: Actor,
+        credential: Credential,
+        error: CamTrustError,
+        details: dict[str, Any],
+        through: Through,
+        digests: Sequence[bytes],
+    ) -> None:
+        """Write down that the token did not take the proof, for the person too."""
         told = {"code": error.code, **details}
         with self._database.unit_of_work() as connection:
             self._audit.append(connection, str(actor), "signing.authorisation_refused", credential.credential_id, told)
+        if error.kind is not Kind.UNAVAILABLE:
+            self._history.record(credential, Act.REFUSAL, digests, through, code=error.code)
 
     def authorised(self, actor: Actor, credential: Credential, details: dict[str, Any]) -> None:
         """Write down that it did."""

@@ -46,7 +46,10 @@ class DocumentState(StrEnum):
 
 
 class CredentialStatus(StrEnum):
+    """WITHDRAWN and ACTIVE are kept; that a certificate is on hold is looked up in the books of its CA."""
+
     ACTIVE = "active"
+    SUSPENDED = "suspended"
     WITHDRAWN = "withdrawn"
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
 
 from cryptography import x509
+from sqlalchemy import Connection
 
 from foundation.keys.port import KeyStore, WrappedKeys
+from foundation.use_record import Act
 
 
 class SigningKeys(KeyStore, WrappedKeys, Protocol):
@@ -62,6 +66,54 @@ class Clients(Protocol):
 
     def known(self, client_id: str) -> tuple[str, bool]:
         """The label under which a client was registered, and whether it may act; an empty label for a stranger."""
+        ...
+
+
+class UseLog(Protocol):
+    """The log that commits to records of what was done with persons' keys."""
+
+    def record(self, connection: Connection, digest: bytes, subject: str) -> None:
+        """Commit to a record by its SHA-256, in the caller's unit of work; ``subject``: whose label it stands under."""
+        ...
+
+    def proof(self, digest: bytes) -> bytes:
+        """A C2SP tlog-proof. Raises a CamTrustError; of kind UNAVAILABLE where there will be one."""
+        ...
+
+    def verifier_key(self) -> str:
+        """What its proofs are checked with, as a line of text (C2SP signed-note)."""
+        ...
+
+
+class KeyNotices(Protocol):
+    """Tells persons what was done with their keys."""
+
+    def tell(self, connection: Connection, owner: str, act: Act, count: int, last: datetime) -> None:
+        """``count`` digests in all acts of this kind since the last notice, the last of them at ``last``; sent if the
+        caller's transaction stands.
+
+        Raises a CamTrustError; of kind UNAVAILABLE where it can be tried again.
+        """
+        ...
+
+
+class Standing(StrEnum):
+    """How a certificate stands in the books of its CA."""
+
+    GOOD = "good"
+    SUSPENDED = "suspended"
+    REVOKED = "revoked"
+
+
+class CertificateStanding(Protocol):
+    """The books of the CA."""
+
+    def of(self, certificate: x509.Certificate) -> Standing:
+        """How it stands at this moment; REVOKED for one that the CA does not know."""
+        ...
+
+    def suspend(self, certificate: x509.Certificate, by: str) -> None:
+        """Put it on hold and stop its key, at once. Raises a CamTrustError where its state does not allow that."""
         ...
 
 

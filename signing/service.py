@@ -10,7 +10,6 @@ import hashlib
 from collections.abc import Sequence
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy import Connection
 
 from foundation.clock import Clock
@@ -24,12 +23,10 @@ from signing import store
 from signing.approval import Approvals, Asked
 from signing.authorisation import Authorisations
 from signing.config import MIB, SigningConfig
+from signing.credentials import Credentials
 from signing.cursor import read_cursor, write_cursor
 from signing.custody import Custody
 from signing.errors import (
-    CredentialMismatch,
-    CredentialNotFound,
-    CredentialNotUsable,
     DocumentNotFound,
     DocumentNotSigned,
     DocumentOfRequest,
@@ -39,19 +36,18 @@ from signing.errors import (
 )
 from signing.file_name import plain_name
 from signing.forms import PADES, Form
+from signing.history import OWN, History, Through
 from signing.model import (
     Credential,
-    CredentialStatus,
     Document,
     DocumentState,
     Level,
     NamedDocument,
     Outcome,
     Page,
-    Signatory,
 )
 from signing.pdf_options import PdfOptions
-from signing.ports import SigningKeys
+from signing.ports import CertificateStanding, SigningKeys
 from signing.requests.store import holding
 from signing.seal_policy import SealPolicies
 from signing.sign.documents import DocumentSigner
@@ -77,6 +73,8 @@ class SigningService:
         signer: DocumentSigner,
         custody: Custody,
         extender: Extender,
+        standing: CertificateStanding,
+        history: History,
     ) -> None:
         self._database = database
         self._audit = audit
@@ -89,7 +87,9 @@ class SigningService:
         self._custody = custody
         self.seal_policies = SealPolicies(database, audit)
         self.taking = Taking(config, clock, randomness, custody, signer)
-        self._authorisations = Authorisations(database, audit, clock, config, signer, custody, factors, keys)
+        self.history = history
+        self.holdings = Credentials(database, audit, clock, randomness, keys, standing, history)
+        self._authorisations = Authorisations(database, audit, clock, config, signer, custody, factors, keys, history)
         self._approvals = Approvals(
             database, audit, clock, config.audience, self._authorisations, custody, factors, signer
         )
@@ -115,47 +115,23 @@ class SigningService:
         A certificate that is registered already gives its credential. ``by``: who does this, for the audit trail.
         Raises CredentialMismatch when key, owner, certificate and chain do not belong together; KeyHandleInvalid.
         """
-        info = self._keys.get(key_id)
-        public_key = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        if public_key != info.public_key or not chain or certificate.issuer != chain[0].subject:
-            raise CredentialMismatch
-        if info.use not in (KeyUse.CITIZEN_SIGN, KeyUse.ORGANISATION_SEAL) or info.owner not in (None, owner):
-            raise CredentialMismatch
-        credential = Credential(
-            credential_id=self._new_id(),
-            owner=owner,
-            signatory=Signatory(key_id, certificate, tuple(chain)),
-            status=CredentialStatus.ACTIVE,
-        )
-        with self._database.unit_of_work() as connection:
-            if info.use is KeyUse.CITIZEN_SIGN and key_id not in store.wrapped_keys_of_owner(connection, owner):
-                raise CredentialMismatch  # without what is sealed nobody can sign with it
-            known = store.credential_of_certificate(connection, certificate)
-            if known is not None:
-                if known.owner != owner or known.signatory.key_id != key_id:
-                    raise CredentialMismatch
-                return known
-            store.insert_credential(connection, credential, self._clock.now())
-            self._audit.append(connection, by, "signing.credential_registered", credential.credential_id)
-        return credential
+        return self.holdings.register(by, owner, key_id, certificate, chain)
 
     def withdraw_credential(self, by: str, credential_id: str) -> bool:
         """Make a credential unusable for good; False when it was so already or is not known."""
-        return bool(self._withdraw(by, "credential_id", credential_id))
+        return bool(self.holdings.withdraw(by, "credential_id", credential_id))
 
     def withdraw_key(self, by: str, key_id: str) -> tuple[str, ...]:
         """Withdraw every credential over a key, as when its certificate is revoked; gives their ids."""
-        return self._withdraw(by, "key_id", key_id)
+        return self.holdings.withdraw(by, "key_id", key_id)
 
     def owner_of(self, credential_id: str) -> str | None:
         """Whose credential this is (an opaque id); None where there is none. For the machine's own commands."""
-        with self._database.read() as connection:
-            return store.owner_of_credential(connection, credential_id)
+        return self.holdings.owner_of(credential_id)
 
     def credentials(self, actor: Actor) -> tuple[Credential, ...]:
-        """The actor's own."""
-        with self._database.read() as connection:
-            return store.credentials_of_owner(connection, actor.id)
+        """The actor's own, with the status that they have now."""
+        return self.holdings.of(actor)
 
     # --- documents ------------------------------------------------------------------------------------------------
 
@@ -234,10 +210,12 @@ class SigningService:
         totp: str,
         level: Level | None = None,
         request: str | None = None,
+        through: Through = OWN,
     ) -> tuple[Outcome, ...]:
         """Sign documents of a person who proves both factors: one outcome a document, in the order asked.
 
         ``request``: the signing request that is answered; what another one holds is not signed (DocumentOfRequest).
+        ``through``: where it came in, for the person's history.
 
         Raises LevelNotAllowed below B-T (sub-decree 246 of 2017 asks for the time of signing), CredentialNotFound,
         CredentialNotUsable, TooManyDocuments, and PinIncorrect, PinLocked, CodeUsed, ... of the key store: then
@@ -246,7 +224,7 @@ class SigningService:
         level = self._level(level)
         credential = self.credential(actor, credential_id, KeyUse.CITIZEN_SIGN)
         return self._authorisations.authorise(
-            actor, credential, document_ids, pin=pin, totp=totp, level=level, request=request
+            actor, credential, document_ids, pin=pin, totp=totp, level=level, request=request, through=through
         )
 
     def ask_passkey(
@@ -267,14 +245,16 @@ class SigningService:
         credential = self.credential(actor, credential_id, KeyUse.CITIZEN_SIGN)
         return self._approvals.ask(actor, credential, document_ids, level, request)
 
-    def answer_passkey(self, actor: Actor, approval_id: str, assertion: str) -> tuple[Outcome, ...]:
+    def answer_passkey(
+        self, actor: Actor, approval_id: str, assertion: str, through: Through = OWN
+    ) -> tuple[Outcome, ...]:
         """Sign what the device approved: one outcome a document. ``assertion``: the JSON of the PublicKeyCredential.
 
         Raises ApprovalNotFound, CredentialNotUsable, PasskeyInvalid, PasskeyCloned, ActivationInvalid.
         """
         credential_id = self._approvals.credential_of(actor, approval_id)
         credential = self.credential(actor, credential_id, KeyUse.CITIZEN_SIGN)
-        return self._approvals.answer(actor, credential, approval_id, assertion)
+        return self._approvals.answer(actor, credential, approval_id, assertion, through)
 
     def seal(
         self,
@@ -362,17 +342,7 @@ class SigningService:
 
     def credential(self, actor: Actor, credential_id: str, use: KeyUse) -> Credential:
         """The actor's own credential that can be used so now. Raises CredentialNotFound, CredentialNotUsable."""
-        with self._database.read() as connection:
-            credential = store.credential_of_owner(connection, actor.id, credential_id)
-        if credential is None:
-            raise CredentialNotFound
-        now, certificate = self._clock.now(), credential.signatory.certificate
-        current = certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc
-        if credential.status is not CredentialStatus.ACTIVE or not current:
-            raise CredentialNotUsable
-        if self._keys.get(credential.signatory.key_id).use is not use:
-            raise CredentialNotUsable
-        return credential
+        return self.holdings.usable(actor, credential_id, use)
 
     def _document(self, actor: Actor, document_id: str) -> tuple[Document, store.Sealed]:
         with self._database.read() as connection:
@@ -380,13 +350,6 @@ class SigningService:
         if found is None:
             raise DocumentNotFound
         return found
-
-    def _withdraw(self, by: str, column: str, value: str) -> tuple[str, ...]:
-        with self._database.unit_of_work() as connection:
-            withdrawn = store.withdraw_credentials(connection, column, value)
-            for credential_id in withdrawn:
-                self._audit.append(connection, by, "signing.credential_withdrawn", credential_id)
-        return withdrawn
 
     def _new_id(self) -> str:
         return self._randomness.bytes(16).hex()

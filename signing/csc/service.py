@@ -22,19 +22,22 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from foundation.clock import Clock
 from foundation.db.audit import AuditTrail
 from foundation.db.engine import Database
-from foundation.errors import CamTrustError
+from foundation.errors import CamTrustError, Kind
 from foundation.http.actor import Actor
 from foundation.keys.factors import PersonFactors
+from foundation.use_record import Act
 from signing.csc.algorithms import DIGESTS, KeyDescription, describe
 from signing.csc.errors import CscRefused
 from signing.csc.requests import MOST_HASHES, Proof
 from signing.errors import KeyUnsupported
+from signing.history import Door, Through
 from signing.model import Credential, CredentialStatus
 from signing.ports import SigningKeys, TimestampAuthority
 from signing.service import SigningService
 from signing.sign.token_signer import SigningAlgorithm, sign_digests
 
 AUDIENCE = "camtrust-csc"
+_THROUGH = Through(Door.CSC)
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ class CscService:
         self._database, self._audit, self._clock = database, audit, clock
         self._signing, self._keys, self._factors = signing, keys, factors
         self._timestamps = timestamps
+        self._history = signing.history
 
     def credentials(self, actor: Actor, only_valid: bool) -> list[str]:
         """The ids of the person's credentials, the oldest first."""
@@ -117,8 +121,11 @@ class CscService:
             )
         except CamTrustError as error:
             self._note(actor, "signing.csc_refused", credential_id, {"code": error.code, **details})
+            if error.kind is not Kind.UNAVAILABLE:
+                self._history.record(credential, Act.REFUSAL, digests, _THROUGH, code=error.code)
             raise
         self._note(actor, "signing.csc_authorised", credential_id, details)
+        self._history.record(credential, Act.AUTHORISATION, digests, _THROUGH)
         return Authorised(base64.urlsafe_b64encode(activation.token).decode().rstrip("="), activation.expires)
 
     def sign(
@@ -140,7 +147,13 @@ class CscService:
         if any(len(one) != dict(DIGESTS.values())[digest] for one in digests):
             raise CscRefused("invalid_request", "a digest has not the length of its algorithm")
         algorithm = SigningAlgorithm(digest, key.mechanism)
-        signatures = sign_digests(self._keys, credential.signatory, algorithm, digests, sad)
+        record = self._history.record(credential, Act.SIGNATURE, digests, _THROUGH)
+        try:
+            signatures = sign_digests(self._keys, credential.signatory, algorithm, digests, sad)
+        except CamTrustError as error:
+            self._history.complete(record, error=error)
+            raise
+        self._history.complete(record)
         self._note(actor, "signing.csc_signed", credential_id, {"digests": [one.hex() for one in digests]})
         return signatures
 

@@ -25,6 +25,7 @@ from signing.approval import Asked
 from signing.cursor import read_cursor, write_cursor
 from signing.custody import Custody
 from signing.errors import ApprovalNotFound, DocumentNotFound, DocumentNotSigned
+from signing.history import Door, Through
 from signing.model import DocumentState, Level, NamedDocument, Outcome
 from signing.ports import Clients
 from signing.requests import store
@@ -179,6 +180,7 @@ class RequestDesk:
             totp=totp,
             level=request.level,
             request=request_id,
+            through=Through(Door.REQUEST, request.client_id),
         )
         return self.show(person, request_id), outcomes
 
@@ -202,7 +204,9 @@ class RequestDesk:
             ids = store.documents_of(connection, request.request_id)
         if approval is None or not {part.document_id for part in approval.parts} <= set(ids):
             raise ApprovalNotFound
-        outcomes = self._signing.answer_passkey(person, approval_id, assertion)
+        outcomes = self._signing.answer_passkey(
+            person, approval_id, assertion, Through(Door.REQUEST, request.client_id)
+        )
         return self.show(person, request_id), outcomes
 
     def refuse(self, person: Actor, request_id: str, *, unexpected: bool = False) -> ShownRequest:

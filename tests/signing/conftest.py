@@ -5,27 +5,33 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import pyotp
 import pytest
+from cryptography import x509
+from sqlalchemy import Connection
 
 from foundation.blobs import LocalBlobs
 from foundation.clock import SetClock, SystemClock
 from foundation.db import audit
 from foundation.db.engine import Database
+from foundation.errors import CamTrustError
 from foundation.http.actor import Actor, ActorKind
 from foundation.keys.port import KeyAlgorithm, KeyUse
 from foundation.randomness import SystemRandomness
+from foundation.use_record import Act
 from foundation.vault import Vault
 from signing import store
 from signing.config import SigningConfig
 from signing.custody import Custody
+from signing.history import History
 from signing.model import Credential
+from signing.ports import Standing
 from signing.service import SigningService
 from signing.sign.ades import AdesSigner
 from signing.sign.documents import DocumentSigner
@@ -70,6 +76,45 @@ def _leave_the_end_of_a_step() -> None:
 
 
 @dataclass
+class KeptUses:
+    """Stands in for the log and the notifier: keeps what they were given. The tests of the story have the real ones."""
+
+    recorded: list[tuple[bytes, str]] = field(default_factory=list)
+    told: list[tuple[str, Act, int]] = field(default_factory=list)
+    failing: CamTrustError | None = None
+
+    def record(self, _connection: Connection, digest: bytes, subject: str) -> None:
+        if self.failing:
+            raise self.failing
+        self.recorded.append((digest, subject))
+
+    def proof(self, digest: bytes) -> bytes:
+        assert digest in [one for one, _ in self.recorded]
+        return b"proof of " + digest.hex().encode()
+
+    def verifier_key(self) -> str:
+        return "log+00000000+AAAA"
+
+    def tell(self, _connection: Connection, owner: str, act: Act, count: int, _last: datetime) -> None:
+        if self.failing:
+            raise self.failing
+        self.told.append((owner, act, count))
+
+
+@dataclass
+class BooksOfTheCa:
+    """The CA's books, with what was put on hold."""
+
+    held: list[x509.Certificate] = field(default_factory=list)
+
+    def of(self, certificate: x509.Certificate) -> Standing:
+        return Standing.SUSPENDED if certificate in self.held else Standing.GOOD
+
+    def suspend(self, certificate: x509.Certificate, _by: str) -> None:
+        self.held.append(certificate)
+
+
+@dataclass
 class Desk:
     """A signing service and what is behind it."""
 
@@ -83,6 +128,8 @@ class Desk:
     clock: SetClock
     folder: Path
     keys: Any
+    uses: KeptUses
+    standing: BooksOfTheCa
 
     def person(self) -> Person:
         return Person(self, self.keys)
@@ -121,8 +168,13 @@ def open_desk(clock: SetClock, tmp_path: Path) -> Callable[..., Desk]:
         extender = Extender(pades, pki.timestamps, pki.status, clock)
         signer = DocumentSigner(keys, pades, ades)
         custody = Custody(Vault(keys), LocalBlobs(tmp_path / "blobs"))
-        service = SigningService(database, trail, clock, random, config, keys, keys, signer, custody, extender)
-        return Desk(service, pades, signer, custody, pki, database, trail, clock, tmp_path / "blobs", keys)
+        uses, standing = KeptUses(), BooksOfTheCa()
+        history = History(database, Vault(keys), clock, random, uses, uses)
+        service = SigningService(
+            database, trail, clock, random, config, keys, keys, signer, custody, extender, standing, history
+        )
+        folder = tmp_path / "blobs"
+        return Desk(service, pades, signer, custody, pki, database, trail, clock, folder, keys, uses, standing)
 
     return make
 

@@ -156,6 +156,7 @@ def test_what_is_another_s_is_as_absent_as_what_never_was(assembled: Installatio
             path = path.replace("{approval_id}", ids[1] * 2).replace("{change_id}", ids[1] * 2)
             path = path.replace("{serial}", ids[2]).replace("{image_id}", "0" * 32)
             path = path.replace("{request_id}", ids[3]).replace("{client_id}", ids[4])
+            path = path.replace("{credential_id}", owner.credential if ids[0] == enrolment else "0" * 32)
             assert "{" not in path, f"{endpoint.path}: tell this test whose that is"
             answers.append(other.ask(endpoint.method, path, body))
         assert {answer.status_code for answer in answers} == {404}, f"{endpoint.method} {endpoint.path}"
