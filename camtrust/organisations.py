@@ -49,13 +49,20 @@ class SealCredential:
 
 
 def make_seal_credential(
-    services: Services, by: str, client: str, organisation: str, identifier: str, common_name: str
+    services: Services,
+    by: str,
+    client: str,
+    organisation: str,
+    identifier: str,
+    common_name: str,
+    algorithm: KeyAlgorithm = KeyAlgorithm.EC_P256,
 ) -> SealCredential:
     """Key, certificate and signing credential for a client that seals. Asked again, gives the same credential.
 
     ``identifier``: organizationIdentifier (EN 319 412-1 §5.1.4), as ``GO:KH-000041``; ``by``: who does this, for the
-    audit trail. The mark of a specimen installation is put before names that do not say it. After a revocation the
-    client gets a new key; a certificate that has run out is followed by one over the same key.
+    audit trail; ``algorithm``: of the key, a client can have one of each. The mark of a specimen installation is put
+    before names that do not say it. After a revocation the client gets a new key; a certificate that has run out is
+    followed by one over the same key.
     Raises ActorUnknown, ClientCannotSeal, OrganisationIdentifierInvalid, NameInvalid, SealOnHold, SealNamedOtherwise,
     SealWithdrawn, and what making keys and issuing raise.
     """
@@ -73,7 +80,7 @@ def make_seal_credential(
         )
     )
     records = tuple(_records(ca, client))
-    key = _key(services, client, records)
+    key = _key(services, client, records, algorithm)
     current = _current(services, key, records)
     if current is None:
         request = CertificateRequest(
@@ -116,8 +123,8 @@ def _records(ca: CertificateAuthority, client: str) -> Iterator[CertificateRecor
         after = page[-1].serial
 
 
-def _key(services: Services, client: str, records: tuple[CertificateRecord, ...]) -> KeyInfo:
-    """The client's key, made where it has none that may be used. A key that is on hold has no successor."""
+def _key(services: Services, client: str, records: tuple[CertificateRecord, ...], algorithm: KeyAlgorithm) -> KeyInfo:
+    """The client's key by this algorithm, made where it has none that may be used. On hold, it has no successor."""
     keys = services.keys.find(use=KeyUse.ORGANISATION_SEAL, owner=client)
     of_keys = [record for record in records if record.key_id in {key.key_id for key in keys}]
     for record in of_keys:
@@ -125,11 +132,11 @@ def _key(services: Services, client: str, records: tuple[CertificateRecord, ...]
             raise SealOnHold(serial=record.serial)
     # The token may not have been told yet of a revocation, so the records count too.
     revoked = {record.key_id for record in of_keys if record.state is CertificateState.REVOKED}
-    usable = [key for key in keys if key.enabled and key.key_id not in revoked]
+    usable = [key for key in keys if key.enabled and key.key_id not in revoked and key.algorithm is algorithm]
     if usable:
         return usable[-1]
     label = f"organisation-seal/{client}" + (f"/{len(keys) + 1}" if keys else "")
-    return services.keys.generate(label, KeyAlgorithm.EC_P256, KeyUse.ORGANISATION_SEAL, client)
+    return services.keys.generate(label, algorithm, KeyUse.ORGANISATION_SEAL, client)
 
 
 def _current(services: Services, key: KeyInfo, records: tuple[CertificateRecord, ...]) -> x509.Certificate | None:

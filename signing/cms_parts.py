@@ -1,4 +1,4 @@
-"""A CMS SignedData with one signer, taken apart into its DER elements and put together again (RFC 5652 §5).
+"""A CMS SignedData, taken apart into its DER elements, signer by signer, and put together again (RFC 5652 §5).
 
 What is signed or timestamped stays octet for octet as it was: elements are moved, never decoded and encoded anew. Here
 stands also what an archive timestamp of the third kind is over (EN 319 122-1 §5.5.2, §5.5.3): signing makes it, and
@@ -15,6 +15,7 @@ from foundation.x509 import der
 
 DATA = der.oid("1.2.840.113549.1.7.1")
 SIGNED_DATA = der.oid("1.2.840.113549.1.7.2")
+COUNTER_SIGNATURE = der.oid("1.2.840.113549.1.9.6")
 SIGNATURE_TIMESTAMP = der.oid("1.2.840.113549.1.9.16.2.14")
 ARCHIVE_TIMESTAMP_V3 = der.oid("0.4.0.1733.2.4")
 HASH_INDEX_V3 = der.oid("0.4.0.19122.1.5")
@@ -26,6 +27,7 @@ DIGESTS = {
 }
 _CONTENT_0, _CONTENT_1 = 0xA0, 0xA1
 _MAX_ELEMENTS = 1000
+MAX_SIGNERS = 20
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,8 @@ class Attribute:
 
 @dataclass(frozen=True)
 class CmsParts:
-    """The elements of a SignedData. ``signer``: version to signature of its one SignerInfo, six elements;
-    ``revocations``: RevocationInfoChoice, each."""
+    """The elements of a SignedData, as one of its signers has them. ``signer``: version to signature of its SignerInfo,
+    six elements; ``revocations``: RevocationInfoChoice, each."""
 
     version: bytes
     digest_algorithms: bytes
@@ -55,14 +57,23 @@ class CmsParts:
 
     @classmethod
     def parse(cls, octets: bytes) -> CmsParts:
-        """Take apart. Raises ValueError for what is not DER of this form, and for more elements than any needs."""
-        try:
-            return cls._parse(octets)
-        except (IndexError, ValueError) as error:
-            raise ValueError("not a SignedData with one signer in DER") from error
+        """Take a message with one signer apart. Raises ValueError for what is not DER of this form."""
+        found = cls.split(octets)
+        if len(found) != 1:
+            raise ValueError("not one signer")
+        return found[0]
 
     @classmethod
-    def _parse(cls, octets: bytes) -> CmsParts:
+    def split(cls, octets: bytes) -> tuple[CmsParts, ...]:
+        """Take apart, a value for each signer, in the order in which they stand there. Raises ValueError for what is
+        not DER of this form, and for more elements than any needs."""
+        try:
+            return cls._split(octets)
+        except (IndexError, ValueError) as error:
+            raise ValueError("not a SignedData in DER") from error
+
+    @classmethod
+    def _split(cls, octets: bytes) -> tuple[CmsParts, ...]:
         kind, wrapped = der.children(octets)
         (content,) = der.children(wrapped)
         if kind != SIGNED_DATA or der.sequence((kind, der.explicit(0, content))) != octets:
@@ -71,30 +82,31 @@ class CmsParts:
         certificates = der.children(rest.pop(0)) if rest[0][0] == _CONTENT_0 else ()
         revocations = der.children(rest.pop(0)) if rest[0][0] == _CONTENT_1 else ()
         (infos,) = rest
-        (info,) = der.children(infos)
-        signer = der.children(info)
-        unsigned: tuple[Attribute, ...] = ()
-        if len(signer) == 7 and signer[6][0] == _CONTENT_1:
-            unsigned = tuple(_attribute(one) for one in der.children(signer[6]))
-        elif len(signer) != 6:
+        signers = tuple(read_signer_info(one) for one in der.children(infos))
+        count = len(certificates) + len(revocations) + sum(len(unsigned) for _, unsigned in signers)
+        if not 0 < len(signers) <= MAX_SIGNERS or count > _MAX_ELEMENTS:
             raise ValueError
-        if signer[3][0] != _CONTENT_0 or len(certificates) + len(revocations) + len(unsigned) > _MAX_ELEMENTS:
-            raise ValueError
-        return cls(version, digest_algorithms, encapsulated, certificates, revocations, signer[:6], unsigned)
+        return tuple(
+            cls(version, digest_algorithms, encapsulated, certificates, revocations, signer, unsigned)
+            for signer, unsigned in signers
+        )
 
     def encode(self) -> bytes:
-        """Put together, in DER; version 5 where status of another kind than CRLs is inside (RFC 5652 §5.1)."""
-        other = any(one[0] == _CONTENT_1 for one in self.revocations)
-        content = [der.integer(5) if other else self.version, self.digest_algorithms, self.encapsulated]
-        if self.certificates:
-            content.append(der.implicit(0, der.set_of(self.certificates)))
-        if self.revocations:
-            content.append(der.implicit(1, der.set_of(self.revocations)))
-        signer = list(self.signer)
+        """Put together, in DER, with this signer alone."""
+        return join((self,))
+
+    @property
+    def signer_info(self) -> bytes:
+        """The SignerInfo."""
+        parts = list(self.signer)
         if self.unsigned:
-            signer.append(der.implicit(1, der.set_of(one.der for one in self.unsigned)))
-        content.append(der.set_of((der.sequence(signer),)))
-        return der.sequence((SIGNED_DATA, der.explicit(0, der.sequence(content))))
+            parts.append(der.implicit(1, der.set_of(one.der for one in self.unsigned)))
+        return der.sequence(parts)
+
+    @property
+    def attributes(self) -> bytes:
+        """The signed attributes as they are hashed: with the tag of a SET (RFC 5652 §5.4)."""
+        return bytes((der.SET,)) + self.signer[3][1:]
 
     @property
     def signature(self) -> bytes:
@@ -132,6 +144,11 @@ class CmsParts:
     def of_kind(self, kind: bytes) -> tuple[bytes, ...]:
         """The values of an unsigned attribute."""
         return tuple(value for one in self.unsigned if one.kind == kind for value in one.values)
+
+    def counter_signed(self, signer_info: bytes) -> CmsParts:
+        """A counter signature on this one (RFC 5652 §11.4), beside what the message carries. ValueError."""
+        signer, unsigned = read_signer_info(signer_info)
+        return replace(self, signer=signer, unsigned=unsigned)
 
     def with_unsigned(self, kind: bytes, value: bytes) -> CmsParts:
         """With one more unsigned attribute."""
@@ -179,6 +196,28 @@ class CmsParts:
         return Covered(evidence, attributes)
 
 
+def shared(signers: Sequence[CmsParts]) -> tuple[CmsParts, ...]:
+    """The same signers, each with the certificates and status of all: one message has one set of them."""
+    certificates = tuple(dict.fromkeys(item for one in signers for item in one.certificates))
+    revocations = tuple(dict.fromkeys(item for one in signers for item in one.revocations))
+    return tuple(replace(one, certificates=certificates, revocations=revocations) for one in signers)
+
+
+def join(signers: Sequence[CmsParts]) -> bytes:
+    """A message with all these signers over one content, in DER. Version 5 where status of another kind than CRLs is
+    inside (RFC 5652 §5.1)."""
+    first = shared(signers)[0]
+    digests = dict.fromkeys(item for one in signers for item in der.children(one.digest_algorithms))
+    other = any(one[0] == _CONTENT_1 for one in first.revocations)
+    content = [der.integer(5) if other else first.version, der.set_of(digests), first.encapsulated]
+    if first.certificates:
+        content.append(der.implicit(0, der.set_of(first.certificates)))
+    if first.revocations:
+        content.append(der.implicit(1, der.set_of(first.revocations)))
+    content.append(der.set_of(one.signer_info for one in signers))
+    return der.sequence((SIGNED_DATA, der.explicit(0, der.sequence(content))))
+
+
 @dataclass(frozen=True)
 class Covered:
     """What an archive timestamp covers: all certificates and status, or not; and which unsigned attribute values."""
@@ -216,6 +255,19 @@ def build(
 def with_hash_index(token: bytes, index: bytes) -> bytes:
     """A timestamp token with the hash index as an unsigned attribute of its own (EN 319 122-1 §5.5.2)."""
     return CmsParts.parse(token).with_unsigned(HASH_INDEX_V3, index).encode()
+
+
+def read_signer_info(octets: bytes) -> tuple[tuple[bytes, ...], tuple[Attribute, ...]]:
+    """A SignerInfo: its six elements, and its unsigned attributes. ValueError for one of another form."""
+    signer = der.children(octets)
+    unsigned: tuple[Attribute, ...] = ()
+    if len(signer) == 7 and signer[6][0] == _CONTENT_1:
+        unsigned = tuple(_attribute(one) for one in der.children(signer[6]))
+    elif len(signer) != 6:
+        raise ValueError
+    if signer[3][0] != _CONTENT_0:
+        raise ValueError
+    return signer[:6], unsigned
 
 
 def _attribute(octets: bytes) -> Attribute:

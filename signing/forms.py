@@ -75,6 +75,11 @@ class Form:
         return _KINDS[self].media_type
 
     @property
+    def parallel(self) -> bool:
+        """Whether two signatures over the same document, one of them by ML-DSA, can stand in one file of this form."""
+        return self in _PARALLEL
+
+    @property
     def highest(self) -> Level:
         """The highest level that is made in this form."""
         return _KINDS[self].highest
@@ -122,4 +127,13 @@ _KINDS = {
     Form(Format.ASIC_E, Packaging.CADES): _Kind(_ASIC_E, ".asice", Level.B_LT),
     Form(Format.ASIC_E, Packaging.XADES): _Kind(_ASIC_E, ".asice", Level.B_LT),
     Form(Format.ASIC_S, Packaging.CADES): _Kind("application/vnd.etsi.asic-s+zip", ".asics", Level.B_LTA),
+}
+# XML Signature has no names for ML-DSA, and the compact form of JSON has room for one signature.
+_PARALLEL = {
+    PADES,
+    Form(Format.CADES, Packaging.DETACHED),
+    Form(Format.CADES, Packaging.ATTACHED),
+    Form(Format.JADES, Packaging.JSON),
+    Form(Format.ASIC_E, Packaging.CADES),
+    Form(Format.ASIC_S, Packaging.CADES),
 }

@@ -8,14 +8,16 @@ import json
 import re
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, mldsa, rsa
 
 from foundation.log_proof import PROOF_ATTRIBUTE
 from foundation.x509.signature_check import Scheme
 
 LOG_PROOF = f"urn:oid:{PROOF_ATTRIBUTE}"
 """The member of etsiU that holds a proof of the issuance log."""
-# RFC 7518 §3.1: a scheme, a hash, and for ECDSA the one curve. Neither "none" nor HMAC.
+# RFC 7518 §3.1, RFC 9964 §4: a scheme, a hash, and for ECDSA the one curve. Neither "none" nor HMAC.
 ALGORITHMS: dict[str, tuple[Scheme, str, str | None]] = {
     "ES256": (Scheme.ECDSA, "sha256", "secp256r1"),
     "ES384": (Scheme.ECDSA, "sha384", "secp384r1"),
@@ -26,6 +28,14 @@ ALGORITHMS: dict[str, tuple[Scheme, str, str | None]] = {
     "PS256": (Scheme.RSA_PSS, "sha256", None),
     "PS384": (Scheme.RSA_PSS, "sha384", None),
     "PS512": (Scheme.RSA_PSS, "sha512", None),
+    "ML-DSA-44": (Scheme.ML_DSA, "", None),
+    "ML-DSA-65": (Scheme.ML_DSA, "", None),
+    "ML-DSA-87": (Scheme.ML_DSA, "", None),
+}
+_ML_DSA = {
+    mldsa.MLDSA44PublicKey: "ML-DSA-44",
+    mldsa.MLDSA65PublicKey: "ML-DSA-65",
+    mldsa.MLDSA87PublicKey: "ML-DSA-87",
 }
 MAX_SIZE = 64 * 1024 * 1024
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]*")
@@ -41,7 +51,20 @@ def algorithm_of(public_key: object, hash_name: str) -> str:
         return next(name for name, one in ALGORITHMS.items() if one[2] == public_key.curve.name)
     if isinstance(public_key, rsa.RSAPublicKey):
         return f"RS{hash_name.removeprefix('sha')}"
-    raise ValueError("a key of no JSON Web Signature")
+    name = ml_dsa_name(public_key)
+    if name is None:
+        raise ValueError("a key of no JSON Web Signature")
+    return name
+
+
+def ml_dsa_name(public_key: object) -> str | None:
+    """The name of the algorithm of an ML-DSA key; None for a key of another kind."""
+    return next((name for kind, name in _ML_DSA.items() if isinstance(public_key, kind)), None)
+
+
+def thumbprint(certificate: x509.Certificate) -> str:
+    """x5t#S256 of a certificate (RFC 7515 §4.1.8)."""
+    return encode(certificate.fingerprint(hashes.SHA256()))
 
 
 def encode(octets: bytes) -> str:

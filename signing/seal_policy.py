@@ -4,6 +4,8 @@
     SP-FORM    the format is one of those allowed
     SP-SIZE    the document is not larger than allowed
     SP-HOURS   it is within the client's hours, by the clock of Cambodia
+    SP-PARALLEL  where the policy asks for a signature beside, it is by a credential that is fit for it: the client's,
+               usable, an ML-DSA key, the same subject; and the format has a place for two
     SP-QUOTA   the day's number is not used up; days are Cambodia's too
     SP-RELEASE whoever is named in ``releasers`` releases each seal, and never the client that asked (`signing.held`)
 
@@ -22,9 +24,16 @@ from foundation.db.audit import AuditTrail
 from foundation.db.engine import Database
 from foundation.http.actor import Actor
 from signing import seal_store
-from signing.errors import SealNeedsRelease, SealNotAllowed, SealPolicyInvalid
+from signing.errors import (
+    CredentialNotFound,
+    CredentialNotUsable,
+    SealNeedsRelease,
+    SealNotAllowed,
+    SealPolicyInvalid,
+)
 from signing.forms import Form
-from signing.model import Level
+from signing.model import Credential, Level, Signatory
+from signing.sign.token_signer import is_ml_dsa
 
 PHNOM_PENH = timezone(timedelta(hours=7), "Asia/Phnom_Penh")  # no summer time
 _FORMATS = frozenset({"pades", "cades", "xades", "jades", "asic-e", "asic-s"})
@@ -36,7 +45,8 @@ _T_AND_ABOVE = tuple(level.value for level in Level if level is not Level.B_B)
 @dataclass(frozen=True)
 class SealPolicy:
     """``levels`` and ``formats`` by name; ``most_octets`` and ``per_day`` None: no limit of its own; seals are made
-    from ``first_hour`` on and before ``last_hour`` (0 to 24)."""
+    from ``first_hour`` on and before ``last_hour`` (0 to 24). ``parallel``: the credential by which every seal is
+    made a second time, beside the first (hybrid seals), by its id; None: they are not."""
 
     levels: tuple[str, ...] = _T_AND_ABOVE
     formats: tuple[str, ...] = tuple(sorted(_FORMATS))
@@ -45,6 +55,7 @@ class SealPolicy:
     first_hour: int = 0
     last_hour: int = 24
     releasers: tuple[str, ...] = ()
+    parallel: str | None = None
 
     def json(self) -> dict[str, Any]:
         return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
@@ -55,6 +66,8 @@ class SealPolicy:
             return "SP-LEVEL"
         if str(form).split("/")[0] not in self.formats:
             return "SP-FORM"
+        if self.parallel is not None and not form.parallel:
+            return "SP-PARALLEL"
         if self.most_octets is not None and size > self.most_octets:
             return "SP-SIZE"
         if not self.first_hour <= now.astimezone(PHNOM_PENH).hour < self.last_hour:
@@ -77,6 +90,7 @@ def read_policy(value: dict[str, Any]) -> SealPolicy:
         "most_octets": lambda one: one is None or (type(one) is int and one > 0),
         "per_day": lambda one: one is None or (type(one) is int and one > 0),
         "first_hour": lambda one: type(one) is int and 0 <= one < 24,
+        "parallel": lambda one: one is None or (isinstance(one, str) and re.fullmatch("[0-9a-f]{32}", one) is not None),
         "last_hour": lambda one: type(one) is int and 0 < one <= 24,
         "releasers": lambda one: len(one) <= _MOST_RELEASERS and all(_ACTOR.fullmatch(name) for name in one),
     }
@@ -146,6 +160,26 @@ class SealPolicies:
         if rule is not None:
             self._refused(actor, rule, level, form)
             raise SealNotAllowed(rule=rule)
+
+    def beside(
+        self, actor: Actor, credential: Credential, level: Level, form: Form, find: Callable[[str], Credential]
+    ) -> Signatory | None:
+        """Who signs beside ``credential``, by the client's policy; ``find``: a usable credential of the client.
+
+        Raises SealNotAllowed (SP-PARALLEL) for one that is not fit.
+        """
+        parallel = self.of(actor.id).parallel
+        if parallel is None:
+            return None
+        try:
+            found: Signatory | None = find(parallel).signatory
+        except (CredentialNotFound, CredentialNotUsable):
+            found = None
+        same = found is not None and found.certificate.subject == credential.signatory.certificate.subject
+        if found is None or not same or not is_ml_dsa(found.certificate):
+            self._refused(actor, "SP-PARALLEL", level, form)
+            raise SealNotAllowed(rule="SP-PARALLEL")
+        return found
 
     def _refused(self, actor: Actor, rule: str, level: Level, form: Form) -> None:
         with self._database.unit_of_work() as connection:

@@ -269,7 +269,8 @@ class SigningService:
         options: PdfOptions = _PLAIN,
         released_by: str | None = None,
     ) -> bytes:
-        """The document with the organisation's seal, in this form. Nothing of the document is kept.
+        """The document with the organisation's seal, in this form. Nothing of the document is kept. Where the client's
+        policy names a credential for it, a second signature stands beside: both, or none.
 
         ``released_by``: who released a held seal (`signing.held`), whose number was used up before. Raises
         CredentialNotFound, CredentialNotUsable, SealNotAllowed, SealNeedsRelease, DocumentRefused, ….
@@ -280,6 +281,9 @@ class SigningService:
             self.seal_policies.take(actor, level, form, len(data), self._clock.now())
         else:
             self.seal_policies.still(actor, level, form, len(data), self._clock.now())
+        parallel = self.seal_policies.beside(
+            actor, credential, level, form, lambda one: self.credential(actor, one, KeyUse.ORGANISATION_SEAL)
+        )
         prepared = self._signer.prepare(
             data,
             form=form,
@@ -288,12 +292,14 @@ class SigningService:
             level=level,
             password=password,
             options=options,
+            parallel=parallel,
         )
         (signature,) = self._signer.signatures([prepared])
-        sealed = self._signer.complete(prepared, signature)
+        sealed = self._signer.complete(prepared, signature, self._signer.beside(prepared))
         with self._database.unit_of_work() as connection:
             details = {"form": str(form), "level": level.value, "digest": prepared.digest.hex()}
             details |= {"released_by": released_by} if released_by else {}
+            details |= {"beside": f"{parallel.certificate.serial_number:x}"} if parallel is not None else {}
             self._audit.append(connection, str(actor), "signing.sealed", credential_id, details)
         return sealed
 

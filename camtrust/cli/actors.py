@@ -12,6 +12,8 @@ from camtrust.cli.services import ACTOR, services_of
 from identity.cli import create as create_group
 from identity.service import IdentityService
 
+_SEAL_ALGORITHMS = ("ec-p256", "ec-p384", "rsa-3072", "rsa-4096", "ml-dsa-65")
+
 
 def create(context: Context) -> typer.Typer:
     """The group, bound to the global options."""
@@ -36,15 +38,31 @@ def create(context: Context) -> typer.Typer:
         organisation: Annotated[str, typer.Option(help="the organisation's verified name")],
         organisation_identifier: Annotated[str, typer.Option(help="EN 319 412-1 §5.1.4, as GO:KH-000041")],
         common_name: Annotated[str, typer.Option(help="the name by which the organisation is known")],
+        algorithm: Annotated[
+            str, typer.Option(help="ec-p256, ec-p384, rsa-3072, rsa-4096, or ml-dsa-65 for hybrid seals")
+        ] = "ec-p256",
     ) -> None:
         """Let a client seal for its organisation: key in the token, certificate, signing credential.
 
-        Asked again with the same names, it gives the same credential. After a revocation it makes a new one.
+        Asked again with the same names, it gives the same credential. After a revocation it makes a new one. With one
+        by ml-dsa-65, `actors seal-policy --parallel` has every seal made a second time beside the first.
         """
         from camtrust.organisations import make_seal_credential
+        from foundation.keys.port import KeyAlgorithm
+
+        if algorithm not in _SEAL_ALGORITHMS:
+            raise typer.BadParameter(f"one of {', '.join(_SEAL_ALGORITHMS)}", param_hint="--algorithm")
 
         with services_of(context) as services:
-            made = make_seal_credential(services, ACTOR, client, organisation, organisation_identifier, common_name)
+            made = make_seal_credential(
+                services,
+                ACTOR,
+                client,
+                organisation,
+                organisation_identifier,
+                common_name,
+                KeyAlgorithm(algorithm),
+            )
         value = {
             "credential": made.credential_id,
             "client": made.client,
@@ -70,12 +88,15 @@ def create(context: Context) -> typer.Typer:
             list[str] | None,
             typer.Option(metavar="CLIENT_ID", help="another client, one of which releases each seal; repeatable"),
         ] = None,
+        parallel: Annotated[
+            str | None, typer.Option(metavar="CREDENTIAL", help="an ml-dsa-65 credential that signs beside each seal")
+        ] = None,
     ) -> None:
         """Show what a client may seal, or set it: what is not named goes back to the default."""
         from signing.seal_policy import read_policy
 
         named = {"levels": level, "formats": format, "most_octets": most_octets, "per_day": per_day}
-        named |= {"releasers": releaser}
+        named |= {"releasers": releaser, "parallel": parallel}
         value = {key: one for key, one in named.items() if one}
         if hours is not None:
             first, _, last = hours.partition("-")
@@ -89,11 +110,12 @@ def create(context: Context) -> typer.Typer:
                     services.identity.actor(actor)
                 policies.set(ACTOR, client, read_policy(value), services.clock.now())
             policy = policies.of(client)
+        beside = f", a second time beside by {policy.parallel}" if policy.parallel else ""
         quota = "no limit" if policy.per_day is None else f"{policy.per_day} a day"
         context.terminal.result(
             policy.json(),
             [
-                f"{client} may seal at {', '.join(policy.levels)} as {', '.join(policy.formats)}; {quota}; "
+                f"{client} may seal at {', '.join(policy.levels)} as {', '.join(policy.formats)}{beside}; {quota}; "
                 f"from {policy.first_hour}:00 to {policy.last_hour}:00.",
                 *([f"Each seal waits for one of: {', '.join(policy.releasers)}."] if policy.releasers else []),
             ],

@@ -11,6 +11,7 @@ SIGN-OUT-OPEN       the output opens strictly, with the same password
 SIGN-OUT-FIELD      the field holds the signature, by exactly the signer's certificate
 SIGN-OUT-RANGE      the byte range covers the whole revision but the signature itself (ISO 32000-2 §12.8.1)
 SIGN-OUT-SIGNATURE  the signature verifies over the octets that were written
+SIGN-OUT-PARALLEL   the signature beside it is there, verifies over the same octets, and both name each other
 SIGN-OUT-LEVEL      timestamp, validation data and document timestamp are there as the level asks
 """
 
@@ -27,8 +28,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from foundation.errors import CamTrustError
 from foundation.x509 import der
+from signing.cms_parts import CmsParts
 from signing.errors import SignatureNotAccepted
 from signing.model import Level, Signatory
+from signing.parallel_signatures import PARALLEL_MESSAGE, names
 from signing.sign.field import signature_fields
 from signing.sign.intake import reopen
 from signing.sign.signed_message import DATA, SIGNATURE_TIMESTAMP, TST_INFO, SignedMessage, check, read
@@ -46,6 +49,7 @@ class _Found:
     after: int
     end: int
     message: SignedMessage
+    octets: bytes
 
     def digest(self, output: bytes, prefix: Any, known: int, hash_name: str) -> bytes:
         state, view = prefix(hash_name), memoryview(output)
@@ -63,8 +67,9 @@ def accept(
     signatory: Signatory,
     level: Level,
     hashed: Any = None,
+    parallel: Signatory | None = None,
 ) -> None:
-    """All checks above; SignatureNotAccepted names the first that does not pass.
+    """All checks above; SignatureNotAccepted names the first that does not pass. ``parallel``: who signed beside.
 
     ``hashed``: by a hash's name, a hash object over ``original``; without it the original is hashed here.
     """
@@ -86,10 +91,21 @@ def accept(
     with _check("SIGN-OUT-SIGNATURE"):
         digest = found.digest(output, prefix, len(original), found.message.hash_name)
         check(found.message, digest, DATA)
+    with _check("SIGN-OUT-PARALLEL"):
+        _require((PARALLEL_MESSAGE in found.message.unsigned) is (parallel is not None))
+        if parallel is not None:
+            octets = found.message.unsigned[PARALLEL_MESSAGE]
+            beside, own, other = read(octets), CmsParts.parse(found.octets), CmsParts.parse(octets)
+            _require(beside.signer == parallel.certificate)
+            check(beside, found.digest(output, prefix, len(original), beside.hash_name), DATA)
+            _require(names(own, other, _encoded(parallel)) and names(other, own, _encoded(signatory)))
     with _check("SIGN-OUT-LEVEL"):
-        _require(not level.includes(Level.B_T) or SIGNATURE_TIMESTAMP in found.message.unsigned)
+        for one in (found.message, *((beside,) if parallel is not None else ())):
+            _require(not level.includes(Level.B_T) or SIGNATURE_TIMESTAMP in one.unsigned)
         if level.includes(Level.B_LT):
             _in_store(reader, signatory)
+            if parallel is not None:
+                _in_store(reader, parallel)
         if level.includes(Level.B_LTA):
             octets, start = _object(reader, output, list(fields.values())[-1].value)
             last = _read(output, octets, start)
@@ -118,7 +134,7 @@ def _read(output: bytes, octets: bytes, start: int) -> _Found:
     _require(not contents[size:].strip(b"\x00"))
     _require(_END.search(output, after + rest - 16, after + rest) is not None)
     kind = re.search(rb"/Type (/\w+)", octets)
-    return _Found(kind[1] if kind else b"", before, after, after + rest, read(contents[:size]))
+    return _Found(kind[1] if kind else b"", before, after, after + rest, read(contents[:size]), contents[:size])
 
 
 def _in_store(reader: Any, signatory: Signatory) -> None:
@@ -134,6 +150,10 @@ def _timestamps(last: _Found, output: bytes, prefix: Any, known: int) -> None:
     content = last.message.content or b""
     check(last.message, hashlib.new(last.message.hash_name, content).digest(), TST_INFO)
     _require(last.digest(output, prefix, known, "sha256") in content)
+
+
+def _encoded(signatory: Signatory) -> bytes:
+    return signatory.certificate.public_bytes(Encoding.DER)
 
 
 def _require(holds: bool) -> None:

@@ -8,14 +8,20 @@ complete  the envelope of the format, signature timestamp, THEN status, archive 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from foundation.clock import Clock
 from foundation.errors import CamTrustError
-from signing.errors import CredentialNotUsable, DocumentEmpty, DocumentTooLarge, FormUnknown, LogProofUnavailable
+from signing.errors import (
+    CredentialNotUsable,
+    DocumentEmpty,
+    DocumentTooLarge,
+    FormUnknown,
+    LogProofUnavailable,
+    SignatureNotAccepted,
+)
 from signing.forms import Form, Format, Packaging
 from signing.model import Level, Signatory
 from signing.ports import LogProofs, SigningKeys, StatusSource, TimestampAuthority
@@ -34,7 +40,8 @@ from signing.sign.xades import XadesDraft, check_enveloped, check_enveloping
 @dataclass(frozen=True)
 class PreparedForm:
     """A document that waits for its signature. ``digest`` is what the signer authorises: the DTBS/R, the hash of what
-    the format has signed, in which the document's own digest stands."""
+    the format has signed, in which the document's own digest stands, or its mu (ML-DSA). ``parallel``: the same for the
+    signature beside it."""
 
     form: Form
     job: Job
@@ -43,6 +50,7 @@ class PreparedForm:
     level: Level
     digest: bytes
     log_proof: bytes | None
+    parallel: PreparedForm | None = None
 
     @property
     def signatory(self) -> Signatory:
@@ -79,32 +87,73 @@ class AdesSigner:
         draft_of(form).check(data, name)
 
     def prepare(
-        self, data: bytes, name: str, form: Form, *, signatory: Signatory, level: Level, at: datetime | None = None
+        self,
+        data: bytes,
+        name: str,
+        form: Form,
+        *,
+        signatory: Signatory,
+        level: Level,
+        at: datetime | None = None,
+        parallel: Signatory | None = None,
     ) -> PreparedForm:
-        """Everything up to the digest that is to be authorised. ``at``: when it was prepared before, to do it again.
+        """Everything up to the digest that is to be authorised. ``at``: when it was prepared before, to do it again;
+        ``parallel``: who signs beside, in the same file.
 
-        Raises DocumentRefused, CredentialNotUsable, KeyUnsupported, LogProofUnavailable, key store errors.
+        Raises DocumentRefused, CredentialNotUsable, KeyUnsupported, LogProofUnavailable, key store errors; FormUnknown
+        for a form that has no place for two signatures.
         """
         self.inspect(data, name, form)
         at = at or self._clock.now().replace(microsecond=0)
+        own = self._job(data, name, signatory, at)
+        if parallel is None:
+            return self._prepared(form, *own, level)
+        if not form.parallel:
+            raise FormUnknown
+        (job, algorithm), (other, other_algorithm) = own, self._job(data, name, parallel, at)
+        beside = self._prepared(form, replace(other, beside=job.partner), other_algorithm, level)
+        first = self._prepared(form, replace(job, beside=other.partner), algorithm, level)
+        return replace(first, parallel=beside)
+
+    def _job(self, data: bytes, name: str, signatory: Signatory, at: datetime) -> tuple[Job, SigningAlgorithm]:
         certificate = signatory.certificate
         if not certificate.not_valid_before_utc <= at <= certificate.not_valid_after_utc:
             raise CredentialNotUsable
         algorithm = signing_algorithm(self._keys.get(signatory.key_id), certificate)
-        job = Job(data, name, signatory, algorithm.hash_name, at)
-        draft = draft_of(form).draft(job)
-        digest = hashlib.new(algorithm.hash_name, draft.to_be_signed()).digest()
-        return PreparedForm(form, job, draft, algorithm, level, digest, self._log_proof(signatory))
+        return Job(data, name, signatory, algorithm.hash_name, at), algorithm
 
-    def complete(self, prepared: PreparedForm, signature: bytes) -> bytes:
+    def _prepared(self, form: Form, job: Job, algorithm: SigningAlgorithm, level: Level) -> PreparedForm:
+        draft = draft_of(form).draft(job)
+        digest = algorithm.representative(job.signatory.certificate, draft.to_be_signed())
+        return PreparedForm(form, job, draft, algorithm, level, digest, self._log_proof(job.signatory))
+
+    def complete(self, prepared: PreparedForm, signature: bytes, parallel: bytes | None = None) -> bytes:
         """The signed file. TimestampUnavailable, StatusUnavailable, CertificateRevoked, SignatureNotAccepted."""
+        signers = [prepared]
+        if prepared.parallel is None:
+            envelope = self._envelope(prepared, signature, prepared.level)
+        elif parallel is None:
+            raise SignatureNotAccepted(check="SIGN-OUT-PARALLEL")
+        else:
+            below = Level.B_LT if prepared.level is Level.B_LTA else prepared.level
+            other = self._envelope(prepared.parallel, parallel, below)
+            envelope = self._envelope(prepared, signature, below).joined(other)
+            if prepared.level is Level.B_LTA:
+                envelope = self._archived(envelope)
+            signers.append(prepared.parallel)
+        signed = envelope.encode()
+        jobs = [one.job for one in signers]
+        accept(signed, jobs, prepared.form, prepared.level, self._stamping.above(), self._clock.now())
+        return signed
+
+    def _envelope(self, prepared: PreparedForm, signature: bytes, level: Level) -> Envelope:
         envelope: Envelope = prepared.draft.signed(signature)
         if prepared.log_proof is not None:
             envelope = envelope.with_log_proof(prepared.log_proof)
-        envelope = self.raised(envelope, prepared.signatory, prepared.level)
-        signed = envelope.encode()
-        accept(signed, prepared.job, prepared.form, prepared.level, self._stamping.above(), self._clock.now())
-        return signed
+        return self.raised(envelope, prepared.signatory, level)
+
+    def _archived(self, envelope: Envelope) -> Envelope:
+        return envelope.archived(lambda imprint: self._stamping.imprint(imprint).der)
 
     def raised(self, envelope: Envelope, signatory: Signatory, level: Level) -> Envelope:
         """A fresh envelope at a level: what makes it provable later (EN 319 122-1 §6, EN 319 132-1 §6)."""
@@ -118,7 +167,7 @@ class AdesSigner:
         else:
             self._evidence.check_not_revoked(signatory, token)
         if level.includes(Level.B_LTA):
-            envelope = envelope.archived(lambda imprint: self._stamping.imprint(imprint).der)
+            envelope = self._archived(envelope)
         return envelope
 
     def _log_proof(self, signatory: Signatory) -> bytes | None:

@@ -42,6 +42,9 @@ class Asic:
     def archived(self, stamp: Callable[[bytes], bytes]) -> Asic:
         return replace(self, signature=self.signature.archived(stamp))
 
+    def joined(self, other: Asic) -> Asic:
+        return replace(self, signature=self.signature.joined(other.signature))
+
     def encode(self) -> bytes:
         return write(self.media_type, {**self.files, self.entry: self.signature.encode()})
 

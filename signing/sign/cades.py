@@ -25,8 +25,11 @@ from signing.cms_parts import (
     SIGNATURE_TIMESTAMP,
     CmsParts,
     build,
+    join,
+    shared,
     with_hash_index,
 )
+from signing.parallel_signatures import Attributes, Partner, announcing
 from signing.sign.envelope import HASH, Job
 from signing.sign.evidence import ValidationData
 
@@ -34,7 +37,7 @@ _CONTENT_TYPE = der.oid("1.2.840.113549.1.9.3")
 _MESSAGE_DIGEST = der.oid("1.2.840.113549.1.9.4")
 _SIGNING_TIME = der.oid("1.2.840.113549.1.9.5")
 _SIGNING_CERTIFICATE_V2 = der.oid("1.2.840.113549.1.9.16.2.47")
-_LOG_PROOF = der.oid(PROOF_ATTRIBUTE)
+LOG_PROOF = der.oid(PROOF_ATTRIBUTE)
 _DIRECTORY_NAME = 4
 
 
@@ -44,7 +47,9 @@ def issuer_serial(certificate: x509.Certificate) -> bytes:
     return der.sequence((der.sequence((der.explicit(_DIRECTORY_NAME, issuer),)), serial))
 
 
-def signed_attributes(content_digest: bytes, certificate: x509.Certificate, at: datetime) -> bytes:
+def signed_attributes(
+    content_digest: bytes, certificate: x509.Certificate, at: datetime, more: Attributes = ()
+) -> bytes:
     """DER of the signed attributes, a SET OF as it is hashed (RFC 5652 §5.4). ``at``: the signer's word for the time.
 
     The certificate is named by its SHA-256, the default that DER leaves out (RFC 5035 §4).
@@ -56,16 +61,19 @@ def signed_attributes(content_digest: bytes, certificate: x509.Certificate, at: 
         (_MESSAGE_DIGEST, der.octet_string(content_digest)),
         (_SIGNING_TIME, der.time(at)),
         (_SIGNING_CERTIFICATE_V2, der.sequence((der.sequence((certificate_id,)),))),
+        *more,
     )
     return der.set_of(der.sequence((kind, der.set_of((value,)))) for kind, value in attributes)
 
 
 @dataclass(frozen=True)
 class Cades:
-    """A CAdES signature as it grows. ``content`` is what was signed, inside or beside."""
+    """A CAdES signature as it grows. ``content`` is what was signed, inside or beside; ``others``: signatures over the
+    same in the same message, which stay as they are but for archiving."""
 
     parts: CmsParts
     content: bytes
+    others: tuple[CmsParts, ...] = ()
 
     def timestamped(self) -> bytes:
         """What a signature timestamp is over: the signature value."""
@@ -75,21 +83,31 @@ class Cades:
         return replace(self, parts=self.parts.with_unsigned(SIGNATURE_TIMESTAMP, token))
 
     def with_log_proof(self, proof: bytes) -> Cades:
-        return replace(self, parts=self.parts.with_unsigned(_LOG_PROOF, der.octet_string(proof)))
+        return replace(self, parts=self.parts.with_unsigned(LOG_PROOF, der.octet_string(proof)))
 
     def with_evidence(self, data: ValidationData) -> Cades:
         certificates = (one.public_bytes(Encoding.DER) for one in data.certificates)
         return replace(self, parts=self.parts.with_evidence(certificates, data.ocsps, data.crls))
 
     def archived(self, stamp: Callable[[bytes], bytes]) -> Cades:
-        """With one more archive timestamp over all that is here. ``stamp`` gives the token over a SHA-256 digest."""
-        index = self.parts.hash_index(HASH)
-        imprint = self.parts.archive_imprint(HASH, hashlib.new(HASH, self.content).digest(), index)
-        token = with_hash_index(stamp(imprint), index)
-        return replace(self, parts=self.parts.with_unsigned(ARCHIVE_TIMESTAMP_V3, token))
+        """With one more archive timestamp on each signature, over all that is here. ``stamp`` gives the token over a
+        SHA-256 digest."""
+        content = hashlib.new(HASH, self.content).digest()
+        every = shared((self.parts, *self.others))
+        first, *others = (_archived(one, content, stamp) for one in every)
+        return replace(self, parts=first, others=tuple(others))
+
+    def joined(self, other: Cades) -> Cades:
+        return replace(self, others=(*self.others, other.parts, *other.others))
 
     def encode(self) -> bytes:
-        return self.parts.encode()
+        return join((self.parts, *self.others))
+
+
+def _archived(parts: CmsParts, content_digest: bytes, stamp: Callable[[bytes], bytes]) -> CmsParts:
+    index = parts.hash_index(HASH)
+    token = with_hash_index(stamp(parts.archive_imprint(HASH, content_digest, index)), index)
+    return parts.with_unsigned(ARCHIVE_TIMESTAMP_V3, token)
 
 
 @dataclass(frozen=True)
@@ -100,8 +118,14 @@ class CadesDraft:
     attached: bool
 
     def to_be_signed(self) -> bytes:
-        digest = hashlib.new(self.job.hash_name, self.job.data).digest()
-        return signed_attributes(digest, self.job.signatory.certificate, self.job.at)
+        job = self.job
+        if job.beside is None:
+            return self._attributes(job.partner)(())
+        return announcing(self._attributes(job.partner), job.partner, self._attributes(job.beside), job.beside)
+
+    def _attributes(self, signer: Partner) -> Callable[[Attributes], bytes]:
+        digest = hashlib.new(signer.hash_name, self.job.data).digest()
+        return lambda more: signed_attributes(digest, signer.certificate, self.job.at, more)
 
     def signed(self, signature: bytes) -> Cades:
         certificate = self.job.signatory.certificate
@@ -111,11 +135,16 @@ class CadesDraft:
             signature,
             self.job.hash_name,
             algorithm_identifier(certificate.public_key()),
-            der.sequence(_issuer_and_serial(certificate)),
+            issuer_and_serial(certificate),
             self.job.data if self.attached else None,
             [one.public_bytes(Encoding.DER) for one in carried],
         )
         return Cades(parts, self.job.data)
+
+
+def issuer_and_serial(certificate: x509.Certificate) -> bytes:
+    """IssuerAndSerialNumber (RFC 5652 §10.2.4), as both stand in the certificate."""
+    return der.sequence(_issuer_and_serial(certificate))
 
 
 def _issuer_and_serial(certificate: x509.Certificate) -> Sequence[bytes]:

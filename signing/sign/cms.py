@@ -19,6 +19,7 @@ from foundation.log_proof import PROOF_ATTRIBUTE
 from foundation.x509 import der
 from foundation.x509.algorithms import signature_oid
 from signing.model import Signatory
+from signing.parallel_signatures import PARALLEL_MESSAGE, Attributes
 from signing.sign.token_signer import SigningAlgorithm
 
 _DATA = der.oid("1.2.840.113549.1.7.1")
@@ -38,14 +39,15 @@ _TAG_0, _TAG_1, _DIRECTORY_NAME = 0xA0, 0xA1, 4
 _KEPT_SIGNATORIES = 1024
 
 
-def signed_attributes(document_digest: bytes, certificate: x509.Certificate) -> bytes:
+def signed_attributes(document_digest: bytes, certificate: x509.Certificate, more: Attributes = ()) -> bytes:
     """DER of the signed attributes (a SET OF, as it is hashed: RFC 5652 §5.4).
 
     contentType, messageDigest and signing-certificate-v2 (EN 319 142-1 §6.3); no signing-time: a PDF signature says it
     in /M alone. The certificate is named by its SHA-256, the default that DER leaves out (RFC 5035 §4).
     """
     digest = _attribute(_MESSAGE_DIGEST, der.octet_string(document_digest))
-    return _set_of((_CONTENT_TYPE_IS_DATA, digest, _names_certificate(certificate)))
+    besides = [_attribute(kind, value) for kind, value in more]
+    return _set_of((_CONTENT_TYPE_IS_DATA, digest, _names_certificate(certificate), *besides))
 
 
 @lru_cache(maxsize=_KEPT_SIGNATORIES)
@@ -64,9 +66,10 @@ def signed_data(
     algorithm: SigningAlgorithm,
     token: bytes | None,
     log_proof: bytes | None = None,
+    parallel: bytes | None = None,
 ) -> bytes:
     """DER of a detached SignedData (RFC 5652 §5) over ``attributes``, with the timestamp token, and the proof that the
-    certificate stands in the issuance log, as unsigned attributes.
+    certificate stands in the issuance log, as unsigned attributes; ``parallel``: the message of the one beside it.
 
     Carries the signer's certificate and those above it but the root, which a verifier has or does not trust. The
     signed attributes go in octet for octet as they were hashed.
@@ -83,6 +86,8 @@ def signed_data(
         unsigned.append(_attribute(_SIGNATURE_TIMESTAMP, token))
     if log_proof is not None:
         unsigned.append(_attribute(_LOG_PROOF, der.octet_string(log_proof)))
+    if parallel is not None:
+        unsigned.append(_attribute(PARALLEL_MESSAGE, parallel))
     if unsigned:
         signer_info.append(_retagged(_TAG_1, _set_of(unsigned)))
     signers = der.tlv(der.SET, der.sequence(signer_info))

@@ -37,15 +37,21 @@ class DocumentSigner:
         level: Level,
         password: str | None = None,
         options: PdfOptions | None = None,
+        parallel: Signatory | None = None,
     ) -> AnyPrepared:
         """Everything up to the digest that is to be authorised; see `PadesSigner.prepare` and `AdesSigner.prepare`.
 
-        ``password`` and ``options`` are of PDF alone."""
+        ``password`` and ``options`` are of PDF alone; ``parallel``: who signs the same beside, in the same file."""
         if form == PADES:
             return self._pades.prepare(
-                data, signatory=signatory, level=level, password=password, options=options or PdfOptions()
+                data,
+                signatory=signatory,
+                level=level,
+                password=password,
+                options=options or PdfOptions(),
+                parallel=parallel,
             )
-        return self.ades.prepare(data, name, form, signatory=signatory, level=level)
+        return self.ades.prepare(data, name, form, signatory=signatory, level=level, parallel=parallel)
 
     def signatures(self, prepared: Sequence[AnyPrepared], activation: bytes | None = None) -> list[bytes]:
         """The signatures over documents of one signatory, in one call to the key store: all or none."""
@@ -53,11 +59,21 @@ class DocumentSigner:
         digests = [one.digest for one in prepared]
         return sign_digests(self._keys, first.signatory, first.algorithm, digests, activation)
 
-    def complete(self, prepared: AnyPrepared, signature: bytes) -> bytes:
-        """The signed file. TimestampUnavailable, StatusUnavailable, CertificateRevoked, SignatureNotAccepted."""
+    def beside(self, prepared: AnyPrepared) -> bytes | None:
+        """The signature of whoever signs beside; None where nobody does."""
+        other = prepared.parallel
+        if other is None:
+            return None
+        (signature,) = sign_digests(self._keys, other.signatory, other.algorithm, [other.digest])
+        return signature
+
+    def complete(self, prepared: AnyPrepared, signature: bytes, parallel: bytes | None = None) -> bytes:
+        """The signed file. TimestampUnavailable, StatusUnavailable, CertificateRevoked, SignatureNotAccepted.
+
+        ``parallel``: what :meth:`beside` gave."""
         if isinstance(prepared, PreparedForm):
-            return self.ades.complete(prepared, signature)
-        return self._pades.complete(prepared, signature)
+            return self.ades.complete(prepared, signature, parallel)
+        return self._pades.complete(prepared, signature, parallel)
 
     def put_aside(self, prepared: AnyPrepared) -> bytes:
         """The octets of what waits for its signer. A form that is no PDF is made again from when it was prepared."""

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, Self
 
+from foundation.x509.algorithms import algorithm_identifier
 from signing.model import Signatory
+from signing.parallel_signatures import Partner
 from signing.sign.evidence import ValidationData
 
 HASH = "sha256"
@@ -21,13 +23,21 @@ HASH = "sha256"
 @dataclass(frozen=True)
 class Job:
     """A document to be signed. ``name``: the file's, which some formats write down; ``at``: the signer's word for the
-    time, in whole seconds; ``hash_name``: the hash that goes with the signer's key."""
+    time, in whole seconds; ``hash_name``: the hash that goes with the signer's key; ``beside``: the signature that is
+    made in parallel, and which this one names."""
 
     data: bytes
     name: str
     signatory: Signatory
     hash_name: str
     at: datetime
+    beside: Partner | None = None
+
+    @property
+    def partner(self) -> Partner:
+        """What the other one says of this one."""
+        certificate = self.signatory.certificate
+        return Partner(certificate, self.hash_name, algorithm_identifier(certificate.public_key()))
 
 
 class Envelope(Protocol):
@@ -51,6 +61,10 @@ class Envelope(Protocol):
 
     def archived(self, stamp: Callable[[bytes], bytes]) -> Self:
         """With an archive timestamp: to B-LTA. ``stamp`` gives the token over a digest by `HASH`."""
+        ...
+
+    def joined(self, other: Self) -> Self:
+        """One file with both signatures, which are over the same document and below B-LTA."""
         ...
 
     def encode(self) -> bytes:

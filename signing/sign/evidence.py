@@ -147,6 +147,15 @@ class Evidence:
         raise StatusUnavailable
 
 
+def merged(found: Sequence[ValidationData]) -> ValidationData:
+    """All of it together, each piece once."""
+    return ValidationData(
+        tuple(dict.fromkeys(item for one in found for item in one.certificates)),
+        tuple(dict.fromkeys(item for one in found for item in one.ocsps)),
+        tuple(dict.fromkeys(item for one in found for item in one.crls)),
+    )
+
+
 def _statements(
     certificate: x509.Certificate, issuer: x509.Certificate, kind: EvidenceKind, octets: bytes, now: datetime
 ) -> tuple[Statement, ...]:

@@ -33,7 +33,7 @@ from signing.evidence_record import HASH, ArchiveTimestamp, EvidenceRecord, tree
 from signing.model import Level, Signatory
 from signing.ports import StatusSource, TimestampAuthority
 from signing.sign.cades import Cades
-from signing.sign.evidence import Evidence, ValidationData, unit_chain
+from signing.sign.evidence import Evidence, ValidationData, merged, unit_chain
 from signing.sign.pades import PadesSigner
 from signing.sign.revisions import Draft, add_validation_data
 from signing.sign.signed_message import TimestampToken
@@ -42,6 +42,7 @@ from signing.verify import pdf_bytes
 from signing.verify.cms import CmsMalformed, SignedMessage, read_message
 from signing.verify.model import FileVerdict, Indication, Reason, SignatureKind
 from signing.verify.pdf import PdfContent, PdfSignature, read_pdf
+from signing.verify.pdf_parallel import messages_beside
 from signing.verify.policy import STRICT
 from signing.verify.signature import DigestOf
 from signing.verify.signature_value import loaded
@@ -172,7 +173,7 @@ class Extender:
                 tokens = [one for one in stamps.values() if one is not None]
                 gathered += [self._evidence.gather_unit(one.unit, (*one.certificates, *known)) for one in tokens]
             if gathered:
-                add_validation_data(draft, _merged(gathered))
+                add_validation_data(draft, merged(gathered))
         if level is Level.B_LTA:
             self._pades.archive(draft)  # N5
         extended = draft.octets()
@@ -184,15 +185,20 @@ class Extender:
     def _held_in(
         self, content: PdfContent, before: FileVerdict, stamps: dict[str, TimestampToken | None]
     ) -> Iterator[_Held]:
+        numbers = {one.field: number for number, one in enumerate(before.signatures)}
         for number, signature in enumerate(content.signatures):
             if signature.is_timestamp:
                 continue
             try:
                 message = read_message(signature.contents, padded=True)
+                beside = messages_beside(signature.contents)
             except CmsMalformed as error:
                 raise ExtensionRefused(rule=error.rule) from None
-            later = [stamps[one.field] for one in content.signatures[number + 1 :] if one.is_timestamp]
-            yield self._held(message, before, number, tuple(one for one in later if one is not None))
+            found = [stamps[one.field] for one in content.signatures[number + 1 :] if one.is_timestamp]
+            later = tuple(one for one in found if one is not None)
+            yield self._held(message, before, numbers[signature.field], later)
+            for place, other in enumerate(beside, 1):
+                yield self._held(other, before, numbers[f"{signature.field}/parallel-{place}"], later)
 
     # --- both
 
@@ -219,7 +225,7 @@ class Extender:
         first = min(tokens, key=lambda one: one.time)
         found = [self._evidence.gather(Signatory("", held.signer, chain[1:]), first, pool)]
         found += [self._evidence.gather_unit(one.unit, (*one.certificates, *pool)) for one in tokens if one != first]
-        return _merged(found)
+        return merged(found)
 
     def _verified(
         self,
@@ -314,11 +320,3 @@ def _certificates(content: PdfContent) -> tuple[x509.Certificate, ...]:
             continue
     inside = (certificate for message in messages for certificate in message.certificates)
     return tuple(dict.fromkeys((*loaded(content.certificates), *inside)))
-
-
-def _merged(found: Sequence[ValidationData]) -> ValidationData:
-    return ValidationData(
-        tuple(dict.fromkeys(item for one in found for item in one.certificates)),
-        tuple(dict.fromkeys(item for one in found for item in one.ocsps)),
-        tuple(dict.fromkeys(item for one in found for item in one.crls)),
-    )

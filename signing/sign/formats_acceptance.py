@@ -1,7 +1,7 @@
 """Our own check of what was made in another format than PDF, before anybody gets it: by the verifier that all use.
 
-SIGN-OUT-READ      it is read as the format that was asked for, with exactly one signature
-SIGN-OUT-FIELD     by exactly the signer's certificate
+SIGN-OUT-READ      it is read as the format that was asked for, with exactly the signatures that were made
+SIGN-OUT-FIELD     by exactly the signers' certificates
 SIGN-OUT-SIGNATURE nothing speaks against it but what a signature of its level cannot know yet
 SIGN-OUT-LEVEL     it carries itself what its level asks for, under the roots that it was made under
 """
@@ -28,23 +28,22 @@ _NOT_YET_KNOWN = {"REV-UNKNOWN", "PATH-NO-ISSUER"}
 
 
 def accept(
-    signed: bytes, job: Job, form: Form, level: Level, above_unit: Sequence[x509.Certificate], now: datetime
+    signed: bytes, jobs: Sequence[Job], form: Form, level: Level, above_unit: Sequence[x509.Certificate], now: datetime
 ) -> None:
-    """All checks above; SignatureNotAccepted names the first that does not pass."""
-    roots = [job.signatory.chain[-1], *above_unit[-1:]]
+    """All checks above; SignatureNotAccepted names the first that does not pass. ``jobs``: one for each signer."""
+    roots = [*(one.signatory.chain[-1] for one in jobs), *above_unit[-1:]]
     trust = build_trust(None, frozenset(), roots, now, STRICT)
-    outside = job.data if form.packaging is Packaging.DETACHED else None
-    verdict = verify_file(signed, job.name, trust, now, STRICT, detached=outside)
-    _require("SIGN-OUT-READ", verdict.format is not None and len(verdict.signatures) == 1)
-    (found,) = verdict.signatures
-    own = job.signatory.certificate.fingerprint(hashes.SHA256()).hex()
-    _require("SIGN-OUT-FIELD", found.signer is not None and found.signer.sha256 == own)
-    every = (*verdict.reasons, *found.reasons)
+    outside = jobs[0].data if form.packaging is Packaging.DETACHED else None
+    verdict = verify_file(signed, jobs[0].name, trust, now, STRICT, detached=outside)
+    _require("SIGN-OUT-READ", verdict.format is not None and len(verdict.signatures) == len(jobs))
+    own = {one.signatory.certificate.fingerprint(hashes.SHA256()).hex() for one in jobs}
+    _require("SIGN-OUT-FIELD", {one.signer.sha256 for one in verdict.signatures if one.signer is not None} == own)
+    every = (*verdict.reasons, *(reason for one in verdict.signatures for reason in one.reasons))
     against = {reason.rule for reason in every if reason.indication is not Indication.TOTAL_PASSED}
     complete = level.includes(Level.B_LT)
     _require("SIGN-OUT-SIGNATURE", against <= (set() if complete else _NOT_YET_KNOWN))
     if complete:
-        _require("SIGN-OUT-LEVEL", found.level == level.value)
+        _require("SIGN-OUT-LEVEL", all(one.level == level.value for one in verdict.signatures))
 
 
 def _require(check: str, holds: bool) -> None:

@@ -12,7 +12,6 @@ no unprotected header and so no place for a timestamp or a proof of the log: it 
 from __future__ import annotations
 
 import base64
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from signing import jws
 from signing.errors import DocumentTooLarge, FormUnknown
+from signing.parallel_signatures import PARALLEL_HEADER
 from signing.raw_signature import raw_ecdsa
 from signing.sign.envelope import Job
 from signing.sign.evidence import ValidationData
@@ -32,13 +32,15 @@ MAX_DOCUMENT = 40 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Jades:
-    """A JAdES signature as it grows; ``unsigned``: the members of etsiU. All texts are base64url."""
+    """A JAdES signature as it grows; ``unsigned``: the members of etsiU; ``others``: signatures over the same payload
+    in the same file. All texts are base64url."""
 
     protected: str
     payload: str
     signature: str
     compact: bool
     unsigned: tuple[dict[str, Any], ...] = ()
+    others: tuple[Jades, ...] = ()
 
     def timestamped(self) -> bytes:
         return self.signature.encode()
@@ -60,13 +62,24 @@ class Jades:
         """There is no archive level in this format yet."""
         raise FormUnknown
 
+    def joined(self, other: Jades) -> Jades:
+        if self.compact or other.payload != self.payload:
+            raise FormUnknown
+        return replace(self, others=(*self.others, replace(other, others=()), *other.others))
+
     def encode(self) -> bytes:
         if self.compact:
             return f"{self.protected}.{self.payload}.{self.signature}".encode()
-        value: dict[str, Any] = {"payload": self.payload, "protected": self.protected, "signature": self.signature}
+        if not self.others:
+            return jws.write({"payload": self.payload, **self._entry()})
+        return jws.write({"payload": self.payload, "signatures": [one._entry() for one in (self, *self.others)]})
+
+    def _entry(self) -> dict[str, Any]:
+        """The signature as the serialisations in JSON have it (RFC 7515 §7.2)."""
+        entry: dict[str, Any] = {"protected": self.protected, "signature": self.signature}
         if self.unsigned:
-            value["header"] = {"etsiU": list(self.unsigned)}
-        return jws.write(value)
+            entry["header"] = {"etsiU": list(self.unsigned)}
+        return entry
 
     def _with(self, member: dict[str, Any]) -> Jades:
         if self.compact:
@@ -99,8 +112,10 @@ class JadesDraft:
             "iat": int(self.job.at.timestamp()),
             "typ": "jose" if self.compact else "jose+json",
             "x5c": [_base64(one.public_bytes(Encoding.DER)) for one in carried],
-            "x5t#S256": jws.encode(hashlib.sha256(certificate.public_bytes(Encoding.DER)).digest()),
+            "x5t#S256": jws.thumbprint(certificate),
         }
+        if self.job.beside is not None:
+            header[PARALLEL_HEADER] = jws.thumbprint(self.job.beside.certificate)
         return jws.encode(jws.write(header))
 
 

@@ -8,9 +8,10 @@ complete  SignedData, signature timestamp, THEN status, security store, document
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from cryptography import x509
@@ -19,6 +20,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from foundation.clock import Clock
 from foundation.errors import CamTrustError, NotImplementedYet
 from foundation.randomness import Randomness
+from foundation.x509 import der
+from foundation.x509.algorithms import algorithm_identifier
+from signing.cms_parts import SIGNATURE_TIMESTAMP, build
 from signing.errors import (
     CertificationNotFirst,
     CredentialNotUsable,
@@ -27,14 +31,17 @@ from signing.errors import (
     NoPlaceForSignature,
     OptionInvalid,
     SignatureFieldConstraint,
+    SignatureNotAccepted,
     TimestampUnavailable,
 )
 from signing.model import Level, Signatory, SignatureText
+from signing.parallel_signatures import Attributes, Partner, announcing
 from signing.pdf_options import PdfOptions, Visible, Where
 from signing.ports import LogProofs, SigningKeys, StatusSource, TimestampAuthority
 from signing.sign import cms, revisions
 from signing.sign.acceptance import accept
-from signing.sign.evidence import Evidence
+from signing.sign.cades import LOG_PROOF, issuer_and_serial
+from signing.sign.evidence import Evidence, merged
 from signing.sign.field import Spot, area_of, covers, field_lock, rotation_of
 from signing.sign.intake import MIB, Opened, check_field, open_pdf, told
 from signing.sign.seed_values import follow
@@ -59,6 +66,36 @@ class Stamps:
 
 
 @dataclass(frozen=True)
+class Beside:
+    """The signature that is made in parallel over the same byte range (`signing.parallel_signatures`)."""
+
+    signatory: Signatory
+    algorithm: SigningAlgorithm
+    attributes: bytes
+    digest: bytes
+    log_proof: bytes | None
+
+    def message(self, signature: bytes, token: bytes | None) -> bytes:
+        """It as a message of its own, which travels inside the first one."""
+        certificate = self.signatory.certificate
+        carried = (certificate, *(one for one in self.signatory.chain if one.subject != one.issuer))
+        parts = build(
+            self.attributes,
+            signature,
+            self.algorithm.hash_name,
+            algorithm_identifier(certificate.public_key()),
+            issuer_and_serial(certificate),
+            None,
+            [one.public_bytes(Encoding.DER) for one in carried],
+        )
+        if token is not None:
+            parts = parts.with_unsigned(SIGNATURE_TIMESTAMP, token)
+        if self.log_proof is not None:
+            parts = parts.with_unsigned(LOG_PROOF, der.octet_string(self.log_proof))
+        return parts.encode()
+
+
+@dataclass(frozen=True)
 class Prepared:
     """A document that waits for its signature. ``digest`` is what the signer authorises: the DTBS/R, the hash of the
     signed attributes, in which the document's own digest stands."""
@@ -70,6 +107,7 @@ class Prepared:
     attributes: bytes
     digest: bytes
     log_proof: bytes | None
+    parallel: Beside | None = None
 
     @property
     def original(self) -> bytes:
@@ -113,19 +151,22 @@ class PadesSigner:
         level: Level = Level.B_LT,
         password: str | None = None,
         options: PdfOptions = _PLAIN,
+        parallel: Signatory | None = None,
     ) -> Prepared:
-        """Everything up to the digest that is to be authorised.
+        """Everything up to the digest that is to be authorised. ``parallel``: who signs the same beside.
 
         ``options``: without a field, a new one is made, whose name is its own; where a field says more about itself,
         that counts. Raises DocumentRefused, OptionInvalid, CredentialNotUsable, KeyUnsupported, LogProofUnavailable,
         key store errors.
         """
-        now = self._clock.now()
+        now, signers = self._clock.now(), [signatory, *([parallel] if parallel is not None else [])]
         certificate = signatory.certificate
-        if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
+        if any(
+            not one.not_valid_before_utc <= now <= one.not_valid_after_utc for one in (x.certificate for x in signers)
+        ):
             raise CredentialNotUsable
         algorithm = self._algorithm(signatory)
-        proof = self._log_proof(certificate)
+        proof, *others = proofs = [self._log_proof(one.certificate) for one in signers]
         opened = open_pdf(data, password=password, limit=self._limit)
         with told():  # what reads well need not hold what signing takes
             where, words = self._place(opened, options), self._text
@@ -137,13 +178,33 @@ class PadesSigner:
                 revisions.Draft(data, password, opened.reader),
                 where,
                 hash_name=algorithm.hash_name,
-                reserved=self._room(signatory, level) + (len(proof) + _ROOM_FOR_ATTRIBUTE if proof else 0),
+                reserved=sum(self._room(one, level) for one in signers)
+                + sum(len(one) + _ROOM_FOR_ATTRIBUTE for one in proofs if one),
                 words=words,
                 at=now,
             )
-        attributes = cms.signed_attributes(placeholder.digest, certificate)
-        digest = hashlib.new(algorithm.hash_name, attributes).digest()
-        return Prepared(signatory, algorithm, level, placeholder, attributes, digest, proof)
+        if parallel is not None:
+            attributes, beside = self._beside(signatory, parallel, placeholder, others[0])
+        else:
+            attributes, beside = cms.signed_attributes(placeholder.digest, certificate), None
+        digest = algorithm.representative(certificate, attributes)
+        return Prepared(signatory, algorithm, level, placeholder, attributes, digest, proof, beside)
+
+    def _beside(
+        self, signatory: Signatory, parallel: Signatory, placeholder: revisions.Placeholder, proof: bytes | None
+    ) -> tuple[bytes, Beside]:
+        """The signed attributes of the first signature and the second one, which name each other."""
+
+        def partner(one: Signatory) -> tuple[Callable[[Attributes], bytes], Partner]:
+            public_key, name = one.certificate.public_key(), self._algorithm(one).hash_name
+            digest = placeholder.draft.digest(name, placeholder.hole)
+            made = partial(cms.signed_attributes, digest, one.certificate)
+            return made, Partner(one.certificate, name, algorithm_identifier(public_key))
+
+        first, second = partner(signatory), partner(parallel)
+        algorithm, attributes = self._algorithm(parallel), announcing(*second, *first)
+        digest = algorithm.representative(parallel.certificate, attributes)
+        return announcing(*first, *second), Beside(parallel, algorithm, attributes, digest, proof)
 
     def sign(self, prepared: Prepared, activation: bytes | None = None) -> bytes:
         """Use the key and :meth:`complete`. Raises key store errors besides those of :meth:`complete`."""
@@ -156,13 +217,20 @@ class PadesSigner:
         digests = [one.digest for one in prepared]
         return sign_digests(self._keys, first.signatory, first.algorithm, digests, activation)
 
-    def complete(self, prepared: Prepared, signature: bytes) -> bytes:
-        """The signed document; ``prepared`` is used up.
+    def complete(self, prepared: Prepared, signature: bytes, parallel: bytes | None = None) -> bytes:
+        """The signed document; ``prepared`` is used up. ``parallel``: the signature beside, where one was prepared.
 
         Raises TimestampUnavailable, StatusUnavailable, CertificateRevoked, SignatureNotAccepted.
         """
         level, draft = prepared.level, prepared.placeholder.draft
+        beside = prepared.parallel
+        if (beside is None) is not (parallel is None):
+            raise SignatureNotAccepted(check="SIGN-OUT-PARALLEL")
         token = self._token(signature) if level.includes(Level.B_T) else None
+        other = self._token(parallel) if parallel is not None and token is not None else None
+        inner = None
+        if beside is not None and parallel is not None:
+            inner = beside.message(parallel, other.der if other else None)
         prepared.placeholder.fill(
             cms.signed_data(
                 prepared.attributes,
@@ -171,15 +239,19 @@ class PadesSigner:
                 prepared.algorithm,
                 token.der if token else None,
                 prepared.log_proof,
+                inner,
             )
         )
+        stamped = [(prepared.signatory, token), *([(beside.signatory, other)] if beside is not None else [])]
         if token is not None and level.includes(Level.B_LT):
             above = tuple(self._timestamps.certificates())
-            gathered = self._evidence.gather(prepared.signatory, token, above)
+            gathered = [self._evidence.gather(who, by, above) for who, by in stamped if by is not None]
             with told():
-                revisions.add_validation_data(draft, gathered)
-        elif token is not None:
-            self._evidence.check_not_revoked(prepared.signatory, token)
+                revisions.add_validation_data(draft, merged(gathered))
+        else:
+            for who, by in stamped:
+                if by is not None:
+                    self._evidence.check_not_revoked(who, by)
         if level.includes(Level.B_LTA):
             self.archive(draft)
         signed = draft.octets()
@@ -189,6 +261,7 @@ class PadesSigner:
             password=draft.password,
             field=prepared.placeholder.field,
             signatory=prepared.signatory,
+            parallel=beside.signatory if beside is not None else None,
             level=level,
             hashed=draft.hashed,
         )
@@ -296,7 +369,7 @@ class PadesSigner:
                 return name
 
     def _room(self, signatory: Signatory, level: Level) -> int:
-        own = _octets((signatory.certificate, *signatory.chain))
+        own = _octets((signatory.certificate, *signatory.chain)) + self._algorithm(signatory).most_octets
         return _ROOM_FOR_STRUCTURE + own + (self._token_room() if level.includes(Level.B_T) else 0)
 
     def _token_room(self) -> int:

@@ -105,7 +105,7 @@ def check(message: SignedMessage, content_digest: bytes, content_type: bytes) ->
         raise ValueError("another certificate")
     algorithm, *parameters = _parts(message.signature_algorithm, der.SEQUENCE)
     scheme, hash_name = _ALGORITHMS.get(algorithm, (Scheme.RSA_PKCS1, message.hash_name))
-    if (algorithm not in _ALGORITHMS and algorithm != _RSA_ENCRYPTION) or hash_name != message.hash_name:
+    if (algorithm not in _ALGORITHMS and algorithm != _RSA_ENCRYPTION) or hash_name not in (None, message.hash_name):
         raise ValueError("an algorithm that is not taken")
     if parameters not in ([], [der.tlv(der.NULL, b"")]):
         raise ValueError("algorithm parameters")

@@ -9,35 +9,58 @@ from typing import Any
 
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import mldsa, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from pyhanko.sign.signers.pdf_cms import Signer
 from pyhanko_certvalidator.registry import SimpleCertificateStore
 
 from foundation.keys.errors import SignatureInvalid
-from foundation.keys.mechanisms import mechanism_for, verify_signature
+from foundation.keys.mechanisms import mechanism_for, message_representative, verify_signature
 from foundation.keys.port import KeyInfo, Mechanism
 from foundation.x509.algorithms import signature_hash
 from signing.errors import KeyUnsupported
 from signing.model import Signatory
 from signing.ports import SigningKeys
 
+_OCTETS, _ML_DSA_OCTETS = 1024, 4627  # RSA-8192; ML-DSA-87 (FIPS 204 Table 2)
+
 
 @dataclass(frozen=True)
 class SigningAlgorithm:
-    """How a key signs: by which hash, and by which mechanism over a digest."""
+    """How a key signs: by which hash, and by which mechanism over a digest. ML-DSA signs a mu, and its hash is the one
+    that goes with it in signed attributes (RFC 9882 §3.3)."""
 
     hash_name: str
     mechanism: Mechanism
 
+    def representative(self, certificate: x509.Certificate, message: bytes) -> bytes:
+        """What the key store is given for a message under the certificate's key: its hash, or its mu."""
+        if self.mechanism is Mechanism.ML_DSA_EXTERNAL_MU:
+            public_key: Any = certificate.public_key()
+            return message_representative(public_key, message)
+        return hashlib.new(self.hash_name, message).digest()
+
+    @property
+    def most_octets(self) -> int:
+        """No signature by it is longer."""
+        return _ML_DSA_OCTETS if self.mechanism is Mechanism.ML_DSA_EXTERNAL_MU else _OCTETS
+
 
 def signing_algorithm(info: KeyInfo, certificate: x509.Certificate) -> SigningAlgorithm:
-    """The algorithm of a key by its certificate. KeyUnsupported for keys that do not sign digests (EdDSA, ML-DSA)."""
+    """The algorithm of a key by its certificate. KeyUnsupported for keys that sign whole messages alone (EdDSA)."""
     public_key = certificate.public_key()
     chosen = signature_hash(public_key)
+    if is_ml_dsa(certificate):
+        return SigningAlgorithm("sha512", Mechanism.ML_DSA_EXTERNAL_MU)
     if chosen is None:
         raise KeyUnsupported
     return SigningAlgorithm(chosen.name, mechanism_for(info, chosen, prehashed=True))
+
+
+def is_ml_dsa(certificate: x509.Certificate) -> bool:
+    """Whether the certificate's key is one of ML-DSA."""
+    kinds = mldsa.MLDSA44PublicKey | mldsa.MLDSA65PublicKey | mldsa.MLDSA87PublicKey
+    return isinstance(certificate.public_key(), kinds)
 
 
 def sign_digests(
@@ -80,6 +103,8 @@ class TokenSigner(Signer):
         self._signatory = signatory
         self._activation = activation
         self._algorithm = signing_algorithm(keys.get(signatory.key_id), signatory.certificate)
+        if self._algorithm.mechanism is Mechanism.ML_DSA_EXTERNAL_MU:
+            raise KeyUnsupported
 
     async def async_sign_raw(self, data: bytes, digest_algorithm: str, dry_run: bool = False) -> bytes:
         """The signature over ``data``; with ``dry_run`` as many zero octets as it would have, without using the key."""

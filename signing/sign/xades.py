@@ -80,6 +80,10 @@ class Xades:
         """There is no archive level in this format yet."""
         raise FormUnknown
 
+    def joined(self, other: Xades) -> Xades:  # noqa: ARG002
+        """One file has one signature."""
+        raise FormUnknown
+
     def encode(self) -> bytes:
         return self.octets
 

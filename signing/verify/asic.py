@@ -31,8 +31,8 @@ from signing.asic_container import (
     read,
     strict_base64,
 )
-from signing.verify.cades_document import judge_cms
-from signing.verify.cms import CmsMalformed, read_message
+from signing.verify.cades_document import judge_messages
+from signing.verify.cms import CmsMalformed, read_messages
 from signing.verify.model import (
     FileVerdict,
     Reason,
@@ -111,8 +111,8 @@ def _simple(judging: _Judging) -> _Signed:
         verdicts, covered = _xades(judging, signatures[0])
         uncovered = (_named("ASIC-UNCOVERED", "verify_uncovered", [document]),) if document not in covered else ()
         return _Signed(verdicts, uncovered)
-    verdict = _cades(judging, signatures[0], container.content(document))
-    return _Signed((_covering(verdict, (document,), container),), ())
+    found = _cades(judging, signatures[0], container.content(document))
+    return _Signed(tuple(_covering(one, (document,), container) for one in found), ())
 
 
 def _extended(judging: _Judging) -> _Signed:
@@ -135,10 +135,10 @@ def _extended(judging: _Judging) -> _Signed:
             continue
         manifest = manifests[own[0]]
         assert manifest is not None  # noqa: S101  (it has a signature)
-        verdict = _cades(judging, signature, container.signature_file(own[0]))
         found, names = _references(container, manifest.references, judging.policy)  # A2
         covered.update(names)
-        verdicts.append(_covering(verdict, names, container).with_reasons(found))
+        judged = _cades(judging, signature, container.signature_file(own[0]))
+        verdicts.extend(_covering(one, names, container).with_reasons(found) for one in judged)
     for name in xml:
         in_xml, referenced = _xades(judging, name)
         verdicts.extend(in_xml)
@@ -167,17 +167,16 @@ def _list(names: Sequence[str]) -> str:
     return ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
 
 
-def _cades(judging: _Judging, name: str, content: bytes) -> SignatureVerdict:
-    """One CAdES signature over ``content``, which must not be inside the signature too."""
+def _cades(judging: _Judging, name: str, content: bytes) -> tuple[SignatureVerdict, ...]:
+    """The CAdES signatures of one file over ``content``, which must not be inside them too."""
     octets = judging.container.signature_file(name)
-    malformed = SignatureVerdict(SignatureKind.SIGNATURE, name, (_refused("ASIC-SIGNATURE"),))
+    malformed = (SignatureVerdict(SignatureKind.SIGNATURE, name, (_refused("ASIC-SIGNATURE"),)),)
     try:
-        message = read_message(octets)
+        if any(one.content is not None for one in read_messages(octets)):
+            return malformed
+        return judge_messages(octets, judging.trust, judging.at, judging.policy, content, name)
     except CmsMalformed:
         return malformed
-    if message.content is not None:
-        return malformed
-    return judge_cms(octets, message, judging.trust, judging.at, judging.policy, content, name)
 
 
 def _xades(judging: _Judging, name: str) -> tuple[tuple[SignatureVerdict, ...], set[str]]:

@@ -1,10 +1,10 @@
-"""CMS signatures (RFC 5652), read strictly: one signer, signed attributes that bind content and certificate.
+"""CMS signatures (RFC 5652), read strictly: signer by signer, signed attributes that bind content and certificate.
 
-    C1  form: SignedData, one SignerInfo, nothing behind it but padding zeros      CMS-FORM, CMS-SIGNERS
+    C1  form: SignedData, as many SignerInfos as may be, nothing behind but zeros  CMS-FORM, CMS-SIGNERS
     C2  the digest algorithm is one that counts                                    CMS-DIGEST-ALGORITHM
     C3  contentType, messageDigest: each once, with one value; signingCertificateV2 CMS-ATTRIBUTES,
                                                                                    CMS-CERTIFICATE-ATTRIBUTE
-    C4  contentType is that of the content                                         CMS-CONTENT-TYPE
+    C4  contentType is that of the content; none in a counter signature (§11.4)    CMS-CONTENT-TYPE
     C5  messageDigest is the digest of what was signed                             CMS-HASH
     C6  signingCertificateV2 names the certificate of the signer                   CMS-CERTIFICATE
     C7  the signature over the signed attributes verifies                          CMS-SIGNATURE
@@ -28,8 +28,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from foundation.log_proof import PROOF_ATTRIBUTE
 from foundation.x509 import der
-from foundation.x509.signature_check import HASHES, SIGNATURE_ALGORITHMS, Outcome, Scheme, check_signature
+from foundation.x509.signature_check import HASHES, SIGNATURE_ALGORITHMS, Outcome, Scheme
 from foundation.x509.status_evidence import extension_of
+from signing.cms_parts import MAX_SIGNERS
+from signing.parallel_signatures import MULTIPLE_SIGNATURES_OID
+from signing.verify.cms_algorithms import check_value
 from signing.verify.model import Reason, SubIndication, failed, indeterminate
 from signing.verify.policy import Policy
 
@@ -43,7 +46,6 @@ _SIGNING_TIME = "1.2.840.113549.1.9.5"
 _SIGNING_CERTIFICATE = "1.2.840.113549.1.9.16.2.12"  # RFC 2634 §5.4, SHA-1
 _SIGNING_CERTIFICATE_V2 = "1.2.840.113549.1.9.16.2.47"  # RFC 5035 §3
 _TIMESTAMP_TOKEN = "1.2.840.113549.1.9.16.2.14"  # noqa: S105
-_RSA_ENCRYPTION = "1.2.840.113549.1.1.1"
 DIGESTS = {
     "1.3.14.3.2.26": "sha1",
     "2.16.840.1.101.3.4.2.1": "sha256",
@@ -108,6 +110,7 @@ class SignedMessage:
     signing_time: datetime | None
     timestamp_tokens: tuple[bytes, ...]
     log_proofs: tuple[bytes, ...]  # C2SP tlog-proofs of the signer's certificate
+    announces: bool = False  # a signature beside it (`signing.parallel_signatures`)
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,14 @@ def read_message(octets: bytes, *, padded: bool = False) -> SignedMessage:
 
     ``padded``: zeros may follow, as in a PDF signature's hole.
     """
+    found = read_messages(octets, padded=padded)
+    if len(found) != 1:
+        raise CmsMalformed("CMS-SIGNERS")
+    return found[0]
+
+
+def read_messages(octets: bytes, *, padded: bool = False) -> tuple[SignedMessage, ...]:
+    """The same for a message with several signers: one value for each, in the order in which they stand there."""
     try:
         return _read(octets, padded)
     except CmsMalformed:
@@ -131,7 +142,17 @@ def read_message(octets: bytes, *, padded: bool = False) -> SignedMessage:
         raise CmsMalformed from error
 
 
-def _read(octets: bytes, padded: bool) -> SignedMessage:
+def read_counter_signature(octets: bytes, certificates: tuple[x509.Certificate, ...]) -> SignedMessage:
+    """A SignerInfo that signs another signature's value (RFC 5652 §11.4). CmsMalformed."""
+    try:
+        return _signer_message(cms.SignerInfo.load(octets, strict=True), certificates, "", None)
+    except CmsMalformed:
+        raise
+    except Exception as error:
+        raise CmsMalformed from error
+
+
+def _read(octets: bytes, padded: bool) -> tuple[SignedMessage, ...]:
     size: int = parser.peek(octets)
     rest = octets[size:]
     if (rest and not padded) or rest.strip(b"\x00"):
@@ -140,10 +161,18 @@ def _read(octets: bytes, padded: bool) -> SignedMessage:
     if info["content_type"].dotted != SIGNED_DATA:
         raise CmsMalformed
     signed = info["content"]
-    if len(signed["signer_infos"]) != 1:
+    signers = signed["signer_infos"]
+    if not 0 < len(signers) <= MAX_SIGNERS:
         raise CmsMalformed("CMS-SIGNERS")
-    signer = signed["signer_infos"][0]
     certificates = _certificates(signed["certificates"])
+    kind = signed["encap_content_info"]["content_type"].dotted
+    content = _octets(signed["encap_content_info"]["content"])
+    return tuple(_signer_message(one, certificates, kind, content) for one in signers)
+
+
+def _signer_message(
+    signer: Any, certificates: tuple[x509.Certificate, ...], content_type: str, content: bytes | None
+) -> SignedMessage:
     attributes = signer["signed_attrs"]
     stated: dict[str, Any] = {}
     once = True
@@ -154,11 +183,10 @@ def _read(octets: bytes, padded: bool) -> SignedMessage:
             stated[kind] = attribute["values"][0]
             if kind in _FORMS and stated[kind].dump()[0] not in _FORMS[kind]:
                 raise CmsMalformed
-    content = signed["encap_content_info"]["content"]
     pss, pss_hash = _pss(signer["signature_algorithm"])
     return SignedMessage(
-        content_type=signed["encap_content_info"]["content_type"].dotted,
-        content=_octets(content),
+        content_type=content_type,
+        content=content,
         certificates=certificates,
         candidates=tuple(one for one in certificates if _is_named(signer["sid"], one)),
         digest_algorithm=signer["digest_algorithm"]["algorithm"].dotted,
@@ -174,6 +202,7 @@ def _read(octets: bytes, padded: bool) -> SignedMessage:
         signing_time=_time(stated.get(_SIGNING_TIME)),
         timestamp_tokens=_tokens(signer["unsigned_attrs"]),
         log_proofs=_log_proofs(signer["unsigned_attrs"]),
+        announces=MULTIPLE_SIGNATURES_OID in stated,
     )
 
 
@@ -270,14 +299,15 @@ def digest_name(message: SignedMessage) -> str | None:
 def check_message(
     message: SignedMessage,
     digest_of: Callable[[str], bytes],
-    content_type: str,
+    content_type: str | None,
     policy: Policy,
     *,
     sha1_certificate_id: bool = False,
 ) -> CmsCheck:
     """C2-C8. ``digest_of`` gives the digest of what was signed by a hash's name. Raises nothing.
 
-    ``sha1_certificate_id``: whether the older ESSCertID counts (RFC 3161 §2.4.2 asks for it in timestamps).
+    ``content_type`` None: a counter signature, which has none. ``sha1_certificate_id``: whether the older ESSCertID
+    counts (RFC 3161 §2.4.2 asks for it in timestamps).
     """
     reasons: list[Reason] = []
     name = digest_name(message)
@@ -292,9 +322,10 @@ def check_message(
         )
     if message.signed_attributes is None or not message.attributes_once:  # C3
         return CmsCheck(None, (_format("CMS-ATTRIBUTES", "RFC 5652 §5.3, §11"),))
-    if message.stated_content_type is None or message.stated_digest is None:
+    if message.stated_digest is None or (message.stated_content_type is None and content_type is not None):
         return CmsCheck(None, (_format("CMS-ATTRIBUTES", "RFC 5652 §5.3"),))
-    if message.stated_content_type != message.content_type or message.content_type != content_type:  # C4
+    stated = message.stated_content_type
+    if stated != content_type or message.content_type != (content_type or ""):  # C4
         reasons.append(_format("CMS-CONTENT-TYPE", "RFC 5652 §11.1"))
     if name is not None and message.stated_digest != digest_of(name):  # C5
         reasons.append(failed("CMS-HASH", "EN 319 102-1 §5.2.7.4", "verify_hash_failure", SubIndication.HASH_FAILURE))
@@ -303,7 +334,7 @@ def check_message(
         reasons.append(objection)
     if signer is None:
         return CmsCheck(None, tuple(reasons))
-    outcome = _verify(message, signer, name, policy)
+    outcome = check_value(message, signer, name, policy)
     if outcome is Outcome.WRONG:  # C7
         reasons.append(
             failed(
@@ -350,31 +381,4 @@ def _signer(message: SignedMessage, sha1_allowed: bool) -> tuple[x509.Certificat
         "EN 319 102-1 §5.2.3",
         "verify_no_signing_certificate",
         SubIndication.NO_SIGNING_CERTIFICATE_FOUND,
-    )
-
-
-def _verify(message: SignedMessage, signer: x509.Certificate, name: str | None, policy: Policy) -> Outcome:
-    scheme: Scheme
-    if message.signature_algorithm == _RSA_ENCRYPTION:
-        scheme, hash_name = Scheme.RSA_PKCS1, name
-    elif message.signature_algorithm in SIGNATURE_ALGORITHMS:
-        scheme, hash_name = SIGNATURE_ALGORITHMS[message.signature_algorithm]
-        if scheme is Scheme.RSA_PSS:
-            hash_name = message.pss_hash
-    else:
-        return Outcome.REFUSED
-    if hash_name is not None and hash_name != name:
-        return Outcome.REFUSED  # RFC 6211 is about this substitution
-    try:
-        key = signer.public_key()
-    except Exception:  # a key that cannot be read: cryptography raises several kinds
-        return Outcome.REFUSED
-    return check_signature(
-        key,
-        scheme,
-        hash_name,
-        message.signature,
-        message.signed_attributes or b"",
-        policy.algorithms,
-        message.pss,
     )

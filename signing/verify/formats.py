@@ -19,8 +19,8 @@ from signing.asic_container import is_container
 from signing.strict_xml import looks_like_xml
 from signing.verify.asic import judge_container
 from signing.verify.bare import judge_bare
-from signing.verify.cades_document import judge_cms
-from signing.verify.cms import CmsMalformed, read_message
+from signing.verify.cades_document import judge_messages
+from signing.verify.cms import CmsMalformed
 from signing.verify.evidence_records import judge_record
 from signing.verify.jades import judge_json
 from signing.verify.model import FileVerdict
@@ -48,5 +48,5 @@ def judge_document(
         if record is not None:
             return record
         with suppress(CmsMalformed):
-            return FileVerdict(name, "CMS", (judge_cms(data, read_message(data), trust, at, policy, detached),))
+            return FileVerdict(name, "CMS", judge_messages(data, trust, at, policy, detached))
     return None

@@ -7,6 +7,9 @@ J4  alg is one that counts and fits the key of the certificate, curve included  
 J5  x5t#S256 (or x5t#o) names the first certificate of x5c; no key comes from jwk, and nothing is fetched
                                                                                         JWS-CERTIFICATE
 J6  the signature over header and payload verifies                                                    JWS-SIGNATURE
+J7  a signature that announces another one beside it stands beside exactly that one, which announces it    JWS-PARALLEL
+
+Each signature has a verdict, and all have to hold.
 """
 
 from __future__ import annotations
@@ -23,9 +26,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from foundation.clock import parse_rfc3339
-from foundation.x509.signature_check import Outcome
+from foundation.x509.signature_check import Outcome, Scheme
 from signing import jws
 from signing.jws import JsonRefused
+from signing.parallel_signatures import PARALLEL_HEADER
 from signing.verify.cades_document import evidence_of
 from signing.verify.model import (
     FileVerdict,
@@ -35,6 +39,7 @@ from signing.verify.model import (
     SubIndication,
     failed,
     indeterminate,
+    noted,
 )
 from signing.verify.policy import Policy
 from signing.verify.signature import Claim, Known, Stamp, case_of, judge
@@ -78,7 +83,34 @@ def judge_json(
     if detached is not None and payload != jws.encode(detached):
         return FileVerdict(name, "JAdES", (), (other_content("JWS-DETACHED"),))
     verdicts = [_verdict(one, payload, str(number), trust, at, policy) for number, one in enumerate(signatures, 1)]
-    return FileVerdict(name, "JAdES", tuple(verdicts))
+    beside = _parallel(signatures)
+    return FileVerdict(name, "JAdES", tuple(one.with_reasons(beside[number]) for number, one in enumerate(verdicts)))
+
+
+def _parallel(signatures: list[_Jws]) -> list[tuple[Reason, ...]]:
+    """J7: what each signature announces beside itself stands there, and announces it."""
+    headers = [_named(one) for one in signatures]
+    found: list[tuple[Reason, ...]] = []
+    for own, announced, _ in headers:
+        partner = next((one for one in headers if announced is not None and one[:2] == (announced, own)), None)
+        if announced is None:
+            found.append(())
+        elif partner is not None:
+            found.append((noted("JWS-PARALLEL", "camtrust contract", "verify_parallel", algorithm=partner[2]),))
+        else:
+            sub = SubIndication.FORMAT_FAILURE
+            found.append((failed("JWS-PARALLEL", "camtrust contract", "verify_parallel_missing", sub),))
+    return found
+
+
+def _named(one: _Jws) -> tuple[object, object, str]:
+    """A signature's own thumbprint, the one that it announces, its algorithm. What is unreadable fails elsewhere."""
+    try:
+        header = jws.read(jws.decode(one.protected))
+    except JsonRefused:
+        return None, None, ""
+    algorithm = header.get("alg")
+    return header.get("x5t#S256"), header.get(PARALLEL_HEADER), algorithm if algorithm in jws.ALGORITHMS else ""
 
 
 def _read(data: bytes) -> tuple[str, list[_Jws]] | None:
@@ -185,6 +217,8 @@ def _outcome(algorithm: object, signer: x509.Certificate, value: bytes, octets: 
     except Exception:  # a key that cannot be read: cryptography raises several kinds
         return Outcome.REFUSED
     if isinstance(key, ec.EllipticCurvePublicKey) and curve is not None and key.curve.name != curve:
+        return Outcome.WRONG
+    if scheme is Scheme.ML_DSA and jws.ml_dsa_name(key) != algorithm:
         return Outcome.WRONG
     return verify_value(signer, scheme, hash_name, value, octets, policy)
 

@@ -171,7 +171,12 @@ def distinct(reasons: Iterable[Reason]) -> tuple[Reason, ...]:
 class SignatureKind(StrEnum):
     SIGNATURE = "signature"
     DOCUMENT_TIMESTAMP = "document-timestamp"
+    COUNTER_SIGNATURE = "counter-signature"  # one that signs another signature
     CERTIFICATE = "certificate"  # one that came alone: no signature
+
+
+SIGNED = frozenset({SignatureKind.SIGNATURE, SignatureKind.COUNTER_SIGNATURE})
+"""The kinds that somebody answers for."""
 
 
 class Reliance(StrEnum):

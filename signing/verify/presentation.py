@@ -12,6 +12,7 @@ from signing.verify.trust import Trust
 _BY = {
     SignatureKind.SIGNATURE: "signing.verify_signed_by",
     SignatureKind.DOCUMENT_TIMESTAMP: "signing.verify_stamped_by",
+    SignatureKind.COUNTER_SIGNATURE: "signing.verify_counter_signed_by",
     SignatureKind.CERTIFICATE: "signing.verify_certificate_of",
 }
 _MARKS = {Indication.TOTAL_PASSED: "✓", Indication.INDETERMINATE: "?", Indication.TOTAL_FAILED: "✗"}

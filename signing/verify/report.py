@@ -20,6 +20,7 @@ from xml.etree import ElementTree
 from foundation.catalogue import Language
 from foundation.clock import rfc3339
 from signing.verify.model import (
+    SIGNED,
     FileVerdict,
     Indication,
     Reason,
@@ -77,7 +78,7 @@ def validation_report(source: ReportSource) -> bytes:
         raise ValueError("there is no signature to report on")
     for prefix, uri in (("", VR), ("ds", DS), ("xades", XADES)):
         ElementTree.register_namespace(prefix, uri)
-    signatures = [one for one in verdict.signatures if one.kind is SignatureKind.SIGNATURE]
+    signatures = [one for one in verdict.signatures if one.kind in SIGNED]
     stamps = [one for one in verdict.signatures if one.kind is SignatureKind.DOCUMENT_TIMESTAMP]
     if not signatures:
         signatures, stamps = stamps, []
@@ -191,7 +192,7 @@ def _status(parent: ElementTree.Element, one: SignatureVerdict, reasons: Iterabl
 
 
 def _who(one: SignatureVerdict) -> str:
-    return "signer" if one.kind is SignatureKind.SIGNATURE else "timestamping unit"
+    return "signer" if one.kind in SIGNED else "timestamping unit"
 
 
 def _process(one: SignatureVerdict) -> str:

@@ -44,6 +44,7 @@ from signing.verify.model import (
     noted,
 )
 from signing.verify.pdf import PdfContent, PdfSignature, read_pdf, unreadable
+from signing.verify.pdf_parallel import judge_beside
 from signing.verify.policy import STRICT, Policy
 from signing.verify.signature import DigestOf, Known, judge, shown, specimen_note, with_certificates
 from signing.verify.standing import DOCUMENT, Case, identity, judge_unit
@@ -124,10 +125,15 @@ def _pdf_signatures(
                     covered = _covered(case, content, messages, signature.revision)
                 known_at, archived = min(known_at, verdict.proved_at), True
         else:
-            verdict = _signature(case, signature, message, digest_of, Known(known_at, archived, covered is case))
-            if covered is not None and covered is not case and verdict.level == "B-LT":
-                alone = _signature(covered, signature, message, digest_of, Known(known_at, archived, True))
-                verdict = replace(verdict, level=alone.level if alone.level == "B-LTA" else verdict.level)
+            judged = _signatures(case, signature, message, digest_of, Known(known_at, archived, covered is case))
+            if covered is not None and covered is not case and any(one.level == "B-LT" for one in judged):
+                alone = _signatures(covered, signature, message, digest_of, Known(known_at, archived, True))
+                judged = tuple(
+                    replace(one, level=other.level) if (one.level, other.level) == ("B-LT", "B-LTA") else one
+                    for one, other in zip(judged, alone, strict=True)
+                )
+            verdicts.extend(reversed(judged))
+            continue
         verdicts.append(verdict)
     return tuple(reversed(verdicts))
 
@@ -189,13 +195,14 @@ def _document_timestamp(
     return replace(verdict, proved_at=token.time).with_reasons((proof, *specimen_note(verdict.specimen)))
 
 
-def _signature(
+def _signatures(
     case: Case,
     signature: PdfSignature,
     message: SignedMessage | CmsMalformed | None,
     digest_of: DigestOf,
     known: Known,
-) -> SignatureVerdict:
+) -> tuple[SignatureVerdict, ...]:
+    """The verdict on the signature of a field, and on those beside it."""
     base = SignatureVerdict(
         SignatureKind.SIGNATURE,
         signature.field,
@@ -205,8 +212,9 @@ def _signature(
     )
     if not isinstance(message, SignedMessage):
         rule = message.rule if message is not None else "CMS-FORM"
-        return base.with_reasons((_malformed(rule),))
-    return judge(case, base, claim_of(message, digest_of, case.policy), known)
+        return (base.with_reasons((_malformed(rule),)),)
+    verdict = judge(case, base, claim_of(message, digest_of, case.policy), known)
+    return judge_beside(case, signature, message, verdict, digest_of, known)
 
 
 def _malformed(rule: str) -> Reason:

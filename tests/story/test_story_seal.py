@@ -233,6 +233,39 @@ def test_the_command(assembled: Installation, console: Callable[..., tuple[int, 
     assert (code, json.loads(told)["error"]["code"]) == (4, "identity.actor_unknown")
 
 
+def test_a_hybrid_seal(
+    assembled: Installation,
+    console: Callable[..., tuple[int, str]],
+    letter: bytes,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Two credentials by two commands, a policy that pairs them, and a seal over HTTP: both signatures pass against an
+    exported bundle; the certificate over the ML-DSA key came from the issuing CA like any other."""
+    client = assembled.staff(ActorKind.CLIENT, ROLE)
+    names = ("--organisation", ORGANISATION, "--organisation-identifier", IDENTIFIER, "--common-name", NAME)
+    curve, lattice = (
+        json.loads(console("--json", "seal-credential", client.id, *names, *more)[1])
+        for more in ((), ("--algorithm", "ml-dsa-65"))
+    )
+    assert curve["credential"] != lattice["credential"]
+    code, told = console("--json", "seal-policy", client.id, "--parallel", lattice["credential"])
+    assert (code, json.loads(told)["parallel"]) == (0, lattice["credential"])
+    answer = seal(client, assembled.http, curve["credential"], letter)
+    assert answer.status_code == 200, answer.text
+    file = tmp_path / "permit.signed.pdf"
+    file.write_bytes(answer.content)
+    bundle, pin = assembled.bundle()
+    capsys.readouterr()
+    assert command(["verify", "--json", "--bundle", str(bundle), "--bundle-signer", pin, str(file)]) == 0
+    verdict = json.loads(capsys.readouterr().out)["files"][0]
+    assert verdict["indication"] == "TOTAL-PASSED"
+    assert [one["level"] for one in verdict["signatures"]] == ["B-LT", "B-LT"]
+    serials = [one["certificate"]["serial"] for one in verdict["signatures"]]
+    assert serials == [curve["certificate"], lattice["certificate"]]
+    assert all("CMS-PARALLEL" in {each["rule"] for each in one["reasons"]} for one in verdict["signatures"])
+
+
 def test_pyhanko_accepts_a_seal_by_what_the_document_carries(assembled: Installation, letter: bytes) -> None:
     """Its validator, without a network: the root is all that it needs beside the document. (A CRL that pointed to a
     delta made it ask for the delta.)"""
