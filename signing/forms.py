@@ -6,7 +6,8 @@ cades     detached, attached                EN 319 122-1        B-B B-T B-LT B-L
 asic-e    cades, xades                      EN 319 162-1        B-B B-T B-LT
 asic-s    cades                             EN 319 162-1        B-B B-T B-LT B-LTA
 xades     enveloping, enveloped, detached   EN 319 132-1        B-B B-T B-LT
-jades     compact, json                     TS 119 182-1        B-B B-T
+jades     json                              TS 119 182-1        B-B B-T B-LT B-LTA
+jades     compact                           TS 119 182-1        B-B
 """
 
 from __future__ import annotations
@@ -122,7 +123,7 @@ _KINDS = {
     Form(Format.XADES, Packaging.ENVELOPING): _Kind("application/xml", ".xades.xml", Level.B_LT),
     Form(Format.XADES, Packaging.ENVELOPED): _Kind("application/xml", ".xades.xml", Level.B_LT),
     Form(Format.XADES, Packaging.DETACHED): _Kind("application/xml", ".xades.xml", Level.B_LT),
-    Form(Format.JADES, Packaging.JSON): _Kind("application/jose+json", ".jws.json", Level.B_LT),
+    Form(Format.JADES, Packaging.JSON): _Kind("application/jose+json", ".jws.json", Level.B_LTA),
     Form(Format.JADES, Packaging.COMPACT): _Kind("application/jose", ".jws", Level.B_B),
     Form(Format.ASIC_E, Packaging.CADES): _Kind(_ASIC_E, ".asice", Level.B_LT),
     Form(Format.ASIC_E, Packaging.XADES): _Kind(_ASIC_E, ".asice", Level.B_LT),

@@ -6,6 +6,7 @@ import base64
 import binascii
 import json
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from cryptography import x509
@@ -104,6 +105,20 @@ def read(octets: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise JsonRefused
     return value
+
+
+def member(value: object) -> dict[str, Any]:
+    """A member of etsiU: an object, in the clear or as base64url (TS 119 182-1 §5.3.1). JsonRefused."""
+    found = read(decode(value)) if isinstance(value, str) else value
+    if not isinstance(found, dict):
+        raise JsonRefused
+    return found
+
+
+def archived_text(payload: str, protected: str, signature: str, members: Iterable[str]) -> bytes:
+    """What an archive timestamp is over (TS 119 182-1 §5.3.6.2.3): payload, protected header and signature value, then
+    the members of etsiU that stand before it, all as base64url."""
+    return ".".join((payload, protected, signature, "".join(members))).encode()
 
 
 def write(value: dict[str, Any]) -> bytes:

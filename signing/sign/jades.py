@@ -3,6 +3,9 @@
 B-B   protected header: alg, cty, iat, x5c, x5t#S256
 B-T   sigTst in the unprotected etsiU, over the text of the signature value                     §5.3.4
 B-LT  xVals and rVals beside it                                                                 §5.3.5
+B-LTA arcTst over payload, header, signature value and all members of etsiU before it           §5.3.6.2
+
+Members of etsiU are written as base64url, so that an archive timestamp is over texts and no canonical form is needed.
 
 The time is in iat: new signatures have to have it, and must not have sigT, since 2025-07-15 (V1.2.1 §5.1.11, §5.2.1).
 Readers of sigT alone see none. Compact has
@@ -12,6 +15,7 @@ no unprotected header and so no place for a timestamp or a proof of the log: it 
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,7 +27,7 @@ from signing import jws
 from signing.errors import DocumentTooLarge, FormUnknown
 from signing.parallel_signatures import PARALLEL_HEADER
 from signing.raw_signature import raw_ecdsa
-from signing.sign.envelope import Job
+from signing.sign.envelope import HASH, Job
 from signing.sign.evidence import ValidationData
 
 MAX_DOCUMENT = 40 * 1024 * 1024
@@ -32,14 +36,14 @@ MAX_DOCUMENT = 40 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Jades:
-    """A JAdES signature as it grows; ``unsigned``: the members of etsiU; ``others``: signatures over the same payload
-    in the same file. All texts are base64url."""
+    """A JAdES signature as it grows; ``unsigned``: the members of etsiU, as they stand there; ``others``: signatures
+    over the same payload in the same file. All texts are base64url."""
 
     protected: str
     payload: str
     signature: str
     compact: bool
-    unsigned: tuple[dict[str, Any], ...] = ()
+    unsigned: tuple[str, ...] = ()
     others: tuple[Jades, ...] = ()
 
     def timestamped(self) -> bytes:
@@ -52,15 +56,23 @@ class Jades:
         return self if self.compact else self._with({jws.LOG_PROOF: _base64(proof)})
 
     def with_evidence(self, data: ValidationData) -> Jades:
-        certificates = (one.public_bytes(Encoding.DER) for one in data.certificates)
-        lists = {"crlVals": data.crls, "ocspVals": data.ocsps}
-        status = {name: [{"val": _base64(one)} for one in items] for name, items in lists.items() if items}
-        known = self._with({"xVals": [{"x509Cert": {"val": _base64(one)}} for one in certificates]})
-        return known._with({"rVals": status})
+        """xVals and rVals; once an archive timestamp is there, both in tstVD, for it (§5.3.6.3)."""
+        values = _values(data)
+        if any("arcTst" in one for one in map(jws.member, self.unsigned)):
+            return self._with({"tstVD": values})
+        grown = self
+        for name, value in values.items():
+            grown = grown._with({name: value})
+        return grown
 
-    def archived(self, stamp: Callable[[bytes], bytes]) -> Jades:  # noqa: ARG002
-        """There is no archive level in this format yet."""
-        raise FormUnknown
+    def archived(self, stamp: Callable[[bytes], bytes]) -> Jades:
+        """With one more archive timestamp on each signature. ``stamp`` gives the token over a SHA-256 digest."""
+        if self.compact:
+            raise FormUnknown
+        over = jws.archived_text(self.payload, self.protected, self.signature, self.unsigned)
+        token = stamp(hashlib.new(HASH, over).digest())
+        grown = self._with({"arcTst": {"tstTokens": [{"val": _base64(token)}]}})
+        return replace(grown, others=tuple(one.archived(stamp) for one in self.others))
 
     def joined(self, other: Jades) -> Jades:
         if self.compact or other.payload != self.payload:
@@ -84,7 +96,7 @@ class Jades:
     def _with(self, member: dict[str, Any]) -> Jades:
         if self.compact:
             raise FormUnknown
-        return replace(self, unsigned=(*self.unsigned, member))
+        return replace(self, unsigned=(*self.unsigned, jws.encode(jws.write(member))))
 
 
 @dataclass(frozen=True)
@@ -117,6 +129,13 @@ class JadesDraft:
         if self.job.beside is not None:
             header[PARALLEL_HEADER] = jws.thumbprint(self.job.beside.certificate)
         return jws.encode(jws.write(header))
+
+
+def _values(data: ValidationData) -> dict[str, Any]:
+    certificates = (one.public_bytes(Encoding.DER) for one in data.certificates)
+    lists = {"crlVals": data.crls, "ocspVals": data.ocsps}
+    status = {name: [{"val": _base64(one)} for one in items] for name, items in lists.items() if items}
+    return {"xVals": [{"x509Cert": {"val": _base64(one)}} for one in certificates], "rVals": status}
 
 
 def check_document(data: bytes, name: str) -> None:  # noqa: ARG001

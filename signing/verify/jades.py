@@ -8,6 +8,8 @@ J5  x5t#S256 (or x5t#o) names the first certificate of x5c; no key comes from jw
                                                                                         JWS-CERTIFICATE
 J6  the signature over header and payload verifies                                                    JWS-SIGNATURE
 J7  a signature that announces another one beside it stands beside exactly that one, which announces it    JWS-PARALLEL
+J8  an archive timestamp is over payload, header, signature value and the members of etsiU before it, which are texts
+    (TS 119 182-1 §5.3.6.2.3)                                                                          TST-IMPRINT
 
 Each signature has a verdict, and all have to hold.
 """
@@ -42,7 +44,7 @@ from signing.verify.model import (
     noted,
 )
 from signing.verify.policy import Policy
-from signing.verify.signature import Claim, Known, Stamp, case_of, judge
+from signing.verify.signature import Claim, DigestOf, Known, Stamp, case_of, judge
 from signing.verify.signature_value import loaded, other_content, signature_reasons, verify_value
 from signing.verify.trust import Trust
 
@@ -51,6 +53,8 @@ _CRITICAL = {"sigT"}  # what we understand of what crit may name; b64 and sigD c
 _CHANGES_WHAT_IS_SIGNED = {"b64", "sigD"}
 _MAX_SIGNATURES = 20
 _MAX_UNSIGNED = 100
+_MAX_ARCHIVE = 20
+_EVIDENCE = {"xVals", "rVals", "tstVD"}
 _MAX_CERTIFICATES = 100
 _DIGESTS = {"S256": "sha256", "S384": "sha384", "S512": "sha512"}
 
@@ -179,16 +183,33 @@ def _claim(one: _Jws, payload: str, policy: Policy) -> tuple[Claim, Any, tuple[x
     if signer is not None:
         octets = f"{one.protected}.{payload}".encode()
         reasons += signature_reasons(_outcome(header.get("alg"), signer, value, octets, policy), "JWS")  # J4, J6
-    members = tuple(_members(one.header.get("etsiU", [])))
-    crls, ocsps = list(_values(members, "rVals", "crlVals")), list(_values(members, "rVals", "ocspVals"))
-    carried = loaded(_certificate_values(members))
+    told = _list(one.header.get("etsiU", []))[:_MAX_UNSIGNED]
+    members = tuple(jws.member(item) for item in told)
+    places = [place for place, item in enumerate(members) if _tokens(item, "arcTst")][:_MAX_ARCHIVE]
+    material = (*members, *(_dict(item["tstVD"]) for item in members if "tstVD" in item))
+    crls, ocsps = list(_values(material, "rVals", "crlVals")), list(_values(material, "rVals", "ocspVals"))
+    carried = loaded(_certificate_values(material))
+
+    def covering(place: int) -> frozenset[int]:
+        return frozenset(number for number, archive in enumerate(places) if place < archive)
+
+    def over(name: str) -> bytes:
+        return hashlib.new(name, one.signature.encode()).digest()
+
     claim = Claim(
         signer,
         tuple(reasons),
         _time(header),
         tuple(
-            Stamp(token, lambda name: hashlib.new(name, one.signature.encode()).digest()) for token in _tokens(members)
+            Stamp(token, over, covering(place))
+            for place, item in enumerate(members)
+            for token in _tokens(item, "sigTst")
         ),
+        tuple(
+            Stamp(_tokens(members[place], "arcTst")[0], _archived(one, payload, told[:place]), covering(place))
+            for place in places
+        ),
+        archive_complete=bool(places) and not any(_EVIDENCE & set(item) for item in members[places[-1] :]),
         log_proofs=tuple(jws.decode_base64(item[jws.LOG_PROOF]) for item in members if jws.LOG_PROOF in item)[:8],
     )
     return claim, evidence_of(ocsps, crls), (*certificates, *carried)
@@ -254,20 +275,18 @@ def _time(header: dict[str, Any]) -> datetime | None:
         return None
 
 
-def _members(value: object) -> Iterator[dict[str, Any]]:
-    """The members of etsiU: objects, in the clear or each as base64url (TS 119 182-1 §5.3.1)."""
-    for one in _list(value)[:_MAX_UNSIGNED]:
-        member = jws.read(jws.decode(one)) if isinstance(one, str) else one
-        if not isinstance(member, dict):
-            raise JsonRefused
-        yield member
+def _tokens(member: dict[str, Any], name: str) -> list[bytes]:
+    """The tokens of a timestamp container (TS 119 182-1 §5.4.3.3)."""
+    container = _dict(member.get(name, {}))
+    return [jws.decode_base64(_dict(token).get("val")) for token in _list(container.get("tstTokens", []))]
 
 
-def _tokens(members: tuple[dict[str, Any], ...]) -> Iterator[bytes]:
-    for member in members:
-        if "sigTst" in member:
-            for token in _list(_dict(member["sigTst"]).get("tstTokens", [])):
-                yield jws.decode_base64(_dict(token).get("val"))
+def _archived(one: _Jws, payload: str, before: list[Any]) -> DigestOf:
+    """J8. Members in the clear have no one text that could be hashed: what is over them has an imprint of no token."""
+    if not all(isinstance(item, str) for item in before):
+        return lambda _: b""
+    over = jws.archived_text(payload, one.protected, one.signature, before)
+    return lambda name: hashlib.new(name, over).digest()
 
 
 def _certificate_values(members: tuple[dict[str, Any], ...]) -> Iterator[bytes]:
