@@ -96,8 +96,8 @@ def create(context: Context) -> typer.Typer:
         from signing.seal_policy import read_policy
 
         named = {"levels": level, "formats": format, "most_octets": most_octets, "per_day": per_day}
-        named |= {"releasers": releaser, "parallel": parallel}
-        value = {key: one for key, one in named.items() if one}
+        named |= {"releasers": releaser}
+        value = {key: one for key, one in {**named, "parallel": parallel}.items() if one}
         if hours is not None:
             first, _, last = hours.partition("-")
             if not (first.isdigit() and last.isdigit()):
