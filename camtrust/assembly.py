@@ -59,6 +59,9 @@ from issuing_ca.registry_events import RegistryEvents
 from issuing_ca.service import CertificateAuthority
 from issuing_ca.status_witness import FileWitness
 from issuing_ca.witnessing import Witnessing
+from signing.batches.custody import BatchCustody
+from signing.batches.service import BatchService
+from signing.batches.work import BatchWork
 from signing.csc.service import CscService
 from signing.custody import Custody
 from signing.held.service import HeldSeals
@@ -94,6 +97,8 @@ class Services:
     held_seals: HeldSeals
     requests: RequestDesk
     request_oversight: RequestOversight
+    batches: BatchService
+    batch_work: BatchWork
     ekyc: EkycService
     outbox: Outbox
     delivery: Delivery
@@ -195,11 +200,13 @@ def assemble(
         held_seals = HeldSeals(
             signing_service, custody, database, trail, clock, randomness, RegisteredActors(identity_service)
         )
-        requests = RequestDesk(
-            database, trail, clock, randomness, vault, custody, signing_service, RegisteredClients(identity_service)
-        )
+        clients = RegisteredClients(identity_service)
+        requests = RequestDesk(database, trail, clock, randomness, vault, custody, signing_service, clients)
         delivery = notice_delivery(settings, database, vault, trail, clock)
         outbox = Outbox(database, vault, trail, clock, channels=delivery.channels, randomness=randomness)
+        batch_custody = BatchCustody(vault, blobs)
+        batches = BatchService(database, trail, clock, randomness, signing_service, batch_custody)
+        batch_work = BatchWork(database, trail, clock, signing_service, batch_custody, clients)
         ekyc_service = EkycService(
             database=database,
             vault=vault,
@@ -244,6 +251,8 @@ def assemble(
         held_seals,
         requests,
         RequestOversight(database, trail, clock),
+        batches,
+        batch_work,
         ekyc_service,
         outbox,
         delivery,

@@ -15,6 +15,7 @@ import ekyc.recall_store
 import ekyc.review_store
 import ekyc.store
 import foundation.db.audit
+import foundation.db.job_requests
 import foundation.http.idempotency
 import identity.oauth.store
 import identity.store
@@ -23,6 +24,7 @@ import issuing_ca.cmp.store
 import issuing_ca.enrolment.store
 import issuing_ca.ra.store
 import issuing_ca.store
+import signing.batches.store
 import signing.held.store
 import signing.history_store
 import signing.requests.store
@@ -35,6 +37,7 @@ def all_metadata() -> tuple[MetaData, ...]:
     """The tables of every room, in the order they are made."""
     return (
         foundation.db.audit.metadata,
+        foundation.db.job_requests.metadata,
         foundation.http.idempotency.metadata,
         identity.store.metadata,
         issuing_ca.store.metadata,

@@ -24,6 +24,7 @@ import issuing_ca.est.api
 import issuing_ca.ra.api
 import issuing_ca.ra.certificates_api
 import signing.api
+import signing.batches.api
 import signing.csc.api
 import signing.held.api
 import signing.requests.api
@@ -35,6 +36,7 @@ from camtrust.web.app import WebSettings, create_app
 from camtrust.web.raw import Raw
 from ekyc.outbox import Standing
 from foundation.db.engine import Database
+from foundation.db.job_requests import counts
 from foundation.http.guard import Guard
 from foundation.http.idempotency_store import IdempotencyStore
 from foundation.http.problems import audit_refusals
@@ -79,6 +81,7 @@ def application(services: Services) -> FastAPI:
             larger_bodies={
                 **signing.api.body_limits(services.signing.config),
                 **signing.requests.api.body_limits(services.signing.config),
+                **signing.batches.api.body_limits(services.signing.config),
                 "/verify/v1": (settings.upload_mebibytes + 1) * MIB,
                 **ekyc.evidence_api.BODY_LIMITS,
             },
@@ -111,6 +114,7 @@ def application(services: Services) -> FastAPI:
             signing.held.api.create_router(services.held_seals, guard),
             signing.requests.api.create_router(services.requests, services.request_oversight, guard),
             create_history_router(services.signing, guard),
+            signing.batches.api.create_router(services.batches, guard),
             signing.csc.api.create_router(services.csc, guard, services.clock, _service_name(settings)),
             trust_door.create_router(services.home, services.clock, settings.upload_mebibytes * MIB),
         ],
@@ -129,6 +133,8 @@ def application(services: Services) -> FastAPI:
         },
         gauges={
             "camtrust_certificate_lint_findings": services.lint.open_findings,
+            "camtrust_jobs": lambda: _jobs(services.database, "all"),
+            "camtrust_jobs_failing": lambda: _jobs(services.database, "failing"),
             "camtrust_certificate_lint_behind_seconds": lambda: services.lint.behind().total_seconds(),
             "camtrust_notices_waiting": lambda: services.outbox.counted(Standing.WAITING),
             "camtrust_notices_given_up": lambda: services.outbox.counted(Standing.GIVEN_UP),
@@ -150,6 +156,11 @@ def _proxy_secret(settings: Settings) -> bytes | None:
     if len(secret) < _SECRET_OCTETS:
         raise ProxySecretInvalid(file=str(file))
     return secret
+
+
+def _jobs(database: Database, which: str) -> int:
+    with database.read() as connection:
+        return counts(connection)[which]
 
 
 def _reads(database: Database) -> None:

@@ -29,9 +29,7 @@ from issuing_ca.drafts import ORGANISATION_SEAL
 from issuing_ca.model import CertificateRecord, CertificateRequest, CertificateState
 from issuing_ca.service import CertificateAuthority
 from signing.model import CredentialStatus
-
-ROLE = "sign-seal"
-"""What `POST /sign/v1/seals` asks of a client."""
+from signing.seal_policy import ROLE
 
 _AUTHORITY = "issuing"
 _PAGE = 200

@@ -34,6 +34,7 @@ def tasks(services: Services) -> Mapping[str, Callable[[], object]]:
         "data that is kept no longer": services.ekyc.retention.apply,
         "held seals that ran out": services.held_seals.sweep,
         "signing requests that ran out": services.requests.sweep,
+        "batches that are kept no longer": services.batches.sweep,
         "recalls that were cut off": services.ekyc.recalls.resume,
         "heads of the revocation trees": lambda: ca.heads.publish() if ca.heads is not None else None,
         "issuance log": services.log.integrate,

@@ -20,6 +20,8 @@ from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from sqlalchemy import Connection
+
 from foundation.db.audit import AuditTrail
 from foundation.db.engine import Database
 from foundation.http.actor import Actor
@@ -36,6 +38,9 @@ from signing.model import Credential, Level, Signatory
 from signing.sign.token_signer import is_ml_dsa
 
 PHNOM_PENH = timezone(timedelta(hours=7), "Asia/Phnom_Penh")  # no summer time
+ROLE = "sign-seal"
+"""The role of clients that seal."""
+
 _FORMATS = frozenset({"pades", "cades", "xades", "jades", "asic-e", "asic-s"})
 _ACTOR = re.compile(r"[!-~]{1,200}")
 _MOST_RELEASERS = 20
@@ -130,6 +135,28 @@ class SealPolicies:
             seal_store.keep_policy(connection, client_id, policy.json(), now)
             self._audit.append(connection, by, "signing.seal_policy_set", client_id, policy.json())
 
+    def take_within(
+        self,
+        connection: Connection,
+        policy: SealPolicy,
+        client_id: str,
+        level: Level,
+        form: Form,
+        size: int,
+        now: datetime,
+        *,
+        held: bool = False,
+    ) -> str | None:
+        """Use up one seal in the caller's transaction; gives the rule where the policy has one against it."""
+        rule = policy.broken(level, form, size, now)
+        if rule is None and policy.releasers and not held:
+            rule = "SP-RELEASE"
+        if rule is None and policy.per_day is not None:
+            day = now.astimezone(PHNOM_PENH).date().isoformat()
+            if not seal_store.count_up(connection, client_id, day, policy.per_day):
+                rule = "SP-QUOTA"
+        return rule
+
     def take(self, actor: Actor, level: Level, form: Form, size: int, now: datetime, *, held: bool = False) -> None:
         """Use up one seal of the client's. ``held``: it is asked for and waits for whoever releases it.
 
@@ -140,10 +167,8 @@ class SealPolicies:
         if rule is None and policy.releasers and not held:
             rule = "SP-RELEASE"
         if rule is None and policy.per_day is not None:
-            day = now.astimezone(PHNOM_PENH).date().isoformat()
             with self._database.unit_of_work() as connection:
-                if not seal_store.count_up(connection, actor.id, day, policy.per_day):
-                    rule = "SP-QUOTA"
+                rule = self.take_within(connection, policy, actor.id, level, form, size, now, held=held)
         if rule is None:
             return
         self._refused(actor, rule, level, form)

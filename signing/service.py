@@ -82,7 +82,7 @@ class SigningService:
         self._randomness = randomness
         self.config = config
         self._keys = keys
-        self._signer = signer
+        self.signer = signer
         self._extender = extender
         self._custody = custody
         self.seal_policies = SealPolicies(database, audit)
@@ -284,7 +284,7 @@ class SigningService:
         parallel = self.seal_policies.beside(
             actor, credential, level, form, lambda one: self.credential(actor, one, KeyUse.ORGANISATION_SEAL)
         )
-        prepared = self._signer.prepare(
+        prepared = self.signer.prepare(
             data,
             form=form,
             name=plain_name(name),
@@ -294,8 +294,8 @@ class SigningService:
             options=options,
             parallel=parallel,
         )
-        (signature,) = self._signer.signatures([prepared])
-        sealed = self._signer.complete(prepared, signature, self._signer.beside(prepared))
+        (signature,) = self.signer.signatures([prepared])
+        sealed = self.signer.complete(prepared, signature, self.signer.beside(prepared))
         with self._database.unit_of_work() as connection:
             details = {"form": str(form), "level": level.value, "digest": prepared.digest.hex()}
             details |= {"released_by": released_by} if released_by else {}

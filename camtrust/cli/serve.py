@@ -27,6 +27,7 @@ def create(context: Context) -> typer.Typer:
         Documentation of the API is at /docs, the portal at /. In production a reverse proxy with TLS stands in front.
         """
         from camtrust.doors import application
+        from camtrust.job_handlers import worked_off
         from camtrust.server import bind, log_lines, opened, serve_on
         from camtrust.settings import load_settings
         from camtrust.upkeep import kept_up
@@ -45,7 +46,12 @@ def create(context: Context) -> typer.Typer:
                 f"CamTrust serves {home.path} at http://127.0.0.1:{port}/ (API: /docs). Ctrl-C ends it."
             )
             further = (workers or settings.workers) - 1
-            with bind(port) as listener, Workers(services, listener, further) as beside, kept_up(services):
+            with (
+                bind(port) as listener,
+                Workers(services, listener, further) as beside,
+                kept_up(services),
+                worked_off(services),
+            ):
                 serve_on(web, listener, beside)
 
     return app
