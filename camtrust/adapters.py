@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -110,6 +111,10 @@ class CaForCitizens:
         record = self._ca.revoke(serial, Reason.KEY_COMPROMISE if compromised else Reason.SUPERSEDED, "ekyc:recovery")
         if record.key_id is not None:
             self._signing.withdraw_key("ekyc:recovery", record.key_id)
+
+    def in_force(self, serial: str, at: datetime) -> bool:
+        record = self._ca.certificate(serial)
+        return record.state is CertificateState.ISSUED and at <= record.not_after
 
     def suspend_citizens(self, person_ids: Sequence[str], by: str) -> None:
         held = [

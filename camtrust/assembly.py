@@ -207,15 +207,17 @@ def assemble(
         batch_custody = BatchCustody(vault, blobs)
         batches = BatchService(database, trail, clock, randomness, signing_service, batch_custody)
         batch_work = BatchWork(database, trail, clock, signing_service, batch_custody, clients)
+        registry = HttpRegistry(
+            RegistryHttpSettings(url=registry_url, timeout_seconds=settings.registry.timeout_seconds)
+        )
         ekyc_service = EkycService(
             database=database,
             vault=vault,
             audit=trail,
             clock=clock,
             notifier=outbox,
-            registry=HttpRegistry(
-                RegistryHttpSettings(url=registry_url, timeout_seconds=settings.registry.timeout_seconds)
-            ),
+            registry=registry,
+            relations=registry,
             sessions=identity_service,
             officers=ReviewOfficers(identity_service),
             factors=token,

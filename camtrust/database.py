@@ -11,6 +11,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import MetaData
 
 import ekyc.evidence_tables
+import ekyc.guardian_store
 import ekyc.recall_store
 import ekyc.review_store
 import ekyc.store

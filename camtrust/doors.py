@@ -13,6 +13,7 @@ from fastapi import FastAPI
 import ekyc.api
 import ekyc.authenticator_api
 import ekyc.evidence_api
+import ekyc.guardian_api
 import ekyc.recall_api
 import identity.api
 import identity.oauth.api
@@ -107,6 +108,7 @@ def application(services: Services) -> FastAPI:
             ekyc.authenticator_api.create_authenticator_router(services.ekyc, guard),
             ekyc.evidence_api.create_evidence_router(services.ekyc, guard),
             ekyc.evidence_api.create_chip_trust_router(services.ekyc, guard),
+            ekyc.guardian_api.create_guardian_router(services.ekyc.guardians, guard),
             ekyc.recall_api.create_recall_router(services.ekyc.recalls, guard),
             ekyc.evidence_api.create_lost_documents_router(services.ekyc, guard),
             ekyc.api.create_outbox_router(services.outbox, guard),

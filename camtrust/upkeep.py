@@ -36,6 +36,7 @@ def tasks(services: Services) -> Mapping[str, Callable[[], object]]:
         "signing requests that ran out": services.requests.sweep,
         "batches that are kept no longer": services.batches.sweep,
         "recalls that were cut off": services.ekyc.recalls.resume,
+        "guardianships that ended": services.ekyc.guardians.resume,
         "heads of the revocation trees": lambda: ca.heads.publish() if ca.heads is not None else None,
         "issuance log": services.log.integrate,
         "notices about persons' keys": services.signing.history.notify,

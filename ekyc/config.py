@@ -58,6 +58,9 @@ class RegistryHttpSettings(_Section):
     residents_service: Annotated[
         str, Field(pattern=r"^[^/]+(/[^/]+){4}$", description="what is asked about foreign residents")
     ] = "KH-SPECIMEN/GOV/IMMIGRATION/RESIDENTS/match"
+    relations_service: Annotated[
+        str, Field(pattern=r"^[^/]+(/[^/]+){4}$", description="what is asked about guardians")
+    ] = "KH-SPECIMEN/GOV/REGISTRY/PERSONS/relation"
     timeout_seconds: Annotated[float, Field(gt=0, le=60, description="how long we wait for an answer")] = 5.0
 
 

@@ -1,7 +1,7 @@
 """The document: machine-readable lines, checked and judged. Check: EKYC-DOCUMENT-MRZ.
 
 What cannot be read is not kept. What can be read is kept sealed, with its outcome; an expired card asks for another,
-a person below the age is refused. What the certificate rests on can end: a passport's certificate ends with it.
+a child is refused, a minor goes on with a guardian. What the certificate rests on can end: a passport's ends with it.
 """
 
 from __future__ import annotations
@@ -99,11 +99,14 @@ class DocumentDesk:
         parts = index_parts(kind, card.issuer, card.document_number)
         index = files.index.of("subject", *parts, born.isoformat().encode())
         namesake = files.index.of("namesake", *namesake_parts(card.surname, card.given_names, born))
-        content = {**said(card), "date_of_birth": born.isoformat(), **names, **_carries(kind, card)}
+        minor = finding.refusal is None and age_on(born, today) < files.policy.age_full
+        until = _ends(kind, card, born, files.policy.age_full if minor else None)
+        content = {**said(card), "date_of_birth": born.isoformat(), **names, **until}
         sealed = [files.seal(enrolment, EvidenceKind.DOCUMENT, part) for part in ({"lines": list(card.lines)}, content)]
         compared = None if finding.refusal else self._sources.compared(enrolment, document=content)
         beside = files.seal(enrolment, EvidenceKind.CROSS_CHECK, {}) if compared else None
         facts = {"type": kind, "document": files.index.of("document", *parts).hex()}
+        facts |= {"minor": "true"} if minor else {}
         with files.step(enrolment) as connection:
             files.record(connection, enrolment, EvidenceKind.DOCUMENT, "captured", sealed[0], str(actor), facts)
             captured = files.advance(connection, enrolment, State.DOCUMENT_CAPTURED, str(actor))
@@ -148,7 +151,7 @@ class DocumentDesk:
         age = age_on(born, today)
         if age < policy.age_card:
             return _Finding("under-age", UnderAge(age=policy.age_card), final=True)
-        if age < policy.age_full:
+        if age < policy.age_full and policy.guardians is None:
             return _Finding("guardian-needed", GuardianNeeded(age=policy.age_full), final=True)
         return _Finding("valid", None)
 
@@ -182,15 +185,26 @@ def _khmer_names(kind: str, surname: str | None, given_names: str | None) -> dic
     return {field: {"entered": name.as_entered, "canonical": name.canonical} for field, name in names.items()}
 
 
-def _carries(kind: str, card: mrz.Mrz) -> dict[str, str]:
-    """Until when the certificate may last, where the document says so: a passport carries to the end of its last day.
+def _ends(kind: str, card: mrz.Mrz, born: date, age_full: int | None) -> dict[str, str]:
+    """Until when the certificate may last, where the document says so: a passport carries to the end of its last day, a
+    minor's document to the end of the day before they are of age.
 
     A Khmer card that expires is replaced, and its holder is the same person with the same number.
     """
-    expiry = card.date_of_expiry
-    if kind == KHMER_ID_CARD or expiry is None or expiry.value is None:
-        return {}
-    return {"carries_until": rfc3339(end_of_day(expiry.value))}
+    days = []
+    if kind != KHMER_ID_CARD and card.date_of_expiry is not None and card.date_of_expiry.value is not None:
+        days.append(card.date_of_expiry.value)
+    if age_full is not None:
+        days.append(birthday(born, age_full) - timedelta(days=1))
+    return {"carries_until": rfc3339(end_of_day(min(days)))} if days else {}
+
+
+def birthday(born: date, age: int) -> date:
+    """The day on which somebody reaches an age, as :func:`age_on` counts."""
+    try:
+        return born.replace(year=born.year + age)
+    except ValueError:  # 29 February
+        return date(born.year + age, 3, 1)
 
 
 def end_of_day(day: date) -> datetime:

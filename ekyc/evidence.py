@@ -30,6 +30,7 @@ class EvidenceKind(StrEnum):
     DOCUMENT = "document"
     REGISTRY = "registry"
     DEDUPE = "dedupe"
+    GUARDIAN = "guardian"
     VOUCH = "vouch"
     REVIEW = "review"
     DECISION = "decision"
@@ -59,6 +60,7 @@ CONTROLS: Mapping[EvidenceKind, Control] = {
     EvidenceKind.DOCUMENT: Control("EKYC-DOCUMENT-MRZ", 1),
     EvidenceKind.REGISTRY: Control("EKYC-REGISTRY", 1),
     EvidenceKind.DEDUPE: Control("EKYC-DEDUPE", 1),
+    EvidenceKind.GUARDIAN: Control("EKYC-GUARDIAN", 1),
     EvidenceKind.VOUCH: Control("EKYC-VOUCH", 1),
     EvidenceKind.REVIEW: Control("EKYC-REVIEW", 1),
     EvidenceKind.DECISION: Control("EKYC-DECISION", 1),
@@ -122,6 +124,14 @@ def verify_chain(ledger: Sequence[Evidence]) -> bytes:
 def latest(ledger: Sequence[Evidence], kind: EvidenceKind) -> Evidence | None:
     """The last record of a kind: what counts."""
     return next((record for record in reversed(ledger) if record.kind is kind), None)
+
+
+def lacks_guardian(ledger: Sequence[Evidence]) -> bool:
+    """Whether the document is a minor's, and no guardian's word about it counts."""
+    document, word = latest(ledger, EvidenceKind.DOCUMENT), latest(ledger, EvidenceKind.GUARDIAN)
+    if document is None or document.facts.get("minor") != "true":
+        return False
+    return word is None or word.outcome not in ("bound", "review") or word.sequence < document.sequence
 
 
 def _hash(previous: bytes, record: Evidence) -> bytes:

@@ -7,7 +7,8 @@ Contact and document come in either order: the state says how far the evidence r
 
 When all factors are lost, an officer leads FACTOR_BOUND and what follows it back to APPROVED (`ekyc.recovery`).
 
-Beside the way: NEEDS_INPUT(reason, retry_at), WAITING_REGISTRY, REFERRED_IN_PERSON, REJECTED, EXPIRED, WITHDRAWN.
+Beside the way: NEEDS_INPUT(reason, retry_at), WAITING_REGISTRY, WAITING_GUARDIAN (a minor without one),
+ REFERRED_IN_PERSON, REJECTED, EXPIRED, WITHDRAWN.
 A gate is held twice: the policy decides on approval, and :func:`check_transition` asks the ledger at each milestone.
 """
 
@@ -40,6 +41,7 @@ class State(StrEnum):
     ACTIVATED = "ACTIVATED"
     NEEDS_INPUT = "NEEDS_INPUT"
     WAITING_REGISTRY = "WAITING_REGISTRY"
+    WAITING_GUARDIAN = "WAITING_GUARDIAN"  # all is there but a guardian's word
     REFERRED_IN_PERSON = "REFERRED_IN_PERSON"
     REJECTED = "REJECTED"
     EXPIRED = "EXPIRED"
@@ -55,6 +57,7 @@ class Action(StrEnum):
     VERIFY_CONTACT = "verify-contact"
     DOCUMENT = "document"
     REGISTRY_MATCH = "registry-match"
+    GUARDIAN = "guardian"
     REVIEW = "await-review"
     FACTORS = "factors"
     CONFIRM_FACTORS = "confirm-factors"
@@ -64,8 +67,16 @@ class Action(StrEnum):
 
 _LEAVES = frozenset({State.WITHDRAWN, State.EXPIRED})
 _REGISTRY_ANSWERS = frozenset(
-    {State.REGISTRY_MATCHED, State.WAITING_REGISTRY, State.NEEDS_INPUT, State.REFERRED_IN_PERSON, State.REJECTED}
+    {
+        State.REGISTRY_MATCHED,
+        State.WAITING_REGISTRY,
+        State.WAITING_GUARDIAN,
+        State.NEEDS_INPUT,
+        State.REFERRED_IN_PERSON,
+        State.REJECTED,
+    }
 )
+_OF_REVIEWABLE = frozenset({State.NEEDS_INPUT, State.WAITING_GUARDIAN, State.PERSON_BOUND, State.REJECTED})
 
 TRANSITIONS: Mapping[State, frozenset[State]] = {
     State.DRAFT: _LEAVES | {State.CONSENTED},
@@ -75,10 +86,11 @@ TRANSITIONS: Mapping[State, frozenset[State]] = {
     State.NEEDS_INPUT: _LEAVES | {State.DOCUMENT_CAPTURED},
     State.DOCUMENT_VALIDATED: _LEAVES | _REGISTRY_ANSWERS,
     State.WAITING_REGISTRY: _LEAVES | _REGISTRY_ANSWERS,
-    State.REGISTRY_MATCHED: _LEAVES
-    | {State.NEEDS_INPUT, State.REVIEW_2, State.PERSON_BOUND, State.REFERRED_IN_PERSON, State.REJECTED},
-    State.REFERRED_IN_PERSON: _LEAVES | {State.NEEDS_INPUT, State.REVIEW_2, State.PERSON_BOUND, State.REJECTED},
-    State.REVIEW_2: _LEAVES | {State.NEEDS_INPUT, State.PERSON_BOUND, State.REFERRED_IN_PERSON, State.REJECTED},
+    State.WAITING_GUARDIAN: _LEAVES
+    | {State.REGISTRY_MATCHED, State.REFERRED_IN_PERSON, State.NEEDS_INPUT, State.REJECTED},
+    State.REGISTRY_MATCHED: _LEAVES | _OF_REVIEWABLE | {State.REVIEW_2, State.REFERRED_IN_PERSON},
+    State.REFERRED_IN_PERSON: _LEAVES | _OF_REVIEWABLE | {State.REVIEW_2},
+    State.REVIEW_2: _LEAVES | _OF_REVIEWABLE | {State.REFERRED_IN_PERSON},
     State.PERSON_BOUND: frozenset({State.APPROVED, State.REFERRED_IN_PERSON, State.REJECTED}),
     State.APPROVED: _LEAVES | {State.FACTOR_BOUND, State.SUSPENDED},
     State.FACTOR_BOUND: _LEAVES | {State.KEY_GENERATED, State.APPROVED, State.SUSPENDED},
@@ -94,17 +106,19 @@ TRANSITIONS: Mapping[State, frozenset[State]] = {
 CLOSED = frozenset({State.REJECTED, State.EXPIRED, State.WITHDRAWN})
 REVIEWABLE = (State.REGISTRY_MATCHED, State.REFERRED_IN_PERSON, State.REVIEW_2)
 WAITS_FOR_REGISTRY = (State.DOCUMENT_VALIDATED, State.WAITING_REGISTRY)
+TAKES_GUARDIAN = (*WAITS_FOR_REGISTRY, State.WAITING_GUARDIAN)
 TAKES_DOCUMENT = (State.CONSENTED, State.CONTACT_VERIFIED, State.NEEDS_INPUT)
 TAKES_CONTACT = (State.CONSENTED, State.NEEDS_INPUT)
 RAISABLE = (State.CONSENTED, State.CONTACT_VERIFIED, State.DOCUMENT_VALIDATED, State.NEEDS_INPUT)
 # Further evidence (images, chip, face) may come at any of these, and changes none of them; none once an officer spoke.
-TAKES_EVIDENCE = (*TAKES_DOCUMENT, *WAITS_FOR_REGISTRY, State.REGISTRY_MATCHED, State.REFERRED_IN_PERSON)
+TAKES_EVIDENCE = (*TAKES_DOCUMENT, *TAKES_GUARDIAN, State.REGISTRY_MATCHED, State.REFERRED_IN_PERSON)
 ISSUING = (State.FACTOR_BOUND, State.KEY_GENERATED, State.CERTIFICATE_ISSUED)
 CERTIFYING = frozenset({State.APPROVED, *ISSUING, State.ACTIVATED})  # never at a level without a policy OID
 RECALLABLE = CERTIFYING | {
     State.CONTACT_VERIFIED,
     State.DOCUMENT_VALIDATED,
     State.WAITING_REGISTRY,
+    State.WAITING_GUARDIAN,
     *REVIEWABLE,
 }
 RECOVERABLE = (*ISSUING, State.ACTIVATED)
@@ -116,6 +130,7 @@ _NEXT: Mapping[State, tuple[Action, ...]] = {
     State.NEEDS_INPUT: (Action.DOCUMENT,),
     State.DOCUMENT_VALIDATED: (Action.REGISTRY_MATCH,),
     State.WAITING_REGISTRY: (Action.REGISTRY_MATCH,),
+    State.WAITING_GUARDIAN: (Action.GUARDIAN,),
     State.REGISTRY_MATCHED: (Action.REVIEW,),
     State.REFERRED_IN_PERSON: (Action.REVIEW,),
     State.REVIEW_2: (Action.REVIEW,),

@@ -112,6 +112,17 @@ class RiskRule(_Part):
         return len(found) >= self.times
 
 
+class Guardians(_Part):
+    """Who can be a minor's guardian: by which relations, at which levels, of how many at most (``most``); and how many
+    answers that it is not so refuse the minor (``tries``). Without this, minors are refused.
+    """
+
+    relations: Annotated[tuple[Annotated[str, Field(pattern=r"^[a-z-]{1,20}$")], ...], Field(min_length=1)]
+    levels: Annotated[tuple[str, ...], Field(min_length=1)]
+    most: Annotated[int, Field(ge=1, le=100)]
+    tries: Annotated[int, Field(ge=1, le=10)]
+
+
 class Refusal(_Part):
     """What rejects at every level."""
 
@@ -169,6 +180,7 @@ class Policy(_Part):
     review_reasons: tuple[ReviewReason, ...]
     risks: tuple[RiskRule, ...] = ()
     travel_documents: Mapping[str, TravelDocument] = {}
+    guardians: Guardians | None = None
 
     def level(self, name: str) -> Level:
         """Raises LevelUnknown."""

@@ -141,6 +141,32 @@ class Registry(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class RelationParty:
+    """A person by their document: number, issuing state, birth."""
+
+    document_number: str
+    issuing_state: str
+    date_of_birth: date
+
+
+@dataclass(frozen=True)
+class RelationQuery:
+    """Whether ``guardian`` is to ``child`` what ``relation`` says (``mother``, ``father``, ``guardian``)."""
+
+    child: RelationParty
+    guardian: RelationParty
+    relation: str
+
+
+class RelationRegistry(Protocol):
+    """The register of families and guardians."""
+
+    def relation(self, query: RelationQuery) -> RegistryAnswer:
+        """Raises RegistryUnavailable: then we wait. Anything unclear is unavailable, never a match."""
+        ...
+
+
 class Sessions(Protocol):
     """Sessions of persons."""
 
@@ -213,6 +239,10 @@ class CertificateIssuer(Protocol):
 
         ``compromised``: somebody else may have had the use of the key; otherwise it is superseded.
         """
+        ...
+
+    def in_force(self, serial: str, at: datetime) -> bool:
+        """Whether a certificate is good: issued, not on hold, not revoked, not over at that time."""
         ...
 
     def suspend_citizens(self, person_ids: Sequence[str], by: str) -> None:

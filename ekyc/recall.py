@@ -32,7 +32,14 @@ ROLE = "ekyc-recall"
 RECALLED = "recalled"
 _REASON = "reason_evidence_recalled"
 _SHOWN_BY_THE_PERSON = frozenset(
-    {EvidenceKind.CONTACT, EvidenceKind.DOCUMENT, EvidenceKind.REGISTRY, EvidenceKind.CHIP, EvidenceKind.IMAGE}
+    {
+        EvidenceKind.CONTACT,
+        EvidenceKind.DOCUMENT,
+        EvidenceKind.REGISTRY,
+        EvidenceKind.CHIP,
+        EvidenceKind.IMAGE,
+        EvidenceKind.GUARDIAN,
+    }
 )
 
 

@@ -7,7 +7,8 @@ that was asked (same ``X-Road-Id``) counts as the registry being unavailable: th
 from __future__ import annotations
 
 import uuid
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 import httpx2
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -15,13 +16,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ekyc.config import RegistryHttpSettings
 from ekyc.document_kinds import KHMER_ID_CARD
 from ekyc.errors import RegistryUnavailable
-from ekyc.ports import FieldOutcome, RegistryAnswer, RegistryOutcome, RegistryQuery
+from ekyc.ports import FieldOutcome, RegistryAnswer, RegistryOutcome, RegistryQuery, RelationQuery
 from foundation.randomness import Randomness, SystemRandomness
 
 _LARGEST = 16_384
 _PERSON = frozenset({"document_number", "surname", "given_names", "date_of_birth", "sex"})
 _COMPARED = _PERSON | {"surname_km", "given_names_km"}
 _COMPARED_OF_RESIDENTS = _PERSON | {"issuing_state", "nationality", "residence"}
+_COMPARED_OF_FAMILIES = frozenset({"child", "guardian", "relation"})
 _OF_RESIDENTS = frozenset({"document_type", "issuing_state", "nationality"})
 _KHMER = frozenset({"surname_km", "given_names_km"})
 
@@ -43,13 +45,25 @@ class HttpRegistry:
 
     def match(self, query: RegistryQuery) -> RegistryAnswer:
         """Ask once (see `ekyc.ports.Registry`). Raises RegistryUnavailable."""
-        message_id = str(uuid.UUID(bytes=self._randomness.bytes(16), version=4))
         foreign = query.document_type != KHMER_ID_CARD
         unasked = _KHMER if foreign else _OF_RESIDENTS
         body = {name: value for name, value in vars(query).items() if name not in unasked}
         body["date_of_birth"] = query.date_of_birth.isoformat()
-        headers = {"X-Road-Client": self._settings.client, "X-Road-Id": message_id, "Accept": "application/json"}
         service = self._settings.residents_service if foreign else self._settings.service
+        return self._ask(service, body, _COMPARED_OF_RESIDENTS if foreign else _COMPARED)
+
+    def relation(self, query: RelationQuery) -> RegistryAnswer:
+        """Ask once (see `ekyc.ports.RelationRegistry`). Raises RegistryUnavailable."""
+        parties = {
+            name: {**vars(party), "date_of_birth": party.date_of_birth.isoformat()}
+            for name, party in (("child", query.child), ("guardian", query.guardian))
+        }
+        asked = {**parties, "relation": query.relation}
+        return self._ask(self._settings.relations_service, asked, _COMPARED_OF_FAMILIES)
+
+    def _ask(self, service: str, body: Mapping[str, Any], compared: frozenset[str]) -> RegistryAnswer:
+        message_id = str(uuid.UUID(bytes=self._randomness.bytes(16), version=4))
+        headers = {"X-Road-Client": self._settings.client, "X-Road-Id": message_id, "Accept": "application/json"}
         url = f"{self._settings.url.rstrip('/')}/r1/{service}"
         try:
             with self._client.stream("POST", url, json=body, headers=headers) as response:
@@ -65,7 +79,7 @@ class HttpRegistry:
         if response.headers.get("X-Road-Id") != message_id:
             raise RegistryUnavailable(rule="XR-ID")
         reference = response.headers.get("X-Road-Request-Id", message_id)[:100]
-        return _parsed(content, reference, _COMPARED_OF_RESIDENTS if foreign else _COMPARED)
+        return _parsed(content, reference, compared)
 
     def close(self) -> None:
         self._client.close()

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from ekyc import store
 from ekyc.casefile import CaseFiles, Sealed
 from ekyc.errors import DuplicatePerson, EkycError, PersonDeceased, RegistryNoMatch, RegistryUnavailable
-from ekyc.evidence import EvidenceKind, latest
+from ekyc.evidence import EvidenceKind, lacks_guardian, latest
 from ekyc.model import WAITS_FOR_REGISTRY, Enrolment, State
 from ekyc.ports import (
     VITAL_STATUS,
@@ -39,8 +39,8 @@ class RegistryDesk:
     def match(self, actor: Actor, enrolment_id: str, *, if_version: int | None = None) -> Enrolment:
         """Compare the document with the registry; asked again while it waits, it goes on.
 
-        Gives REGISTRY_MATCHED, REFERRED_IN_PERSON or WAITING_REGISTRY. Raises RegistryNoMatch (NEEDS_INPUT, in the end
-        REJECTED), PersonDeceased and DuplicatePerson (REJECTED).
+        Gives REGISTRY_MATCHED, REFERRED_IN_PERSON, WAITING_GUARDIAN or WAITING_REGISTRY. Raises RegistryNoMatch
+        (NEEDS_INPUT, in the end REJECTED), PersonDeceased and DuplicatePerson (REJECTED).
         """
         files = self._files
         enrolment = files.begin(actor, enrolment_id, *WAITS_FOR_REGISTRY, if_version=if_version)
@@ -87,6 +87,10 @@ class RegistryDesk:
             elif self._is_enrolled_already(connection, actor, enrolment, unique):
                 refusal = DuplicatePerson()
                 moved = self._reject(connection, actor, enrolment, refusal)
+            elif lacks_guardian(ledger):
+                moved = files.advance(
+                    connection, enrolment, State.WAITING_GUARDIAN, str(actor), reason="reason_guardian_needed"
+                )
             elif answer.outcome is RegistryOutcome.MATCH:
                 moved = files.advance(connection, enrolment, State.REGISTRY_MATCHED, str(actor))
             else:

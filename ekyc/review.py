@@ -37,6 +37,7 @@ _SHOWN = (
     EvidenceKind.CROSS_CHECK,
     EvidenceKind.FACE,
     EvidenceKind.LIVENESS,
+    EvidenceKind.GUARDIAN,
 )
 
 

@@ -15,6 +15,7 @@ from ekyc.document import DocumentDesk
 from ekyc.enrolment import EnrolmentDesk
 from ekyc.evidence_sources import EvidenceSources
 from ekyc.faces import FaceDesk, FaceModel, NoFaceModel
+from ekyc.guardians import GuardianDesk
 from ekyc.image_reading import ImageReadingDesk
 from ekyc.images import ImageDesk
 from ekyc.imaging import ImageReader
@@ -34,6 +35,7 @@ from ekyc.ports import (
     Officers,
     RegistrationAuthority,
     Registry,
+    RelationRegistry,
     Sessions,
 )
 from ekyc.recall import RecallDesk
@@ -70,6 +72,7 @@ class EkycService:
         credentials: Credentials,
         blobs: Blobs,
         authority: RegistrationAuthority,
+        relations: RelationRegistry | None = None,
         face_model: FaceModel | None = None,
         settings: EkycSettings | None = None,
         policy: Policy | None = None,
@@ -102,6 +105,7 @@ class EkycService:
         self.faces = FaceDesk(self.files, challenges, self.images, face_model or NoFaceModel())
         letters = LetterReader(reader, self.files.settings.letter_program)
         self.image_reading = ImageReadingDesk(self.files, sources, self.images, letters)
+        self.guardians = GuardianDesk(self.files, factors, issuer, relations)
         self.authenticators = AuthenticatorDesk(self.files, factors)
         self.recalls = RecallDesk(self.files, issuer)
         self.retention = RetentionDesk(self.files, self.enrolment, issuer, default_rules())

@@ -48,6 +48,17 @@ def compare(person: Specimen | None, asked: Mapping[str, str]) -> tuple[str, dic
     return "match", fields | {"vital_status": "match"}
 
 
+def compare_relation(child: Specimen | None, guardian: Specimen | None, relation: str) -> tuple[str, dict[str, str]]:
+    """Whether somebody is to a child what they say. ``disputed``: an officer must look."""
+    fields = {"child": _same(child is not None), "guardian": _same(guardian is not None and not guardian.deceased)}
+    if child is None or guardian is None or "mismatch" in fields.values():
+        return "no-match", fields | {"relation": "not-compared"}
+    known = child.guardians.get(guardian.document_number)
+    if known == "disputed":
+        return "review", fields | {"relation": "mismatch"}
+    return ("match" if known == relation else "no-match"), fields | {"relation": _same(known == relation)}
+
+
 def _same(same: bool) -> str:
     return "match" if same else "mismatch"
 

@@ -36,6 +36,7 @@ class Specimen:
     nationality: str = "KHM"
     resident: bool = True
     registry: Mapping[str, str] = field(default_factory=dict)
+    guardians: Mapping[str, str] = field(default_factory=dict)  # relation by the guardian's document number
 
     def as_registered(self) -> Specimen:
         """What the registry has."""
@@ -91,6 +92,12 @@ def registered(document_number: str, issuing_state: str = "KHM") -> Specimen | N
         if 0 <= number < SERIES:
             return series(number)
     return None
+
+
+def registered_as(document_number: str, issuing_state: str, date_of_birth: str) -> Specimen | None:
+    """The person whom the registry has under a number of a state, if they were born on that day."""
+    person = registered(document_number, issuing_state)
+    return person if person is not None and person.date_of_birth == date_of_birth else None
 
 
 def _six(day: str) -> str:

@@ -13,6 +13,7 @@ from ekyc.registry_simulation.process import RegistryProcess
 from foundation.clock import SetClock
 from foundation.db.engine import Database
 from hsm_emulation.client import HsmClient
+from tests.ekyc.families import Factors
 from tests.ekyc.notice_servers import server_certificate
 from tests.ekyc.story import World
 
@@ -62,3 +63,10 @@ def sqlite_path_or_none(database_url: str) -> Path | None:
 def certificate(tmp_path: Path) -> Path:
     """The mail server's certificate and key."""
     return server_certificate(tmp_path)
+
+
+@pytest.fixture
+def family(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A world whose guardians show simple codes."""
+    monkeypatch.setattr(world.service.guardians, "_factors", Factors())
+    return world

@@ -26,6 +26,7 @@ from ekyc.api import create_router
 from ekyc.authenticator_api import create_authenticator_router
 from ekyc.contact import Channel
 from ekyc.evidence_api import create_chip_trust_router, create_evidence_router, create_lost_documents_router
+from ekyc.guardian_api import create_guardian_router
 from ekyc.model import Enrolment, State
 from ekyc.outbox import ROLE as OUTBOX_ROLE
 from ekyc.outbox import Outbox
@@ -106,6 +107,12 @@ class SmallCa:
             )
             self.issued[once] = IssuedCertificate(format(serial, "x"), certificate.public_bytes(Encoding.DER))
         return self.issued[once]
+
+    def in_force(self, serial: str, at: datetime) -> bool:
+        held = {person for person, _ in self.held}
+        [request] = [one for one in self.requests if self.issued[(one.enrolment_id, one.key_id)].serial == serial]
+        made = x509.load_der_x509_certificate(self.issued[(request.enrolment_id, request.key_id)].certificate)
+        return serial not in self.revoked and request.person_id not in held and at <= made.not_valid_after_utc
 
     def suspend_citizens(self, person_ids: Sequence[str], by: str) -> None:
         self.held += [(one, by) for one in person_ids]
@@ -231,6 +238,7 @@ class World:
             "clock": clock,
             "notifier": self.outbox,
             "registry": registry,
+            "relations": registry,
             "sessions": self.sessions,
             "officers": self.staff,
             "factors": token,
@@ -255,6 +263,7 @@ class World:
         guard = Guard(self.sessions, "http://testserver")
         app.include_router(create_router(self.service, guard))
         app.include_router(create_authenticator_router(self.service, guard))
+        app.include_router(create_guardian_router(self.service.guardians, guard))
         app.include_router(create_recall_router(self.service.recalls, guard))
         app.include_router(create_evidence_router(self.service, guard))
         app.include_router(create_chip_trust_router(self.service, guard))

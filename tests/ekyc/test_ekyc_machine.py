@@ -21,8 +21,8 @@ from ekyc.contact import Channel
 from ekyc.errors import GateClosed, RegistryUnavailable
 from ekyc.evidence import EvidenceKind, latest
 from ekyc.model import State
-from ekyc.ports import FieldOutcome, RegistryAnswer, RegistryOutcome, RegistryQuery
-from ekyc.registry_simulation.matching import compare
+from ekyc.ports import FieldOutcome, RegistryAnswer, RegistryOutcome, RegistryQuery, RelationQuery
+from ekyc.registry_simulation.matching import compare, compare_relation
 from ekyc.registry_simulation.persons import registered, specimens
 from ekyc.review import Method, Verdict
 from foundation.clock import SetClock
@@ -61,6 +61,10 @@ class MemoryToken(MemoryPersonKeys):
         if totp != "111222":
             raise PinIncorrect
         self.pins[owner] = True
+
+    def check(self, owner: str, pin: str, totp: str) -> None:
+        if not self.pins.get(owner) or (pin, totp) != (PIN, "111222"):
+            raise PinIncorrect
 
     def generate_wrapped(
         self, owner: str, algorithm: KeyAlgorithm, use: KeyUse, policy: KeyPolicy | None = None
@@ -101,6 +105,14 @@ class MemoryRegistry:
             raise RegistryUnavailable
         asked = {**vars(query), "date_of_birth": query.date_of_birth.isoformat()}
         outcome, fields = compare(registered(query.document_number, query.issuing_state), asked)
+        compared = {name: FieldOutcome(value) for name, value in fields.items()}
+        return RegistryAnswer(RegistryOutcome(outcome), compared, "SPECIMEN")
+
+    def relation(self, query: RelationQuery) -> RegistryAnswer:
+        if self.down:
+            raise RegistryUnavailable
+        child, guardian = (registered(one.document_number) for one in (query.child, query.guardian))
+        outcome, fields = compare_relation(child, guardian, query.relation)
         compared = {name: FieldOutcome(value) for name, value in fields.items()}
         return RegistryAnswer(RegistryOutcome(outcome), compared, "SPECIMEN")
 
@@ -160,6 +172,7 @@ class Enrolments(RuleBasedStateMachine):
         self.world = World(self.database, token, SetClock(AT), self.registry)
         for officer in (SECOND, THIRD):
             self.world.staff.add(officer)
+        self.guardian = self.enrolled_guardian()
         self.actor, enrolment = self.world.start(level)
         self.name = enrolment.id
         self.fuse = Fuse()
@@ -168,11 +181,21 @@ class Enrolments(RuleBasedStateMachine):
             (self.world.ca, "issue_citizen"),
             (self.world.credentials, "register"),
             (self.registry, "match"),
+            (self.registry, "relation"),
             (token, "enrol"),
             (token, "confirm"),
             (token, "generate_wrapped"),
         ):
             setattr(part, call, self.fuse.after(getattr(part, call)))
+
+    def enrolled_guardian(self) -> Actor:
+        """Somebody whom the registry knows as the minor's guardian in dispute, with a certificate."""
+        world = self.world
+        actor, name = world.until(State.APPROVED, "leading-zero")
+        world.service.issuance.enrol_factors(actor, name, PIN)
+        world.service.issuance.confirm_factors(actor, name, "111222")
+        world.service.issuance.certificate(actor, name)
+        return actor
 
     def attempt(self, step: Any) -> None:
         self.fuse.lit = True
@@ -207,7 +230,7 @@ class Enrolments(RuleBasedStateMachine):
 
     @rule(
         person=st.sampled_from(
-            ("adult", "adult", "differs-in-khmer", "wrong-birth", "expired-card", "deceased", "resident")
+            ("adult", "adult", "differs-in-khmer", "wrong-birth", "expired-card", "deceased", "resident", "minor")
         )
     )
     def document(self, person: str) -> None:
@@ -218,6 +241,22 @@ class Enrolments(RuleBasedStateMachine):
     def ask_registry(self, down: bool) -> None:
         self.registry.down = down
         self.attempt(lambda: self.world.service.registry.match(self.actor, self.name))
+
+    @rule(relation=st.sampled_from(("father", "father", "uncle")), code=st.sampled_from(("111222", "111222", "999999")))
+    def guardian_answers(self, relation: str, code: str) -> None:
+        desk = self.world.service.guardians
+
+        def invite_and_answer() -> None:
+            invitation = desk.invite(self.actor, self.name).code
+            desk.accept(self.guardian, invitation, relation, PIN, code)
+
+        self.attempt(invite_and_answer)
+
+    @rule(go=st.integers(0, 4))
+    def guardian_withdraws(self, go: int) -> None:
+        if go == 0:
+            self.attempt(lambda: self.world.service.guardians.withdraw(self.guardian, self.name))
+        self.attempt(self.world.service.guardians.resume)
 
     @rule(
         verdict=st.sampled_from(
@@ -263,25 +302,31 @@ class Enrolments(RuleBasedStateMachine):
             self.world.clock.advance(timedelta(days=days))
             self.attempt(self.world.service.enrolment.sweep)
 
-    @rule(document_first=st.booleans(), points=st.integers(0, 30), killed=st.booleans())
-    def straight_on(self, document_first: bool, points: int, killed: bool) -> None:
+    @rule(
+        document_first=st.booleans(),
+        points=st.integers(0, 30),
+        killed=st.booleans(),
+        person=st.sampled_from(("adult", "minor", "resident")),
+    )
+    def straight_on(self, document_first: bool, points: int, killed: bool, person: str) -> None:
         """The whole way, as far as it goes from here and in either order: so that its end is visited often. It may be
         cut off once on the way; then the person starts over from where they are."""
         self.cut_off(points, killed)
-        self.whole_way(document_first)
+        self.whole_way(document_first, person)
         if points and not self.fuse.left:
-            self.whole_way(document_first)
+            self.whole_way(document_first, person)
 
-    def whole_way(self, document_first: bool) -> None:
+    def whole_way(self, document_first: bool, person: str) -> None:
         self.consent()
         if document_first:
-            self.document("adult")
+            self.document(person)
             self.ask_registry(down=False)  # it is asked for nobody whose contact is not proved
             self.prove_contact()
         else:
             self.prove_contact()
-            self.document("adult")
+            self.document(person)
         self.ask_registry(down=False)
+        self.guardian_answers("father", "111222")
         self.review_in_turn(Method.IN_PERSON)
         self.review_in_turn(Method.RECORD)
         self.factors("111222")
@@ -295,12 +340,13 @@ class Enrolments(RuleBasedStateMachine):
         enrolment = self.world.state(self.name)
         ledger = tuple(self.world.service.files.ledger(enrolment))
         issued = enrolment.state in (State.KEY_GENERATED, State.CERTIFICATE_ISSUED, State.ACTIVATED)
-        if issued or self.world.ca.issued:
+        theirs = {one.key_id for one in self.world.ca.requests if one.person_id == self.actor.id}
+        if issued or (theirs and enrolment.state is not State.SUSPENDED):
             assert needed(enrolment.level, ledger)
             assert latest(ledger, EvidenceKind.FACTOR) is not None
         if enrolment.state in (State.APPROVED, State.FACTOR_BOUND):
             assert needed(enrolment.level, ledger)
-        assert len(self.world.ca.issued) <= 1  # whatever was cut off, nobody gets a second one
+        assert len(theirs) <= 1  # whatever was cut off, nobody gets a second one
         contact, answer = latest(ledger, EvidenceKind.CONTACT), latest(ledger, EvidenceKind.REGISTRY)
         assert answer is None or (contact is not None and contact.sequence < answer.sequence)
         self.world.service.decider.replay(self.name)

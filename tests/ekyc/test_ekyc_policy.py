@@ -23,13 +23,14 @@ OUTCOMES = {
     EvidenceKind.DOCUMENT: ("captured", "valid", "expired", "under-age"),
     EvidenceKind.CHIP: ("authentic", "failed"),
     EvidenceKind.REGISTRY: ("match", "review", "no-match", "deceased"),
+    EvidenceKind.GUARDIAN: ("bound", "review", "no-match", "withdrawn"),
     EvidenceKind.DEDUPE: ("unique", "duplicate"),
     EvidenceKind.REVIEW: ("bound", "refused", "referred"),
 }
 # The fact of a record that the policy looks at, and what it can be.
 FACTS = {
     EvidenceKind.REVIEW: ("method", ("in-person", "remote-video", "record")),
-    EvidenceKind.DOCUMENT: ("type", ("khmer-id-card", "passport")),
+    EvidenceKind.DOCUMENT: ("type", ("khmer-id-card", "passport", "passport of a minor")),
     EvidenceKind.CHIP: ("possession_proved", ("true", "false")),
 }
 RECORD = st.sampled_from(sorted(OUTCOMES)).flatmap(
@@ -42,7 +43,8 @@ RECORD = st.sampled_from(sorted(OUTCOMES)).flatmap(
 def ledger_of(records: list[tuple[EvidenceKind, str, str]]) -> tuple[Evidence, ...]:
     ledger: list[Evidence] = []
     for number, (kind, outcome, fact) in enumerate(records):
-        facts = {FACTS[kind][0]: fact} if kind in FACTS and fact else {}
+        facts = {FACTS[kind][0]: fact.split(" ")[0]} if kind in FACTS and fact else {}
+        facts |= {"minor": "true"} if fact.endswith("minor") else {}
         actor = f"officer:OFF-{number % 3}" if kind is EvidenceKind.REVIEW else "person:KH-SPECIMEN"
         ledger.append(
             chained(
@@ -72,7 +74,8 @@ def needed(level: str, ledger: tuple[Evidence, ...]) -> bool:
     document, answer = EvidenceKind.DOCUMENT, EvidenceKind.REGISTRY
     review = last[EvidenceKind.REVIEW]
     chip = last[EvidenceKind.CHIP]
-    later = max((one.sequence for one in (last[document], last[answer], chip) if one), default=0)
+    word = last[EvidenceKind.GUARDIAN]
+    later = max((one.sequence for one in (last[document], last[answer], chip, word) if one), default=0)
     said = [one for one in ledger if one.kind is EvidenceKind.REVIEW and one.sequence > later]
     spoke = {one.actor: one for one in said}
     holders = [one for one in spoke.values() if one.outcome == "bound"]
@@ -90,8 +93,12 @@ def needed(level: str, ledger: tuple[Evidence, ...]) -> bool:
     proved = chip is not None and chip.outcome == "authentic" and chip.facts["possession_proved"] == "true"
     shown = last[document]
     card = shown is not None and shown.facts.get("type") != "passport"
+    minor = shown is not None and shown.facts.get("minor") == "true"
+    guarded = shows(EvidenceKind.GUARDIAN, "bound", document)
+    guarded = guarded or (shows(EvidenceKind.GUARDIAN, "review", document) and in_person)
     return (
-        (card or proved or (level == "IAL2" and in_person))
+        (guarded or not minor)
+        and (card or proved or (level == "IAL2" and in_person))
         and not (chip is not None and chip.outcome == "failed")
         and shows(EvidenceKind.CONSENT, "accepted")
         and shows(EvidenceKind.AGREEMENT, "accepted")
@@ -122,7 +129,7 @@ def test_complete_evidence_is_approved_and_each_missing_piece_is_named() -> None
         for kind, outcomes in OUTCOMES.items()
         if kind is not EvidenceKind.DOCUMENT
     ]
-    whole.insert(3, (EvidenceKind.DOCUMENT, "valid", "passport"))
+    whole.insert(3, (EvidenceKind.DOCUMENT, "valid", "passport of a minor"))
     whole.append((EvidenceKind.REVIEW, "bound", "record"))
     assert evaluate(POLICY, "IAL3", ledger_of(whole)).outcome is Outcome.APPROVED
     for n in range(len(whole)):

@@ -16,7 +16,6 @@ from ekyc.errors import (
     DocumentNotAccepted,
     DuplicatePerson,
     EnrolmentExpired,
-    GuardianNeeded,
     LevelUnknown,
     OtpExpired,
     OtpMissing,
@@ -181,7 +180,6 @@ def test_only_operators_read_the_outbox(world: World) -> None:
     ("person", "error", "state"),
     [
         ("expired-card", DocumentExpired, State.NEEDS_INPUT),
-        ("minor", GuardianNeeded, State.REJECTED),
         ("child", UnderAge, State.REJECTED),
     ],
 )
