@@ -19,15 +19,15 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 _BATCH = 20
 
 
-def rate(operation: Callable[[], object], seconds: float) -> float:
-    """How often ``operation`` runs per second of CPU time, measured for ``seconds`` of it."""
-    for _ in range(_BATCH):
+def rate(operation: Callable[[], object], seconds: float, batch: int = _BATCH) -> float:
+    """How often ``operation`` runs per second of CPU time, measured for ``seconds`` of it, ``batch`` at a time."""
+    for _ in range(batch):
         operation()
     count, begin = 0, time.process_time()
     while (used := time.process_time() - begin) < seconds:
-        for _ in range(_BATCH):
+        for _ in range(batch):
             operation()
-        count += _BATCH
+        count += batch
     return count / used
 
 

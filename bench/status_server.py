@@ -22,7 +22,7 @@ from cryptography.x509 import ocsp
 
 from bench.issue import SO_PIN, USER_PIN, authority, request
 from bench.memory_keys import MemoryKeys
-from camtrust.server import listening
+from camtrust.server import listening, rarely_collect
 from camtrust.web.app import WebSettings, create_app
 from camtrust.web.raw import Raw
 from foundation.clock import SystemClock
@@ -51,6 +51,7 @@ def main() -> None:
             ],
         )
         asked = _requests(ca)
+        rarely_collect()  # as a server of ours does
         server = stack.enter_context(listening(app))
         part = folder / "ready.part"
         part.write_text(json.dumps({"port": server.port, **asked}), encoding="utf-8")

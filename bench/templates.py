@@ -37,7 +37,11 @@ from issuing_ca.key_checks import check_public_key
 from issuing_ca.service import packaged_profiles
 
 _SECONDS, _ROUNDS = 0.07, 5
-_GOALS = {256: ("encode + sign + verify", 0.6), 384: ("request checked, as above", 0.8)}
+_GROUP = 25  # how many of a call are under way together
+_GOALS = {
+    256: (("encode + sign + verify",), 0.6),
+    384: (("request checked, as above", f"request checked, {_GROUP} at a time"), 0.8),
+}
 _CITIZEN = (
     ("C", "KH"),
     ("surname", "SPECIMEN SOK"),
@@ -88,9 +92,17 @@ def measure(curve: ec.EllipticCurve) -> None:
         require_clean(unsigned_certificate(tbs, template.algorithm), profile)
         return issue(tbs)
 
-    def with_request() -> x509.Certificate:
+    def encoded_request() -> bytes:
         proven = proven_key(next(requests))
-        return issue(template.tbs(given(subject, proven.public_key, proven.encoded)))
+        return template.tbs(given(subject, proven.public_key, proven.encoded))
+
+    def group() -> None:
+        """As a call for many does: all are read and encoded, then all signed, then all verified."""
+        made = [encoded_request() for _ in range(_GROUP)]
+        signed = [(tbs, key.sign(tbs, algorithm)) for tbs in made]
+        for tbs, signature in signed:
+            verify(issuer.public_key, signature, tbs)
+            x509.load_der_x509_certificate(signed_octets(tbs, template.algorithm, signature))
 
     operations: dict[str, Callable[[], object]] = {
         f"{name}: template, encode": encode,
@@ -98,22 +110,25 @@ def measure(curve: ec.EllipticCurve) -> None:
         f"{name}: builder, build + sign + verify": lambda: sign_certificate(
             certificate_builder(given(subject, next(keys))), key
         ),
-        f"{name}: template, request checked, as above": with_request,
+        f"{name}: template, request checked, as above": lambda: issue(encoded_request()),
         f"{name}: template, with names, key checks and lint": lambda: issue_checked(next(keys)),
     }
-    raw, raw_request, rates = 0.0, 0.0, dict.fromkeys(operations, 0.0)
+    in_groups = f"{name}: template, request checked, {_GROUP} at a time"
+    raw, raw_request, rates = 0.0, 0.0, dict.fromkeys((*operations, in_groups), 0.0)
     for _ in range(_ROUNDS):  # in turns, so that each has its share of the quiet moments
         raw = max(raw, raw_sign_verify_rate(_SECONDS, curve))
         raw_request = max(raw_request, raw_verify_rate(_SECONDS))
         for what, operation in operations.items():
             rates[what] = max(rates[what], rate(operation, _SECONDS))
+        rates[in_groups] = max(rates[in_groups], _GROUP * rate(group, _SECONDS, batch=1))
     with_verified_request = 1 / (1 / raw + 1 / raw_request)
     references = {f"{name}: raw, sign + verify": raw, f"{name}: raw, a request verified too": with_verified_request}
     for what, value in {**references, **rates}.items():
         print(f"{what:50} {value:10,.0f} /s   {value / raw:10.0%}", flush=True)
-    what, least = _GOALS[curve.key_size]
-    reached = rates[f"{name}: template, {what}"] / raw
-    goal(f"{name} issuer, {what}", f"{least:.0%} of raw", f"{reached:.0%}", reached >= least)
+    whats, least = _GOALS[curve.key_size]
+    for what in whats:
+        reached = rates[f"{name}: template, {what}"] / raw
+        goal(f"{name} issuer, {what}", f"{least:.0%} of raw", f"{reached:.0%}", reached >= least)
 
 
 def _request(key: ec.EllipticCurvePrivateKey) -> bytes:

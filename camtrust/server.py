@@ -20,6 +20,7 @@ from camtrust.errors import PortBusy
 from camtrust.home import Home
 from camtrust.keys import attached_token, service_keys, services_token
 from camtrust.settings import Settings
+from camtrust.web.at_hand import AtHandProtocol
 from ekyc.registry_simulation.process import RegistryProcess
 from foundation.clock import Clock
 
@@ -157,6 +158,7 @@ def bind(port: int) -> socket.socket:
 def _config(app: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
         app,
+        http=AtHandProtocol,
         proxy_headers=False,  # who asks is never what a header says
         log_config=None,
         access_log=False,

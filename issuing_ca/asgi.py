@@ -39,6 +39,7 @@ class OcspEndpoint:
     """
 
     camtrust_public = True
+    most_octets = MAX_REQUEST
 
     def __init__(self, kept: KeptResponses, clock: Clock, path: str = "/ocsp") -> None:
         self._kept = kept
@@ -61,15 +62,25 @@ class OcspEndpoint:
         elif method in ("GET", "HEAD"):
             request = self._from_path(scope["path"])
             kept = self._kept.remembered(request)
-            if kept is not None:
-                if kept.headers is None:  # it lasts for longer than anybody may keep it, so they stay as they are
-                    kept.headers = _fields(_OCSP, kept.answer.response, self._caching(kept.answer))
-                await _send(send, 200, kept.headers, b"" if method == "HEAD" else kept.answer.response)
-                return
-            answer = await self._ask(request)
+            answer = kept.answer if kept is not None else await self._ask(request)
             await _respond(send, 200, _OCSP, answer.response, self._caching(answer), head=method == "HEAD")
         else:
             await _respond(send, 405, b"text/plain", b"", ((b"allow", b"GET, HEAD, POST"),))
+
+    def at_hand(self, method: str, path: str, body: bytes) -> tuple[bytes, bytes] | None:
+        """Header fields, as lines, and content of what this process has in memory; None where it has to work.
+
+        What :meth:`__call__` would answer to the same GET or POST, for a server that does not need a call for it.
+        """
+        kept = self._kept.remembered(body if method == "POST" else self._from_path(path))
+        if kept is None:
+            return None
+        response = kept.answer.response
+        if method == "POST":
+            return _lines(_fields(_OCSP, response, _NOT_KEPT)), response
+        if kept.lines is None:  # it lasts for longer than anybody may keep it, so they stay as they are
+            kept.lines = _lines(_fields(_OCSP, response, self._caching(kept.answer)))
+        return kept.lines, response
 
     async def _ask(self, request: bytes) -> OcspAnswer:
         try:
@@ -172,16 +183,16 @@ async def _body(receive: Receive) -> bytes | None:
 async def _respond(
     send: Send, status: int, media_type: bytes, body: bytes, headers: Headers, *, head: bool = False
 ) -> None:
-    await _send(send, status, _fields(media_type, body, headers), b"" if head else body)
-
-
-async def _send(send: Send, status: int, fields: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
-    await send({"type": "http.response.start", "status": status, "headers": fields})
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": "http.response.start", "status": status, "headers": _fields(media_type, body, headers)})
+    await send({"type": "http.response.body", "body": b"" if head else body})
 
 
 def _fields(media_type: bytes, body: bytes, headers: Headers) -> list[tuple[bytes, bytes]]:
     return [(b"content-type", media_type), (b"content-length", b"%d" % len(body)), *headers]
+
+
+def _lines(fields: Sequence[tuple[bytes, bytes]]) -> bytes:
+    return b"".join([b"%b: %b\r\n" % field for field in fields])
 
 
 @lru_cache(maxsize=1024)

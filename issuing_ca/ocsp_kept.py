@@ -34,13 +34,13 @@ _CHUNK = 50  # responses made and stored together
 
 @dataclass(slots=True)
 class Remembered:
-    """A response in memory; it may be given out before ``until``. ``headers``: a door's own, made once."""
+    """A response in memory; it may be given out before ``until``. ``lines``: a door's own, made once."""
 
     answer: OcspAnswer
     until: datetime
     authority: str
     serial: str
-    headers: list[tuple[bytes, bytes]] | None = None
+    lines: bytes | None = None
 
 
 class KeptResponses:

@@ -14,6 +14,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Lifespan, Scope
 
 from camtrust.web import absent, operations, pages
+from camtrust.web.at_hand import AtHand
 from camtrust.web.guarded import require_guards
 from camtrust.web.openapi import describe
 from camtrust.web.raw import HotPaths, Raw, RawRoute
@@ -82,6 +83,7 @@ def create_app(
         lifespan=lifespan,
     )
     problems.install(app)
+    app.state.at_hand = AtHand({one.path: one.app for one in raw if one.hot}, metrics)
     for hot in raw:
         app.router.routes.append(RawRoute(hot))
     app.router.routes.extend(_direct(routers))

@@ -35,8 +35,7 @@ class ProvenKey:
     encoded: bytes
 
 
-_REMEMBERED, _REMEMBERED_OCTETS = 1024, 512
-_READABLE: set[bytes] = set()  # subjects of requests, DER, that the library has read
+_TEXTS = frozenset((0x0C, 0x13))  # UTF8String, PrintableString
 
 MAX_BYTES = 64 * 1024  # an ML-DSA-87 request in PEM is about 10 kB
 
@@ -82,18 +81,23 @@ def _read(data: bytes) -> tuple[x509.CertificateSigningRequest, bytes, Certifica
 def _read_subject(request: x509.CertificateSigningRequest, tbs: bytes) -> None:
     """The library reads a name when it is asked for: here, rather than where nobody expects an error. ValueError.
 
-    Whoever asks often asks under one name, which is seldom taken for anything: octets that were read once are not read
-    again.
+    It makes an object of each attribute, which few need: plain text is seen to be text without it.
     """
     start = der.read(tbs)[1] + 3  # behind version, an INTEGER of one octet (RFC 2986 §4.1)
-    subject = tbs[start : der.read(tbs, start)[2]]
-    if subject in _READABLE:
-        return
-    request.subject  # noqa: B018
-    if len(subject) <= _REMEMBERED_OCTETS:
-        if len(_READABLE) >= _REMEMBERED:
-            _READABLE.clear()
-        _READABLE.add(subject)
+    if not _is_plain(tbs[start : der.read(tbs, start)[2]]):
+        request.subject  # noqa: B018
+
+
+def _is_plain(subject: bytes) -> bool:
+    """Whether a Name that a parser has accepted holds nothing but text that decodes; others may be readable too."""
+    for part in der.children(subject):
+        for attribute in der.children(part):
+            _, start, _ = der.read(attribute)
+            value = attribute[start + 2 + attribute[start + 1] :]  # behind the type, an OID of less than 128 octets
+            if value[0] not in _TEXTS or len(value) < 3 or value[1] > 0x7F:
+                return False
+            value[2:].decode()
+    return True
 
 
 def _encoded(tbs: bytes, public_key: CertificatePublicKeyTypes) -> bytes:

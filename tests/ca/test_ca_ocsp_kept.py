@@ -200,6 +200,32 @@ def test_headers_of_what_is_kept(small_world: World) -> None:
     assert call(app, "GET", path)[1]["cache-control"].startswith("max-age=120,")
 
 
+def test_what_is_at_hand_is_what_the_application_says(small_world: World) -> None:
+    """For a GET and a POST, field by field; nothing where there is no such response, a nonce, or a revocation since."""
+    world = small_world
+    app = OcspEndpoint(world.ca.kept_ocsp, world.clock)
+    issued = world.citizen()
+    data = asked(world, issued.certificate)
+    gets = ("GET", "/ocsp/" + base64.b64encode(data).decode(), b"")
+    posts = ("POST", "/ocsp", data)
+    assert app.at_hand(*gets) is None
+    world.ca.kept_ocsp.answer(data)
+    for one in (gets, posts):
+        answer = app.at_hand(*one)
+        assert answer is not None
+        fields = dict(line.split(": ", 1) for line in answer[0].decode().split("\r\n") if line)
+        assert (200, fields, answer[1]) == call(app, *one)
+    nonced = request(issued.certificate, world.ca.authorities.get("issuing").certificate, nonce=b"n" * 16)
+    call(app, "POST", "/ocsp", nonced)
+    assert app.at_hand("POST", "/ocsp", nonced) is None
+    for path in ("/ocsp", "/ocsp/", "/ocsp/?", "/ocsp/\u17e1"):
+        assert app.at_hand("GET", path, data) is None
+    world.ca.revoke(issued.serial, Reason.KEY_COMPROMISE, OPERATOR)
+    world.clock.advance(timedelta(seconds=2))
+    assert app.at_hand(*gets) is None
+    assert app.at_hand(*posts) is None
+
+
 SPECIMEN_REQUEST = bytes.fromhex(
     "3051304f304d304b3049300906052b0e03021a05000414" + "11" * 20 + "0414" + "22" * 20 + "0210" + "33" * 16
 )

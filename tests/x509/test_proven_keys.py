@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from foundation.keys.port import KeyAlgorithm
 from foundation.x509 import der
@@ -63,3 +66,33 @@ def _signed_by_hand(subject: bytes, point: bytes, key: ec.EllipticCurvePrivateKe
     tbs = der.sequence([der.integer(0), subject, info, b"\xa0\x00"])
     signed = key.sign(tbs, ec.ECDSA(hashes.SHA256()))
     return der.sequence([tbs, der.sequence([der.oid("1.2.840.10045.4.3.2")]), der.bit_string(signed)])
+
+
+KEY = ec.generate_private_key(ec.SECP256R1())
+POINT = KEY.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+_LONG = subject_name([("C", "KH"), ("O", "SPECIMEN ក្រសួង"), ("OU", "u" * 64), ("serialNumber", "A-1")]).public_bytes()
+
+
+@pytest.mark.filterwarnings("ignore:Attribute's length:UserWarning")  # which the library reads all the same
+@given(
+    at=st.integers(2, len(_LONG) - 1), octet=st.integers(0, 255), more=st.integers(0, 255), second=st.integers(2, 99)
+)
+@settings(max_examples=300, deadline=None)
+def test_a_subject_is_refused_where_the_library_cannot_read_it(at: int, octet: int, more: int, second: int) -> None:
+    """With any octets changed, and whichever shape comes of it: refused by both, or by none."""
+    subject = bytearray(_LONG)
+    subject[at], subject[second] = octet, more
+    request = _signed_by_hand(bytes(subject), POINT, KEY)
+    try:
+        read = x509.load_der_x509_csr(request)
+        read.public_key()
+        _ = read.subject
+        readable = True
+    except ValueError:
+        readable = False
+    try:
+        proven_key(request)
+        taken = True
+    except CsrInvalid:
+        taken = False
+    assert taken == readable
