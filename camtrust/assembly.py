@@ -64,6 +64,7 @@ from signing.batches.service import BatchService
 from signing.batches.work import BatchWork
 from signing.csc.service import CscService
 from signing.custody import Custody
+from signing.digests.service import DigestSeals
 from signing.held.service import HeldSeals
 from signing.history import History
 from signing.requests.desk import RequestDesk
@@ -99,6 +100,7 @@ class Services:
     request_oversight: RequestOversight
     batches: BatchService
     batch_work: BatchWork
+    digest_seals: DigestSeals
     ekyc: EkycService
     outbox: Outbox
     delivery: Delivery
@@ -255,6 +257,7 @@ def assemble(
         RequestOversight(database, trail, clock),
         batches,
         batch_work,
+        DigestSeals(signing_service, keys, database, trail, clock, CaLogProofs(log, witnessing)),
         ekyc_service,
         outbox,
         delivery,

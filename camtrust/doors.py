@@ -27,6 +27,7 @@ import issuing_ca.ra.certificates_api
 import signing.api
 import signing.batches.api
 import signing.csc.api
+import signing.digests.api
 import signing.held.api
 import signing.requests.api
 from camtrust.assembly import Services
@@ -117,6 +118,7 @@ def application(services: Services) -> FastAPI:
             signing.requests.api.create_router(services.requests, services.request_oversight, guard),
             create_history_router(services.signing, guard),
             signing.batches.api.create_router(services.batches, guard),
+            signing.digests.api.create_router(services.digest_seals, guard),
             signing.csc.api.create_router(services.csc, guard, services.clock, _service_name(settings)),
             trust_door.create_router(services.home, services.clock, settings.upload_mebibytes * MIB),
         ],

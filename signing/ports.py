@@ -10,8 +10,28 @@ from typing import Protocol
 from cryptography import x509
 from sqlalchemy import Connection
 
-from foundation.keys.port import KeyStore, WrappedKeys
+from foundation.keys.port import KeyInfo, KeyStore, Mechanism, WrappedKeys
 from foundation.use_record import Act
+
+
+class SignsDigests(Protocol):
+    """What making a signature needs of a key store, wherever that is."""
+
+    def get(self, key_id: str) -> KeyInfo:
+        """The key of this id. Raises KeyHandleInvalid."""
+        ...
+
+    def sign_many(
+        self, key_id: str, mechanism: Mechanism, inputs: Sequence[bytes], *, activation: bytes | None = None
+    ) -> list[bytes]:
+        """Sign inputs with a key of the store, all or none, in order."""
+        ...
+
+    def sign_wrapped(
+        self, wrapped: bytes, mechanism: Mechanism, inputs: Sequence[bytes], *, activation: bytes | None = None
+    ) -> list[bytes]:
+        """Sign inputs with a key that the services keep, sealed, all or none, in order."""
+        ...
 
 
 class SigningKeys(KeyStore, WrappedKeys, Protocol):

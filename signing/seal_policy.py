@@ -65,15 +65,15 @@ class SealPolicy:
     def json(self) -> dict[str, Any]:
         return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
 
-    def broken(self, level: Level, form: Form, size: int, now: datetime) -> str | None:
-        """The rule that a seal would break, but for the quota; None where it may be made."""
+    def broken(self, level: Level, form: Form, size: int | None, now: datetime) -> str | None:
+        """The rule that a seal would break, but for the quota; None where it may be made. ``size`` None: not known."""
         if level.value not in self.levels:
             return "SP-LEVEL"
         if str(form).split("/")[0] not in self.formats:
             return "SP-FORM"
         if self.parallel is not None and not form.parallel:
             return "SP-PARALLEL"
-        if self.most_octets is not None and size > self.most_octets:
+        if self.most_octets is not None and (size is None or size > self.most_octets):
             return "SP-SIZE"
         if not self.first_hour <= now.astimezone(PHNOM_PENH).hour < self.last_hour:
             return "SP-HOURS"
@@ -142,7 +142,7 @@ class SealPolicies:
         client_id: str,
         level: Level,
         form: Form,
-        size: int,
+        size: int | None,
         now: datetime,
         *,
         held: bool = False,
@@ -157,7 +157,9 @@ class SealPolicies:
                 rule = "SP-QUOTA"
         return rule
 
-    def take(self, actor: Actor, level: Level, form: Form, size: int, now: datetime, *, held: bool = False) -> None:
+    def take(
+        self, actor: Actor, level: Level, form: Form, size: int | None, now: datetime, *, held: bool = False
+    ) -> None:
         """Use up one seal of the client's. ``held``: it is asked for and waits for whoever releases it.
 
         Raises SealNotAllowed, with the rule, and SealNeedsRelease; nothing is used up then.

@@ -11,9 +11,25 @@ from camtrust.cli.context import Context
 from camtrust.errors import OfficerKeyUnusable, ServiceRefused
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric import ec
+
     from camtrust.demo.client import Officer
 
 _SECONDS = 60.0
+
+
+def read_key(key_file: Path) -> ec.EllipticCurvePrivateKey:
+    """The private key that an actor signs requests with: PEM, without a password. Raises OfficerKeyUnusable."""
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        key = load_pem_private_key(key_file.read_bytes(), None)
+    except (OSError, TypeError, ValueError):
+        raise OfficerKeyUnusable(file=str(key_file)) from None
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise OfficerKeyUnusable(file=str(key_file))
+    return key
 
 
 @contextmanager
@@ -26,18 +42,11 @@ def officer_at(
     Raises OfficerKeyUnusable, and ServiceRefused with the code that the services answered.
     """
     import httpx2
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     from camtrust.demo.client import Officer, Refused
     from camtrust.settings import load_settings
 
-    try:
-        key = load_pem_private_key(key_file.read_bytes(), None)
-    except (OSError, TypeError, ValueError):
-        raise OfficerKeyUnusable(file=str(key_file)) from None
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise OfficerKeyUnusable(file=str(key_file))
+    key = read_key(key_file)
     address = (url or load_settings(context.home().settings_file).public_url).rstrip("/")
     origin = (public_url or address).rstrip("/")
     with httpx2.Client(base_url=address, timeout=_SECONDS, trust_env=False) as http:

@@ -53,10 +53,24 @@ def create(context: Context) -> typer.Typer:
             Path | None,
             typer.Option("-o", "--output", help="for one file; else its name and a suffix"),
         ] = None,
+        service: Annotated[
+            str | None,
+            typer.Option(metavar="URL", help="a service elsewhere: it gets digests, the documents stay here"),
+        ] = None,
+        client: Annotated[
+            str | None, typer.Option(metavar="CLIENT_ID", help="with --service: an agency's client that seals")
+        ] = None,
+        client_key: Annotated[
+            Path | None, typer.Option(help="with --client: its private key, PEM", exists=True, dir_okay=False)
+        ] = None,
+        public_url: Annotated[
+            str | None, typer.Option(metavar="URL", help="with --client: the service's own name, where it is another")
+        ] = None,
     ) -> None:
         """Sign documents. Asks for the person's PIN and one code of their authenticator for all of them together.
 
         Without a terminal, CAMTRUST_SIGN_PIN and CAMTRUST_SIGN_CODE give them. The token checks both, not this command.
+        With --service nothing of a document leaves this machine; CAMTRUST_SIGN_SESSION is the token of a session there.
         """
         from signing.forms import Form
         from signing.pdf_options import PdfOptions
@@ -70,7 +84,16 @@ def create(context: Context) -> typer.Typer:
             if target.exists():
                 raise OutputExists(file=str(target))
         password = password_file.read_text(encoding="utf-8").splitlines()[0] if password_file else None
-        outcomes = _sign(context, targets, credential, form, level, password, options)
+        if service is not None:
+            from camtrust.cli.sign_remote import Caller, sign_at
+
+            caller = Caller(client, client_key, public_url) if client or client_key else None
+            given = [(file, target, password) for file, target in targets.items()]
+            outcomes = sign_at(context, service, caller, given, credential, form, level, options)
+        elif client is not None or client_key is not None:
+            raise typer.BadParameter("is for --service", param_hint="--client")
+        else:
+            outcomes = _sign(context, targets, credential, form, level, password, options)
         lines = [f"{'signed ' if one['signed'] else 'REFUSED'}  {one['file']}  {one['detail']}" for one in outcomes]
         context.terminal.result({"files": outcomes}, lines)
         if not all(one["signed"] for one in outcomes):
@@ -110,12 +133,15 @@ def _sign(
                 )
                 uploaded[named.document.document_id] = file
             except CamTrustError as refused:
-                outcomes.append(_outcome(file, False, f"{refused.code}: {refused.message(language)}"))
+                outcomes.append(outcome(file, False, f"{refused.code}: {refused.message(language)}"))
         if not uploaded:
             return outcomes
-        warnings = {file: _warnings(context, file, password) for file in uploaded.values()}
+        warnings = {file: warnings_of(context, file, password) for file in uploaded.values()}
         try:
-            pin, code = _secret("CAMTRUST_SIGN_PIN", "Signing PIN: "), _secret("CAMTRUST_SIGN_CODE", "One-time code: ")
+            pin, code = (
+                secret_of("CAMTRUST_SIGN_PIN", "Signing PIN: "),
+                secret_of("CAMTRUST_SIGN_CODE", "One-time code: "),
+            )
             results = services.signing.authorise(
                 actor, credential, list(uploaded), pin=pin, totp=code, level=Level(level) if level else None
             )
@@ -123,10 +149,10 @@ def _sign(
                 file = uploaded[result.document_id]
                 if result.error is not None:
                     detail = f"{result.error.code}: {result.error.message(language)}"
-                    outcomes.append(_outcome(file, False, detail))
+                    outcomes.append(outcome(file, False, detail))
                     continue
                 write_new(targets[file], services.signing.signed(actor, result.document_id)[1])
-                outcomes.append(_outcome(file, True, f"→ {targets[file]}"))
+                outcomes.append(outcome(file, True, f"→ {targets[file]}"))
         finally:
             for document_id in uploaded:  # what was signed is in its file; nothing stays in the services
                 services.signing.delete(actor, document_id)
@@ -135,7 +161,7 @@ def _sign(
     return outcomes
 
 
-def _warnings(context: Context, file: Path, password: str | None) -> list[dict[str, str]]:
+def warnings_of(context: Context, file: Path, password: str | None) -> list[dict[str, str]]:
     """What a PDF hides or has prepared, told before the signer is asked for anything."""
     from foundation.catalogue import Language
     from signing.verify import pdf_bytes
@@ -151,9 +177,10 @@ def _warnings(context: Context, file: Path, password: str | None) -> list[dict[s
     ]
 
 
-def _secret(variable: str, prompt: str) -> str:
+def secret_of(variable: str, prompt: str) -> str:
     return os.environ.get(variable) or getpass.getpass(prompt)
 
 
-def _outcome(file: Path, signed: bool, detail: str) -> dict[str, object]:
+def outcome(file: Path, signed: bool, detail: str) -> dict[str, object]:
+    """What became of a file, for people and for ``--json``."""
     return {"file": str(file), "signed": signed, "detail": detail}

@@ -24,7 +24,7 @@ from signing.errors import (
 )
 from signing.forms import Form, Format, Packaging
 from signing.model import Level, Signatory
-from signing.ports import LogProofs, SigningKeys, StatusSource, TimestampAuthority
+from signing.ports import LogProofs, SignsDigests, StatusSource, TimestampAuthority
 from signing.sign.asic import extended_cades, extended_xades, simple_cades
 from signing.sign.cades import CadesDraft
 from signing.sign.envelope import Draft, Envelope, Job
@@ -62,7 +62,7 @@ class AdesSigner:
 
     def __init__(
         self,
-        keys: SigningKeys,
+        keys: SignsDigests,
         timestamps: TimestampAuthority,
         status: StatusSource,
         clock: Clock,

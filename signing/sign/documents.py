@@ -10,7 +10,7 @@ from signing.errors import SignatureNotAccepted
 from signing.forms import PADES, Form
 from signing.model import Level, Signatory
 from signing.pdf_options import PdfOptions
-from signing.ports import SigningKeys
+from signing.ports import SignsDigests
 from signing.sign import pause
 from signing.sign.ades import AdesSigner, PreparedForm
 from signing.sign.pades import PadesSigner, Prepared
@@ -22,7 +22,7 @@ AnyPrepared = Prepared | PreparedForm
 class DocumentSigner:
     """Makes signatures of every form."""
 
-    def __init__(self, keys: SigningKeys, pades: PadesSigner, ades: AdesSigner) -> None:
+    def __init__(self, keys: SignsDigests, pades: PadesSigner, ades: AdesSigner) -> None:
         self._keys = keys
         self._pades = pades
         self.ades = ades

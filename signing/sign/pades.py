@@ -37,7 +37,7 @@ from signing.errors import (
 from signing.model import Level, Signatory, SignatureText
 from signing.parallel_signatures import Attributes, Partner, announcing
 from signing.pdf_options import PdfOptions, Visible, Where
-from signing.ports import LogProofs, SigningKeys, StatusSource, TimestampAuthority
+from signing.ports import LogProofs, SignsDigests, StatusSource, TimestampAuthority
 from signing.sign import cms, revisions
 from signing.sign.acceptance import accept
 from signing.sign.cades import LOG_PROOF, issuer_and_serial
@@ -120,7 +120,7 @@ class PadesSigner:
 
     def __init__(
         self,
-        keys: SigningKeys,
+        keys: SignsDigests,
         timestamps: TimestampAuthority,
         status: StatusSource,
         clock: Clock,

@@ -20,7 +20,7 @@ from foundation.keys.port import KeyInfo, Mechanism
 from foundation.x509.algorithms import signature_hash
 from signing.errors import KeyUnsupported
 from signing.model import Signatory
-from signing.ports import SigningKeys
+from signing.ports import SignsDigests
 
 _OCTETS, _ML_DSA_OCTETS = 1024, 4627  # RSA-8192; ML-DSA-87 (FIPS 204 Table 2)
 
@@ -64,7 +64,7 @@ def is_ml_dsa(certificate: x509.Certificate) -> bool:
 
 
 def sign_digests(
-    keys: SigningKeys,
+    keys: SignsDigests,
     signatory: Signatory,
     algorithm: SigningAlgorithm,
     digests: Sequence[bytes],
@@ -94,7 +94,7 @@ def asn1(certificate: x509.Certificate) -> Any:
 class TokenSigner(Signer):
     """For pyHanko's own machinery: seals and in-process signing. ``activation`` for keys that need their owner."""
 
-    def __init__(self, keys: SigningKeys, signatory: Signatory, *, activation: bytes | None = None) -> None:
+    def __init__(self, keys: SignsDigests, signatory: Signatory, *, activation: bytes | None = None) -> None:
         store: Any = SimpleCertificateStore
         registry = store()
         registry.register_multiple([asn1(certificate) for certificate in signatory.chain])

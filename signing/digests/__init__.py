@@ -1,0 +1,1 @@
+"""Seals over digests: what the document is, the agency's client alone knows."""
