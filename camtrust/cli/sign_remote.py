@@ -65,12 +65,12 @@ def sign_at(
         )
 
     asking: Callable[[], Factors] | None = None if caller else factors
-    link = Link(url, _assertions(context, url, caller) if caller else _session())
     stamps = Stamps(Path(str(files("camtrust") / "fonts")), f"{url.rstrip('/')}/verify")
-    signer = RemoteSigner(link, credential, context.clock, SystemRandomness(), asking, stamps=stamps)
     warnings = {file: warnings_of(context, file, password) for file, _, password in given}
     drafts = [Draft(file.name, file.read_bytes(), password) for file, _, password in given]
-    signed = signer.sign(drafts, form=form, level=Level(level) if level else None, options=options)
+    with Link(url, _assertions(context, url, caller) if caller else _session()) as link:
+        signer = RemoteSigner(link, credential, context.clock, SystemRandomness(), asking, stamps=stamps)
+        signed = signer.sign(drafts, form=form, level=Level(level) if level else None, options=options)
     outcomes = []
     for (file, target, _), octets in zip(given, signed, strict=True):
         write_new(target, octets)

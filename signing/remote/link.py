@@ -18,12 +18,18 @@ Credentials = Callable[[str, str, bytes], dict[str, str]]
 
 
 class Link:
-    """One service. ``credentials``: what authenticates the requests that need it."""
+    """One service, for as long as the block runs. ``credentials``: what authenticates the requests that need it."""
 
     def __init__(self, url: str, credentials: Credentials, client: httpx2.Client | None = None) -> None:
         self.url = url.rstrip("/")
         self._credentials = credentials
         self._http = client or httpx2.Client(timeout=_SECONDS, trust_env=False, follow_redirects=False)
+
+    def __enter__(self) -> Link:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
 
     def ask(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """POST JSON as the caller; gives the JSON of the answer. Raises ServiceRefused, ServiceUnreachable."""

@@ -21,13 +21,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from camtrust.cli.main import run as command
 from camtrust.organisations import ROLE, make_seal_credential
 from foundation.clock import SystemClock
+from foundation.errors import CamTrustError
 from foundation.http.actor import ActorKind
 from foundation.keys.errors import SignatureInvalid
 from foundation.randomness import SystemRandomness
 from signing.errors import LevelNotAllowed, TimestampUnavailable
 from signing.model import Level
 from signing.remote.client import Draft, Factors, RemoteSigner
-from signing.remote.errors import CredentialUnknown, ServiceRefused, ServiceUnreachable
+from signing.remote.errors import CredentialUnknown, ServiceUnreachable
 from signing.remote.link import Link
 from signing.seal_policy import DEFAULT, SealPolicy
 from tests.story.installation import Applicant, Installation, Staff
@@ -102,12 +103,16 @@ def agency(assembled: Installation, tmp_path: Path) -> tuple[Staff, str, Path]:
     return staff, made.credential_id, file
 
 
-def signer(assembled: Installation, person: Applicant, url: str | None = None) -> RemoteSigner:
+@contextmanager
+def signer(url: str, person: Applicant, client: httpx2.Client | None = None) -> Iterator[RemoteSigner]:
     """A person's open client, with their session."""
     headers = person._headers()
-    link = Link(url or assembled.url, lambda *_: headers)
-    ask = lambda: Factors(person.pin, person.next_code())  # noqa: E731
-    return RemoteSigner(link, person.credential, SystemClock(), SystemRandomness(), ask)
+
+    def ask() -> Factors:
+        return Factors(person.pin, person.next_code())
+
+    with Link(url, lambda *_: headers, client) as link:
+        yield RemoteSigner(link, person.credential, SystemClock(), SystemRandomness(), ask)
 
 
 @pytest.mark.parametrize(("form", "level", "suffix"), [("pades", "B-LT", ".pdf"), ("cades", "B-LTA", ".p7s")])
@@ -141,8 +146,7 @@ def test_a_person_signs_what_stays_with_them(
 ) -> None:
     """Two documents under one authorisation, through the CSC API; B-B is not for persons."""
     person = assembled.applicant().until("certificate")
-    with recorded(assembled.url) as (url, sent):
-        mine = signer(assembled, person, url)
+    with recorded(assembled.url) as (url, sent), signer(url, person) as mine:
         with pytest.raises(LevelNotAllowed):
             mine.sign([Draft("first.pdf", PDF)], level=Level.B_B)
         signed = mine.sign([Draft("first.pdf", PDF), Draft("second.pdf", document("SPECIMEN second"))])
@@ -155,8 +159,8 @@ def test_a_person_signs_what_stays_with_them(
         assert verdict["signatures"][0]["level"] == "B-LT"
     stranger = assembled.applicant().until("certificate")
     stranger.credential = person.credential
-    with pytest.raises(CredentialUnknown):
-        signer(assembled, stranger)
+    with pytest.raises(CredentialUnknown), signer(assembled.url, stranger):
+        pass
 
 
 def test_by_the_command_as_a_person(
@@ -234,6 +238,9 @@ class Lying(httpx2.BaseTransport):
     def __init__(self, path: str) -> None:
         self._path, self._real = path, httpx2.HTTPTransport()
 
+    def close(self) -> None:
+        self._real.close()
+
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         answer = self._real.handle_request(request)
         octets = answer.read()
@@ -250,26 +257,23 @@ class Lying(httpx2.BaseTransport):
 
 @pytest.mark.parametrize(
     ("path", "error"),
-    [("/csc/v2/signatures/signHash", SignatureInvalid), ("/tsa", TimestampUnavailable), ("/ocsp", Exception)],
+    [("/csc/v2/signatures/signHash", SignatureInvalid), ("/tsa", TimestampUnavailable), ("/ocsp", CamTrustError)],
 )
 def test_what_the_service_says_is_checked(assembled: Installation, path: str, error: type[Exception]) -> None:
     """A signature, a timestamp and a status that were touched: no signed file comes out."""
     person = assembled.applicant().until("certificate")
-    headers = person._headers()
-    link = Link(assembled.url, lambda *_: headers, httpx2.Client(transport=Lying(path), trust_env=False))
-    ask = lambda: Factors(person.pin, person.next_code())  # noqa: E731
-    mine = RemoteSigner(link, person.credential, SystemClock(), SystemRandomness(), ask)
-    with pytest.raises(error):
+    client = httpx2.Client(transport=Lying(path), trust_env=False)
+    with signer(assembled.url, person, client) as mine, pytest.raises(error):
         mine.sign([Draft("letter.pdf", document("SPECIMEN"))])
 
 
 def test_who_does_not_answer_or_asks_openly(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """No service, and one that would be asked in the clear: told, and nothing is written."""
-    with pytest.raises(ServiceUnreachable):
-        Link("http://127.0.0.1:9", lambda *_: {}).look("/")
-    with pytest.raises(ServiceUnreachable):
-        Link("http://127.0.0.1:9", lambda *_: {}).ask("/", {})
-    assert issubclass(ServiceRefused, Exception)
+    with Link("http://127.0.0.1:9", lambda *_: {}) as link:
+        with pytest.raises(ServiceUnreachable):
+            link.look("/")
+        with pytest.raises(ServiceUnreachable):
+            link.ask("/", {})
     file = tmp_path / "letter.pdf"
     file.write_bytes(PDF)
     assert command(["sign", str(file), "--service", "http://service.invalid", "--credential", "0" * 32]) == 2
