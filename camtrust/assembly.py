@@ -24,6 +24,7 @@ from camtrust.adapters import (
     SigningCredentials,
     SigningKeyCustody,
 )
+from camtrust.authorisation_server import authorisation_server
 from camtrust.ca_settings import ca_settings_of, time_source_of
 from camtrust.errors import ExampleOidRefused, SettingsUnsupported
 from camtrust.home import Home
@@ -47,6 +48,7 @@ from foundation.db.engine import Database, open_database
 from foundation.randomness import SystemRandomness
 from foundation.vault import Vault
 from hsm_emulation.client import HsmClient
+from identity.oauth.service import AuthorizationServer
 from identity.service import IdentityService
 from issuing_ca.acme.network import DnsResolver, HttpFetcher
 from issuing_ca.acme.service import AcmeService
@@ -114,6 +116,7 @@ class Services:
     lint: BackgroundLint
     registry_events: RegistryEvents
     registry_url: str
+    oauth: AuthorizationServer
 
     def close(self) -> None:
         self.witnessing.close()
@@ -198,7 +201,12 @@ def assemble(
                 PersonsNotices(lambda: ekyc_service.key_notices, settings.public_url),
             ),
         )
-        csc = CscService(database, trail, clock, signing_service, keys, token, CaTimestamps(ca))
+        csc = CscService(
+            database, trail, clock, signing_service, keys, token, CaTimestamps(ca), identity_service.tokens
+        )
+        oauth = authorisation_server(
+            database, clock, trail, randomness, settings.public_url, identity_service, keys, token, signing_service
+        )
         held_seals = HeldSeals(
             signing_service, custody, database, trail, clock, randomness, RegisteredActors(identity_service)
         )
@@ -273,6 +281,7 @@ def assemble(
         BackgroundLint(database, clock, trail, ca.settings),
         RegistryEvents(ca, database, clock, trail, RegistrySubjectIndex(ekyc_service.files)),
         registry_url,
+        oauth,
     )
 
 

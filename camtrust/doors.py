@@ -33,6 +33,7 @@ import signing.requests.api
 from camtrust.assembly import Services
 from camtrust.errors import ProxySecretInvalid
 from camtrust.settings import Settings
+from camtrust.web import authorize as authorize_page
 from camtrust.web import trust as trust_door
 from camtrust.web.app import WebSettings, create_app
 from camtrust.web.raw import Raw
@@ -91,7 +92,10 @@ def application(services: Services) -> FastAPI:
         ),
         routers=[
             identity.api.create_router(services.identity, guard),
-            identity.oauth.api.create_router(services.identity.oauth, secret, refusals),
+            identity.oauth.api.create_router(services.oauth, guard, secret, refusals),
+            authorize_page.create_router(
+                services.oauth, settings.specimen, settings.public_url.startswith("https://"), refusals
+            ),
             issuing_ca.api.create_router(ca, guard),
             issuing_ca.cmp.api.create_router(services.cmp),
             issuing_ca.ra.api.create_router(services.registration, guard),

@@ -178,7 +178,7 @@ def create_router(service: IdentityService, guard: Guard) -> APIRouter:
         actor_id: str, registration: OAuthRegistration, actor: Annotated[Actor, Depends(admin)]
     ) -> Response:
         """Let a client use the authorisation server, in place of what it could before."""
-        service.oauth.clients.register(
+        service.clients.register(
             actor,
             actor_id,
             registration.grants,

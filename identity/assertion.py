@@ -84,7 +84,7 @@ def make_assertion(
 ) -> str:
     """The value of an ``Authorization`` header for one request. ``url`` may have a query, which is not signed.
 
-    ``jti`` is 16 to 64 visible characters that are new each time; ``key`` is on P-256 and may be a handle.
+    ``jti`` is 16 to 64 visible characters that are new each time; ``key`` is on P-256.
     """
     issued = int(now.timestamp())
     claims = {

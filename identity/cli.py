@@ -70,7 +70,7 @@ def create(open_service: Callable[[], IdentityService], terminal: Terminal) -> t
         certificate_bound: Annotated[bool, typer.Option(help="tokens are always bound to a certificate")] = False,
     ) -> None:
         """Let a client use the authorisation server (OAuth 2.0, OpenID Connect)."""
-        clients = open_service().oauth.clients
+        clients = open_service().clients
         made = clients.register(None, actor_id, grant, redirect_uri or [], scope or [], certificate_bound)
         value = {"client_id": made.client_id, "grants": sorted(made.grants), "redirect_uris": list(made.redirect_uris)}
         value["scopes"] = sorted(made.scopes)

@@ -8,6 +8,9 @@ CamTrustError
 ├── ActorDisabled         is disabled already
 ├── ActorIsYourself       nobody changes their own registration
 ├── ClientInvalid         what a client may ask the authorisation server for cannot be registered so
+├── AuthorizationGone     a client's request to a person: not open here, or not any more
+├── AuthorizationUnavailable  … whose client may not ask (any more)
+├── FormForged            a form that this browser was not shown
 ├── CursorInvalid
 └── LoginRefused          person, PIN or code: which of them is not told
 """
@@ -60,6 +63,21 @@ class ClientInvalid(CamTrustError):
 
     def __init__(self, field: str) -> None:
         super().__init__(field=field)
+
+
+class AuthorizationGone(CamTrustError):
+    code = "identity.authorization_gone"
+    kind = Kind.NOT_FOUND
+
+
+class AuthorizationUnavailable(CamTrustError):
+    code = "identity.authorization_unavailable"
+    kind = Kind.FORBIDDEN
+
+
+class FormForged(CamTrustError):
+    code = "identity.form_forged"
+    kind = Kind.FORBIDDEN
 
 
 class CursorInvalid(CamTrustError):

@@ -12,18 +12,6 @@ from foundation.clock import Clock
 from foundation.db.audit import AuditTrail
 from foundation.db.engine import Database, StaleWrite
 from foundation.http.actor import Actor, ActorKind, Credential, Unauthenticated
-from foundation.keys.activation import PasskeyAssertion
-from foundation.keys.errors import (
-    ActivationInvalid,
-    CodeUsed,
-    FactorsNotEnrolled,
-    OwnerDestroyed,
-    PasskeyCloned,
-    PasskeyInvalid,
-    PasskeysUnavailable,
-    PinIncorrect,
-    PinInvalid,
-)
 from foundation.keys.factors import ApprovalRequest, PasskeyPresence
 from foundation.keys.port import Factors
 from foundation.randomness import Randomness, SystemRandomness
@@ -36,7 +24,6 @@ from identity.errors import (
     ActorKeyRegistered,
     ActorUnknown,
     CursorInvalid,
-    LoginRefused,
 )
 from identity.model import (
     REGISTRABLE,
@@ -47,9 +34,10 @@ from identity.model import (
     checked_label,
     checked_roles,
 )
-from identity.oauth.service import AuthorizationServer
+from identity.oauth.clients import Clients
 from identity.oauth.tokens import PREFIX as ACCESS_TOKEN
 from identity.oauth.tokens import AccessTokens
+from identity.proofs import PersonProofs
 from identity.sessions import SCHEME as SESSION_SCHEME
 from identity.sessions import PersonSessions
 from identity.store import ActorStore, AssertionStore
@@ -77,8 +65,6 @@ class IdentityService:
         self._database = database
         self._clock = clock
         self._trail = trail
-        self._factors = factors
-        self._passkeys = passkeys
         self._audience = public_url.rstrip("/")
         self._randomness = randomness
         self._actors = ActorStore()
@@ -87,7 +73,8 @@ class IdentityService:
         self._pruning = threading.Lock()
         self.sessions = PersonSessions(database, clock, randomness, trail, settings or SessionSettings())
         self.tokens = AccessTokens(database, clock, randomness)
-        self.oauth = AuthorizationServer(database, clock, trail, randomness, self._audience, self.tokens)
+        self.clients = Clients(database, clock, trail, self._audience)
+        self.proofs = PersonProofs(factors, passkeys, self._audience)
 
     # --- authentication -------------------------------------------------------------------------------------------
 
@@ -123,32 +110,19 @@ class IdentityService:
 
         The token counts the tries and locks; an unknown person is refused with the same words as a wrong PIN.
         """
-        try:
-            self._factors.check(person_id, pin, totp)
-        except (PinIncorrect, PinInvalid, CodeUsed, FactorsNotEnrolled, OwnerDestroyed) as refused:
-            raise LoginRefused(rule=refused.code) from None
+        self.proofs.check(person_id, pin, totp)
         return self.sessions.open(person_id)
 
     def ask_passkey(self, person_id: str) -> ApprovalRequest:
         """What to ask the device of a person who wants to log in. LoginRefused for whoever has no passkey here."""
-        if self._passkeys is None:
-            raise PasskeysUnavailable
-        try:
-            return self._passkeys.prepare_presence(person_id, self._audience)
-        except (FactorsNotEnrolled, OwnerDestroyed) as refused:
-            raise LoginRefused(rule=refused.code) from None
+        return self.proofs.ask_passkey(person_id)
 
     def log_in_by_passkey(self, person_id: str, login_id: str, assertion: str) -> OpenedSession:
         """A session for a person whose device answered; once. Raises LoginRefused, whatever was wrong.
 
         ``login_id``: the request's nonce in hex; ``assertion``: the JSON of the PublicKeyCredential.
         """
-        if self._passkeys is None:
-            raise PasskeysUnavailable
-        try:
-            self._passkeys.check_presence(person_id, bytes.fromhex(login_id), PasskeyAssertion(assertion))
-        except (PasskeyInvalid, PasskeyCloned, ActivationInvalid, FactorsNotEnrolled, OwnerDestroyed) as refused:
-            raise LoginRefused(rule=refused.code) from None
+        self.proofs.check_passkey(person_id, login_id, assertion)
         return self.sessions.open(person_id)
 
     def open(self, person_id: str) -> str:

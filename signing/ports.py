@@ -137,6 +137,19 @@ class CertificateStanding(Protocol):
         ...
 
 
+class DelegatedActivations(Protocol):
+    """What persons let clients sign: the activations behind access tokens."""
+
+    def is_token(self, sad: str) -> bool:
+        """Whether this is an access token, good or not, and no activation of the key store's own."""
+        ...
+
+    def activation(self, token: str, client_id: str, person_id: str, credential_id: str) -> bytes:
+        """The key store's activation behind an access token: for the client that it was given to, for this person and
+        credential. Raises Unauthenticated for any other."""
+        ...
+
+
 class Blobs(Protocol):
     """Octets by key. Writing is all or nothing; a key holds ``[a-z0-9/._-]``."""
 

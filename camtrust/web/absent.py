@@ -11,8 +11,6 @@ from foundation.errors import NotImplementedYet
 from foundation.http.guard import public
 
 ABSENT = (
-    "/.well-known/openid-configuration",
-    "/oauth2/{path:path}",
     "/csc/v1/{path:path}",  # what is not among the methods that /csc/v1/info lists
     "/csc/v2/{path:path}",
 )

@@ -29,6 +29,8 @@ class SecurityHeaders:
     """ASGI middleware. ``https``: the service is reached over TLS, so browsers may insist on it (RFC 6797).
 
     An answer that says nothing about caching is not cached; what may be kept (CRLs, OCSP, static files) says so.
+    ``scope["camtrust.form_action"]``: an origin that the answer to a form of this page leads to (browsers hold the
+    policy to the whole chain of redirects).
     """
 
     def __init__(self, app: ASGIApp, https: bool) -> None:
@@ -47,6 +49,12 @@ class SecurityHeaders:
                 headers = MutableHeaders(scope=message)
                 for name, value in self._headers.items():
                     headers[name] = value
+                target = scope.get("camtrust.form_action")
+                if target is not None:
+                    policy = headers["Content-Security-Policy"]
+                    headers["Content-Security-Policy"] = policy.replace(
+                        "form-action 'self'", f"form-action 'self' {target}"
+                    )
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)
 

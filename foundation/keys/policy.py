@@ -255,6 +255,7 @@ DEFAULTS: Mapping[KeyUse, KeyPolicy] = {
     KeyUse.TRUST_LIST: _DOCUMENT,
     KeyUse.AUDIT: _DOCUMENT,
     KeyUse.LOG: _DOCUMENT,
+    KeyUse.IDENTITY_PROVIDER: KeyPolicy(kinds=frozenset({Signable.DIGEST})),
 }
 
 

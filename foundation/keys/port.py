@@ -77,6 +77,7 @@ class KeyUse(StrEnum):
     TRUST_LIST = "trust-list"
     AUDIT = "audit"
     LOG = "log"
+    IDENTITY_PROVIDER = "identity-provider"
 
     @property
     def certifies(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -26,6 +26,8 @@ from foundation.db.once import insert_once
 from foundation.db.types import UtcDateTime
 from identity.oauth.model import AccessGrant, GrantType, OAuthClient
 from identity.store import actors, metadata
+
+_REMEMBERED = timedelta(hours=1)
 
 clients = Table(
     "identity_oauth_clients",
@@ -193,9 +195,9 @@ def revoke_person(connection: Connection, person_id: str, now: datetime) -> int:
 
 
 def prune(connection: Connection, now: datetime) -> None:
-    """Remove what has run out."""
-    for table in (requests, codes, tokens):
-        connection.execute(delete(table).where(table.c.expires_at <= now))
+    """Remove what has run out. Codes are kept for longer than what came from them: shown again, they end it."""
+    for table, before in ((requests, now), (codes, now - _REMEMBERED), (tokens, now)):
+        connection.execute(delete(table).where(table.c.expires_at <= before))
 
 
 def add_request(connection: Connection, digest: bytes, client_id: str, parameters: str, expires_at: datetime) -> None:

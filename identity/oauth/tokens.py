@@ -72,6 +72,10 @@ class AccessTokens:
         """What a token stands for. Raises Unauthenticated. Whoever shows it is not looked at."""
         return self._current(token)[0]
 
+    def is_token(self, text: str) -> bool:
+        """Whether this is meant to be a token of ours, good or not."""
+        return text.startswith(PREFIX)
+
     def activation(self, token: str, client_id: str, person_id: str, credential_id: str) -> bytes:
         """The key store's activation behind a token of scope ``credential``: for the client that it was given to, for
         this person and credential. Raises Unauthenticated."""

@@ -1,7 +1,9 @@
 """``/csc/v1`` and ``/csc/v2``: the Cloud Signature Consortium API v1.0.4 and v2.0.0.2, for persons.
 
-The access token is that of the person's session (``/identity/v1/sessions``). Both versions share their endpoints; each
-answer has the names of both. Refusals have the API's own form, ``{"error": …, "error_description": …}``.
+The access token is that of the person's session (``/identity/v1/sessions``), or one that the person let a client have:
+of scope ``service``; or of scope ``credential``, which is itself the SAD of signHash. Both versions share their
+endpoints; each answer has the names of both. Refusals have the API's own form, ``{"error": …, "error_description":
+…}``.
 """
 
 import base64
@@ -47,7 +49,7 @@ def create_router(service: CscService, guard: Guard, clock: Clock, name: str) ->
 
 def _version(service: CscService, guard: Guard, clock: Clock, name: str, version: str) -> APIRouter:
     router = APIRouter()
-    person = guard.person()
+    person, signer = guard.person("service"), guard.person("service", "credential")
 
     @router.post("/info", dependencies=[Depends(public)], openapi_extra=_BODY, responses=_ANSWERS)
     async def info(request: Request) -> JSONResponse:
@@ -114,14 +116,17 @@ def _version(service: CscService, guard: Guard, clock: Clock, name: str, version
         return await _answered(request, work)
 
     @router.post("/signatures/signHash", openapi_extra=_BODY, responses=_ANSWERS)
-    async def sign_hash(request: Request, actor: Annotated[Actor, Depends(person)]) -> JSONResponse:
+    async def sign_hash(request: Request, actor: Annotated[Actor, Depends(signer)]) -> JSONResponse:
         """Sign digests that were permitted (v1.0.4 §11.9)."""
 
         def work(body: dict[str, Any]) -> dict[str, Any]:
+            credential, sad = requests.text(body, "credentialID"), requests.text(body, "SAD", required=False)
+            if not sad and actor.delegation is not None:  # v2 §11.11: the access token of scope credential is the SAD
+                sad = request.headers["authorization"].partition(" ")[2].strip()
             signatures = service.sign(
                 actor,
-                requests.text(body, "credentialID"),
-                requests.octets(requests.text(body, "SAD"), "SAD"),
+                credential,
+                service.activation(actor, credential, sad),
                 requests.hashes(body),
                 requests.text(body, "signAlgo"),
                 requests.digest_algorithm(body, required=False),

@@ -23,16 +23,16 @@ from foundation.clock import Clock
 from foundation.db.audit import AuditTrail
 from foundation.db.engine import Database
 from foundation.errors import CamTrustError, Kind
-from foundation.http.actor import Actor
+from foundation.http.actor import Actor, Unauthenticated
 from foundation.keys.factors import PersonFactors
 from foundation.use_record import Act
 from signing.csc.algorithms import DIGESTS, KeyDescription, describe
 from signing.csc.errors import CscRefused
-from signing.csc.requests import MOST_HASHES, Proof
+from signing.csc.requests import MOST_HASHES, Proof, octets
 from signing.errors import KeyUnsupported
 from signing.history import Door, Through
 from signing.model import Credential, CredentialStatus
-from signing.ports import SigningKeys, TimestampAuthority
+from signing.ports import DelegatedActivations, SigningKeys, TimestampAuthority
 from signing.service import SigningService
 from signing.sign.token_signer import SigningAlgorithm, sign_digests
 
@@ -60,10 +60,11 @@ class CscService:
         keys: SigningKeys,
         factors: PersonFactors,
         timestamps: TimestampAuthority,
+        delegated: DelegatedActivations,
     ) -> None:
         self._database, self._audit, self._clock = database, audit, clock
         self._signing, self._keys, self._factors = signing, keys, factors
-        self._timestamps = timestamps
+        self._timestamps, self._delegated = timestamps, delegated
         self._history = signing.history
 
     def credentials(self, actor: Actor, only_valid: bool) -> list[str]:
@@ -128,6 +129,20 @@ class CscService:
         self._history.record(credential, Act.AUTHORISATION, digests, _THROUGH)
         return Authorised(base64.urlsafe_b64encode(activation.token).decode().rstrip("="), activation.expires)
 
+    def activation(self, actor: Actor, credential_id: str, sad: str) -> bytes:
+        """The token's activation behind signature activation data as a client sends it: what :meth:`authorise` gave, or
+        an access token of scope ``credential`` of the very client. Raises CscRefused."""
+        if not sad:
+            raise CscRefused("invalid_request", "SAD is missing")
+        if not self._delegated.is_token(sad):
+            return octets(sad, "SAD")
+        if actor.delegation is None:
+            raise CscRefused("invalid_request", "this SAD is a client's")
+        try:
+            return self._delegated.activation(sad, actor.delegation.client_id, actor.id, credential_id)
+        except Unauthenticated:
+            raise CscRefused("invalid_request", "this SAD is not good for this client and credential") from None
+
     def sign(
         self,
         actor: Actor,
@@ -147,7 +162,8 @@ class CscService:
         if any(len(one) != dict(DIGESTS.values())[digest] for one in digests):
             raise CscRefused("invalid_request", "a digest has not the length of its algorithm")
         algorithm = SigningAlgorithm(digest, key.mechanism)
-        record = self._history.record(credential, Act.SIGNATURE, digests, _THROUGH)
+        client = None if actor.delegation is None else actor.delegation.client_id
+        record = self._history.record(credential, Act.SIGNATURE, digests, Through(Door.CSC, client))
         try:
             signatures = sign_digests(self._keys, credential.signatory, algorithm, digests, sad)
         except CamTrustError as error:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -17,17 +19,26 @@ from joserfc import jws
 from joserfc.jwk import ECKey
 from starlette.testclient import TestClient
 
+from camtrust.web.authorize import create_router as create_page
 from foundation.clock import SetClock
 from foundation.db.engine import Database
 from foundation.http.actor import Actor, ActorKind
 from foundation.http.client_certificate import CERTIFICATE_HEADER, SECRET_HEADER
 from foundation.http.guard import Guard
 from foundation.http.problems import audit_refusals
+from foundation.keys.errors import ActivationInvalid, FactorsNotEnrolled, KeyHandleInvalid
+from foundation.keys.factors import ApprovalRequest
+from foundation.keys.port import Activation
+from foundation.randomness import SystemRandomness
 from identity.oauth.api import create_router
 from identity.oauth.clients import ASSERTION_TYPE
+from identity.oauth.id_token import IdTokenSigner
+from identity.oauth.service import AuthorizationServer
+from identity.ports import VerifiedName
 from tests.web.world import ORIGIN, Officer, World, new_jti
 
 SECRET = b"S" * 43
+PERSON, PIN, CREDENTIAL = "person-1", "481516", "cred-1"
 
 
 def client_assertion(world: World, client: Officer, **changes: Any) -> str:
@@ -63,22 +74,68 @@ def shown(certificate: x509.Certificate, secret: bytes = SECRET) -> dict[str, st
     return {CERTIFICATE_HEADER: quote(pem), SECRET_HEADER: secret.decode()}
 
 
+class Approvals:
+    """`identity.ports.SigningApprovals` in memory: PERSON has one credential; what was permitted is kept."""
+
+    def __init__(self, world: OAuthWorld) -> None:
+        self._world = world
+        self.permitted: dict[bytes, tuple[str, tuple[bytes, ...]]] = {}
+
+    def permit(
+        self, person_id: str, credential_id: str, digests: Sequence[bytes], pin: str, totp: str, client_id: str
+    ) -> Activation:
+        if (person_id, credential_id) != (PERSON, CREDENTIAL):
+            raise KeyHandleInvalid
+        self._world.factors.check(person_id, pin, totp)
+        token = b"activation-" + os.urandom(8)
+        self.permitted[token] = (client_id, tuple(digests))
+        return Activation(token, self._world.clock.now() + timedelta(minutes=5))
+
+    def ask(self, *_: Any) -> ApprovalRequest:
+        raise FactorsNotEnrolled
+
+    def answer(self, *_: Any) -> Activation:
+        raise ActivationInvalid
+
+
+class Names:
+    """`identity.ports.PersonNames` in memory."""
+
+    def name_of(self, person_id: str) -> VerifiedName | None:
+        return VerifiedName("SPECIMEN Sok Dara", "Dara", "Sok") if person_id == PERSON else None
+
+
 class OAuthWorld(World):
     """With ``/oauth2`` and three endpoints of the test: for a client with a role, a person, and a person's client."""
 
     def __init__(self, database: Database, clock: SetClock) -> None:
         super().__init__(database, clock)
         self.guard = Guard(self.identity, ORIGIN, SECRET)
+        self.approvals = Approvals(self)
+        self.factors.add(PERSON, PIN)
+        self.oauth = AuthorizationServer(
+            database,
+            clock,
+            self.trail,
+            SystemRandomness(),
+            ORIGIN,
+            self.identity,
+            approvals=self.approvals,
+            signer=IdTokenSigner(ec.generate_private_key(ec.SECP256R1())),
+            names=Names(),
+        )
 
     def doors(self, *more: APIRouter) -> TestClient:
         refusals = audit_refusals(self.database, self.trail)
-        return self.client([create_router(self.identity.oauth, SECRET, refusals), _endpoints(self.guard), *more])
+        page = create_page(self.oauth, True, True, refusals)
+        routers = [create_router(self.oauth, self.guard, SECRET, refusals), page, _endpoints(self.guard), *more]
+        return self.client(routers)
 
     def oauth_client(self, *roles: str, **registration: Any) -> Officer:
         """A client of the authorisation server; by default for itself."""
         client = self.register(ActorKind.CLIENT, *roles)
         registration.setdefault("grants", ["client_credentials"])
-        self.identity.oauth.clients.register(None, client.actor.id, **registration)
+        self.identity.clients.register(None, client.actor.id, **registration)
         return client
 
 

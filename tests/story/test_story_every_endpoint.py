@@ -20,6 +20,7 @@ _SIGNED = "RFC 8555 §6.2: each request is signed by the key of the account (tes
 _EST = "RFC 7030 §3.2.3: HTTP Basic or a client certificate (tests/ca/test_est.py)"
 _CMP = "RFC 9483 §3: each message is protected by a secret or a key (tests/ca/test_cmp_rules.py)"
 _CLIENT = "RFC 6749 §2.3: the client proves itself in the request (tests/identity/test_oauth_machines.py)"
+_ASKED = "the page where a person proves both factors for a client's request (tests/identity/test_oauth_attacks.py)"
 # Open to everybody, each on purpose. An endpoint that is not here is refused by the test: decide, then write it down.
 PUBLIC = {
     "GET /": "the portal",
@@ -35,6 +36,12 @@ PUBLIC = {
     "POST /identity/v1/sessions/passkey-options": "logging in: what the person's device is asked",
     "POST /identity/v1/sessions/passkey": "logging in, with the device's answer",
     "GET /.well-known/oauth-authorization-server": "RFC 8414: what the authorisation server can do",
+    "GET /.well-known/openid-configuration": "OpenID Connect Discovery 1.0 §4",
+    "GET /oauth2/jwks": "the keys that ID tokens are verified with",
+    "POST /oauth2/par": _CLIENT,
+    "GET /oauth2/authorize": _ASKED,
+    "POST /oauth2/authorize": _ASKED,
+    "POST /oauth2/authorize/passkey": _ASKED,
     "POST /oauth2/token": _CLIENT,
     "POST /oauth2/revoke": _CLIENT,
     "GET /crl/{issuer}.crl": "RFC 5280 §4.2.1.13",

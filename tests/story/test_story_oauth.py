@@ -18,7 +18,7 @@ from tests.story.oauth_client import machine_token
 def machine(assembled: Installation, *roles: str) -> Staff:
     """A client that may have tokens for itself."""
     client = assembled.staff(ActorKind.CLIENT, *roles)
-    assembled.services.identity.oauth.clients.register(None, client.id, ["client_credentials"])
+    assembled.services.identity.clients.register(None, client.id, ["client_credentials"])
     return client
 
 
