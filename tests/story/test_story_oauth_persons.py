@@ -121,6 +121,10 @@ def test_a_client_signs_what_the_citizen_permitted(assembled: Installation) -> N
         key.verify(base64.b64decode(signature), what, ec.ECDSA(Prehashed(SHA256())))
     rows = [row for row in assembled.audit() if row["action"] == "signing.authorised"]
     assert json.loads(rows[-1]["details"])["client"] == app.staff.id
+    history = person.get("/sign/v1/history")["entries"]
+    assert [(one["act"], one["client"]) for one in history if one["act"] == "signature"][:2] == [
+        ("signature", app.staff.id)
+    ] * 2
 
 
 def test_what_a_client_may_not_do_with_a_person_s_tokens(assembled: Installation) -> None:
