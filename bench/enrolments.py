@@ -132,6 +132,10 @@ class Outcome:
         ]
 
 
+class SessionLost(Exception):
+    """The answer that had the token of the new session never came."""
+
+
 class Person:
     """A client that goes on from wherever its enrolment stands."""
 
@@ -143,10 +147,20 @@ class Person:
         self._citizen = Citizen(http)
         self._totp: pyotp.TOTP | None = None
         self._base, self._id, self.person_id = "", "", ""
+        self._shown = False  # whether there is more to lose than a proof of the contact
         self.retries = 0
 
     def enrol(self) -> str:
-        """From the first call to ACTIVATED; gives the enrolment's id."""
+        """From the first call to ACTIVATED; gives the enrolment's id. Where the answer with the new session is lost as
+        the contact is proved, they start anew, as a person would: nothing but consent and contact was shown yet.
+        """
+        while True:
+            try:
+                return self._enrol()
+            except SessionLost:
+                self._base = ""
+
+    def _enrol(self) -> str:
         started = self._insist(lambda: self._citizen.start("IAL2"))
         self._id, self.person_id = started["id"], started["person_id"]
         self._base = f"/ekyc/v1/enrolments/{self._id}"
@@ -167,6 +181,8 @@ class Person:
                 self.retries += 1
             except Refused as refused:
                 status, code = refused.problem.get("status"), refused.problem.get("code")
+                if status == 401 and not self._shown:
+                    raise SessionLost from None
                 if status in (409, 404) and self._base:
                     return None  # it was done before the answer was lost: look where it stands
                 if status == 429:  # a code was sent, and the message lost in the kill: the next one is a minute away
@@ -189,7 +205,8 @@ class Person:
             if code is None:
                 post(f"{base}/contact", {"channel": "sms", "address": self._phone})
                 code = self._code()
-            return post(f"{base}/contact/verification", {"code": code})
+            return self._citizen.prove_contact(base, code)
+        self._shown = True
         if state == "CONTACT_VERIFIED":
             one = self._specimen
             card = {"lines": list(one.card()), "surname_km": one.surname_km, "given_names_km": one.given_names_km}

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import Connection
 
+from ekyc.cool_off import CoolOffs
 from ekyc.ports import CitizenCertificateRequest, IssuedCertificate
 from ekyc.review import ROLE as REVIEW_ROLE
 from ekyc.service import EkycService
@@ -23,6 +24,7 @@ from issuing_ca.model import CertificateState, CitizenRequest, Reason
 from issuing_ca.ports import ApprovedLogin
 from issuing_ca.service import CertificateAuthority
 from issuing_ca.witnessing import Witnessing
+from signing.ports import Hold
 from signing.service import SigningService
 
 _PROOFS = 4096  # kept in memory
@@ -124,6 +126,17 @@ class CaForCitizens:
         ]
         for name in {record.authority for record in held}:
             self._ca.lists.current(name)
+
+
+class RecoveredPersons:
+    """`signing.ports.Restraints` over the cool-offs of enrolment: the same database."""
+
+    def __init__(self, cool_offs: CoolOffs) -> None:
+        self._cool_offs = cool_offs
+
+    def held(self, owner: str) -> Hold | None:
+        found = self._cool_offs.held(owner)
+        return None if found is None else Hold(found.until)
 
 
 class EkycLoginApprovals:

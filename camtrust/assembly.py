@@ -18,6 +18,7 @@ from camtrust.adapters import (
     CaLogProofs,
     CaTimestamps,
     EkycLoginApprovals,
+    RecoveredPersons,
     RegisteredActors,
     RegisteredClients,
     ReviewOfficers,
@@ -35,6 +36,7 @@ from camtrust.settings import Settings
 from camtrust.signing_room import signing_room
 from camtrust.witnesses import witnessed_log
 from ekyc.config import RegistryHttpSettings
+from ekyc.cool_off import CoolOffs
 from ekyc.delivery import Delivery
 from ekyc.outbox import Outbox
 from ekyc.policy import default_policy
@@ -200,6 +202,7 @@ def assemble(
                 LoggedUses(log),
                 PersonsNotices(lambda: ekyc_service.key_notices, settings.public_url),
             ),
+            RecoveredPersons(CoolOffs(database, clock)),
         )
         csc = CscService(
             database, trail, clock, signing_service, keys, token, CaTimestamps(ca), identity_service.tokens

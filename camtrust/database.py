@@ -10,6 +10,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import MetaData
 
+import ekyc.cool_off
 import ekyc.evidence_tables
 import ekyc.guardian_store
 import ekyc.recall_store

@@ -17,7 +17,7 @@ from issuing_ca.service import CertificateAuthority
 from signing.config import MIB, SigningConfig
 from signing.custody import Custody
 from signing.history import History
-from signing.ports import SigningKeys
+from signing.ports import Restraints, SigningKeys
 from signing.service import SigningService
 from signing.sign.ades import AdesSigner
 from signing.sign.documents import DocumentSigner
@@ -37,6 +37,7 @@ def signing_room(
     proofs: CaLogProofs,
     custody: Custody,
     history: History,
+    restraints: Restraints,
 ) -> SigningService:
     """The service. ``keys``: where organisations' and persons' keys are; ``token``: where persons' factors are."""
     config = SigningConfig(
@@ -69,4 +70,5 @@ def signing_room(
         extender,
         CaStanding(ca),
         history,
+        restraints,
     )

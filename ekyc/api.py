@@ -182,9 +182,9 @@ def create_router(service: EkycService, guard: Guard) -> APIRouter:
         version: IfVersion,
         response: Response,
     ) -> ContactVerifiedView:
-        """Show the code that arrived. With `new_session`, every session before ends and the answer has a new token."""
+        """Show the code that arrived. Every session before ends; the answer has the token of a new one, once."""
         verified = service.contact.verify(actor, enrolment_id, body.code.get_secret_value(), if_version=version)
-        token = service.enrolment.new_session(verified).session_token if body.new_session else None
+        token = service.enrolment.new_session(verified).session_token
         return ContactVerifiedView(**answer(response, verified).model_dump(), session_token=token)
 
     @router.post("/enrolments/{enrolment_id}/document")

@@ -13,7 +13,7 @@ from ekyc.review import ROLE as REVIEW_ROLE
 from ekyc.service import EkycService
 from ekyc.views import EnrolmentView, Input, enrolment_view
 from foundation.http.actor import Actor
-from foundation.http.guard import Guard
+from foundation.http.guard import Guard, public
 from foundation.keys.activation import Method as FactorMethod
 from foundation.keys.activation import PasskeyAssertion, PinTotp, Proof
 from foundation.keys.errors import DataInvalid
@@ -87,6 +87,12 @@ class RecoveredView(BaseModel):
     session_token: str
 
 
+class StopInput(Input):
+    """The code of the message, as it stands there."""
+
+    code: Annotated[SecretStr, Field(min_length=16, max_length=40)]
+
+
 def create_authenticator_router(service: EkycService, guard: Guard) -> APIRouter:
     """Passkeys, changes of factors, and recovery."""
     router = APIRouter(prefix="/ekyc/v1", tags=["eKYC"])
@@ -156,6 +162,15 @@ def create_authenticator_router(service: EkycService, guard: Guard) -> APIRouter
         recovered = service.recovery.recover(actor, enrolment_id, body.loss, if_version=version)
         response.headers["ETag"] = f'"{recovered.enrolment.version}"'
         return RecoveredView(enrolment=enrolment_view(recovered.enrolment), session_token=recovered.session_token)
+
+    @router.post("/stops", status_code=204, dependencies=[Depends(public)])
+    def stop(body: StopInput) -> None:
+        """Stop new factors, by the code that every contact of before was sent when an officer let them be set.
+
+        No login: whoever lost everything has none. Certificates go on hold, sessions end, and an officer must see the
+        person.
+        """
+        service.cool_off.stop(body.code.get_secret_value())
 
     return router
 

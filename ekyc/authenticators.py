@@ -9,6 +9,7 @@ from ekyc.casefile import CaseFiles
 from ekyc.errors import ChangeUnknown
 from ekyc.evidence import EvidenceKind
 from ekyc.model import CLOSED, ISSUING, Enrolment, State
+from ekyc.telling import Telling
 from foundation.http.actor import Actor
 from foundation.keys.activation import Method, Proof
 from foundation.keys.errors import ActivationInvalid, FactorsEnrolled
@@ -20,8 +21,8 @@ _ENROLLED = (*ISSUING, State.ACTIVATED)
 class AuthenticatorDesk:
     """Passkeys, and changes of factors."""
 
-    def __init__(self, files: CaseFiles, factors: PersonFactors) -> None:
-        self._files, self._factors = files, factors
+    def __init__(self, files: CaseFiles, factors: PersonFactors, telling: Telling) -> None:
+        self._files, self._factors, self._telling = files, factors, telling
 
     def show(self, actor: Actor) -> FactorsOf:
         """What the caller has."""
@@ -65,5 +66,7 @@ class AuthenticatorDesk:
             self._factors.approve_change(enrolment.person_id, bytes.fromhex(change_id), proof, new_code)
         except ActivationInvalid:
             raise ChangeUnknown from None
+        notices = self._telling.everyone(enrolment, "notice_factors_changed")
         with self._files.database.unit_of_work() as connection:
+            self._telling.post(connection, notices)
             self._files.audit.append(connection, str(actor), "ekyc.factors_changed", enrolment.id, {})

@@ -30,11 +30,13 @@ from ekyc.errors import (
 )
 from ekyc.evidence import EvidenceKind, latest
 from ekyc.model import TAKES_CONTACT, Enrolment, State, standing
-from ekyc.ports import Notifier
+from ekyc.ports import Notifier, Sessions
+from ekyc.telling import Telling
 from foundation.db.engine import compare_and_set
 from foundation.http.actor import Actor
 
 TEMPLATE = "notice_contact_code"
+_TAKES = (*TAKES_CONTACT, State.ACTIVATED)  # a further contact, of which the ones before are told
 _DIGITS = 6
 _HOUR = timedelta(hours=1)
 _EMAIL = re.compile(r"^[a-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$")
@@ -77,16 +79,18 @@ def canonical_address(channel: Channel, address: str) -> str:
 class ContactDesk:
     """Sends codes and checks them."""
 
-    def __init__(self, files: CaseFiles, notifier: Notifier) -> None:
+    def __init__(self, files: CaseFiles, notifier: Notifier, sessions: Sessions, telling: Telling) -> None:
         self._files = files
         self._notifier = notifier
+        self._sessions = sessions
+        self._telling = telling
 
     def send(
         self, actor: Actor, enrolment_id: str, channel: Channel, address: str, *, if_version: int | None = None
     ) -> Sent:
         """Send a new code; the one before it is dead. Raises ContactInvalid, ResendThrottled, NotifierUnavailable."""
         files, settings = self._files, self._files.settings
-        enrolment = files.begin(actor, enrolment_id, *TAKES_CONTACT, if_version=if_version)
+        enrolment = files.begin(actor, enrolment_id, *_TAKES, if_version=if_version)
         self._not_proved_yet(enrolment)
         canonical = canonical_address(channel, address)
         now = files.clock.now()
@@ -128,14 +132,17 @@ class ContactDesk:
         return Sent(enrolment, expires_at, now + timedelta(seconds=settings.resend_seconds))
 
     def verify(self, actor: Actor, enrolment_id: str, code: str, *, if_version: int | None = None) -> Enrolment:
-        """Check a code. Raises OtpMissing, OtpUsed, OtpExpired, OtpThrottled or OtpWrong (says how many tries left)."""
+        """Check a code; where it is right every session of the person ends, and the caller opens a new one for them.
+
+        Raises OtpMissing, OtpUsed, OtpExpired, OtpThrottled or OtpWrong (says how many tries left).
+        """
         files = self._files
         enrolment = files.of_person(actor, enrolment_id)
         with files.database.read() as connection:
             challenge = store.last_challenge(connection, enrolment.id)
         if challenge is not None and challenge.used_at is not None:
             raise OtpUsed  # before the state is looked at: a replay is told as one
-        files.check(enrolment, *TAKES_CONTACT, if_version=if_version)
+        files.check(enrolment, *_TAKES, if_version=if_version)
         if challenge is None:
             raise OtpMissing
         now = files.clock.now()
@@ -153,16 +160,23 @@ class ContactDesk:
         address = files.vault.open(enrolment.person_id, "contact", bytes(challenge.address_sealed)).decode()
         content = {"channel": challenge.channel, "address": address, "challenge": challenge.id}
         sealed = files.seal(enrolment, EvidenceKind.CONTACT, content)
+        further = enrolment.state is State.ACTIVATED
+        notices = self._telling.everyone(enrolment, "notice_contact_added") if further else ()
+        # First, so that whoever is killed here leaves no session of before behind with a contact that is proved.
+        self._sessions.close_all(enrolment.person_id)
         with files.step(enrolment) as connection:
             compare_and_set(connection, store.challenges, _unchanged(challenge), {"used_at": now})
             facts = {"channel": str(challenge.channel)}
             ledger = files.record(connection, enrolment, EvidenceKind.CONTACT, "verified", sealed, str(actor), facts)
-            if enrolment.state is State.NEEDS_INPUT:  # it waits for another document, as before
+            self._telling.post(connection, notices)
+            if further or enrolment.state is State.NEEDS_INPUT:  # it stands where it stood
                 return files.touch(connection, enrolment)
             return files.advance(connection, enrolment, standing(ledger), str(actor))
 
     def _not_proved_yet(self, enrolment: Enrolment) -> None:
         """NEEDS_INPUT comes before and behind the proof of the contact: one proof is enough. Raises WrongState."""
+        if enrolment.state is State.ACTIVATED:
+            return
         last = latest(self._files.ledger(enrolment), EvidenceKind.CONTACT)
         if last is not None and last.outcome == "verified":
             raise WrongState(enrolment.state.value, [one.value for one in enrolment.next])

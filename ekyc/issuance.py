@@ -20,6 +20,7 @@ from ekyc.errors import CertificateMismatch
 from ekyc.evidence import EvidenceKind
 from ekyc.model import ISSUING, Enrolment, State
 from ekyc.ports import CertificateIssuer, CitizenCertificateRequest, Credentials, IssuedCertificate, KeyCustody
+from ekyc.telling import Telling
 from foundation.errors import CamTrustError
 from foundation.http.actor import Actor
 from foundation.keys.errors import FactorsEnrolled, KeyHandleInvalid
@@ -39,6 +40,7 @@ class IssuanceDesk:
         issuer: CertificateIssuer,
         credentials: Credentials,
         approvals: ApprovalDesk,
+        telling: Telling,
     ) -> None:
         self._files = files
         self._decider = decider
@@ -48,6 +50,7 @@ class IssuanceDesk:
         self._issuer = issuer
         self._credentials = credentials
         self._approvals = approvals
+        self._telling = telling
 
     def enrol_factors(self, actor: Actor, enrolment_id: str, pin: str, *, if_version: int | None = None) -> str:
         """Set the PIN; gives the ``otpauth://`` address for the authenticator, shown once and kept in the token alone.
@@ -171,7 +174,9 @@ class IssuanceDesk:
             enrolment.person_id, enrolment.key_id or "", issued.certificate, issued.chain
         )
         sealed = files.seal(enrolment, EvidenceKind.CREDENTIAL, {"credential": credential})
+        notices = self._telling.everyone(enrolment, "notice_certificate_issued")
         with files.step(enrolment) as connection:
+            self._telling.post(connection, notices)
             files.record(connection, enrolment, EvidenceKind.CREDENTIAL, "registered", sealed, str(actor))
             return files.advance(connection, enrolment, State.ACTIVATED, str(actor), credential_id=credential)
 

@@ -2,7 +2,8 @@
 
 The certificate is revoked, the key destroyed in the token together with the factors, every session ended; what was
 verified about the person stays. Each of these can be done again, so a request that was cut off is repeated. The new
-session token is for the person who stands there; key and certificate will be new ones, under the same person id.
+session token is for the person who stands there; key and certificate will be new ones, under the same person id. They
+do not sign before `ekyc.cool_off` has ended.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from enum import StrEnum
 
 from ekyc import store
 from ekyc.casefile import CaseFiles
+from ekyc.cool_off import CoolOffDesk
 from ekyc.evidence import EvidenceKind
 from ekyc.model import RECOVERABLE, Enrolment, State
 from ekyc.ports import CertificateIssuer, Sessions
@@ -48,8 +50,9 @@ class RecoveryDesk:
         factors: PersonFactors,
         issuer: CertificateIssuer,
         sessions: Sessions,
+        cool_off: CoolOffDesk,
     ) -> None:
-        self._files, self._review, self._factors = files, review, factors
+        self._files, self._review, self._factors, self._cool_off = files, review, factors, cool_off
         self._issuer, self._sessions = issuer, sessions
 
     def recover(self, officer: Actor, enrolment_id: str, loss: Loss, *, if_version: int | None = None) -> Recovered:
@@ -69,9 +72,11 @@ class RecoveryDesk:
             self._factors.lose_factors(enrolment.person_id)
         self._sessions.close_all(enrolment.person_id)
         sealed = files.seal(enrolment, EvidenceKind.FACTOR, {"loss": loss.value})
+        beginning = self._cool_off.prepare(enrolment)
         with files.step(enrolment) as connection:
             facts = {"kind": loss.value, "method": "in-person"}
             files.record(connection, enrolment, EvidenceKind.FACTOR, "lost", sealed, str(officer), facts)
+            self._cool_off.begin(connection, beginning)
             moved = files.advance(
                 connection,
                 enrolment,

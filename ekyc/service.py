@@ -10,6 +10,7 @@ from ekyc.chip_trust import ChipTrust
 from ekyc.chips import ChipDesk
 from ekyc.config import EkycSettings
 from ekyc.contact import ContactDesk
+from ekyc.cool_off import CoolOffDesk
 from ekyc.decision import Decider
 from ekyc.document import DocumentDesk
 from ekyc.enrolment import EnrolmentDesk
@@ -43,6 +44,7 @@ from ekyc.recovery import RecoveryDesk
 from ekyc.registry_match import RegistryDesk
 from ekyc.retention import RetentionDesk, default_rules
 from ekyc.review import ReviewDesk
+from ekyc.telling import Telling
 from foundation.clock import Clock
 from foundation.db.audit import AuditTrail
 from foundation.db.engine import Database
@@ -91,7 +93,8 @@ class EkycService:
         self.lost_documents = LostDocuments(self.files)
         self.decider = Decider(self.files)
         self.enrolment = EnrolmentDesk(self.files, sessions, blobs)
-        self.contact = ContactDesk(self.files, notifier)
+        telling = Telling(self.files, notifier)
+        self.contact = ContactDesk(self.files, notifier, sessions, telling)
         self.key_notices = KeyNoticeDesk(self.files, notifier)
         self.document = DocumentDesk(self.files, sources, self.lost_documents)
         self.registry = RegistryDesk(self.files, registry)
@@ -106,12 +109,13 @@ class EkycService:
         letters = LetterReader(reader, self.files.settings.letter_program)
         self.image_reading = ImageReadingDesk(self.files, sources, self.images, letters)
         self.guardians = GuardianDesk(self.files, factors, issuer, relations)
-        self.authenticators = AuthenticatorDesk(self.files, factors)
+        self.authenticators = AuthenticatorDesk(self.files, factors, telling)
         self.recalls = RecallDesk(self.files, issuer)
         self.retention = RetentionDesk(self.files, self.enrolment, issuer, default_rules())
         self.own_data = PersonalDataDesk(self.files)
-        self.recovery = RecoveryDesk(self.files, self.review, factors, issuer, sessions)
+        self.cool_off = CoolOffDesk(self.files, telling, issuer, sessions)
+        self.recovery = RecoveryDesk(self.files, self.review, factors, issuer, sessions, self.cool_off)
         self.approvals = ApprovalDesk(self.files, self.decider, keys, authority)
         self.issuance = IssuanceDesk(
-            self.files, self.decider, factors, keys, custody, issuer, credentials, self.approvals
+            self.files, self.decider, factors, keys, custody, issuer, credentials, self.approvals, telling
         )

@@ -67,9 +67,7 @@ class CodeInput(Input):
 
 
 class ContactCodeInput(CodeInput):
-    """The code that proves a contact. ``new_session``: end every session before, and answer with a new one."""
-
-    new_session: bool = False
+    """The code that proves a contact."""
 
 
 class LinesInput(Input):
@@ -150,9 +148,9 @@ class EnrolmentView(BaseModel):
 
 
 class ContactVerifiedView(EnrolmentView):
-    """Where the enrolment stands, with ``session_token`` where a new session was asked for: shown once."""
+    """Where the enrolment stands, with ``session_token`` of the new session, shown once: the one before has ended."""
 
-    session_token: str | None = None
+    session_token: str
 
 
 class StartedView(BaseModel):

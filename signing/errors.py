@@ -275,3 +275,17 @@ class SealPolicyInvalid(CamTrustError):
 
     code = "signing.seal_policy_invalid"
     kind = Kind.INVALID
+
+
+class SigningHeld(CamTrustError):
+    """New factors of a person who lost theirs do not sign yet: ``until`` (RFC 3339)."""
+
+    code = "signing.held"
+    kind = Kind.FORBIDDEN
+
+
+class SigningStopped(CamTrustError):
+    """New factors were stopped by somebody whom a contact of before reached."""
+
+    code = "signing.stopped"
+    kind = Kind.FORBIDDEN

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
@@ -70,6 +71,21 @@ class LogProofs(Protocol):
 
     def proof(self, certificate: x509.Certificate) -> bytes:
         """A C2SP tlog-proof. Raises a CamTrustError when there is none to be had."""
+        ...
+
+
+@dataclass(frozen=True)
+class Hold:
+    """A person whose keys may not sign now; ``until``: when that ends by itself, None where somebody must act."""
+
+    until: datetime | None
+
+
+class Restraints(Protocol):
+    """Who may not sign for a time, whatever factors they show."""
+
+    def held(self, owner: str) -> Hold | None:
+        """None: nothing speaks against it."""
         ...
 
 

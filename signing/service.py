@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from cryptography import x509
 from sqlalchemy import Connection
 
-from foundation.clock import Clock
+from foundation.clock import Clock, rfc3339
 from foundation.db.audit import AuditTrail
 from foundation.db.engine import Database
 from foundation.http.actor import Actor
@@ -32,6 +32,8 @@ from signing.errors import (
     DocumentOfRequest,
     DocumentTooLarge,
     LevelNotAllowed,
+    SigningHeld,
+    SigningStopped,
     TooManyDocuments,
 )
 from signing.file_name import plain_name
@@ -47,7 +49,7 @@ from signing.model import (
     Page,
 )
 from signing.pdf_options import PdfOptions
-from signing.ports import CertificateStanding, SigningKeys
+from signing.ports import CertificateStanding, Restraints, SigningKeys
 from signing.requests.store import holding
 from signing.seal_policy import SealPolicies
 from signing.sign.documents import DocumentSigner
@@ -75,6 +77,7 @@ class SigningService:
         extender: Extender,
         standing: CertificateStanding,
         history: History,
+        restraints: Restraints,
     ) -> None:
         self._database = database
         self._audit = audit
@@ -84,6 +87,7 @@ class SigningService:
         self._keys = keys
         self.signer = signer
         self._extender = extender
+        self._restraints = restraints
         self._custody = custody
         self.seal_policies = SealPolicies(database, audit)
         self.taking = Taking(config, clock, randomness, custody, signer)
@@ -222,7 +226,7 @@ class SigningService:
         nothing was signed and every document can be authorised again.
         """
         level = self._level(level)
-        credential = self.credential(actor, credential_id, KeyUse.CITIZEN_SIGN)
+        credential = self.person_credential(actor, credential_id)
         return self._authorisations.authorise(
             actor, credential, document_ids, pin=pin, totp=totp, level=level, request=request, through=through
         )
@@ -242,7 +246,7 @@ class SigningService:
         be signed, FactorsNotEnrolled for a person without a passkey, MethodRefused.
         """
         level = self._level(level)
-        credential = self.credential(actor, credential_id, KeyUse.CITIZEN_SIGN)
+        credential = self.person_credential(actor, credential_id)
         return self._approvals.ask(actor, credential, document_ids, level, request)
 
     def answer_passkey(
@@ -253,7 +257,7 @@ class SigningService:
         Raises ApprovalNotFound, CredentialNotUsable, PasskeyInvalid, PasskeyCloned, ActivationInvalid.
         """
         credential_id = self._approvals.credential_of(actor, approval_id)
-        credential = self.credential(actor, credential_id, KeyUse.CITIZEN_SIGN)
+        credential = self.person_credential(actor, credential_id)
         return self._approvals.answer(actor, credential, approval_id, assertion, through)
 
     def seal(
@@ -343,8 +347,14 @@ class SigningService:
         return level
 
     def person_credential(self, actor: Actor, credential_id: str) -> Credential:
-        """A person's own credential that can be signed with now. Raises CredentialNotFound, CredentialNotUsable."""
-        return self.credential(actor, credential_id, KeyUse.CITIZEN_SIGN)
+        """A person's own credential that can be signed with now. Raises CredentialNotFound, CredentialNotUsable,
+        SigningHeld, SigningStopped.
+        """
+        credential = self.credential(actor, credential_id, KeyUse.CITIZEN_SIGN)
+        hold = self._restraints.held(actor.id)
+        if hold is not None:
+            raise SigningStopped if hold.until is None else SigningHeld(until=rfc3339(hold.until))
+        return credential
 
     def credential(self, actor: Actor, credential_id: str, use: KeyUse) -> Credential:
         """The actor's own credential that can be used so now. Raises CredentialNotFound, CredentialNotUsable."""

@@ -54,9 +54,11 @@ class Citizen:
         enrolment: dict[str, Any] = started["enrolment"]
         return enrolment
 
-    def prove_contact(self, base: str, code: str) -> None:
-        """Show the code that arrived, and go on in a new session."""
-        self._session = self.post(f"{base}/contact/verification", {"code": code, "new_session": True})["session_token"]
+    def prove_contact(self, base: str, code: str) -> Any:
+        """Show the code that arrived, and go on in the new session."""
+        proved = self.post(f"{base}/contact/verification", {"code": code})
+        self._session = proved["session_token"]
+        return proved
 
     def _headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self._session}"} if self._session else {}

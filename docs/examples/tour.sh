@@ -37,7 +37,7 @@ call "$MINE/consent" -H "$ME" -H "$JSON" -d "@$WORK/consent.json" | field state
 # 3. A phone number, and the code that was sent to it.
 call "$MINE/contact" -H "$ME" -H "$JSON" -d '{"channel": "sms", "address": "012 345 678"}' >"$WORK/sent.json"
 CODE=$("$PYTHON" "$EXAMPLES/code_from_outbox.py" "$HOME_DIR" "$PERSON")
-VERIFIED=$(call "$MINE/contact/verification" -H "$ME" -H "$JSON" -d "{\"code\": \"$CODE\", \"new_session\": true}")
+VERIFIED=$(call "$MINE/contact/verification" -H "$ME" -H "$JSON" -d "{\"code\": \"$CODE\"}")
 field state <<<"$VERIFIED"
 ME="Authorization: Bearer $(field session_token <<<"$VERIFIED")"
 

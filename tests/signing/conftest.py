@@ -31,7 +31,7 @@ from signing.config import SigningConfig
 from signing.custody import Custody
 from signing.history import History
 from signing.model import Credential
-from signing.ports import Standing
+from signing.ports import Hold, Standing
 from signing.service import SigningService
 from signing.sign.ades import AdesSigner
 from signing.sign.documents import DocumentSigner
@@ -40,6 +40,13 @@ from signing.sign.pades import PadesSigner, Stamps
 from tests.signing.specimen_pki import SpecimenPki
 
 PIN = "482913"
+
+
+class NobodyHeld:
+    """`signing.ports.Restraints`: who is held is enrolment's to say (tests/ekyc, tests/story)."""
+
+    def held(self, owner: str) -> Hold | None:  # noqa: ARG002
+        return None
 
 
 class Person:
@@ -171,7 +178,19 @@ def open_desk(clock: SetClock, tmp_path: Path) -> Callable[..., Desk]:
         uses, standing = KeptUses(), BooksOfTheCa()
         history = History(database, Vault(keys), clock, random, uses, uses)
         service = SigningService(
-            database, trail, clock, random, config, keys, keys, signer, custody, extender, standing, history
+            database,
+            trail,
+            clock,
+            random,
+            config,
+            keys,
+            keys,
+            signer,
+            custody,
+            extender,
+            standing,
+            history,
+            NobodyHeld(),
         )
         folder = tmp_path / "blobs"
         return Desk(service, pades, signer, custody, pki, database, trail, clock, folder, keys, uses, standing)

@@ -201,7 +201,7 @@ class Applicant(Citizen):
     @_step
     def verify_code(self) -> Any:
         self.otp = self._code_of(self.person_id)
-        return self.post(f"{self.base}/contact/verification", {"code": self.otp})
+        return self.prove_contact(self.base, self.otp)
 
     def card(self, person: Specimen | None = None) -> dict[str, Any]:
         one = person or self.person

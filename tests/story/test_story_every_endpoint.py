@@ -32,6 +32,7 @@ PUBLIC = {
     "GET /ekyc/v1/terms": "what a person will be asked to accept",
     "POST /ekyc/v1/enrolments": "the start of an enrolment, where nobody has a session yet",
     "GET /ekyc/v1/enrolments/{enrolment_id}/destruction": "proof of an erasure, once there is nobody left to log in",
+    "POST /ekyc/v1/stops": "stopping new factors by the code that an old contact was sent, without a login",
     "POST /identity/v1/sessions": "logging in, with both factors",
     "POST /identity/v1/sessions/passkey-options": "logging in: what the person's device is asked",
     "POST /identity/v1/sessions/passkey": "logging in, with the device's answer",

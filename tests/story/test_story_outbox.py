@@ -16,7 +16,7 @@ def test_an_operator_reads_the_code_that_a_person_was_sent(assembled: Installati
     messages = operator.ask("GET", path).json()
     assert [message["channel"] for message in messages] == ["sms"]
     code = "".join(sign for sign in messages[0]["text"] if sign.isdigit())[:6]
-    assert person.post(f"{person.base}/contact/verification", {"code": code})["state"] == "CONTACT_VERIFIED"
+    assert person.prove_contact(person.base, code)["state"] == "CONTACT_VERIFIED"
     reads = [row for row in audit_rows(assembled.services.database) if row["action"] == "ekyc.outbox_read"]
     assert reads[-1]["actor"] == f"operator:{operator.id}"
 

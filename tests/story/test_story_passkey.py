@@ -8,12 +8,16 @@ from typing import Any
 
 import httpx2
 import pytest
+from sqlalchemy import update
 
 from camtrust.documents import make_specimen_documents
+from ekyc.cool_off import cool_offs
 from foundation.clock import SystemClock
+from foundation.http.actor import Actor, ActorKind
 from issuing_ca.model import CertificateState, Reason
+from signing.errors import CredentialNotUsable, SigningStopped
 from tests.hsm.authenticator import Authenticator
-from tests.story.installation import Applicant, Installation
+from tests.story.installation import Applicant, Installation, code_of
 
 
 @pytest.fixture(scope="module")
@@ -110,4 +114,40 @@ def test_enrolled_signing_lost_and_back(assembled: Installation, letter: bytes) 
     again = person.get(person.base)
     assert again["person_id"] == first["person_id"]
     assert again["certificate_serial"] != first["certificate_serial"]
+    ask = {"credential": person.credential, "documents": [waiting]}
+    held = person.ask("POST", "/sign/v1/authorisations/passkey", ask)
+    assert (held.status_code, held.json()["code"]) == (403, "signing.held")
+    with assembled.services.database.unit_of_work() as connection:  # three days later
+        ended = {"ends_at": assembled.services.clock.now()}
+        connection.execute(update(cool_offs).where(cool_offs.c.person_id == person.person_id).values(**ended))
     assert len(new.sign(person, waiting)) == 1
+
+
+def test_whoever_is_reached_by_an_old_contact_stops_new_factors(
+    assembled: Installation, letter: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody passes for a person at an officer's desk. The person has no session, no factors, and the code that their
+    old contact was sent: sessions end, the certificate is put on hold, nothing is signed, now or in three days."""
+    person, phone = assembled.applicant().until("review"), Phone()
+    phone.enrol(person)
+    person.post(f"{person.base}/certificate")
+    led = assembled.officer.post(f"/ekyc/v1/reviews/{person.enrolment['id']}/recovery", {"loss": "lost"})
+    code = code_of(assembled.services.outbox, person.person_id)
+    person._session = led["session_token"]
+    theirs = Phone()
+    theirs.enrol(person)
+    person.credential = person.post(f"{person.base}/certificate")["credential_id"]
+    waiting = person.uploaded("loan.pdf", letter)
+
+    assert assembled.http.post("/ekyc/v1/stops", json={"code": "A" * 16}).json()["code"] == "ekyc.stop_unknown"
+    assert assembled.http.post("/ekyc/v1/stops", json={"code": f" {code.lower()} "}).status_code == 204
+    assert person.ask("GET", person.base).status_code == 401
+    certificates = assembled.services.ca.certificates(owner=person.person_id)
+    assert sorted(str(one.reason) for one in certificates) == sorted([Reason.CERTIFICATE_HOLD, Reason.SUPERSEDED])
+    actor = Actor(ActorKind.PERSON, person.person_id)
+    with pytest.raises(CredentialNotUsable):
+        assembled.services.signing.ask_passkey(actor, person.credential, [waiting])
+    # Were somebody to release the certificate, the stop would still hold.
+    monkeypatch.setattr(assembled.services.signing, "credential", lambda *_: None)
+    with pytest.raises(SigningStopped):
+        assembled.services.signing.ask_passkey(actor, person.credential, [waiting])
