@@ -34,6 +34,7 @@ from camtrust.notices import notice_delivery
 from camtrust.registration_authority import RegistrationAuthorityKey, registration_authority
 from camtrust.settings import Settings
 from camtrust.signing_room import signing_room
+from camtrust.webhook_sender import WebhookSender
 from camtrust.witnesses import witnessed_log
 from ekyc.config import RegistryHttpSettings
 from ekyc.cool_off import CoolOffs
@@ -74,6 +75,7 @@ from signing.history import History
 from signing.requests.desk import RequestDesk
 from signing.requests.oversight import RequestOversight
 from signing.service import SigningService
+from signing.webhooks.service import Webhooks
 
 if TYPE_CHECKING:  # it needs python-pkcs11, which is not asked of those who have no module
     from camtrust.split_keys import SplitKeys
@@ -105,6 +107,7 @@ class Services:
     batches: BatchService
     batch_work: BatchWork
     digest_seals: DigestSeals
+    webhooks: Webhooks
     ekyc: EkycService
     outbox: Outbox
     delivery: Delivery
@@ -214,15 +217,19 @@ def assemble(
             signing_service, custody, database, trail, clock, randomness, RegisteredActors(identity_service)
         )
         clients = RegisteredClients(identity_service)
-        requests = RequestDesk(database, trail, clock, randomness, vault, custody, signing_service, clients)
+        sender = WebhookSender(resolver, settings.webhooks.networks, loopback=settings.specimen)
+        webhooks = Webhooks(database, trail, clock, randomness, vault, keys, clients, sender)
+        requests = RequestDesk(
+            database, trail, clock, randomness, vault, custody, signing_service, clients, webhooks=webhooks
+        )
         delivery = notice_delivery(settings, database, vault, trail, clock)
         outbox = Outbox(database, vault, trail, clock, channels=delivery.channels, randomness=randomness)
         batch_custody = BatchCustody(vault, blobs)
-        batches = BatchService(database, trail, clock, randomness, signing_service, batch_custody)
-        batch_work = BatchWork(database, trail, clock, signing_service, batch_custody, clients)
         registry = HttpRegistry(
             RegistryHttpSettings(url=registry_url, timeout_seconds=settings.registry.timeout_seconds)
         )
+        batches = BatchService(database, trail, clock, randomness, signing_service, batch_custody, webhooks)
+        batch_work = BatchWork(database, trail, clock, signing_service, batch_custody, clients, webhooks)
         ekyc_service = EkycService(
             database=database,
             vault=vault,
@@ -269,6 +276,7 @@ def assemble(
         batches,
         batch_work,
         DigestSeals(signing_service, keys, database, trail, clock, CaLogProofs(log, witnessing)),
+        webhooks,
         ekyc_service,
         outbox,
         delivery,

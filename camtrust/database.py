@@ -32,6 +32,7 @@ import signing.history_store
 import signing.requests.store
 import signing.seal_store
 import signing.store
+import signing.webhooks.store
 from foundation.db.engine import Database
 
 

@@ -30,6 +30,7 @@ import signing.csc.api
 import signing.digests.api
 import signing.held.api
 import signing.requests.api
+import signing.webhooks.api
 from camtrust.assembly import Services
 from camtrust.errors import ProxySecretInvalid
 from camtrust.settings import Settings
@@ -123,6 +124,7 @@ def application(services: Services) -> FastAPI:
             create_history_router(services.signing, guard),
             signing.batches.api.create_router(services.batches, guard),
             signing.digests.api.create_router(services.digest_seals, guard),
+            signing.webhooks.api.create_router(services.webhooks, guard),
             signing.csc.api.create_router(services.csc, guard, services.clock, _service_name(settings)),
             trust_door.create_router(services.home, services.clock, settings.upload_mebibytes * MIB),
         ],

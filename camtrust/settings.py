@@ -146,6 +146,15 @@ class LogSettings(Section):
         return value
 
 
+class WebhookSettings(Section):
+    """Messages to agencies' systems."""
+
+    networks: Annotated[
+        tuple[IPv4Network | IPv6Network, ...],
+        Field(description='networks beside the public ones where messages may go, as `["10.2.0.0/16"]`'),
+    ] = ()
+
+
 class TrustSettings(Section):
     """The trust bundle and the trust list."""
 
@@ -184,6 +193,7 @@ class Settings(BaseSettings):
     ca: CaSettings = CaSettings()
     log: LogSettings = LogSettings()
     trust: TrustSettings = TrustSettings()
+    webhooks: WebhookSettings = WebhookSettings()
 
     @classmethod
     def settings_customise_sources(  # environment over file over defaults

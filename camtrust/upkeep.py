@@ -34,6 +34,7 @@ def tasks(services: Services) -> Mapping[str, Callable[[], object]]:
         "data that is kept no longer": services.ekyc.retention.apply,
         "held seals that ran out": services.held_seals.sweep,
         "signing requests that ran out": services.requests.sweep,
+        "messages to webhooks that are kept no longer": services.webhooks.sweep,
         "batches that are kept no longer": services.batches.sweep,
         "recalls that were cut off": services.ekyc.recalls.resume,
         "guardianships that ended": services.ekyc.guardians.resume,

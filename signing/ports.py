@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -163,6 +163,18 @@ class DelegatedActivations(Protocol):
     def activation(self, token: str, client_id: str, person_id: str, credential_id: str) -> bytes:
         """The key store's activation behind an access token: for the client that it was given to, for this person and
         credential. Raises Unauthenticated for any other."""
+        ...
+
+
+class MessageSender(Protocol):
+    """Sends messages to addresses that clients named."""
+
+    def check(self, url: str) -> None:
+        """Raises WebhookUrlInvalid for an address that nothing is sent to."""
+        ...
+
+    def send(self, url: str, headers: Mapping[str, str], body: bytes) -> int:
+        """POST, once; gives the HTTP status of the answer. Raises WebhookUnreachable where none came."""
         ...
 
 

@@ -256,6 +256,7 @@ DEFAULTS: Mapping[KeyUse, KeyPolicy] = {
     KeyUse.AUDIT: _DOCUMENT,
     KeyUse.LOG: _DOCUMENT,
     KeyUse.IDENTITY_PROVIDER: KeyPolicy(kinds=frozenset({Signable.DIGEST})),
+    KeyUse.WEBHOOKS: _DOCUMENT,
 }
 
 

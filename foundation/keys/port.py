@@ -78,6 +78,7 @@ class KeyUse(StrEnum):
     AUDIT = "audit"
     LOG = "log"
     IDENTITY_PROVIDER = "identity-provider"
+    WEBHOOKS = "webhooks"
 
     @property
     def certifies(self) -> bool:

@@ -36,6 +36,8 @@ from signing.forms import Form
 from signing.model import Level
 from signing.pdf_options import PdfOptions
 from signing.service import SigningService
+from signing.webhooks.model import EventKind
+from signing.webhooks.service import Webhooks
 
 JOB = "signing.batch"
 """The kind of job that works on a batch; its subject is the id of the batch."""
@@ -57,9 +59,10 @@ class BatchService:
         randomness: Randomness,
         signing: SigningService,
         custody: BatchCustody,
+        webhooks: Webhooks,
     ) -> None:
         self._database, self._audit, self._clock, self._randomness = database, audit, clock, randomness
-        self._signing, self._custody = signing, custody
+        self._signing, self._custody, self._webhooks = signing, custody, webhooks
         self.config = signing.config
 
     def create(
@@ -201,6 +204,7 @@ class BatchService:
             if not store.move(connection, batch, BatchState.CANCELLED, finished_at=now, kept_until=kept):
                 raise BatchOver
             self._audit.append(connection, str(actor), "signing.batch_cancelled", batch_id)
+            self._webhooks.emit(connection, batch.owner, EventKind.BATCH_CANCELLED, {"batch": batch_id})
 
     def remove(self, actor: Actor, batch_id: str) -> None:
         """Remove a batch and all of its documents for good. BatchNotOpen for one that is worked on."""

@@ -36,6 +36,8 @@ from signing.ports import Clients
 from signing.seal_policy import ROLE
 from signing.service import SigningService
 from signing.sign.documents import AnyPrepared
+from signing.webhooks.model import EventKind
+from signing.webhooks.service import Webhooks
 
 _log = logging.getLogger(__name__)
 
@@ -55,9 +57,10 @@ class BatchWork:
         signing: SigningService,
         custody: BatchCustody,
         clients: Clients,
+        webhooks: Webhooks,
     ) -> None:
         self._database, self._audit, self._clock = database, audit, clock
-        self._signing, self._custody, self._clients = signing, custody, clients
+        self._signing, self._custody, self._clients, self._webhooks = signing, custody, clients, webhooks
 
     def run(self, batch_id: str, ending: Callable[[], bool]) -> datetime | None:
         """Work for a while; gives when to go on, None when the batch is over. Raises what ails the service."""
@@ -79,7 +82,7 @@ class BatchWork:
         """The next documents, each TAKEN; and whether there was any at all."""
         actor, now = _actor(batch), self._clock.now()
         policy = self._signing.seal_policies.of(batch.owner)
-        taken, acts, octets = list[Item](), list[Act](), 0
+        taken, acts, octets, refused = list[Item](), list[Act](), 0, dict[str, str]()
         with self._database.unit_of_work() as connection:
             found = store.items_of(connection, batch.batch_id, -1, self._signing.config.batch_chunk_documents, _ACTIVE)
             for item in found:
@@ -96,10 +99,19 @@ class BatchWork:
                     taken.append(replace(item, state=ItemState.TAKEN))
                 elif rule is not None:
                     _refuse(connection, item, SealNotAllowed(rule=rule), now)
+                    refused[item.document_id] = SealNotAllowed.code
                     details = {"rule": rule, "level": batch.level.value, "form": str(batch.form)}
                     acts.append(Act(str(actor), "signing.seal_refused", actor.id, details))
             self._audit.append_many(connection, acts)
+            self._tell(connection, batch, refused)
         return taken, bool(found)
+
+    def _tell(self, connection: Connection, batch: Batch, refused: dict[str, str]) -> None:
+        """One message for all that were refused together."""
+        if refused:
+            listed = [{"id": document_id, "code": code} for document_id, code in refused.items()]
+            told = {"batch": batch.batch_id, "documents": listed}
+            self._webhooks.emit(connection, batch.owner, EventKind.DOCUMENT_REFUSED, told)
 
     def _seal(self, batch: Batch, chunk: Sequence[Item]) -> None:
         try:
@@ -188,6 +200,7 @@ class BatchWork:
                     gone.append(item)
             for item, error in refused.items():
                 _refuse(connection, item, error, now)
+            self._tell(connection, batch, {item.document_id: error.code for item, error in refused.items()})
             self._audit.append_many(connection, acts)
         for item in gone:
             self._custody.discard(batch.batch_id, item.blob)
@@ -201,6 +214,8 @@ class BatchWork:
             counted = store.counted(connection, batch.batch_id)
             details = {state.value: number for state, (number, _) in counted.items()}
             self._audit.append(connection, "service:signing", "signing.batch_finished", batch.batch_id, details)
+            told = {"batch": batch.batch_id, **details}
+            self._webhooks.emit(connection, batch.owner, EventKind.BATCH_FINISHED, told)
 
 
 def _refuse(connection: Connection, item: Item, error: CamTrustError, now: datetime) -> None:

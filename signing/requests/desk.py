@@ -42,6 +42,8 @@ from signing.requests.model import (
     SigningRequest,
 )
 from signing.service import MAX_PAGE, SigningService
+from signing.webhooks.model import EventKind
+from signing.webhooks.service import Webhooks
 
 _log = logging.getLogger(__name__)
 
@@ -64,9 +66,11 @@ class RequestDesk:
         signing: SigningService,
         clients: Clients,
         limits: RequestLimits | None = None,
+        webhooks: Webhooks | None = None,
     ) -> None:
         self._database, self._audit, self._clock, self._randomness = database, audit, clock, randomness
         self._vault, self._custody, self._signing, self._clients = vault, custody, signing, clients
+        self._webhooks = webhooks
         self.limits = limits or RequestLimits()
         self._delivery = Delivery(database, signing, self.limits)
 
@@ -277,6 +281,7 @@ class RequestDesk:
                     store.change(connection, request, RequestState.SIGNED, self._clock.now())
                     who = f"{ActorKind.PERSON}:{request.person}"
                     self._audit.append(connection, who, "signing.request_signed", request.request_id)
+                    self._tell(connection, request, EventKind.REQUEST_SIGNED)
                 return True
             if request.expires_at <= self._clock.now():
                 self._end(request, RequestState.EXPIRED, "signing", "signing.request_expired")
@@ -315,9 +320,15 @@ class RequestDesk:
             if all(documents.document_of_owner(connection, request.person, one) for one in ids):
                 raise RequestClosed
             self._audit.append(connection, by, action, request.request_id, {"client": request.client_id})
+            if state in (RequestState.REFUSED, RequestState.REPORTED):
+                self._tell(connection, request, EventKind.REQUEST_REFUSED)
             for document_id, version in gone.items():  # before the commit: what fails here leaves everything
                 if version is not None:
                     self._custody.discard(document_id, version)
+
+    def _tell(self, connection: Connection, request: SigningRequest, kind: EventKind) -> None:
+        if self._webhooks is not None:
+            self._webhooks.emit(connection, request.client_id, kind, {"request": request.request_id})
 
     def _stop_if_reported(self, client_id: str) -> None:
         now = self._clock.now()

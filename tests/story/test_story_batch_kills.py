@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 
 import httpx2
@@ -77,7 +78,7 @@ def test_a_batch_survives_kills(server: tuple[Server, Callable[[httpx2.Client], 
         database.close()
     assert [row["action"] for row in trail].count("signing.batch_finished") == 1
     assert len(trail) == DOCUMENTS + 1
-    told_in_trail = {row["details"]["sha256"] for row in trail if row["action"] == "signing.sealed"}
+    told_in_trail = {json.loads(row["details"])["sha256"] for row in trail if row["action"] == "signing.sealed"}
     assert told_in_trail == set(hashes)
 
 
