@@ -72,6 +72,7 @@ from signing.custody import Custody
 from signing.digests.service import DigestSeals
 from signing.held.service import HeldSeals
 from signing.history import History
+from signing.preview.previews import Previews
 from signing.requests.desk import RequestDesk
 from signing.requests.oversight import RequestOversight
 from signing.service import SigningService
@@ -104,6 +105,7 @@ class Services:
     held_seals: HeldSeals
     requests: RequestDesk
     request_oversight: RequestOversight
+    previews: Previews
     batches: BatchService
     batch_work: BatchWork
     digest_seals: DigestSeals
@@ -273,6 +275,7 @@ def assemble(
         held_seals,
         requests,
         RequestOversight(database, trail, clock),
+        Previews(database, custody),
         batches,
         batch_work,
         DigestSeals(signing_service, keys, database, trail, clock, CaLogProofs(log, witnessing)),

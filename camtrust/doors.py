@@ -5,6 +5,7 @@ A door that is added is one line here; what it needs is wired where its service 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ import signing.batches.api
 import signing.csc.api
 import signing.digests.api
 import signing.held.api
+import signing.preview.api
 import signing.requests.api
 import signing.webhooks.api
 from camtrust.assembly import Services
@@ -37,6 +39,10 @@ from camtrust.settings import Settings
 from camtrust.web import authorize as authorize_page
 from camtrust.web import trust as trust_door
 from camtrust.web.app import WebSettings, create_app
+from camtrust.web.portal import router as portal
+from camtrust.web.portal.layout import Layout
+from camtrust.web.portal.parts import Parts
+from camtrust.web.portal.session import Doorkeeper
 from camtrust.web.raw import Raw
 from ekyc.outbox import Standing
 from foundation.db.engine import Database
@@ -86,6 +92,7 @@ def application(services: Services) -> FastAPI:
                 **signing.api.body_limits(services.signing.config),
                 **signing.requests.api.body_limits(services.signing.config),
                 **signing.batches.api.body_limits(services.signing.config),
+                **portal.body_limits(services.signing.config),
                 "/verify/v1": (settings.upload_mebibytes + 1) * MIB,
                 **ekyc.evidence_api.BODY_LIMITS,
             },
@@ -120,12 +127,14 @@ def application(services: Services) -> FastAPI:
             ekyc.api.create_outbox_router(services.outbox, guard),
             signing.api.create_router(services.signing, guard),
             signing.held.api.create_router(services.held_seals, guard),
+            signing.preview.api.create_router(services.previews, guard),
             signing.requests.api.create_router(services.requests, services.request_oversight, guard),
             create_history_router(services.signing, guard),
             signing.batches.api.create_router(services.batches, guard),
             signing.digests.api.create_router(services.digest_seals, guard),
             signing.webhooks.api.create_router(services.webhooks, guard),
             signing.csc.api.create_router(services.csc, guard, services.clock, _service_name(settings)),
+            portal.create_router(_portal(services, emulated)),
             trust_door.create_router(services.home, services.clock, settings.upload_mebibytes * MIB),
         ],
         raw=[
@@ -151,6 +160,21 @@ def application(services: Services) -> FastAPI:
         },
         on_refusal=refusals,
         idempotency=IdempotencyStore(services.database, services.vault, services.clock),
+    )
+
+
+def _portal(services: Services, emulated: Sequence[str]) -> Parts:
+    """What the pages for persons stand on."""
+    return Parts(
+        Layout.make(services.settings.specimen, emulated),
+        Doorkeeper(services.identity),
+        services.identity,
+        services.signing,
+        services.requests,
+        services.previews,
+        services.token,
+        services.home,
+        services.clock,
     )
 
 

@@ -128,6 +128,13 @@ class BundleMissing(CamTrustError):
     kind = Kind.NOT_FOUND
 
 
+class FormInvalid(CamTrustError):
+    """``rule`` of `camtrust.web.portal.session`."""
+
+    code = "camtrust.form_invalid"
+    kind = Kind.FORBIDDEN
+
+
 class PortBusy(CamTrustError):
     code = "camtrust.port_busy"
     kind = Kind.CONFLICT

@@ -13,6 +13,8 @@ from camtrust.home import Home
 from foundation.clock import Clock
 from foundation.errors import CamTrustError, Kind
 from foundation.http.guard import public
+from signing.verify.model import FileVerdict
+from signing.verify.trust import Trust
 
 
 class DocumentNotReceived(CamTrustError):
@@ -65,15 +67,21 @@ def create_router(home: Home, clock: Clock, limit: int) -> APIRouter:
     )
     def verify(data: bytes = Depends(body)) -> dict[str, Any]:
         """The verdict on the document in the body, against the bundle published here. The document is not kept."""
-        from signing.verify.bundle import read_pin
-        from signing.verify.policy import STRICT
-        from signing.verify.trust import build_trust
-        from signing.verify.verdict import verify_file
-
-        at = clock.now()
-        octets = home.bundle.read_bytes() if home.bundle.exists() else None
-        pin = read_pin(home.bundle_signer.read_text(encoding="ascii")) if home.bundle_signer.exists() else None
-        trust = build_trust(octets, frozenset({pin} if pin else ()), (), at, STRICT)
-        return {"files": [verify_file(data, "document", trust, at).json()], "bundle": trust.json()}
+        verdict, trust = judged(home, clock, data)
+        return {"files": [verdict.json()], "bundle": trust.json()}
 
     return router
+
+
+def judged(home: Home, clock: Clock, data: bytes) -> tuple[FileVerdict, Trust]:
+    """The verdict on a document against the bundle published here, and what it rests on."""
+    from signing.verify.bundle import read_pin
+    from signing.verify.policy import STRICT
+    from signing.verify.trust import build_trust
+    from signing.verify.verdict import verify_file
+
+    at = clock.now()
+    octets = home.bundle.read_bytes() if home.bundle.exists() else None
+    pin = read_pin(home.bundle_signer.read_text(encoding="ascii")) if home.bundle_signer.exists() else None
+    trust = build_trust(octets, frozenset({pin} if pin else ()), (), at, STRICT)
+    return verify_file(data, "document", trust, at), trust

@@ -86,6 +86,9 @@ class Refusal:
 
 OnRefusal = Callable[[Refusal], None]
 
+PageOfProblem = Callable[[CamTrustError, int], Response]
+"""What a page's endpoint puts into the scope (``camtrust.page``), where people look at the answer and not programs."""
+
 
 def audit_refusals(database: Database, trail: AuditTrail) -> OnRefusal:
     """Writes each refusal into the audit trail, in a unit of work of its own (that of the request was rolled back)."""
@@ -122,6 +125,9 @@ class Problems:
             log_failure(error, trace_id_of(scope))
         await self._record(scope, error, status)
         language = negotiate(_header(scope, b"accept-language"))
+        page: PageOfProblem | None = scope.get("camtrust.page")
+        if page is not None:
+            return page(error, status)
         response = Response(
             content=json.dumps(_document(error, status, language, trace_id_of(scope)), ensure_ascii=False).encode(),
             status_code=status,

@@ -124,7 +124,7 @@ def _now() -> float:
 def _work(
     questions: Connection, answers: Connection, prepare: Callable[[], Callable[[Item], Answer]], bounds: Bounds
 ) -> None:
-    _confine(bounds)
+    confine(bounds)
     answer = prepare()
     while True:
         try:
@@ -137,7 +137,8 @@ def _work(
             answers.send(None)
 
 
-def _confine(bounds: Bounds) -> None:
+def confine(bounds: Bounds) -> None:
+    """Bound this process for good: its memory, and that it writes no file and leaves no core."""
     import resource
 
     for kind, limit in (

@@ -77,6 +77,32 @@ PUBLIC = {
     "POST /.well-known/cmp/p/{profile}": _CMP,
     "POST /csc/v1/info": "CSC API v1.0.4 §11.1: what the service can do",
     "POST /csc/v2/info": "the same",
+    # Pages: led to the login without a session (tests/story/test_story_portal.py)
+    "GET /portal/login": "the form",
+    "POST /portal/login": "PIN and code are the credential",
+    "POST /portal/login/passkey-options": "the question to a device",
+    "POST /portal/login/passkey": "its answer is the credential",
+    **dict.fromkeys(
+        (
+            "POST /portal/logout",
+            "GET /portal",
+            "GET /portal/certificates",
+            "POST /portal/documents",
+            "GET /portal/documents/{document_id}",
+            "GET /portal/documents/{document_id}/pages/{page}",
+            "GET /portal/documents/{document_id}/signed",
+            "POST /portal/documents/{document_id}/approval",
+            "POST /portal/documents/{document_id}/passkey-options",
+            "POST /portal/documents/{document_id}/passkey",
+            "POST /portal/documents/{document_id}/removal",
+            "GET /portal/requests/{request_id}",
+            "POST /portal/requests/{request_id}/approval",
+            "POST /portal/requests/{request_id}/passkey-options",
+            "POST /portal/requests/{request_id}/passkey",
+            "POST /portal/requests/{request_id}/refusal",
+        ),
+        "the session in its cookie",
+    ),
     "GET /trust/bundle": "the signed trust bundle",
     "GET /trust/list.xml": "the signed trust list",
     "POST /verify/v1/documents": "verification; keeps nothing",
@@ -163,7 +189,7 @@ def test_what_is_another_s_is_as_absent_as_what_never_was(assembled: Installatio
             # Whose these are: tests/signing/test_signing_passkey.py, tests/ekyc/test_ekyc_authenticators.py.
             path = path.replace("{approval_id}", ids[1] * 2).replace("{change_id}", ids[1] * 2)
             path = path.replace("{serial}", ids[2]).replace("{image_id}", "0" * 32)
-            path = path.replace("{request_id}", ids[3]).replace("{client_id}", ids[4])
+            path = path.replace("{page}", "1").replace("{request_id}", ids[3]).replace("{client_id}", ids[4])
             path = path.replace("{credential_id}", owner.credential if ids[0] == enrolment else "0" * 32)
             assert "{" not in path, f"{endpoint.path}: tell this test whose that is"
             answers.append(other.ask(endpoint.method, path, body))

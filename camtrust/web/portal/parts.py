@@ -1,0 +1,107 @@
+"""What the pages stand on: the same services as the API, and the frame."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import Request
+from starlette.responses import Response
+
+from camtrust.home import Home
+from camtrust.web.portal.layout import Layout, language_of
+from camtrust.web.portal.session import Doorkeeper, Visit
+from foundation.catalogue import Language
+from foundation.clock import Clock
+from foundation.errors import CamTrustError
+from foundation.keys.activation import Method
+from foundation.keys.factors import PersonFactors
+from foundation.words import khmer_words, words
+from identity.service import IdentityService
+from signing.model import Credential, CredentialStatus, Outcome
+from signing.preview.previews import Previews
+from signing.requests.desk import RequestDesk
+from signing.requests.views import WORDS
+from signing.service import SigningService
+from signing.verify.model import Reason
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Services and frame."""
+
+    layout: Layout
+    door: Doorkeeper
+    identity: IdentityService
+    signing: SigningService
+    requests: RequestDesk
+    previews: Previews
+    factors: PersonFactors
+    home: Home
+    clock: Clock
+
+    def usable(self, visit: Visit) -> tuple[Credential, ...]:
+        """The person's credentials that can sign now, the newest first."""
+        now = self.clock.now()
+        found = [
+            one
+            for one in self.signing.credentials(visit.person)
+            if one.status is CredentialStatus.ACTIVE
+            and one.signatory.certificate.not_valid_before_utc <= now <= one.signatory.certificate.not_valid_after_utc
+        ]
+        return tuple(reversed(found))
+
+    def methods(self, visit: Visit) -> frozenset[Method]:
+        """By what the person can approve."""
+        return self.factors.factors_of(visit.person.id).methods
+
+    def notes(self, visit: Visit, document_id: str, language: Language) -> list[str]:
+        """What a document hides, as sentences; also that it could not be looked through."""
+        try:
+            found: tuple[Reason, ...] = self.previews.notes(visit.person, document_id)
+        except CamTrustError as error:
+            return [error.message(language)]
+        return [one.message(language) for one in found]
+
+
+NO_PROBLEM: dict[str, Any] = {"problem": "", "next": "", "code": "", "failures": []}
+"""What a page says of problems where there is none."""
+
+ShownProblem = Callable[[CamTrustError, int], Response]
+
+
+def show_problems(request: Request, page: ShownProblem) -> None:
+    """Answer what fails in this request with this page; our script, which asks for JSON, gets the problem document."""
+    if "application/json" not in request.headers.get("accept", ""):
+        request.scope["camtrust.page"] = page
+
+
+def problem_page(layout: Layout) -> Callable[[Request], Awaitable[None]]:
+    """A dependency: what fails in this request is answered with a page."""
+
+    async def as_page(request: Request) -> None:
+        def page(error: CamTrustError, status: int) -> Response:
+            return layout.page("portal/problem.html", request, status=status, signed_in=False, **told(error, request))
+
+        show_problems(request, page)
+
+    return as_page
+
+
+def told(error: CamTrustError, request: Request) -> dict[str, str]:
+    """A failure in the reader's language."""
+    language = language_of(request)
+    return {"problem": error.message(language), "next": error.hint(language), "code": error.code}
+
+
+def failed(outcomes: tuple[Outcome, ...], request: Request) -> list[dict[str, str]]:
+    """Why documents were not signed, each reason once."""
+    found = {one.error.code: told(one.error, request) for one in outcomes if one.error is not None}
+    return list(found.values())
+
+
+def digest_words(sha256: bytes, language: Language) -> list[str]:
+    """The first octets of a digest as words of the language."""
+    first = sha256[:WORDS]
+    return list(khmer_words(first) if language is Language.KM else words(first))

@@ -1,0 +1,27 @@
+"""All pages of the portal, put on the services."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fastapi import APIRouter, Depends
+
+from camtrust.web.portal import documents, login, requests
+from camtrust.web.portal.parts import Parts, problem_page
+from signing.config import SigningConfig
+
+_ROOM = 64 * 1024
+
+
+def body_limits(config: SigningConfig) -> Mapping[str, int]:
+    """How many octets the upload form takes."""
+    return {"/portal/documents": config.maximum_document_bytes + _ROOM}
+
+
+def create_router(parts: Parts) -> APIRouter:
+    """``/portal/…``. What fails is answered with a page."""
+    router = APIRouter(include_in_schema=False, dependencies=[Depends(problem_page(parts.layout))])
+    router.include_router(login.create_router(parts))
+    router.include_router(requests.create_router(parts))
+    router.include_router(documents.create_router(parts))
+    return router

@@ -1,0 +1,1 @@
+"""What a person sees before they sign: pictures of the pages, and what the document hides."""

@@ -1,0 +1,140 @@
+"""Pictures and notes of a person's document, for that person alone; kept for a while in memory, never on a disk."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+from foundation.db.engine import Database
+from foundation.errors import CamTrustError, Kind
+from foundation.http.actor import Actor
+from signing import store
+from signing.custody import Custody
+from signing.errors import DocumentNotFound
+from signing.forms import PADES
+from signing.model import Document, DocumentState
+from signing.preview.drawing import BOUNDS, MOST_PAGES, Drawn, Task
+from signing.preview.worker import in_a_process
+from signing.verify.model import Reason
+from signing.verify.sandbox import Bounds
+
+_TOGETHER = 4  # pages drawn by one process
+_AT_ONCE = 2  # processes
+_PATIENCE = 30.0  # seconds to wait for one
+_KEPT_OCTETS = 64 * 1024 * 1024
+_KEPT_NOTES = 1000
+
+Value = TypeVar("Value")
+
+
+class PageNotFound(CamTrustError):
+    """No such page, or no page at all: pictures are of PDFs, up to `signing.preview.drawing.MOST_PAGES` pages."""
+
+    code = "signing.page_not_found"
+    kind = Kind.NOT_FOUND
+
+
+class PageNotDrawn(CamTrustError):
+    """Drawing it took more than is allowed, or failed."""
+
+    code = "signing.page_not_drawn"
+    kind = Kind.INVALID
+
+
+class PreviewBusy(CamTrustError):
+    """Others are being drawn."""
+
+    code = "signing.preview_busy"
+    kind = Kind.THROTTLED
+
+
+class Previews:
+    """Draws what a person is about to sign, or has signed."""
+
+    def __init__(self, database: Database, custody: Custody, bounds: Bounds = BOUNDS) -> None:
+        self._database, self._custody, self._bounds = database, custody, bounds
+        self._running = threading.BoundedSemaphore(_AT_ONCE)
+        self._pages: _Kept[bytes] = _Kept(len, _KEPT_OCTETS)
+        self._notes: _Kept[tuple[Reason, ...]] = _Kept(lambda _: 1, _KEPT_NOTES)
+
+    def page(self, person: Actor, document_id: str, number: int) -> bytes:
+        """Page ``number`` (from 1 on) as PNG; of the signed file, once there is one.
+
+        Raises DocumentNotFound, PageNotFound, PageNotDrawn, PreviewBusy.
+        """
+        document, sealed = self._document(person, document_id)
+        last = min(document.pages, MOST_PAGES)
+        if document.form != PADES or not 1 <= number <= last:
+            raise PageNotFound
+        kept = self._pages.get((document_id, document.signed_version, number))
+        if kept is not None:
+            return kept
+        wanted = tuple(range(number - 1, min(number - 1 + _TOGETHER, last)))
+        drawn = self._drawn(Task(self._octets(document), self._custody.password(document, sealed), wanted))
+        if drawn is None or drawn.failed or len(drawn.pages) != len(wanted):
+            raise PageNotDrawn
+        for index, picture in zip(wanted, drawn.pages, strict=True):
+            self._pages.put((document_id, document.signed_version, index + 1), picture)
+        return drawn.pages[0]
+
+    def notes(self, person: Actor, document_id: str) -> tuple[Reason, ...]:
+        """What the document hides or has prepared (`signing.verify.lint`); nothing for what is no PDF.
+
+        Raises DocumentNotFound, PageNotDrawn when it could not be looked through in time, PreviewBusy.
+        """
+        document, sealed = self._document(person, document_id)
+        if document.form != PADES:
+            return ()
+        kept = self._notes.get(document_id)
+        if kept is not None:
+            return kept
+        drawn = self._drawn(Task(self._custody.original(document), self._custody.password(document, sealed)))
+        if drawn is None:
+            raise PageNotDrawn
+        self._notes.put(document_id, drawn.notes)
+        return drawn.notes
+
+    def _document(self, person: Actor, document_id: str) -> tuple[Document, store.Sealed]:
+        with self._database.read() as connection:
+            found = store.document_of_owner(connection, person.id, document_id)
+        if found is None:
+            raise DocumentNotFound
+        return found
+
+    def _octets(self, document: Document) -> bytes:
+        signed = document.state is DocumentState.SIGNED
+        return self._custody.signed(document) if signed else self._custody.original(document)
+
+    def _drawn(self, task: Task) -> Drawn | None:
+        if not self._running.acquire(timeout=_PATIENCE):
+            raise PreviewBusy(retry_after=_PATIENCE)
+        try:
+            return in_a_process(task, self._bounds)
+        finally:
+            self._running.release()
+
+
+class _Kept(Generic[Value]):
+    """The newest values, up to a weight together."""
+
+    def __init__(self, weight: Callable[[Value], int], most: int) -> None:
+        self._weight, self._most, self._total = weight, most, 0
+        self._values: OrderedDict[Hashable, Value] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable) -> Value | None:
+        with self._lock:
+            if key in self._values:
+                self._values.move_to_end(key)
+            return self._values.get(key)
+
+    def put(self, key: Hashable, value: Value) -> None:
+        with self._lock:
+            before = self._values.pop(key, None)
+            self._total += self._weight(value) - (self._weight(before) if before is not None else 0)
+            self._values[key] = value
+            while self._total > self._most and self._values:
+                _, gone = self._values.popitem(last=False)
+                self._total -= self._weight(gone)
