@@ -87,6 +87,8 @@ PUBLIC = {
             "POST /portal/logout",
             "GET /portal",
             "GET /portal/certificates",
+            "GET /portal/history",
+            "POST /portal/certificates/{credential_id}/suspension",
             "POST /portal/documents",
             "GET /portal/documents/{document_id}",
             "GET /portal/documents/{document_id}/pages/{page}",

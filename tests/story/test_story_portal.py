@@ -236,6 +236,7 @@ def test_pages_for_those_who_do_not_see_them(assembled: Installation, letter: by
     request, document = asked(assembled, person, letter), person.uploaded("SPECIMEN.pdf", letter)
     page = Browser(assembled, person.session)
     paths = (f"/portal/requests/{request['id']}", f"/portal/documents/{document}", "/portal", "/portal/certificates")
+    paths += ("/portal/history",)
     for path in (*paths, "/portal/login", "/portal/requests/" + "0" * 32):
         for language in ("km", "en"):
             read = Reader(page.get(f"{path}?lang={language}").text)
@@ -263,3 +264,18 @@ def test_expired_on_the_page(assembled: Installation, letter: bytes) -> None:
     assert late.status_code == 409
     assert "ran out" in page.get(where).text
     assert page.get(f"/portal/documents/{request['documents'][0]['id']}/pages/1").status_code == 404
+
+
+def test_stopping_one_s_certificate_on_the_page(assembled: Installation, letter: bytes) -> None:
+    """One press stops the certificate: nothing can be signed any more, and the history says so. Another person's
+    cannot be stopped."""
+    person, other = (assembled.applicant().until("certificate") for _ in range(2))
+    page, document = Browser(assembled, person.session), person.uploaded("SPECIMEN.pdf", letter)
+    assert page.post(f"/portal/certificates/{other.credential}/suspension").status_code == 404
+    assert page.post(f"/portal/certificates/{person.credential}/suspension").status_code == 303
+    assert '<span class="state refused">stopped' in page.get("/portal/certificates").text
+    assert "Stopped" in page.get("/portal/history").text
+    assert "no certificate with which you can sign" in page.get(f"/portal/documents/{document}").text
+    refused = person.ask("POST", "/sign/v1/authorisations", person.authorisation(document))
+    assert (refused.status_code, refused.json()["code"]) == (409, "signing.credential_not_usable")
+    assert [one["status"] for one in other.get("/sign/v1/credentials")] == ["active"]

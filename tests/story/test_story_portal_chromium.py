@@ -51,7 +51,7 @@ def browsing(assembled: Installation, language: str = "en") -> Iterator[Page]:
             page.set_default_timeout(_PATIENCE)
             wrong: list[str] = []
             page.on("pageerror", lambda error: wrong.append(str(error)))
-            page.on("console", lambda said: wrong.append(said.text) if "Content Security" in said.text else None)
+            page.on("console", lambda said: wrong.append(said.text) if _refused(said.text) else None)
             devices = page.context.new_cdp_session(page)
             devices.send("WebAuthn.enable")
             options = {
@@ -115,7 +115,7 @@ def test_a_request_signed_with_a_passkey(assembled: Installation, letter: bytes)
 
         def tampered(route: Route) -> None:
             """What a script in the page could do: have the device approve another question."""
-            answer = route.fetch()
+            answer = route.fetch(url=route.request.url.replace(ORIGIN, assembled.url))
             said = answer.json()
             options = json.loads(said["options"])
             options["challenge"] = "A" * 43
@@ -174,8 +174,13 @@ def test_no_page_elsewhere_shows_ours(assembled: Installation) -> None:
     """In a frame of another page nothing of ours is drawn, so that no click on it can be stolen."""
     with browsing(assembled) as page:
         page.goto("/portal/login")
-        page.evaluate("""() => { const frame = document.createElement('iframe');
-            frame.src = '/portal/login'; document.body.append(frame); }""")
-        page.wait_for_timeout(1000)
+        with page.expect_console_message(lambda said: "frame-ancestors" in said.text):
+            page.evaluate("""() => { const frame = document.createElement('iframe');
+                frame.src = '/portal/login'; document.body.append(frame); }""")
         (frame,) = page.frames[1:]
         assert not frame.url.startswith(ORIGIN)
+
+
+def _refused(text: str) -> bool:
+    """Whether the browser tells that something of a page was not run or loaded; being framed is for its own test."""
+    return "Content Security" in text and "frame-ancestors" not in text

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 
 from camtrust.web.portal.layout import language_of
@@ -180,12 +180,29 @@ def create_router(parts: Parts) -> APIRouter:
         signing.delete(sent.visit.person, document_id)
         return RedirectResponse("/portal", 303)
 
+    @router.post("/certificates/{credential_id}/suspension")
+    def suspend(sent: Annotated[Sent, Depends(door.sent)], credential_id: DocumentId) -> Response:
+        signing.holdings.suspend(sent.visit.person, credential_id)
+        return RedirectResponse("/portal/certificates", 303)
+
+    @router.get("/history")
+    def history(
+        request: Request,
+        visit: Annotated[Visit, Depends(door.visit)],
+        cursor: Annotated[str | None, Query(max_length=64)] = None,
+    ) -> Response:
+        page = signing.history.page(visit.person, cursor, _SHOWN)
+        return parts.layout.page(
+            "portal/history.html", request, form=visit.form, entries=page.entries, following=page.next
+        )
+
     @router.get("/certificates")
     def certificates(request: Request, visit: Annotated[Visit, Depends(door.visit)]) -> Response:
         found = [
             {
                 "view": credential_view(one),
                 "active": one.status is CredentialStatus.ACTIVE,
+                "state": one.status.value,
                 "from": one.signatory.certificate.not_valid_before_utc,
                 "until": one.signatory.certificate.not_valid_after_utc,
             }
