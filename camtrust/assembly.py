@@ -59,6 +59,7 @@ from issuing_ca.background_lint import BackgroundLint
 from issuing_ca.cmp.service import CmpServer
 from issuing_ca.enrolment.service import Enrolment
 from issuing_ca.log import IssuanceLog
+from issuing_ca.ra.proposals import RevocationProposals
 from issuing_ca.ra.service import Registration
 from issuing_ca.registry_events import RegistryEvents
 from issuing_ca.service import CertificateAuthority
@@ -117,6 +118,7 @@ class Services:
     acme: AcmeService
     enrolment: Enrolment
     registration: Registration
+    revocation_proposals: RevocationProposals
     cmp: CmpServer
     registration_authority: RegistrationAuthorityKey
     witnessing: Witnessing
@@ -259,6 +261,9 @@ def assemble(
         _log.warning("the key of certificate %s could not be switched as its status says; try: camtrust doctor", serial)
     for orphan in ca.orphans():
         _log.warning("certificate %s was reserved and never came out (signing: %s)", orphan.serial, orphan.signing)
+    registration = Registration(
+        ca, database, vault, clock, randomness, trail, identity_service, token, EkycLoginApprovals(ekyc_service)
+    )
     return Services(
         home,
         settings,
@@ -286,9 +291,8 @@ def assemble(
         log,
         acme,
         enrolment,
-        Registration(
-            ca, database, vault, clock, randomness, trail, identity_service, token, EkycLoginApprovals(ekyc_service)
-        ),
+        registration,
+        RevocationProposals(registration, database, clock, randomness, trail),
         CmpServer(enrolment, database, clock, randomness, trail),
         authority,
         witnessing,

@@ -25,6 +25,7 @@ import issuing_ca.enrolment.api
 import issuing_ca.est.api
 import issuing_ca.ra.api
 import issuing_ca.ra.certificates_api
+import issuing_ca.ra.proposals_api
 import signing.api
 import signing.batches.api
 import signing.csc.api
@@ -108,6 +109,7 @@ def application(services: Services) -> FastAPI:
             issuing_ca.cmp.api.create_router(services.cmp),
             issuing_ca.ra.api.create_router(services.registration, guard),
             issuing_ca.ra.certificates_api.create_router(ca, guard),
+            issuing_ca.ra.proposals_api.create_router(services.revocation_proposals, guard),
             issuing_ca.api.create_public_router(ca),
             issuing_ca.acme.api.create_router(services.acme, refusals),
             issuing_ca.acme.api.create_credential_router(services.acme, guard),

@@ -99,7 +99,10 @@ class CaSettings(Section):
     ocsp_minutes: Annotated[int, Field(ge=5, le=1440, description="validity of an OCSP response, in minutes")] = 60
     two_officers: Annotated[
         tuple[str, ...],
-        Field(description="profiles that two officers must approve, neither of whom asked; doors give none of them"),
+        Field(
+            description="profiles that two officers must approve, neither of whom asked; doors give none of them; "
+            "'bulk-revocation': revoking by a query takes two officers too"
+        ),
     ] = ()
     lint_a_minute: Annotated[
         int, Field(ge=0, le=6000, description="certificates that pkilint looks at each minute, after they were issued")

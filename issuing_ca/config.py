@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from foundation.citizen_subject import CitizenNaming
 from foundation.keys.port import KeyAlgorithm
 
+BULK_REVOCATION = "bulk-revocation"  # beside profiles in two_officers
+
 
 class IssuingCaSettings(BaseModel):
     """``[ca]`` in camtrust.toml. Durations are ISO 8601 or seconds."""
@@ -80,7 +82,8 @@ class IssuingCaSettings(BaseModel):
     """Findings of pkilint, ``SEVERITY code``, that are known and right."""
 
     two_officers: frozenset[str] = frozenset()
-    """Profiles whose certificates two different officers must approve, neither of whom asked."""
+    """Profiles whose certificates two different officers must approve, neither of whom asked. ``bulk-revocation``:
+    revoking by a query takes two different officers too."""
 
     acme_networks: tuple[IPv4Network | IPv6Network, ...] = ()
     """Networks beside the public ones where http-01 may look (agencies' own)."""

@@ -163,6 +163,16 @@ class ApprovalRequired(CamTrustError):
     kind = Kind.FORBIDDEN
 
 
+class BulkApprovalRequired(CamTrustError):
+    code = "issuing_ca.bulk_approval_required"
+    kind = Kind.FORBIDDEN
+
+
+class ProposalUnknown(CamTrustError):
+    code = "issuing_ca.proposal_unknown"
+    kind = Kind.NOT_FOUND
+
+
 class RaRequestUnknown(CamTrustError):
     code = "issuing_ca.ra_request_unknown"
     kind = Kind.NOT_FOUND

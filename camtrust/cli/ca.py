@@ -163,8 +163,11 @@ def create(context: Context) -> typer.Typer:
             str | None, typer.Option(help="from the dry run: revokes what it found; without it nothing is revoked")
         ] = None,
     ) -> None:
-        """Revoke every certificate that meets all conditions. Without --digest a dry run, which gives the digest."""
+        """Revoke every certificate that meets all conditions. Without --digest a dry run, which gives the digest.
+
+        Where ca.two_officers has bulk-revocation, it is proposed, and an officer approves it."""
         from foundation.http.actor import Actor, ActorKind
+        from issuing_ca.config import BULK_REVOCATION
         from issuing_ca.model import Reason
         from issuing_ca.ra.model import CertificateQuery
 
@@ -180,6 +183,13 @@ def create(context: Context) -> typer.Typer:
                 context.terminal.result(value, [*lines, f"To revoke them: --digest {found.digest}"])
                 return
             actor, done = Actor(ActorKind.OPERATOR, ACTOR.partition(":")[2]), 0
+            if BULK_REVOCATION in services.registration.ca.settings.two_officers:
+                one = services.revocation_proposals.propose(actor, query, wanted, digest)
+                lines = [f"Proposed the revocation of {one.count} certificates; nothing is revoked yet."]
+                value = {"proposal": one.id, "count": one.count, "digest": one.digest}
+                lines.append(f"An officer approves it: POST /ca/v1/revocations/proposals/{one.id}/approval")
+                context.terminal.result(value, [*lines, f"until {one.expires_at:%Y-%m-%d %H:%M} UTC."])
+                return
             with Progress(console=Console(stderr=True)) as progress:
                 bar = progress.add_task("Revoking", total=found.count)
                 while True:
@@ -189,6 +199,25 @@ def create(context: Context) -> typer.Typer:
                     if not part.remaining:
                         break
         context.terminal.result({"revoked": done}, [f"Revoked {done} certificates."])
+
+    @app.command(name="revocation-proposals")
+    def revocation_proposals() -> None:
+        """List bulk revocations that were proposed, and what became of them."""
+        from foundation.clock import rfc3339
+
+        with services_of(context) as services:
+            found = services.revocation_proposals.list(limit=200)
+        value = [
+            {"proposal": one.id, "state": one.state.value, "count": one.count, "done": one.done, "digest": one.digest}
+            | {"reason": one.reason.value, "conditions": dict(one.conditions), "proposed_by": one.proposed_by}
+            | {"proposed_at": rfc3339(one.proposed_at), "decided_by": one.decided_by}
+            for one in found
+        ]
+        lines = [
+            f"{one.id}  {one.state.value}, {one.done} of {one.count} ({one.reason.value}), by {one.proposed_by}"
+            for one in found
+        ]
+        context.terminal.result({"proposals": value}, lines or ["There is none."])
 
     @app.command()
     def crl(

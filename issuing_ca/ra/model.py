@@ -7,11 +7,14 @@ pending ─two approvals─▶ approved ─▶ issued | failed
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from issuing_ca.model import CertificateRecord
+from foundation.clock import rfc3339
+from issuing_ca.model import CertificateRecord, Reason
 
 
 class RequestState(StrEnum):
@@ -89,17 +92,21 @@ class CertificateQuery:
 
     @property
     def empty(self) -> bool:
-        return not any(
-            (
-                self.profile,
-                self.owner,
-                self.evidence,
-                self.requested_by,
-                self.issued_from,
-                self.issued_until,
-                self.evidences,
-            )
-        )
+        return not self.told
+
+    @property
+    def told(self) -> dict[str, str]:
+        """The conditions that are given, by name, to be read."""
+        given = {
+            "profile": self.profile,
+            "owner": self.owner,
+            "evidence": self.evidence,
+            "requested_by": self.requested_by,
+            "issued_from": rfc3339(self.issued_from) if self.issued_from else None,
+            "issued_until": rfc3339(self.issued_until) if self.issued_until else None,
+            "evidences": " ".join(self.evidences),
+        }
+        return {name: value for name, value in given.items() if value}
 
 
 @dataclass(frozen=True)
@@ -118,3 +125,44 @@ class BulkProgress:
     revoked: int
     remaining: int
     digest: str  # of what remains: shown again to go on
+
+
+class ProposalState(StrEnum):
+    """Where a proposed bulk revocation stands."""
+
+    PENDING = "pending"
+    APPROVED = "approved"
+    DONE = "done"
+    REJECTED = "rejected"
+    WITHDRAWN = "withdrawn"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True)
+class RevocationProposal:
+    """A bulk revocation that waits for a second officer, or what became of it. ``conditions``: what was asked;
+    ``digest``: over the serial numbers that were found; ``done``: how many of them have been gone through."""
+
+    id: str
+    conditions: Mapping[str, str]
+    reason: Reason
+    count: int
+    digest: str
+    done: int
+    proposed_by: str
+    proposed_at: datetime
+    expires_at: datetime
+    state: ProposalState
+    decided_by: str | None
+    decided_at: datetime | None
+
+    def at(self, now: datetime) -> RevocationProposal:
+        """The same as it stands now: nobody has to look after one that ran out."""
+        if self.state is ProposalState.PENDING and self.expires_at <= now:
+            return replace(self, state=ProposalState.EXPIRED)
+        return self
+
+
+def serials_digest(serials: Sequence[str]) -> str:
+    """SHA-256, hexadecimal, of serial numbers in their order, a line each: what stands for all of them."""
+    return hashlib.sha256("\n".join(serials).encode()).hexdigest()

@@ -26,9 +26,11 @@ from foundation.randomness import Randomness
 from foundation.vault import Vault
 from foundation.x509.csr import read_csr
 from foundation.x509.names import name_pairs, subject_name
+from issuing_ca.config import BULK_REVOCATION
 from issuing_ca.dns_names import dns_names
 from issuing_ca.drafts import CITIZEN_AUTH, CITIZEN_SIGN
 from issuing_ca.errors import (
+    BulkApprovalRequired,
     CertificateUnknown,
     DecisionRefused,
     HolderReasonRefused,
@@ -52,6 +54,7 @@ from issuing_ca.ra.model import (
     Matching,
     RejectionReason,
     RequestState,
+    serials_digest,
 )
 from issuing_ca.service import BY_REQUEST, CertificateAuthority
 
@@ -190,7 +193,7 @@ class Registration:
             one = self._open(connection, actor, request_id, now, RequestState.PENDING, RequestState.APPROVED)
             given = {row.officer for row in store.decisions_of(connection, request_id) if row.approves}
             if one.state is RequestState.PENDING:
-                if any(self._same_person(str(actor), officer) for officer in given):
+                if any(self.same_person(str(actor), officer) for officer in given):
                     raise DecisionRefused(rule="RA-ONCE" if str(actor) in given else "RA-TWO")
                 if not store.decide(connection, request_id, str(actor), True, reason.value, sealed, now):
                     raise DecisionRefused(rule="RA-ONCE")
@@ -237,11 +240,11 @@ class Registration:
             raise RaRequestUnknown
         if one.state not in states or (one.state is RequestState.PENDING and one.expires_at <= now):
             raise TransitionRefused(state=one.state.value, wanted="decision")
-        if not own and self._same_person(str(actor), one.requested_by):
+        if not own and self.same_person(str(actor), one.requested_by):
             raise DecisionRefused(rule="RA-OTHER")
         return one
 
-    def _same_person(self, one: str, other: str) -> bool:
+    def same_person(self, one: str, other: str) -> bool:
         """Whether two actors are the same, or the same enrolled person under two names."""
         if one == other:
             return True
@@ -368,7 +371,9 @@ class Registration:
             raise QueryEmpty
         with self._database.read() as connection:
             found = store.serials(connection, query)
-        return Matching(len(found), _digest(found), tuple(self.ca.certificate(serial) for serial in found[:_SHOWN]))
+        return Matching(
+            len(found), serials_digest(found), tuple(self.ca.certificate(serial) for serial in found[:_SHOWN])
+        )
 
     def revoke_matching(
         self, actor: Actor, query: CertificateQuery, reason: Reason, digest: str, most: int = _AT_ONCE
@@ -376,21 +381,20 @@ class Registration:
         """Revoke up to ``most`` of what a query finds, for good. ``digest``: that of the dry run, and then that of each
         answer, so that what is revoked is what was seen. The CRLs are made anew once for all of them.
 
-        Raises QueryEmpty, QueryChanged, HolderReasonRefused, and what revoking raises.
+        Raises BulkApprovalRequired where it takes two officers (`issuing_ca.ra.proposals`), QueryEmpty, QueryChanged,
+        HolderReasonRefused, and what revoking raises.
         """
+        if BULK_REVOCATION in self.ca.settings.two_officers:
+            raise BulkApprovalRequired
         if query.empty:
             raise QueryEmpty
         if reason in (Reason.CERTIFICATE_HOLD, Reason.REMOVE_FROM_CRL):
             raise HolderReasonRefused
         with self._database.read() as connection:
             found = store.serials(connection, query)
-        if _digest(found) != digest:
+        if serials_digest(found) != digest:
             raise QueryChanged
         authorities = {self.ca.revocation.revoke(serial, reason, str(actor)).authority for serial in found[:most]}
         for name in authorities:
             self.ca.lists.current(name)
-        return BulkProgress(len(found[:most]), len(found[most:]), _digest(found[most:]))
-
-
-def _digest(serials: Sequence[str]) -> str:
-    return hashlib.sha256("\n".join(serials).encode()).hexdigest()
+        return BulkProgress(len(found[:most]), len(found[most:]), serials_digest(found[most:]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import Boolean, Column, Integer, LargeBinary, MetaData, String, Table, Text
 
 from foundation.db.types import UtcDateTime
 
@@ -36,4 +36,22 @@ decisions = Table(
     Column("reason", String(40), nullable=False),
     Column("comment", LargeBinary),  # sealed in the vault
     Column("at", UtcDateTime, nullable=False),
+)
+
+bulk_revocations = Table(
+    "ra_bulk_revocations",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("conditions", Text, nullable=False),  # JSON
+    Column("reason", String(40), nullable=False),
+    Column("serials", Text, nullable=False),  # a line each, in their order: what was found
+    Column("found", Integer, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("done", Integer, nullable=False),
+    Column("proposed_by", String(200), nullable=False),
+    Column("proposed_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("decided_by", String(200)),
+    Column("decided_at", UtcDateTime),
 )
