@@ -68,6 +68,8 @@ from issuing_ca.witnessing import Witnessing
 from signing.batches.custody import BatchCustody
 from signing.batches.service import BatchService
 from signing.batches.work import BatchWork
+from signing.csc.authorising import CscAuthorising
+from signing.csc.responses import CscResponses
 from signing.csc.service import CscService
 from signing.custody import Custody
 from signing.digests.service import DigestSeals
@@ -103,6 +105,8 @@ class Services:
     ca: CertificateAuthority
     signing: SigningService
     csc: CscService
+    csc_authorising: CscAuthorising
+    csc_responses: CscResponses
     held_seals: HeldSeals
     requests: RequestDesk
     request_oversight: RequestOversight
@@ -211,9 +215,19 @@ def assemble(
             ),
             RecoveredPersons(CoolOffs(database, clock)),
         )
+        authorising = CscAuthorising(database, trail, clock, randomness, signing_service, token)
         csc = CscService(
-            database, trail, clock, signing_service, keys, token, CaTimestamps(ca), identity_service.tokens
+            database,
+            trail,
+            clock,
+            signing_service,
+            keys,
+            token,
+            CaTimestamps(ca),
+            identity_service.tokens,
+            authorising,
         )
+        responses = CscResponses(database, vault, clock, randomness, signing_service, csc, authorising)
         oauth = authorisation_server(
             database, clock, trail, randomness, settings.public_url, identity_service, keys, token, signing_service
         )
@@ -277,6 +291,8 @@ def assemble(
         ca,
         signing_service,
         csc,
+        authorising,
+        responses,
         held_seals,
         requests,
         RequestOversight(database, trail, clock),

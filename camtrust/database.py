@@ -27,6 +27,7 @@ import issuing_ca.enrolment.store
 import issuing_ca.ra.store
 import issuing_ca.store
 import signing.batches.store
+import signing.csc.store
 import signing.held.store
 import signing.history_store
 import signing.requests.store

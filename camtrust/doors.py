@@ -36,6 +36,7 @@ import signing.requests.api
 import signing.webhooks.api
 from camtrust.assembly import Services
 from camtrust.errors import ProxySecretInvalid
+from camtrust.key_uses import OwnTokens
 from camtrust.settings import Settings
 from camtrust.web import authorize as authorize_page
 from camtrust.web import trust as trust_door
@@ -91,6 +92,7 @@ def application(services: Services) -> FastAPI:
             emulated=tuple(emulated),
             larger_bodies={
                 **signing.api.body_limits(services.signing.config),
+                **signing.csc.api.body_limits(services.signing.config.maximum_document_bytes),
                 **signing.requests.api.body_limits(services.signing.config),
                 **signing.batches.api.body_limits(services.signing.config),
                 **portal.body_limits(services.signing.config),
@@ -135,7 +137,16 @@ def application(services: Services) -> FastAPI:
             signing.batches.api.create_router(services.batches, guard),
             signing.digests.api.create_router(services.digest_seals, guard),
             signing.webhooks.api.create_router(services.webhooks, guard),
-            signing.csc.api.create_router(services.csc, guard, services.clock, _service_name(settings)),
+            signing.csc.api.create_router(
+                services.csc,
+                services.csc_authorising,
+                services.csc_responses,
+                OwnTokens(services.identity),
+                guard,
+                services.clock,
+                _service_name(settings),
+                services.signing.config.maximum_document_bytes,
+            ),
             portal.create_router(_portal(services, emulated)),
             trust_door.create_router(services.home, services.clock, settings.upload_mebibytes * MIB),
         ],

@@ -10,8 +10,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import Connection
 
 from ekyc.key_notices import KeyNoticeDesk
+from foundation.http.actor import Actor, Unauthenticated
 from foundation.log_proof import EntryKind
 from foundation.use_record import Act
+from identity.service import IdentityService
 from issuing_ca.errors import CertificateUnknown
 from issuing_ca.log import IssuanceLog
 from issuing_ca.model import CertificateRecord, CertificateState, Reason, serial_text
@@ -33,6 +35,24 @@ class LoggedUses:
 
     def verifier_key(self) -> str:
         return str(self._log.verifier_key())
+
+
+class OwnTokens:
+    """`signing.ports.PersonTokens` over the sessions and the authorisation server of this process."""
+
+    def __init__(self, identity: IdentityService) -> None:
+        self._identity = identity
+
+    def revoke(self, actor: Actor, token: str) -> bool:
+        if actor.delegation is not None:
+            return self._identity.tokens.revoke(token, actor.delegation.client_id)
+        try:
+            if self._identity.sessions.authenticate(token).id != actor.id:
+                return False
+            self._identity.sessions.close(token)
+        except Unauthenticated:
+            return False
+        return True
 
 
 class CaStanding:

@@ -40,6 +40,7 @@ def tasks(services: Services) -> Mapping[str, Callable[[], object]]:
         "guardianships that ended": services.ekyc.guardians.resume,
         "heads of the revocation trees": lambda: ca.heads.publish() if ca.heads is not None else None,
         "issuance log": services.log.integrate,
+        "answers of the CSC API": services.csc_responses.resume,
         "notices about persons' keys": services.signing.history.notify,
         "witnesses of the log": services.witnessing.ask,
         "certificates looked at by pkilint": services.lint.run_once if services.settings.ca.lint_a_minute else int,

@@ -18,8 +18,9 @@ from foundation.db.audit import AuditTrail
 from foundation.db.engine import Database
 from foundation.errors import CamTrustError
 from foundation.http.actor import Actor
-from foundation.keys.activation import Method, PasskeyAssertion
+from foundation.keys.activation import Method, PasskeyAssertion, Proof
 from foundation.keys.factors import PersonFactors
+from foundation.keys.port import Activation
 from signing import store
 from signing.authorisation import Authorisations, Claim
 from signing.custody import Custody
@@ -68,6 +69,7 @@ class Approvals:
         document_ids: Sequence[str],
         level: Level | None,
         of_request: str | None = None,
+        method: Method = Method.PASSKEY,
     ) -> Asked:
         """Prepare the documents and ask. Raises what `Authorisations.authorise` raises before it activates, the reason
         of the first document when none can be signed, and FactorsNotEnrolled for a person without a passkey.
@@ -82,7 +84,7 @@ class Approvals:
                 raise outcomes[ids[0]].error or DocumentBusy()
             digests = {document_id: one.digest for document_id, one in prepared.items()}
             request = self._factors.prepare_activation(
-                credential.signatory.key_id, list(digests.values()), self._audience, Method.PASSKEY
+                credential.signatory.key_id, list(digests.values()), self._audience, method
             )
             parts = [ApprovalPart(document_id, claims[document_id].document.version) for document_id in prepared]
             for document_id, one in prepared.items():
@@ -111,19 +113,33 @@ class Approvals:
         """Sign what the assertion approves; one outcome a document. ApprovalNotFound; PasskeyInvalid, PasskeyCloned,
         ActivationInvalid: then nothing was signed, and until it runs out the question can be answered again.
         """
-        approval = self._approval(actor, approval_id)
-        outcomes: dict[str, Outcome] = {}
-        claims, prepared = self._take_up(actor, credential, approval, outcomes)
+        activation = self.prove(actor, credential, approval_id, PasskeyAssertion(assertion), through)
+        return self.sign(actor, credential, approval_id, activation.token, through)
+
+    def prove(
+        self, actor: Actor, credential: Credential, approval_id: str, proof: Proof, through: Through
+    ) -> Activation:
+        """Have the token check the proof and permit what was asked for, to be signed by :meth:`sign` later."""
+        prepared = self._take_up(actor, credential, self._approval(actor, approval_id), {})[1]
         details = {"documents": _told({document_id: one.digest for document_id, one in prepared.items()})}
         try:
-            activation = self._factors.approve(bytes.fromhex(approval_id), PasskeyAssertion(assertion))
+            activation = self._factors.approve(bytes.fromhex(approval_id), proof)
         except CamTrustError as error:
             self._work.refused(actor, credential, error, details, through, [one.digest for one in prepared.values()])
             raise
         self._work.authorised(actor, credential, details)
+        return activation
+
+    def sign(
+        self, actor: Actor, credential: Credential, approval_id: str, token: bytes, through: Through
+    ) -> tuple[Outcome, ...]:
+        """Sign what the token permits; one outcome a document. ApprovalNotFound."""
+        approval = self._approval(actor, approval_id)
+        outcomes: dict[str, Outcome] = {}
+        claims, prepared = self._take_up(actor, credential, approval, outcomes)
         try:
             if prepared:
-                self._work.finish(actor, credential, claims, prepared, activation.token, outcomes, through)
+                self._work.finish(actor, credential, claims, prepared, token, outcomes, through)
         finally:
             for claim in claims.values():
                 self._work.release(claim.document)

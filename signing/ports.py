@@ -11,6 +11,7 @@ from typing import Protocol
 from cryptography import x509
 from sqlalchemy import Connection
 
+from foundation.http.actor import Actor
 from foundation.keys.port import KeyInfo, KeyStore, Mechanism, WrappedKeys
 from foundation.use_record import Act
 
@@ -102,6 +103,14 @@ class Clients(Protocol):
 
     def known(self, client_id: str) -> tuple[str, bool]:
         """The label under which a client was registered, and whether it may act; an empty label for a stranger."""
+        ...
+
+
+class PersonTokens(Protocol):
+    """The authorisation server: access tokens of clients, and sessions."""
+
+    def revoke(self, actor: Actor, token: str) -> bool:
+        """End a token of the actor's own; False where it is none of theirs."""
         ...
 
 

@@ -94,7 +94,7 @@ class SigningService:
         self.history = history
         self.holdings = Credentials(database, audit, clock, randomness, keys, standing, history)
         self._authorisations = Authorisations(database, audit, clock, config, signer, custody, factors, keys, history)
-        self._approvals = Approvals(
+        self.approvals = Approvals(
             database, audit, clock, config.audience, self._authorisations, custody, factors, signer
         )
 
@@ -225,7 +225,7 @@ class SigningService:
         CredentialNotUsable, TooManyDocuments, and PinIncorrect, PinLocked, CodeUsed, ... of the key store: then
         nothing was signed and every document can be authorised again.
         """
-        level = self._level(level)
+        level = self.level(level)
         credential = self.person_credential(actor, credential_id)
         return self._authorisations.authorise(
             actor, credential, document_ids, pin=pin, totp=totp, level=level, request=request, through=through
@@ -245,9 +245,9 @@ class SigningService:
         Raises what :meth:`authorise` raises before anything is signed, the reason of the first document when none can
         be signed, FactorsNotEnrolled for a person without a passkey, MethodRefused.
         """
-        level = self._level(level)
+        level = self.level(level)
         credential = self.person_credential(actor, credential_id)
-        return self._approvals.ask(actor, credential, document_ids, level, request)
+        return self.approvals.ask(actor, credential, document_ids, level, request)
 
     def answer_passkey(
         self, actor: Actor, approval_id: str, assertion: str, through: Through = OWN
@@ -256,9 +256,9 @@ class SigningService:
 
         Raises ApprovalNotFound, CredentialNotUsable, PasskeyInvalid, PasskeyCloned, ActivationInvalid.
         """
-        credential_id = self._approvals.credential_of(actor, approval_id)
+        credential_id = self.approvals.credential_of(actor, approval_id)
         credential = self.person_credential(actor, credential_id)
-        return self._approvals.answer(actor, credential, approval_id, assertion, through)
+        return self.approvals.answer(actor, credential, approval_id, assertion, through)
 
     def seal(
         self,
@@ -339,7 +339,7 @@ class SigningService:
 
     # --------------------------------------------------------------------------------------------------------------
 
-    def _level(self, level: Level | None) -> Level | None:
+    def level(self, level: Level | None) -> Level | None:
         """The level that was asked for; None: the default, or what a document's form has where that is less."""
         lowest = level or self.config.default_level
         if not lowest.includes(Level.B_T):

@@ -6,53 +6,83 @@ endpoints; each answer has the names of both. Refusals have the API's own form, 
 …}``.
 """
 
-import base64
-import json
-from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
-from fastapi.responses import JSONResponse
+from starlette.responses import Response
 
 from foundation.clock import Clock
-from foundation.errors import CamTrustError
 from foundation.http.actor import Actor
 from foundation.http.guard import Guard, public
 from signing.csc import requests
-from signing.csc.errors import CscRefused, refusal_of
+from signing.csc.answering import ANSWERS, BODY, LARGEST, answered
+from signing.csc.authorising import PASSKEY, Authorised, CscAuthorising
+from signing.csc.errors import CscRefused
+from signing.csc.responses import CscResponses
 from signing.csc.service import CscService
+from signing.csc.signatures_api import create_signatures_router
+from signing.csc.wanted import wanted
+from signing.ports import PersonTokens
 
 SPECS = {"v1": "1.0.4.0", "v2": "2.0.0.2"}
 METHODS = (
+    "auth/revoke",
     "credentials/list",
     "credentials/info",
     "credentials/authorize",
+    "credentials/getChallenge",
+    "credentials/extendTransaction",
     "signatures/signHash",
+    "signatures/signDoc",
+    "signatures/signPolling",
     "signatures/timestamp",
 )
-_LARGEST = 512 * 1024  # octets of a body: a thousand digests and room
 _MOST_LISTED = 100
 
-_BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}}
-_ANSWERS: dict[int | str, dict[str, Any]] = {
-    400: {"description": "`error` and `error_description`, as the CSC API has them"}
-}
+
+def body_limits(document_bytes: int) -> dict[str, int]:
+    """How many octets the addresses take: as many as a document has in Base64, and room."""
+    return {f"/csc/{version}": document_bytes * 4 // 3 + LARGEST for version in SPECS}
 
 
-def create_router(service: CscService, guard: Guard, clock: Clock, name: str) -> APIRouter:
-    """The endpoints of both versions. ``name``: of the service, for people."""
+def create_router(
+    service: CscService,
+    authorising: CscAuthorising,
+    responses: CscResponses,
+    tokens: PersonTokens,
+    guard: Guard,
+    clock: Clock,
+    name: str,
+    document_bytes: int,
+) -> APIRouter:
+    """The endpoints of both versions. ``name``: of the service, for people; ``document_bytes``: of the largest."""
     router = APIRouter(tags=["Remote signing (CSC)"])
     for version in SPECS:
-        router.include_router(_version(service, guard, clock, name, version), prefix=f"/csc/{version}")
+        largest = body_limits(document_bytes)[f"/csc/{version}"]
+        one = _version(service, authorising, tokens, guard, clock, name, version, largest)
+        one.include_router(create_signatures_router(service, authorising, responses, guard, largest))
+        router.include_router(one, prefix=f"/csc/{version}")
     return router
 
 
-def _version(service: CscService, guard: Guard, clock: Clock, name: str, version: str) -> APIRouter:
+def _version(
+    service: CscService,
+    authorising: CscAuthorising,
+    tokens: PersonTokens,
+    guard: Guard,
+    clock: Clock,
+    name: str,
+    version: str,
+    largest: int,
+) -> APIRouter:
     router = APIRouter()
-    person, signer = guard.person("service"), guard.person("service", "credential")
+    person, anyone = guard.person("service"), guard.person("service", "credential")
 
-    @router.post("/info", dependencies=[Depends(public)], openapi_extra=_BODY, responses=_ANSWERS)
-    async def info(request: Request) -> JSONResponse:
+    def told(made: Authorised) -> dict[str, Any]:
+        return {"SAD": made.sad, "expiresIn": max(0, int((made.expires - clock.now()).total_seconds()))}
+
+    @router.post("/info", dependencies=[Depends(public)], openapi_extra=BODY, responses=ANSWERS)
+    async def info(request: Request) -> Response:
         """What this service is and can do (v1.0.4 §11.1)."""
 
         def work(_body: dict[str, Any]) -> dict[str, Any]:
@@ -64,14 +94,36 @@ def _version(service: CscService, guard: Guard, clock: Clock, name: str, version
                 "lang": "km",
                 "description": name,
                 "authType": ["external"],
+                "asynchronousOperationMode": True,
                 "methods": list(METHODS),
                 "validationInfo": False,
             }
 
-        return await _answered(request, work, empty=True)
+        return await answered(request, work, empty=True)
 
-    @router.post("/credentials/list", openapi_extra=_BODY, responses=_ANSWERS)
-    async def list_credentials(request: Request, actor: Annotated[Actor, Depends(person)]) -> JSONResponse:
+    @router.post("/auth/login", dependencies=[Depends(public)], openapi_extra=BODY, responses=ANSWERS)
+    async def log_in(request: Request) -> Response:
+        """Always refused (v1.0.4 §11.2): HTTP Basic has one password, and no place for a second factor."""
+
+        def work(_body: dict[str, Any]) -> dict[str, Any]:
+            raise CscRefused(
+                "access_denied", "HTTP Basic (RFC 7617) is not taken; log in at /identity/v1/sessions or /oauth2", 403
+            )
+
+        return await answered(request, work, empty=True)
+
+    @router.post("/auth/revoke", status_code=204, response_class=Response, openapi_extra=BODY, responses=ANSWERS)
+    async def revoke(request: Request, actor: Annotated[Actor, Depends(anyone)]) -> Response:
+        """End an access token, or a session, of the one who asks (v1.0.4 §11.3)."""
+
+        def work(body: dict[str, Any]) -> None:
+            if not tokens.revoke(actor, requests.text(body, "token")):
+                raise CscRefused("invalid_request", "Invalid string parameter token")
+
+        return await answered(request, work)
+
+    @router.post("/credentials/list", openapi_extra=BODY, responses=ANSWERS)
+    async def list_credentials(request: Request, actor: Annotated[Actor, Depends(person)]) -> Response:
         """The person's credentials (v1.0.4 §11.4)."""
 
         def work(body: dict[str, Any]) -> dict[str, Any]:
@@ -86,10 +138,10 @@ def _version(service: CscService, guard: Guard, clock: Clock, name: str, version
             answer: dict[str, Any] = {"credentialIDs": page}
             return {**answer, "nextPageToken": page[-1]} if more else answer
 
-        return await _answered(request, work, empty=True)
+        return await answered(request, work, empty=True)
 
-    @router.post("/credentials/info", openapi_extra=_BODY, responses=_ANSWERS)
-    async def credential_info(request: Request, actor: Annotated[Actor, Depends(person)]) -> JSONResponse:
+    @router.post("/credentials/info", openapi_extra=BODY, responses=ANSWERS)
+    async def credential_info(request: Request, actor: Annotated[Actor, Depends(anyone)]) -> Response:
         """One credential: its key, certificate, and what authorises it (v1.0.4 §11.5)."""
 
         def work(body: dict[str, Any]) -> dict[str, Any]:
@@ -99,84 +151,52 @@ def _version(service: CscService, guard: Guard, clock: Clock, name: str, version
             credential = requests.text(body, "credentialID")
             return service.describe(actor, credential, certificates, requests.flag(body, "certInfo"))
 
-        return await _answered(request, work)
+        return await answered(request, work)
 
-    @router.post("/credentials/authorize", openapi_extra=_BODY, responses=_ANSWERS)
-    async def authorize(request: Request, actor: Annotated[Actor, Depends(person)]) -> JSONResponse:
-        """Permit exactly these digests, by PIN and code (v1.0.4 §11.6)."""
+    @router.post("/credentials/authorize", openapi_extra=BODY, responses=ANSWERS)
+    async def authorize(request: Request, actor: Annotated[Actor, Depends(person)]) -> Response:
+        """Permit exactly these digests, or documents, by PIN and code or by a passkey (v1.0.4 §11.6)."""
 
         def work(body: dict[str, Any]) -> dict[str, Any]:
-            digests = requests.hashes(body)
-            if requests.number(body, "numSignatures", len(digests), requests.MOST_HASHES) != len(digests):
+            what = wanted(body)
+            if requests.number(body, "numSignatures", what.count, requests.MOST_HASHES) != what.count:
                 raise CscRefused("invalid_request", "numSignatures is not the number of the digests")
-            made = service.authorise(actor, requests.text(body, "credentialID"), digests, requests.proof(body))
-            left = int((made.expires - clock.now()).total_seconds())
-            return {"SAD": made.sad, "expiresIn": max(0, left)}
+            return told(authorising.authorise(actor, requests.text(body, "credentialID"), what, requests.proof(body)))
 
-        return await _answered(request, work)
+        return await answered(request, work, largest=largest)
 
-    @router.post("/signatures/signHash", openapi_extra=_BODY, responses=_ANSWERS)
-    async def sign_hash(request: Request, actor: Annotated[Actor, Depends(signer)]) -> JSONResponse:
-        """Sign digests that were permitted (v1.0.4 §11.9)."""
+    @router.post("/credentials/getChallenge", openapi_extra=BODY, responses=ANSWERS)
+    async def challenge(request: Request, actor: Annotated[Actor, Depends(person)]) -> Response:
+        """What the person's passkey is asked about exactly these digests, or documents (v2.0.0.2 §11.8).
 
-        def work(body: dict[str, Any]) -> dict[str, Any]:
-            credential, sad = requests.text(body, "credentialID"), requests.text(body, "SAD", required=False)
-            if not sad and actor.delegation is not None:  # v2 §11.11: the access token of scope credential is the SAD
-                sad = request.headers["authorization"].partition(" ")[2].strip()
-            signatures = service.sign(
-                actor,
-                credential,
-                service.activation(actor, credential, sad),
-                requests.hashes(body),
-                requests.text(body, "signAlgo"),
-                requests.digest_algorithm(body, required=False),
-            )
-            return {"signatures": [base64.b64encode(one).decode() for one in signatures]}
-
-        return await _answered(request, work)
-
-    @router.post("/signatures/timestamp", dependencies=[Depends(person)], openapi_extra=_BODY, responses=_ANSWERS)
-    async def timestamp(request: Request) -> JSONResponse:
-        """A timestamp over a digest (v1.0.4 §11.10); without a nonce."""
+        Its answer goes to authorize, in authData. ``challenge`` is the JSON for ``navigator.credentials.get()``."""
 
         def work(body: dict[str, Any]) -> dict[str, Any]:
-            if "nonce" in body:
-                raise CscRefused("invalid_request", "a nonce is not taken here; ask /tsa (RFC 3161)")
-            algorithm = requests.digest_algorithm(body, required=True)
-            (digest,) = requests.hashes(body)[:1]
-            token = service.timestamp(digest, algorithm or "")
-            return {"timestamp": base64.b64encode(token).decode()}
+            if requests.text(body, "authObjectID") != PASSKEY:
+                raise CscRefused("invalid_request", "Invalid parameter authObjectID")
+            credential_id = requests.text(body, "credentialID")
+            return {"challenge": authorising.challenge(actor, credential_id, wanted(body))}
 
-        return await _answered(request, work)
+        return await answered(request, work, largest=largest)
+
+    @router.post("/credentials/extendTransaction", openapi_extra=BODY, responses=ANSWERS)
+    async def extend(request: Request, actor: Annotated[Actor, Depends(person)]) -> Response:
+        """A SAD for the digests that come next in an authorisation (v1.0.4 §11.8, v2.0.0.2 §11.9)."""
+
+        def work(body: dict[str, Any]) -> dict[str, Any]:
+            sad = requests.octets(requests.text(body, "SAD"), "SAD")
+            return told(authorising.extend(actor, requests.text(body, "credentialID"), sad, wanted(body)))
+
+        return await answered(request, work)
+
+    @router.post("/credentials/sendOTP", openapi_extra=BODY, responses=ANSWERS)
+    async def send_otp(request: Request, actor: Annotated[Actor, Depends(person)]) -> Response:
+        """Refused for each credential (v1.0.4 §11.7): its codes come from the person's own app, none is sent."""
+
+        def work(body: dict[str, Any]) -> dict[str, Any]:
+            service.credential(actor, requests.text(body, "credentialID"))
+            raise CscRefused("invalid_request", "the OTP of this credential is offline: the person's app shows it")
+
+        return await answered(request, work)
 
     return router
-
-
-async def _answered(
-    request: Request, work: Callable[[dict[str, Any]], dict[str, Any]], *, empty: bool = False
-) -> JSONResponse:
-    """Read the body, do the work in a thread, answer. ``empty``: no body means no parameters."""
-    from starlette.concurrency import run_in_threadpool
-
-    try:
-        body = _object(await request.body(), empty)
-        return JSONResponse(await run_in_threadpool(work, body))
-    except CscRefused as refused:
-        found = refused
-    except CamTrustError as error:
-        found = refusal_of(error)
-    return JSONResponse({"error": found.error, "error_description": found.description}, status_code=found.status)
-
-
-def _object(octets: bytes, empty: bool) -> dict[str, Any]:
-    if not octets and empty:
-        return {}
-    if len(octets) > _LARGEST:
-        raise CscRefused("invalid_request", "the request is too large", 413)
-    try:
-        value = json.loads(octets)
-    except (ValueError, RecursionError):
-        raise CscRefused("invalid_request", "the request is not JSON") from None
-    if not isinstance(value, dict):
-        raise CscRefused("invalid_request", "the request is not a JSON object")
-    return value

@@ -8,30 +8,23 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass, field
 from typing import Any
 
+from foundation.keys.activation import PasskeyAssertion, PinTotp, Proof
 from signing.csc.algorithms import DIGESTS
 from signing.csc.errors import CscRefused
 
 MOST_HASHES = 1000
 _LONGEST = 4096  # characters of any one value
+_LONGEST_ASSERTION = 16 * 1024
 
 
-@dataclass(frozen=True)
-class Proof:
-    """PIN and one-time code as they were sent."""
-
-    pin: str = field(repr=False)
-    otp: str = field(repr=False)
-
-
-def text(body: dict[str, Any], *names: str, required: bool = True) -> str:
+def text(body: dict[str, Any], *names: str, required: bool = True, longest: int = _LONGEST) -> str:
     """The first of these that is there, as text. CscRefused where it is missing, empty or no text."""
     for name in names:
         if name in body:
             value = body[name]
-            if not isinstance(value, str) or not value or len(value) > _LONGEST:
+            if not isinstance(value, str) or not value or len(value) > longest:
                 raise CscRefused("invalid_request", f"{name} is not a text")
             return value
     if required:
@@ -66,9 +59,9 @@ def hashes(body: dict[str, Any]) -> list[bytes]:
     return [octets(one, "hash") for one in value]
 
 
-def octets(value: Any, name: str) -> bytes:
-    """Base64, or Base64 for URLs, with or without padding."""
-    if not isinstance(value, str) or len(value) > _LONGEST:
+def octets(value: Any, name: str, longest: int | None = _LONGEST) -> bytes:
+    """Base64, or Base64 for URLs, with or without padding; None: as long as the body may be."""
+    if not isinstance(value, str) or (longest is not None and len(value) > longest):
         raise CscRefused("invalid_request", f"{name} is not Base64")
     standard = value.replace("-", "+").replace("_", "/").rstrip("=")
     try:
@@ -88,17 +81,19 @@ def digest_algorithm(body: dict[str, Any], required: bool) -> str | None:
 
 
 def proof(body: dict[str, Any]) -> Proof:
-    """PIN and OTP (v1), or the same in authData (v2)."""
+    """PIN and OTP (v1), the same in authData (v2), or there the answer of a passkey."""
     given: dict[str, str] = {}
     data = body.get("authData", [])
     if not isinstance(data, list) or not all(isinstance(one, dict) for one in data):
         raise CscRefused("invalid_request", "authData is not a list")
     for one in data[:10]:
-        given[text(one, "id")] = text(one, "value")
+        given[text(one, "id")] = text(one, "value", longest=_LONGEST_ASSERTION)
+    if "PASSKEY" in given:
+        return PasskeyAssertion(given["PASSKEY"])
     pin = given.get("PIN") or text(body, "PIN", required=False)
     otp = given.get("OTP") or text(body, "OTP", required=False)
     if not pin:
         raise CscRefused("invalid_request", "PIN is missing")
     if not otp:
         raise CscRefused("invalid_request", "OTP is missing")
-    return Proof(pin, otp)
+    return PinTotp(pin, otp)

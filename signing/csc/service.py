@@ -1,19 +1,14 @@
-"""The Cloud Signature Consortium API's use cases for persons: credentials, an authorisation, signatures, a timestamp.
+"""The Cloud Signature Consortium API's use cases for persons: credentials, signatures of digests, a timestamp.
 
-    authorize   the token checks PIN and code and permits exactly these digests (SCAL2, EN 419 241-1 §5.5): what it
-                gives out is the signature activation data, which nothing else can be signed with
-    signHash    the token signs the digests that it permitted, each once; in one call or in several
-
-The services keep nothing between the two: what was permitted stands in the token. What is around the digest, the
-document and its signature format, is the client's; so is the time of signing, for which there is signatures/timestamp.
+Authorisations are in `signing.csc.authorising`, documents and later answers in `signing.csc.responses`. Here the token
+signs digests that it permitted, each once, in one call or in several. What is around a digest, the document and its
+signature format, is the client's; so is the time of signing, for which there is signatures/timestamp.
 """
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from cryptography import x509
@@ -22,30 +17,20 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from foundation.clock import Clock
 from foundation.db.audit import AuditTrail
 from foundation.db.engine import Database
-from foundation.errors import CamTrustError, Kind
+from foundation.errors import CamTrustError
 from foundation.http.actor import Actor, Unauthenticated
+from foundation.keys.activation import Method
 from foundation.keys.factors import PersonFactors
 from foundation.use_record import Act
 from signing.csc.algorithms import DIGESTS, KeyDescription, describe
+from signing.csc.authorising import PASSKEY, CscAuthorising, through
 from signing.csc.errors import CscRefused
-from signing.csc.requests import MOST_HASHES, Proof, octets
+from signing.csc.requests import MOST_HASHES, octets
 from signing.errors import KeyUnsupported
-from signing.history import Door, Through
 from signing.model import Credential, CredentialStatus
 from signing.ports import DelegatedActivations, SigningKeys, TimestampAuthority
 from signing.service import SigningService
 from signing.sign.token_signer import SigningAlgorithm, sign_digests
-
-AUDIENCE = "camtrust-csc"
-_THROUGH = Through(Door.CSC)
-
-
-@dataclass(frozen=True)
-class Authorised:
-    """``sad``: what the digests are signed with; ``expires``: until when."""
-
-    sad: str
-    expires: datetime
 
 
 class CscService:
@@ -61,11 +46,12 @@ class CscService:
         factors: PersonFactors,
         timestamps: TimestampAuthority,
         delegated: DelegatedActivations,
+        authorising: CscAuthorising,
     ) -> None:
         self._database, self._audit, self._clock = database, audit, clock
         self._signing, self._keys, self._factors = signing, keys, factors
         self._timestamps, self._delegated = timestamps, delegated
-        self._history = signing.history
+        self._history, self._authorising = signing.history, authorising
 
     def credentials(self, actor: Actor, only_valid: bool) -> list[str]:
         """The ids of the person's credentials, the oldest first."""
@@ -74,7 +60,7 @@ class CscService:
 
     def describe(self, actor: Actor, credential_id: str, certificates: str, details: bool) -> dict[str, Any]:
         """``credentials/info``; ``certificates``: none, single or chain. CredentialNotFound."""
-        credential = self._credential(actor, credential_id)
+        credential = self.credential(actor, credential_id)
         signatory, key = credential.signatory, self._key(credential)
         certificate = signatory.certificate
         shown: dict[str, Any] = {"status": "valid" if self._usable(credential) else "revoked"}
@@ -96,41 +82,14 @@ class CscService:
             "cert": shown,
             "authMode": "explicit",
             "SCAL": "2",
-            "PIN": {"presence": "true", "format": "N", "label": "PIN"},
-            "OTP": {"presence": "true", "type": "offline", "format": "N", "label": "TOTP"},
-            "auth": {
-                "mode": "explicit",
-                "expression": "PIN AND OTP",
-                "objects": [
-                    {"type": "Password", "id": "PIN", "format": "N", "label": "PIN"},
-                    {"type": "OTP", "id": "OTP", "format": "N", "label": "TOTP"},
-                ],
-            },
+            **self._authentication(actor),
             "multisign": MOST_HASHES,
             "lang": "km",
         }
 
-    def authorise(self, actor: Actor, credential_id: str, digests: Sequence[bytes], proof: Proof) -> Authorised:
-        """Have the token permit exactly these digests. Raises CredentialNotFound, CredentialNotUsable, and what
-        `Factors.activate` raises: then nothing is permitted."""
-        credential = self._signing.person_credential(actor, credential_id)
-        self._check_sizes(digests)
-        details = {"digests": [one.hex() for one in digests]}
-        try:
-            activation = self._factors.activate(
-                credential.signatory.key_id, list(digests), proof.pin, proof.otp, AUDIENCE
-            )
-        except CamTrustError as error:
-            self._note(actor, "signing.csc_refused", credential_id, {"code": error.code, **details})
-            if error.kind is not Kind.UNAVAILABLE:
-                self._history.record(credential, Act.REFUSAL, digests, _THROUGH, code=error.code)
-            raise
-        self._note(actor, "signing.csc_authorised", credential_id, details)
-        self._history.record(credential, Act.AUTHORISATION, digests, _THROUGH)
-        return Authorised(base64.urlsafe_b64encode(activation.token).decode().rstrip("="), activation.expires)
-
     def activation(self, actor: Actor, credential_id: str, sad: str) -> bytes:
-        """The token's activation behind signature activation data as a client sends it: what :meth:`authorise` gave, or
+        """The token's activation behind signature activation data as a client sends it: what
+        :meth:`CscAuthorising.authorise` gave, or
         an access token of scope ``credential`` of the very client. Raises CscRefused."""
         if not sad:
             raise CscRefused("invalid_request", "SAD is missing")
@@ -155,6 +114,7 @@ class CscService:
         """The signatures over these digests, in order, or none. CscRefused; ActivationInvalid for what was not
         permitted, or signed already."""
         credential = self._signing.person_credential(actor, credential_id)
+        self._authorising.require_digests(sad)
         key = self._key(credential)
         digest = key.digest_of(sign_algorithm, digest_algorithm)
         if digest is None:
@@ -162,14 +122,14 @@ class CscService:
         if any(len(one) != dict(DIGESTS.values())[digest] for one in digests):
             raise CscRefused("invalid_request", "a digest has not the length of its algorithm")
         algorithm = SigningAlgorithm(digest, key.mechanism)
-        client = None if actor.delegation is None else actor.delegation.client_id
-        record = self._history.record(credential, Act.SIGNATURE, digests, Through(Door.CSC, client))
+        record = self._history.record(credential, Act.SIGNATURE, digests, through(actor))
         try:
             signatures = sign_digests(self._keys, credential.signatory, algorithm, digests, sad)
         except CamTrustError as error:
             self._history.complete(record, error=error)
             raise
         self._history.complete(record)
+        self._authorising.signed(sad, list(digests))
         self._note(actor, "signing.csc_signed", credential_id, {"digests": [one.hex() for one in digests]})
         return signatures
 
@@ -182,11 +142,31 @@ class CscService:
 
     # ------------------------------------------------------------------------------------------------------------------
 
-    def _credential(self, actor: Actor, credential_id: str) -> Credential:
+    def credential(self, actor: Actor, credential_id: str) -> Credential:
+        """One of the person's own, usable or not. CscRefused."""
         for one in self._signing.credentials(actor):
             if one.credential_id == credential_id:
                 return one
         raise CscRefused("invalid_request", "there is no such credential")
+
+    def _authentication(self, actor: Actor) -> dict[str, Any]:
+        """What authorises the person's credentials: PIN and a code of their app, a passkey, or either."""
+        methods = self._factors.factors_of(actor.id).methods
+        code, passkey = Method.PIN_TOTP in methods, Method.PASSKEY in methods
+        objects = [
+            {"type": "Password", "id": "PIN", "format": "N", "label": "PIN"},
+            {"type": "Password", "id": "OTP", "format": "N", "generator": "totp", "label": "TOTP"},
+        ] * code
+        if passkey:
+            objects.append({"type": "ChallengeResponse", "id": PASSKEY, "format": "A", "label": "Passkey"})
+        expression = {(True, False): "PIN AND OTP", (False, True): PASSKEY, (True, True): f"(PIN AND OTP) OR {PASSKEY}"}
+        told: dict[str, Any] = {
+            "auth": {"mode": "explicit", "expression": expression.get((code, passkey), ""), "objects": objects}
+        }
+        if code:
+            told["PIN"] = {"presence": "true", "format": "N", "label": "PIN"}
+            told["OTP"] = {"presence": "true", "type": "offline", "format": "N", "label": "TOTP"}
+        return told
 
     def _usable(self, credential: Credential) -> bool:
         certificate: x509.Certificate = credential.signatory.certificate
@@ -199,11 +179,6 @@ class CscService:
         if key is None:
             raise KeyUnsupported
         return key
-
-    @staticmethod
-    def _check_sizes(digests: Sequence[bytes]) -> None:
-        if any(len(one) not in dict(DIGESTS.values()).values() for one in digests):
-            raise CscRefused("invalid_request", "a digest has not the length of SHA-256, SHA-384 or SHA-512")
 
     def _note(self, actor: Actor, action: str, credential_id: str, details: dict[str, Any]) -> None:
         with self._database.unit_of_work() as connection:

@@ -58,7 +58,9 @@ def _token(person: Applicant) -> str:
 
 async def _sign(person: Applicant, documents: list[bytes], version: str) -> tuple[list[bytes], int]:
     """The documents, signed by pyHanko through the service in one authorisation; and how many it asked for."""
-    async with aiohttp.ClientSession() as session:
+    # the server closes connections that were idle for five seconds, and fifty documents may take longer
+    connector = aiohttp.TCPConnector(force_close=True)
+    async with aiohttp.ClientSession(connector=connector) as session:
         service = CSCServiceSessionInfo(
             str(person.http.base_url).rstrip("/"), person.credential, _token(person), api_ver=version
         )
@@ -110,7 +112,12 @@ def test_it_says_what_it_is(assembled: Installation, person: Applicant) -> None:
         for method in told["methods"]:
             status, answer = _ask(person, f"{version}/{method}", {"credentialID": "none"})
             assert status in (200, 400), (method, answer)
-        assert person.http.post(f"/csc/{version}/credentials/sendOTP", json={}).status_code == 501
+        assert _ask(person, f"{version}/credentials/authorizeCheck", {})[0] == 501
+        assert "credentials/sendOTP" not in told["methods"]
+        for method in ("credentials/sendOTP", "auth/login"):
+            status, answer = _ask(person, f"{version}/{method}", {"credentialID": person.credential})
+            assert status in (400, 403)
+            assert set(answer) == {"error", "error_description"}
     status, answer = _ask(person, "v2/credentials/list", {"onlyValid": True})
     assert (status, answer["credentialIDs"]) == (200, [person.credential])
 

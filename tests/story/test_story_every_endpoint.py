@@ -77,6 +77,8 @@ PUBLIC = {
     "POST /.well-known/cmp/p/{profile}": _CMP,
     "POST /csc/v1/info": "CSC API v1.0.4 §11.1: what the service can do",
     "POST /csc/v2/info": "the same",
+    "POST /csc/v1/auth/login": "CSC API v1.0.4 §11.2: always refused, with the reason",
+    "POST /csc/v2/auth/login": "the same",
     # Pages: led to the login without a session (tests/story/test_story_portal.py)
     "GET /portal/login": "the form",
     "POST /portal/login": "PIN and code are the credential",
