@@ -145,6 +145,7 @@ def application(services: Services) -> FastAPI:
                 guard,
                 services.clock,
                 _service_name(settings),
+                settings.public_url.rstrip("/"),
                 services.signing.config.maximum_document_bytes,
             ),
             portal.create_router(_portal(services, emulated)),

@@ -53,13 +53,15 @@ def create_router(
     guard: Guard,
     clock: Clock,
     name: str,
+    origin: str,
     document_bytes: int,
 ) -> APIRouter:
-    """The endpoints of both versions. ``name``: of the service, for people; ``document_bytes``: of the largest."""
+    """The endpoints of both versions. ``name``: of the service, for people; ``origin``: the issuer of clients' tokens;
+    ``document_bytes``: of the largest document."""
     router = APIRouter(tags=["Remote signing (CSC)"])
     for version in SPECS:
         largest = body_limits(document_bytes)[f"/csc/{version}"]
-        one = _version(service, authorising, tokens, guard, clock, name, version, largest)
+        one = _version(service, authorising, tokens, guard, clock, name, origin, version, largest)
         one.include_router(create_signatures_router(service, authorising, responses, guard, largest))
         router.include_router(one, prefix=f"/csc/{version}")
     return router
@@ -72,6 +74,7 @@ def _version(
     guard: Guard,
     clock: Clock,
     name: str,
+    origin: str,
     version: str,
     largest: int,
 ) -> APIRouter:
@@ -93,7 +96,8 @@ def _version(
                 "region": "KH",
                 "lang": "km",
                 "description": name,
-                "authType": ["external"],
+                "authType": ["external", "oauth2code"],
+                **({"oauth2": origin} if version == "v1" else {"oauth2Issuer": origin}),
                 "asynchronousOperationMode": True,
                 "methods": list(METHODS),
                 "validationInfo": False,
@@ -141,7 +145,7 @@ def _version(
         return await answered(request, work, empty=True)
 
     @router.post("/credentials/info", openapi_extra=BODY, responses=ANSWERS)
-    async def credential_info(request: Request, actor: Annotated[Actor, Depends(anyone)]) -> Response:
+    async def credential_info(request: Request, actor: Annotated[Actor, Depends(person)]) -> Response:
         """One credential: its key, certificate, and what authorises it (v1.0.4 §11.5)."""
 
         def work(body: dict[str, Any]) -> dict[str, Any]:

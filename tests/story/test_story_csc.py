@@ -109,6 +109,7 @@ def test_it_says_what_it_is(assembled: Installation, person: Applicant) -> None:
     for version, specs in (("v1", "1.0.4.0"), ("v2", "2.0.0.2")):
         told = person.http.post(f"/csc/{version}/info", json={}).json()
         assert told["specs"] == specs
+        assert told["oauth2" if version == "v1" else "oauth2Issuer"] == assembled.services.settings.public_url
         for method in told["methods"]:
             status, answer = _ask(person, f"{version}/{method}", {"credentialID": "none"})
             assert status in (200, 400), (method, answer)
