@@ -80,6 +80,9 @@ class CaLogProofs:
         return made
 
 
+_OURS = ("ekyc:", "registry:")  # who puts certificates on hold because of an enrolment
+
+
 class CaForCitizens:
     """`ekyc.ports.CertificateIssuer` over the issuing CA and the signing service of this process."""
 
@@ -125,6 +128,16 @@ class CaForCitizens:
             for record in self._ca.certificates(owner=person_id, state=CertificateState.ISSUED, limit=200)
         ]
         for name in {record.authority for record in held}:
+            self._ca.lists.current(name)
+
+    def release_citizens(self, person_ids: Sequence[str], by: str) -> None:
+        released = [
+            self._ca.revocation.revoke(record.serial, Reason.REMOVE_FROM_CRL, by)
+            for person_id in person_ids
+            for record in self._ca.certificates(owner=person_id, state=CertificateState.HELD, limit=200)
+            if self._ca.revocation.changed_by(record.serial).startswith(_OURS)
+        ]
+        for name in {record.authority for record in released}:
             self._ca.lists.current(name)
 
 

@@ -313,7 +313,9 @@ def assemble(
         authority,
         witnessing,
         BackgroundLint(database, clock, trail, ca.settings),
-        RegistryEvents(ca, database, clock, trail, RegistrySubjectIndex(ekyc_service.files)),
+        RegistryEvents(
+            ca, database, clock, trail, RegistrySubjectIndex(ekyc_service.files, ekyc_service.lost_documents)
+        ),
         registry_url,
         oauth,
     )

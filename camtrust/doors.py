@@ -126,6 +126,7 @@ def application(services: Services) -> FastAPI:
             ekyc.evidence_api.create_evidence_router(services.ekyc, guard),
             ekyc.evidence_api.create_chip_trust_router(services.ekyc, guard),
             ekyc.guardian_api.create_guardian_router(services.ekyc.guardians, guard),
+            ekyc.recall_api.create_reinstatement_router(services.ekyc.reinstatements, guard),
             ekyc.recall_api.create_recall_router(services.ekyc.recalls, guard),
             ekyc.evidence_api.create_lost_documents_router(services.ekyc, guard),
             ekyc.api.create_outbox_router(services.outbox, guard),

@@ -37,6 +37,7 @@ def tasks(services: Services) -> Mapping[str, Callable[[], object]]:
         "messages to webhooks that are kept no longer": services.webhooks.sweep,
         "batches that are kept no longer": services.batches.sweep,
         "recalls that were cut off": services.ekyc.recalls.resume,
+        "certificates of the reinstated": services.ekyc.reinstatements.resume,
         "guardianships that ended": services.ekyc.guardians.resume,
         "heads of the revocation trees": lambda: ca.heads.publish() if ca.heads is not None else None,
         "issuance log": services.log.integrate,

@@ -28,7 +28,7 @@ from ekyc.errors import (
     LevelWithout,
     TooMuchEvidence,
 )
-from ekyc.evidence import GENESIS, Evidence, EvidenceKind, chained, latest
+from ekyc.evidence import GENESIS, Evidence, EvidenceKind, chained, latest_shown
 from ekyc.findings import Finding
 from ekyc.model import CERTIFYING, CLOSED, REVIEWABLE, Enrolment, State, check_transition
 from ekyc.policy import Policy
@@ -166,8 +166,8 @@ class CaseFiles:
         )
 
     def open(self, connection: Connection, enrolment: Enrolment, kind: EvidenceKind) -> Mapping[str, Any]:
-        """The content of the last record of a kind. Raises EnrolmentUnknown where there is none."""
-        record = latest(store.ledger(connection, enrolment.id), kind)
+        """The content of the last record of a kind that has one. Raises EnrolmentUnknown where there is none."""
+        record = latest_shown(store.ledger(connection, enrolment.id), kind)
         if record is None:
             raise EnrolmentUnknown
         return self.open_record(connection, enrolment, record)

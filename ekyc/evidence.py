@@ -34,6 +34,7 @@ class EvidenceKind(StrEnum):
     VOUCH = "vouch"
     REVIEW = "review"
     DECISION = "decision"
+    REINSTATEMENT = "reinstatement"
     FACTOR = "factor"
     KEY = "key"
     CERTIFICATE = "certificate"
@@ -64,6 +65,7 @@ CONTROLS: Mapping[EvidenceKind, Control] = {
     EvidenceKind.VOUCH: Control("EKYC-VOUCH", 1),
     EvidenceKind.REVIEW: Control("EKYC-REVIEW", 1),
     EvidenceKind.DECISION: Control("EKYC-DECISION", 1),
+    EvidenceKind.REINSTATEMENT: Control("EKYC-REINSTATEMENT", 1),
     EvidenceKind.FACTOR: Control("EKYC-FACTOR", 1),
     EvidenceKind.KEY: Control("EKYC-KEY", 1),
     EvidenceKind.CERTIFICATE: Control("EKYC-CERTIFICATE", 1),
@@ -89,6 +91,7 @@ class Evidence:
 
 
 GENESIS = bytes(32)
+RECALLED = "recalled"  # the outcome of a record that calls those of its kind back (`ekyc.recall`)
 
 
 def chained(
@@ -126,9 +129,14 @@ def latest(ledger: Sequence[Evidence], kind: EvidenceKind) -> Evidence | None:
     return next((record for record in reversed(ledger) if record.kind is kind), None)
 
 
+def latest_shown(ledger: Sequence[Evidence], kind: EvidenceKind) -> Evidence | None:
+    """The last record of a kind that says what was shown: one that calls it back has no content."""
+    return latest([record for record in ledger if record.outcome != RECALLED], kind)
+
+
 def lacks_guardian(ledger: Sequence[Evidence]) -> bool:
     """Whether the document is a minor's, and no guardian's word about it counts."""
-    document, word = latest(ledger, EvidenceKind.DOCUMENT), latest(ledger, EvidenceKind.GUARDIAN)
+    document, word = latest_shown(ledger, EvidenceKind.DOCUMENT), latest(ledger, EvidenceKind.GUARDIAN)
     if document is None or document.facts.get("minor") != "true":
         return False
     return word is None or word.outcome not in ("bound", "review") or word.sequence < document.sequence

@@ -45,6 +45,7 @@ from foundation.keys.port import Factors
 
 _DAYS = 7  # how long an invitation is good
 _OUTCOMES = {RegistryOutcome.MATCH: "bound", RegistryOutcome.REVIEW: "review", RegistryOutcome.NO_MATCH: "no-match"}
+_ACCEPTS = (*TAKES_GUARDIAN, State.SUSPENDED)  # suspended without one, a minor needs another to come back
 LOST = (State.SUSPENDED, State.REJECTED, State.EXPIRED, State.WITHDRAWN)
 
 
@@ -84,7 +85,7 @@ class GuardianDesk:
         Raises GuardianUnneeded for whoever is no minor or has a guardian, and what :meth:`CaseFiles.begin` raises.
         """
         files = self._files
-        enrolment = files.begin(actor, enrolment_id, *TAKES_GUARDIAN, if_version=if_version)
+        enrolment = files.begin(actor, enrolment_id, *_ACCEPTS, if_version=if_version)
         if not lacks_guardian(files.ledger(enrolment)):
             raise GuardianUnneeded
         code = files.new_id("GRD-")
@@ -112,7 +113,7 @@ class GuardianDesk:
             raise GuardianInvitationUnknown
         if relation not in rules.relations:
             raise RelationUnknown
-        files.check(ward, *TAKES_GUARDIAN)
+        files.check(ward, *_ACCEPTS)
         if not lacks_guardian(files.ledger(ward)):
             raise GuardianUnneeded
         self._may_be(guardian, ward, rules)

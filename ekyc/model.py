@@ -46,7 +46,7 @@ class State(StrEnum):
     REJECTED = "REJECTED"
     EXPIRED = "EXPIRED"
     WITHDRAWN = "WITHDRAWN"
-    SUSPENDED = "SUSPENDED"  # evidence that it stands on was called back
+    SUSPENDED = "SUSPENDED"  # what it stands on was called back; two officers lead back (`ekyc.reinstatement`)
 
 
 class Action(StrEnum):
@@ -97,7 +97,9 @@ TRANSITIONS: Mapping[State, frozenset[State]] = {
     State.KEY_GENERATED: frozenset({State.CERTIFICATE_ISSUED, State.APPROVED, State.SUSPENDED}),
     State.CERTIFICATE_ISSUED: frozenset({State.ACTIVATED, State.APPROVED, State.SUSPENDED}),
     State.ACTIVATED: frozenset({State.APPROVED, State.SUSPENDED}),
-    State.SUSPENDED: frozenset(),
+    State.SUSPENDED: frozenset(
+        {State.APPROVED, State.FACTOR_BOUND, State.KEY_GENERATED, State.CERTIFICATE_ISSUED, State.ACTIVATED}
+    ),
     State.REJECTED: frozenset(),
     State.EXPIRED: frozenset(),
     State.WITHDRAWN: frozenset(),

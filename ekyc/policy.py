@@ -123,6 +123,16 @@ class Guardians(_Part):
     tries: Annotated[int, Field(ge=1, le=10)]
 
 
+class Reinstatement(_Part):
+    """Why two officers may bring a suspended enrolment back: ``reasons``; ``in_person``: of them, where they saw the
+    person. ``never``: reasons of a suspension (keys of the catalogue) that there is no way back from.
+    """
+
+    reasons: Annotated[tuple[Annotated[str, Field(pattern=r"^[a-z-]{1,60}$")], ...], Field(min_length=1)]
+    in_person: tuple[str, ...] = ()
+    never: tuple[str, ...] = ()
+
+
 class Refusal(_Part):
     """What rejects at every level."""
 
@@ -181,6 +191,7 @@ class Policy(_Part):
     risks: tuple[RiskRule, ...] = ()
     travel_documents: Mapping[str, TravelDocument] = {}
     guardians: Guardians | None = None
+    reinstatement: Reinstatement | None = None
 
     def level(self, name: str) -> Level:
         """Raises LevelUnknown."""

@@ -245,6 +245,12 @@ class CertificateIssuer(Protocol):
         """Whether a certificate is good: issued, not on hold, not revoked, not over at that time."""
         ...
 
+    def release_citizens(self, person_ids: Sequence[str], by: str) -> None:
+        """Release every certificate of these persons that enrolment or the registry put on hold, and none that somebody
+        else did. Once more changes nothing.
+        """
+        ...
+
     def suspend_citizens(self, person_ids: Sequence[str], by: str) -> None:
         """Put every good certificate of these persons on hold, and make the lists anew once. Once more changes
         nothing.

@@ -21,7 +21,7 @@ from typing import Any
 from ekyc import recall_store, store
 from ekyc.casefile import CaseFiles
 from ekyc.errors import RecallChanged, RecallEmpty, RecallSameOfficer, RecallUnknown
-from ekyc.evidence import Evidence, EvidenceKind, latest
+from ekyc.evidence import RECALLED, Evidence, EvidenceKind, latest
 from ekyc.model import CERTIFYING, RECALLABLE, Enrolment, State
 from ekyc.policy import Outcome, judge, parse_policy
 from ekyc.ports import CertificateIssuer
@@ -29,7 +29,6 @@ from foundation.canonical import canonical_json
 from foundation.http.actor import Actor
 
 ROLE = "ekyc-recall"
-RECALLED = "recalled"
 _REASON = "reason_evidence_recalled"
 _SHOWN_BY_THE_PERSON = frozenset(
     {

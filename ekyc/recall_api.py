@@ -4,13 +4,17 @@ Annotations are not postponed here: the guards are local names, which postponed 
 """
 
 from dataclasses import asdict
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path
 from pydantic import BaseModel, Field
 
+from ekyc.api import EnrolmentId
 from ekyc.recall import ROLE, Found, Origin, Progress, RecallDesk
-from ekyc.views import Input
+from ekyc.reinstatement import ReinstatementDesk
+from ekyc.review import Method
+from ekyc.views import EnrolmentView, Input, enrolment_view
 from foundation.http.actor import Actor
 from foundation.http.guard import Guard
 
@@ -62,6 +66,47 @@ class ProgressView(BaseModel):
     state: str
     affected: int
     done: int
+
+
+class ReinstatementInput(Input):
+    """An officer's word that a suspended enrolment should stand again, on the evidence with this digest."""
+
+    reason: Annotated[str, Field(pattern=r"^[a-z-]{1,60}$")]
+    method: Method
+    evidence_digest: _Hex
+    signature: Annotated[str, Field(min_length=20, max_length=2000, description="JWS, see ekyc/review_statement.py")]
+
+
+class SuspendedView(BaseModel):
+    """A suspended enrolment; ``proposed_by``: the officer who spoke for it on the evidence with this digest."""
+
+    enrolment: EnrolmentView
+    evidence_digest: str
+    proposed_by: str | None
+    proposed_at: datetime | None
+
+
+def create_reinstatement_router(desk: ReinstatementDesk, guard: Guard) -> APIRouter:
+    """The way back from SUSPENDED, for the officers who can call evidence back."""
+    router = APIRouter(prefix="/ekyc/v1/reinstatements", tags=["eKYC"])
+    officer = guard.officer(ROLE)
+
+    @router.get("/{enrolment_id}")
+    def show(enrolment_id: EnrolmentId, actor: Annotated[Actor, Depends(officer)]) -> SuspendedView:
+        """Why it is suspended, and the digest of the evidence that is to be signed."""
+        found = desk.show(actor, enrolment_id)
+        return SuspendedView(**{**vars(found), "enrolment": enrolment_view(found.enrolment)})
+
+    @router.post("/{enrolment_id}")
+    def decide(
+        enrolment_id: EnrolmentId, body: ReinstatementInput, actor: Annotated[Actor, Depends(officer)]
+    ) -> EnrolmentView:
+        """The first officer's word is kept; another officer's brings the enrolment and its certificates back."""
+        return enrolment_view(
+            desk.decide(actor, enrolment_id, body.reason, body.method, body.evidence_digest, body.signature)
+        )
+
+    return router
 
 
 def create_recall_router(desk: RecallDesk, guard: Guard) -> APIRouter:

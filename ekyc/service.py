@@ -42,6 +42,7 @@ from ekyc.ports import (
 from ekyc.recall import RecallDesk
 from ekyc.recovery import RecoveryDesk
 from ekyc.registry_match import RegistryDesk
+from ekyc.reinstatement import ReinstatementDesk
 from ekyc.retention import RetentionDesk, default_rules
 from ekyc.review import ReviewDesk
 from ekyc.telling import Telling
@@ -110,6 +111,7 @@ class EkycService:
         self.image_reading = ImageReadingDesk(self.files, sources, self.images, letters)
         self.guardians = GuardianDesk(self.files, factors, issuer, relations)
         self.authenticators = AuthenticatorDesk(self.files, factors, telling)
+        self.reinstatements = ReinstatementDesk(self.files, self.review, officers, issuer, self.lost_documents)
         self.recalls = RecallDesk(self.files, issuer)
         self.retention = RetentionDesk(self.files, self.enrolment, issuer, default_rules())
         self.own_data = PersonalDataDesk(self.files)

@@ -66,6 +66,10 @@ class RegistrySubjects(Protocol):
         """A blind index that stands for the document, and the opaque ids of who is enrolled with it, if anybody."""
         ...
 
+    def follow(self, actor: Actor, event_id: str, kind: str, document_number: str, persons: tuple[str, ...]) -> None:
+        """Have the enrolments of these persons as they should be after an event. Once more changes nothing."""
+        ...
+
 
 class RegistryEvents:
     """Takes events."""
@@ -103,6 +107,8 @@ class RegistryEvents:
             elif _row(connection, event.id).told != told:
                 raise EventContradicted
             done = _row(connection, event.id).state == _DONE
+        if not done:
+            self._subjects.follow(actor, event.id, event.kind.value, event.document_number, persons)
         serials = [serial for person in persons for serial in self._follow(event, person, change=not done)]
         with self._database.unit_of_work() as connection:
             same = registry_events.c.id == event.id

@@ -9,10 +9,10 @@ from __future__ import annotations
 import logging
 from datetime import datetime
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from foundation.clock import Clock
-from foundation.db.audit import AuditTrail
+from foundation.db.audit import AuditTrail, events
 from foundation.db.engine import Database
 from foundation.errors import CamTrustError
 from foundation.keys.errors import KeyHandleInvalid
@@ -25,6 +25,7 @@ _log = logging.getLogger(__name__)
 
 _STANDING = (CertificateState.ISSUED, CertificateState.HELD)
 DISABLED, ENABLED = "disabled", "enabled"
+_CHANGED = "issuing_ca.status_changed"
 
 
 class Revocation:
@@ -62,10 +63,21 @@ class Revocation:
                 status_journal.record(connection, record.authority, serial, after.state, after.reason, now)
                 ocsp_store.forget(connection, record.authority, serial, record.profile)
                 details = {"reason": reason.value, "before": record.state.value}
-                self._audit.append(connection, actor, "issuing_ca.status_changed", serial, details)
+                self._audit.append(connection, actor, _CHANGED, serial, details)
         self._switch(serial)
         with self._database.read() as connection:
             return store.certificate(connection, serial)
+
+    def changed_by(self, serial: str) -> str:
+        """Who changed the status last, as the audit trail has it; empty where nobody did."""
+        query = (
+            select(events.c.actor)
+            .where((events.c.action == _CHANGED) & (events.c.subject == serial))
+            .order_by(events.c.sequence.desc())
+            .limit(1)
+        )
+        with self._database.read() as connection:
+            return connection.execute(query).scalar() or ""
 
     def reconcile(self) -> tuple[str, ...]:
         """Tell the token what it has not been told; gives the serial numbers whose keys still wait."""

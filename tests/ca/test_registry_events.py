@@ -31,10 +31,14 @@ class Cards:
     """Whose a document is."""
 
     known: dict[str, str] = field(default_factory=dict)
+    followed: list[tuple[str, str, tuple[str, ...]]] = field(default_factory=list)
 
     def find(self, document_number: str, date_of_birth: date) -> tuple[bytes, tuple[str, ...]]:
         person = self.known.get(document_number) if date_of_birth == BORN else None
         return document_number.encode(), () if person is None else (person,)
+
+    def follow(self, actor: Actor, event_id: str, kind: str, document_number: str, persons: tuple[str, ...]) -> None:  # noqa: ARG002
+        self.followed.append((event_id, kind, persons))
 
 
 @dataclass
@@ -69,6 +73,8 @@ def test_a_death_revokes_everything_once(told: Told) -> None:
     death = event(told, EventKind.DEATH)
     done = told.events.take(ADAPTER, death)
     assert (done.persons, set(done.serials), done.state) == (1, {first, second}, CertificateState.REVOKED)
+    followed = [("EVENT-0001", "death", (told.cards.known["123456789"],))]
+    assert told.cards.followed == followed
     for serial in (first, second):
         record = world.ca.certificate(serial)
         assert (record.state, record.reason) == (CertificateState.REVOKED, Reason.CESSATION_OF_OPERATION)
@@ -77,6 +83,7 @@ def test_a_death_revokes_everything_once(told: Told) -> None:
     assert world.ca.certificate(other).state is CertificateState.ISSUED
     rows = world.audit.verify(world.database)
     assert told.events.take(ADAPTER, death) == done
+    assert told.cards.followed == followed  # what was done is not followed again
     assert world.audit.verify(world.database) == rows
 
 
@@ -159,3 +166,13 @@ def test_the_registry_alone_tells(told: Told, client: TestClient) -> None:
     for change in ({"kind": "birth"}, {"id": "x"}, {"document_number": "../x"}, {"name": "SPECIMEN"}):
         wrong = client.post("/ca/v1/registry-events", json=body | change, headers=as_actor("client", ROLE))
         assert wrong.status_code == 422
+
+
+def test_who_put_a_certificate_on_hold_is_known(told: Told) -> None:
+    """The actor of the last change of status, so that a release undoes one's own hold alone."""
+    world, (first, second) = told.world, enrolled(told)
+    assert world.ca.revocation.changed_by(first) == ""
+    world.ca.revoke(first, Reason.CERTIFICATE_HOLD, "ekyc:RCL-1")
+    world.ca.revoke(second, Reason.CERTIFICATE_HOLD, OPERATOR)
+    world.ca.revoke(second, Reason.CERTIFICATE_HOLD, "ekyc:RCL-1")  # on hold already: nothing changes
+    assert [world.ca.revocation.changed_by(one) for one in (first, second)] == ["ekyc:RCL-1", OPERATOR]

@@ -31,7 +31,7 @@ from ekyc.model import Enrolment, State
 from ekyc.outbox import ROLE as OUTBOX_ROLE
 from ekyc.outbox import Outbox
 from ekyc.ports import CitizenCertificateRequest, IssuedCertificate, Registry
-from ekyc.recall_api import create_recall_router
+from ekyc.recall_api import create_recall_router, create_reinstatement_router
 from ekyc.registry_simulation.persons import Specimen, specimens
 from ekyc.review import Method, Verdict
 from ekyc.service import EkycService
@@ -113,6 +113,9 @@ class SmallCa:
         [request] = [one for one in self.requests if self.issued[(one.enrolment_id, one.key_id)].serial == serial]
         made = x509.load_der_x509_certificate(self.issued[(request.enrolment_id, request.key_id)].certificate)
         return serial not in self.revoked and request.person_id not in held and at <= made.not_valid_after_utc
+
+    def release_citizens(self, person_ids: Sequence[str], by: str) -> None:  # noqa: ARG002
+        self.held = [(person, why) for person, why in self.held if person not in person_ids]
 
     def suspend_citizens(self, person_ids: Sequence[str], by: str) -> None:
         self.held += [(one, by) for one in person_ids]
@@ -263,6 +266,7 @@ class World:
         guard = Guard(self.sessions, "http://testserver")
         app.include_router(create_router(self.service, guard))
         app.include_router(create_authenticator_router(self.service, guard))
+        app.include_router(create_reinstatement_router(self.service.reinstatements, guard))
         app.include_router(create_guardian_router(self.service.guardians, guard))
         app.include_router(create_recall_router(self.service.recalls, guard))
         app.include_router(create_evidence_router(self.service, guard))

@@ -104,7 +104,7 @@ def test_a_key_of_another_person_is_not_approved(world: World, monkeypatch: pyte
 def test_the_registry_s_documents_are_found(world: World) -> None:
     """By number and date of birth together, without either being stored in the clear; nobody else's."""
     actor, _ = world.until(State.DOCUMENT_VALIDATED)
-    person, index = specimens()["adult"], RegistrySubjectIndex(world.service.files)
+    person, index = specimens()["adult"], RegistrySubjectIndex(world.service.files, world.service.lost_documents)
     born = date.fromisoformat(person.date_of_birth)
     assert index.find(person.document_number, born)[1] == (actor.id,)
     for number, day in ((person.document_number, born + timedelta(days=1)), ("000000000", born)):

@@ -41,7 +41,7 @@ def test_each_rule_ends_its_own_when_its_time_comes(both_worlds: World) -> None:
     keeper, enrolled = world.until(State.ACTIVATED, series(801))
     assert due(world) == {}
     world.clock.advance(timedelta(days=31))
-    assert due(world) == {"EKYC-RETAIN-MESSAGES": 2, "EKYC-RETAIN-CHALLENGES": 2}
+    assert due(world) == {"EKYC-RETAIN-MESSAGES": 3, "EKYC-RETAIN-CHALLENGES": 2}
     assert world.state(refused).erased_at is None  # looking changes nothing
     world.service.retention.apply()
     for table in (ekyc.store.outbox, ekyc.store.challenges):
