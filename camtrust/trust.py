@@ -26,6 +26,7 @@ from foundation.x509.certificate import key_identifier, sign_certificate
 from foundation.x509.names import subject_name
 from issuing_ca.log import IssuanceLog
 from issuing_ca.model import ROOT, AuthorityKind
+from issuing_ca.scopes import Scope
 from issuing_ca.service import CertificateAuthority
 from root_ca.acts import RolloverAct, TwinRootAct
 from root_ca.service import verify
@@ -39,6 +40,8 @@ from signing.verify.operators import OperatorSet, OperatorsInvalid, verified_cha
 _LABEL = "trust-list-operator"
 _OPERATOR_DAYS = 1096
 OPERATORS_IN_HOME = Path("trust") / "operators.json"
+SEAL_PROFILES = frozenset({"organisation-seal"})
+_PAGE = 200
 DRAFT_IN_HOME = Path("trust") / "camtrust.bundle.draft"
 
 
@@ -217,7 +220,19 @@ def _gather(
         crls=tuple(crls),
         ocsp=tuple(answer for one in asked if (answer := ca.fresh_ocsp(one)) is not None),
         logs=_logs(ca.log) if ca.log else LogRequirement(),
+        seals=_seals(ca, issued),
     )
+
+
+def _seals(ca: CertificateAuthority, now: datetime) -> tuple[x509.Certificate, ...]:
+    """Of all organisations, also those that are revoked: what is on paper stays there."""
+    found: list[x509.Certificate] = []
+    after: str | None = None
+    while page := ca.certificates(after, _PAGE, None, None, Scope(profiles=SEAL_PROFILES)):
+        kept = [one.certificate for one in page if one.certificate is not None and one.not_after > now]
+        found += [x509.load_der_x509_certificate(one) for one in kept]
+        after = page[-1].serial
+    return tuple(found)
 
 
 def _logs(log: IssuanceLog) -> LogRequirement:

@@ -36,7 +36,7 @@ from signing.views import (
 _FORM_ROOM = 64 * 1024  # what a form has besides its file
 _UPLOAD_FIELDS = frozenset({"password", "field", "lock", "certify", "visible", "format", "packaging"})
 _EXTENSION_FIELDS = frozenset({"level", "password"})
-SEAL_FIELDS = _UPLOAD_FIELDS | {"credential", "level"}
+SEAL_FIELDS = _UPLOAD_FIELDS | {"credential", "level", "printed"}
 
 ApprovalId = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$", description="the approval's id, as it was given")]
 DocumentId = Annotated[str, Path(pattern=ID, description="the document's id, as the upload gave it")]
@@ -189,7 +189,8 @@ def create_router(service: SigningService, guard: Guard) -> APIRouter:
     def seal(actor: Annotated[Actor, Depends(sealer)], form: Annotated[Upload, Depends(to_seal)]) -> Response:
         """Put the organisation's seal on a document and give it back at once; nothing of the document is kept.
 
-        ``format``, ``packaging``, ``field``, ``visible``, ``lock`` and ``certify`` as for an upload.
+        ``format``, ``packaging``, ``field``, ``visible``, ``lock`` and ``certify`` as for an upload. ``printed``: JSON,
+        an object of labels and values, for a QR code by which a print can be checked.
         """
         if "credential" not in form.fields:
             raise UploadInvalid
@@ -231,7 +232,8 @@ def form_of(upload: Upload) -> Form:
 
 def options_of(upload: Upload) -> PdfOptions:
     """What an upload says about field, lock and appearance. Raises OptionInvalid."""
-    return PdfOptions.parse(**{name: upload.fields.get(name) for name in ("field", "lock", "certify", "visible")})
+    names = ("field", "lock", "certify", "visible", "printed")
+    return PdfOptions.parse(**{name: upload.fields.get(name) for name in names})
 
 
 def level_of(value: str | None) -> Level | None:

@@ -8,6 +8,9 @@ A visible signature is asked for in words, the same for the command line and the
     anchor=Signed by:             beside the first place where these words stand (always last: they go on to the end)
     size=230x76                   its width and height in points
     qr                            with a QR code that leads to verification
+
+What is printed of a document can be named beside it, label by label (``printed``): then the QR code of a seal carries
+that too, signed, so that a print can be checked (`signing.paper_code`).
 """
 
 from __future__ import annotations
@@ -89,12 +92,14 @@ def _with(found: Visible, word: str) -> Visible:
 
 @dataclass(frozen=True)
 class PdfOptions:
-    """``field``: an existing empty one by its name; ``certify``: 1 to 3, what may still be done (DocMDP)."""
+    """``field``: an existing empty one by its name; ``certify``: 1 to 3, what may still be done (DocMDP); ``printed``:
+    labels and values for the code on paper, None where the QR code only leads somewhere."""
 
     field: str | None = None
     lock: FieldLock | None = None
     certify: int | None = None
     visible: Visible | None = None
+    printed: tuple[tuple[str, str], ...] | None = None
 
     @classmethod
     def parse(
@@ -104,16 +109,26 @@ class PdfOptions:
         lock: str | None = None,
         certify: str | None = None,
         visible: str | None = None,
+        printed: str | None = None,
     ) -> PdfOptions:
         """From words: ``lock`` is ``all``, ``include=a,b`` or ``exclude=a,b``, and after a space ``close`` (P 1),
-        ``forms`` (P 2) or ``notes`` (P 3); ``certify`` is one of these three. OptionInvalid."""
+        ``forms`` (P 2) or ``notes`` (P 3); ``certify`` is one of these three; ``printed`` is a JSON object, and wants a
+        QR code. OptionInvalid."""
         seen = None if visible is None else Visible.parse(visible)
         if seen is not None and seen.where is Where.FIELD and field is None:
             raise OptionInvalid(option="visible")
         permission = None if certify is None else _PERMISSIONS.get(certify)
         if certify is not None and permission is None:
             raise OptionInvalid(option="certify")
-        return cls(field, None if lock is None else _lock(lock), permission, seen)
+        if printed is not None and (seen is None or not seen.qr):
+            raise OptionInvalid(option="printed")
+        return cls(
+            field,
+            None if lock is None else _lock(lock),
+            permission,
+            seen,
+            None if printed is None else _printed(printed),
+        )
 
     def encode(self) -> str | None:
         """As JSON; None where there is nothing to say."""
@@ -138,10 +153,24 @@ class PdfOptions:
                 visible["anchor"],
                 visible["qr"],
             )
-        return cls(given["field"], lock, given["certify"], visible)
+        printed = given.get("printed")
+        kept = None if printed is None else tuple((name, value) for name, value in printed)
+        return cls(given["field"], lock, given["certify"], visible, kept)
 
 
 _PERMISSIONS = {"close": 1, "forms": 2, "notes": 3}
+
+
+def _printed(words: str) -> tuple[tuple[str, str], ...]:
+    from signing.paper_code import CodeInvalid, checked_fields  # it takes libraries that signing otherwise does without
+
+    try:
+        given = json.loads(words)
+        if not isinstance(given, dict) or not all(isinstance(one, str) for one in given.values()):
+            raise OptionInvalid(option="printed")
+        return checked_fields(given)
+    except (ValueError, CodeInvalid):
+        raise OptionInvalid(option="printed") from None
 
 
 def _lock(words: str) -> FieldLock:

@@ -173,7 +173,7 @@ class PadesSigner:
             where, words = follow(where, words, signatory, algorithm, level, first=opened.unsigned)
             if where.certify is not None and not opened.unsigned:
                 raise CertificationNotFirst
-            where = self._seen(where, options.visible, data, password, certificate, now, words)
+            where = self._seen(where, options, data, password, signatory, now, words)
             placeholder = revisions.place(
                 revisions.Draft(data, password, opened.reader),
                 where,
@@ -312,15 +312,15 @@ class PadesSigner:
     def _seen(
         self,
         where: revisions.Place,
-        visible: Visible | None,
+        options: PdfOptions,
         data: bytes,
         password: str | None,
-        certificate: x509.Certificate,
+        signatory: Signatory,
         now: datetime,
         words: SignatureText,
     ) -> revisions.Place:
         """What is seen of the signature, and where. A field that has an area is never left empty."""
-        size = area_of(where.field) if where.field is not None else (0.0, 0.0)
+        visible, size = options.visible, area_of(where.field) if where.field is not None else (0.0, 0.0)
         if where.field is not None:
             if visible is not None and visible.where not in (Where.AUTO, Where.FIELD):
                 raise OptionInvalid(option="visible")
@@ -340,8 +340,28 @@ class PadesSigner:
             spot = Spot(0, (0, 0, *size), rotation_of(where.field))
         else:
             spot = find_spot(data, password, visible)
-        shown = stamp.seen(certificate, now, words.reason, self._stamps.address if visible.qr else None)
+        leads = self._stamps.address if visible.qr else None
+        if leads is not None and options.printed is not None:
+            leads = self._code(leads, options.printed, data, signatory, now)
+        shown = stamp.seen(signatory.certificate, now, words.reason, leads)
         return replace(where, spot=spot, drawn=stamp.draw(shown, spot.size, self._stamps.fonts))
+
+    def _code(
+        self, address: str, printed: tuple[tuple[str, str], ...], data: bytes, signatory: Signatory, now: datetime
+    ) -> str:
+        """The text of a QR code by which a print can be checked. OptionInvalid: too long, or not a seal's to make."""
+        from signing import paper_code
+
+        if signatory.wrapped is not None:  # a person approves digests of documents, not of codes
+            raise OptionInvalid(option="printed")
+        certificate = signatory.certificate
+        claim = paper_code.Claim(now, hashlib.sha256(data).digest(), len(data), certificate.serial_number, printed)
+        try:
+            code = paper_code.prepare(claim, certificate)
+            (signature,) = sign_digests(self._keys, signatory, self._algorithm(signatory), [code.digest])
+            return paper_code.complete(code, signature, certificate, address)
+        except paper_code.CodeInvalid:
+            raise OptionInvalid(option="printed") from None
 
     def _token(self, signature: bytes) -> TimestampToken:
         """EN 319 122-1 §5.3: the timestamp is over the hash of the signature value."""

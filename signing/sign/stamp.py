@@ -20,10 +20,12 @@ from fpdf import FPDF
 from fpdf.enums import Align, MethodReturnValue, XPos, YPos
 
 from foundation.catalogue import Language, text
+from signing.errors import NoPlaceForSignature
 
 _CAMBODIA = timezone(timedelta(hours=7))
 _PADDING, _LEADING = 5.0, 1.5  # points; line heights to the font size, for the signs below and above Khmer letters
 _LARGEST, _SMALLEST, _STEP = 11.0, 4.0, 0.5
+_SMALLEST_SQUARE = 0.7  # points, a quarter of a millimetre: three dots of a printer with 300 to the inch
 _KHMER = range(0x1780, 0x1800)
 
 
@@ -88,9 +90,11 @@ class _Sheet(FPDF):
         self.rect(0.35, 0.35, self.w - 0.7, self.h - 0.7, style="DF")
 
     def code(self, address: str, left: float, top: float, side: float) -> None:
-        """A QR code of dark squares; rows of neighbours are one rectangle."""
+        """A QR code of dark squares; neighbours are one rectangle. NoPlaceForSignature: too small to be read."""
         rows = [list(row) for row in segno.make(address, error="m", boost_error=False).matrix]
         one = side / len(rows)
+        if one < _SMALLEST_SQUARE:
+            raise NoPlaceForSignature
         self.set_fill_color(0)
         for down, row in enumerate(rows):
             start = None

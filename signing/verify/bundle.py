@@ -1,8 +1,8 @@
 """The trust bundle: what offline verification trusts, in one signed file.
 
-It holds anchors, intermediates, timestamping certificates, CRLs and OCSP responses, and the keys of issuance logs,
-numbered and dated. It is signed
-by trust-list operators, whose keys stand outside the root: their self-signed certificates are pinned by SHA-256.
+It holds anchors, intermediates, timestamping certificates, CRLs and OCSP responses, the keys of issuance logs, and the
+certificates of seals whose codes stand on paper, numbered and dated. It is signed by trust-list operators, whose keys
+stand outside the root: their self-signed certificates are pinned by SHA-256.
 
     K1  the container is in the one canonical form (`bundle_container`)                          BND-FORM
     K2  each signature is in the one canonical form and verifies over its manifest               BND-SIGNATURE
@@ -41,13 +41,15 @@ from signing.verify.policy import STRICT
 
 FORMAT = "camtrust-bundle/1"
 SOURCE = "bundle"  # what evidence and anchors from here call themselves
-TWINS = "twins"  # the one list that is left out when there is none
+TWINS = "twins"
+SEALS = "seals"
+ABSENT_WHEN_EMPTY = (TWINS, SEALS)  # lists that are left out when there is nothing in them
 OPERATORS = "operators"  # the digest of operators.json, left out when there is none
 OPERATORS_FILE = "operators.json"
-LISTS = ("anchors", "intermediates", "tsa", "crls", "ocsp", TWINS)
-SUFFIXES = {"anchors": "cer", "intermediates": "cer", "tsa": "cer", "crls": "crl", "ocsp": "ors", TWINS: "cer"}
-_KEYS = {"format", "sequence", "issued", "expires", "specimen", "threshold", "logs", *LISTS} - {TWINS}
-_OPTIONAL = {TWINS, OPERATORS}
+LISTS = ("anchors", "intermediates", "tsa", "crls", "ocsp", TWINS, SEALS)
+SUFFIXES = dict.fromkeys(LISTS, "cer") | {"crls": "crl", "ocsp": "ors"}
+_KEYS = {"format", "sequence", "issued", "expires", "specimen", "threshold", "logs", *LISTS} - set(ABSENT_WHEN_EMPTY)
+_OPTIONAL = {*ABSENT_WHEN_EMPTY, OPERATORS}
 _LOG_KEYS = {"keys", "witnesses", "quorum", "required"}
 
 
@@ -68,6 +70,7 @@ class BundleContents:
     logs: LogRequirement = field(default_factory=LogRequirement)
     twins: tuple[x509.Certificate, ...] = ()  # statements that two anchors are twins, by both
     operators: bytes | None = None  # operators.json (`operators.write_chain`)
+    seals: tuple[x509.Certificate, ...] = ()  # of organisations, for codes on paper: named, never trusted
 
 
 @dataclass(frozen=True)
@@ -189,8 +192,8 @@ def _contents(files: Mapping[str, bytes]) -> tuple[BundleContents, tuple[Evidenc
     index = _index(files[INDEX])
     named: dict[str, tuple[bytes, ...]] = {}
     for key in LISTS:
-        listed = index.get(key, []) if key == TWINS else index[key]
-        if key == TWINS and key in index and not listed:
+        listed = index.get(key, []) if key in ABSENT_WHEN_EMPTY else index[key]
+        if key in ABSENT_WHEN_EMPTY and key in index and not listed:
             raise _Invalid("BND-INDEX")
         if not isinstance(listed, list) or listed != sorted(set(listed)):
             raise _Invalid("BND-INDEX")
@@ -211,7 +214,7 @@ def _contents(files: Mapping[str, bytes]) -> tuple[BundleContents, tuple[Evidenc
     try:
         certificates = {
             key: tuple(x509.load_der_x509_certificate(octets) for octets in named[key])
-            for key in ("anchors", "intermediates", "tsa", TWINS)
+            for key in ("anchors", "intermediates", "tsa", TWINS, SEALS)
         }
     except ValueError:
         raise _Invalid("BND-CONTENT") from None
@@ -228,6 +231,7 @@ def _contents(files: Mapping[str, bytes]) -> tuple[BundleContents, tuple[Evidenc
         ocsp=named["ocsp"],
         logs=_logs(index["logs"]),
         twins=certificates[TWINS],
+        seals=certificates[SEALS],
         operators=operators,
     )
     if contents.expires <= contents.issued:

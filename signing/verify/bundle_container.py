@@ -3,7 +3,7 @@
     mimetype                        first, stored: application/vnd.etsi.asic-e+zip
     bundle.json                     what is in it
     operators.json                  who may sign bundles (`operators`), where there is more than one
-    anchors/… intermediates/… tsa/… crls/… ocsp/…      DER
+    anchors/… intermediates/… tsa/… crls/… ocsp/… twins/… seals/…   DER
     META-INF/ASiCManifest001.xml    names and digests of all of the above, for each signer
     META-INF/signature001.p7s       a detached CAdES signature over that manifest
 
@@ -27,7 +27,7 @@ MAX_SIZE = 512 * 1024 * 1024
 MAX_ENTRIES = 10_000
 
 _NAME = re.compile(
-    r"(bundle\.json|operators\.json|(anchors|intermediates|tsa|crls|ocsp|twins)/[0-9a-f]{64}\.(cer|crl|ors))"
+    r"(bundle\.json|operators\.json|(anchors|intermediates|tsa|crls|ocsp|twins|seals)/[0-9a-f]{64}\.(cer|crl|ors))"
 )
 _SIGNATURE = re.compile(r"META-INF/signature(\d{3})\.p7s")
 

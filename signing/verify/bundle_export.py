@@ -13,10 +13,12 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from foundation.canonical import canonical_json
 from foundation.clock import rfc3339
 from signing.verify.bundle import (
+    ABSENT_WHEN_EMPTY,
     FORMAT,
     LISTS,
     OPERATORS,
     OPERATORS_FILE,
+    SEALS,
     TWINS,
     Bundle,
     BundleContents,
@@ -44,6 +46,7 @@ def export_bundle(contents: BundleContents, signers: Sequence[BundleSigner]) -> 
         "crls": list(contents.crls),
         "ocsp": list(contents.ocsp),
         TWINS: [one.public_bytes(Encoding.DER) for one in contents.twins],
+        SEALS: [one.public_bytes(Encoding.DER) for one in contents.seals],
     }
     files: dict[str, bytes] = {}
     index: dict[str, object] = {
@@ -60,7 +63,7 @@ def export_bundle(contents: BundleContents, signers: Sequence[BundleSigner]) -> 
             "required": contents.logs.required,
         },
     }
-    for key in (one for one in LISTS if one != TWINS or octets[TWINS]):
+    for key in (one for one in LISTS if one not in ABSENT_WHEN_EMPTY or octets[one]):
         named = {hashlib.sha256(one).hexdigest(): one for one in octets[key]}
         index[key] = sorted(named)
         files.update({file_name(key, sha256): one for sha256, one in named.items()})

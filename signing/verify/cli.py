@@ -248,6 +248,7 @@ def _show(terminal: Terminal, request: Any) -> bool:
         counts = {
             "anchors": len(shown.contents.anchors),
             "twins": len(shown.contents.twins) // 2,
+            "seals": len(shown.contents.seals),
             "intermediates": len(shown.contents.intermediates),
             "tsa": len(shown.contents.tsa),
             "crls": len(shown.contents.crls),

@@ -173,6 +173,7 @@ class SignatureKind(StrEnum):
     DOCUMENT_TIMESTAMP = "document-timestamp"
     COUNTER_SIGNATURE = "counter-signature"  # one that signs another signature
     CERTIFICATE = "certificate"  # one that came alone: no signature
+    PAPER = "paper"  # a code that was printed with a document
 
 
 SIGNED = frozenset({SignatureKind.SIGNATURE, SignatureKind.COUNTER_SIGNATURE})

@@ -14,6 +14,7 @@ _BY = {
     SignatureKind.DOCUMENT_TIMESTAMP: "signing.verify_stamped_by",
     SignatureKind.COUNTER_SIGNATURE: "signing.verify_counter_signed_by",
     SignatureKind.CERTIFICATE: "signing.verify_certificate_of",
+    SignatureKind.PAPER: "signing.verify_code_of",
 }
 _MARKS = {Indication.TOTAL_PASSED: "✓", Indication.INDETERMINATE: "?", Indication.TOTAL_FAILED: "✗"}
 

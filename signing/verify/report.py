@@ -68,7 +68,7 @@ class ReportSource:
 
 def has_report(verdict: FileVerdict) -> bool:
     """Whether there is a signature to report on."""
-    return any(one.kind is not SignatureKind.CERTIFICATE for one in verdict.signatures)
+    return any(one.kind not in (SignatureKind.CERTIFICATE, SignatureKind.PAPER) for one in verdict.signatures)
 
 
 def validation_report(source: ReportSource) -> bytes:

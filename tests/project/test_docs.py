@@ -31,6 +31,7 @@ FAMILIES = (
     "FMT",
     "KEY",
     "LOG",
+    "PAPER",
     "MRZ",
     "OA",
     "OB",
@@ -53,7 +54,7 @@ JUDGES = (
     "foundation/x509/crl_check.py",
     "foundation/log_proof.py",
 )
-VERDICT = ("BND", "CMS", "FMT", "LOG", "PATH", "PDF", "REV", "SGN", "TRUST", "TSL", "TST")
+VERDICT = ("BND", "CMS", "FMT", "LOG", "PAPER", "PATH", "PDF", "REV", "SGN", "TRUST", "TSL", "TST")
 COMMAND = re.compile(r"\bcamtrust ((?:--home \S+ )?)([a-z]+)")
 
 
