@@ -65,6 +65,7 @@ from issuing_ca.registry_events import RegistryEvents
 from issuing_ca.service import CertificateAuthority
 from issuing_ca.status_witness import FileWitness
 from issuing_ca.witnessing import Witnessing
+from signing.archive.service import Archive
 from signing.batches.custody import BatchCustody
 from signing.batches.service import BatchService
 from signing.batches.work import BatchWork
@@ -115,6 +116,7 @@ class Services:
     batch_work: BatchWork
     digest_seals: DigestSeals
     webhooks: Webhooks
+    archive: Archive
     ekyc: EkycService
     outbox: Outbox
     delivery: Delivery
@@ -301,6 +303,7 @@ def assemble(
         batch_work,
         DigestSeals(signing_service, keys, database, trail, clock, CaLogProofs(log, witnessing)),
         webhooks,
+        Archive(database, trail, clock, custody, signing_service.extender),
         ekyc_service,
         outbox,
         delivery,

@@ -27,6 +27,7 @@ import issuing_ca.ra.api
 import issuing_ca.ra.certificates_api
 import issuing_ca.ra.proposals_api
 import signing.api
+import signing.archive.api
 import signing.batches.api
 import signing.csc.api
 import signing.digests.api
@@ -135,6 +136,7 @@ def application(services: Services) -> FastAPI:
             signing.preview.api.create_router(services.previews, guard),
             signing.requests.api.create_router(services.requests, services.request_oversight, guard),
             create_history_router(services.signing, guard),
+            signing.archive.api.create_router(services.archive, guard),
             signing.batches.api.create_router(services.batches, guard),
             signing.digests.api.create_router(services.digest_seals, guard),
             signing.webhooks.api.create_router(services.webhooks, guard),

@@ -7,13 +7,18 @@ from contextlib import contextmanager
 
 from camtrust.assembly import Services, database_url
 from camtrust.jobs import Handler, Jobs, running_jobs
+from signing.archive.service import JOB as RENEWING_BY_NIGHT
 from signing.batches.service import JOB as SEALING_A_BATCH
 from signing.webhooks.service import JOB as SENDING_A_MESSAGE
 
 
 def handlers(services: Services) -> Mapping[str, Handler]:
     """By kind."""
-    return {SEALING_A_BATCH: services.batch_work.run, SENDING_A_MESSAGE: services.webhooks.deliver}
+    return {
+        SEALING_A_BATCH: services.batch_work.run,
+        SENDING_A_MESSAGE: services.webhooks.deliver,
+        RENEWING_BY_NIGHT: services.archive.run,
+    }
 
 
 @contextmanager

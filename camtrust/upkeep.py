@@ -35,6 +35,7 @@ def tasks(services: Services) -> Mapping[str, Callable[[], object]]:
         "held seals that ran out": services.held_seals.sweep,
         "signing requests that ran out": services.requests.sweep,
         "messages to webhooks that are kept no longer": services.webhooks.sweep,
+        "evidence of kept documents, asked for by night": services.archive.ask,
         "batches that are kept no longer": services.batches.sweep,
         "recalls that were cut off": services.ekyc.recalls.resume,
         "certificates of the reinstated": services.ekyc.reinstatements.resume,

@@ -86,7 +86,7 @@ class SigningService:
         self.config = config
         self._keys = keys
         self.signer = signer
-        self._extender = extender
+        self.extender = extender
         self._restraints = restraints
         self._custody = custody
         self.seal_policies = SealPolicies(database, audit)
@@ -323,7 +323,7 @@ class SigningService:
         """
         if len(data) > self.config.maximum_document_bytes:
             raise DocumentTooLarge(limit=self.config.maximum_document_bytes // MIB)
-        extended = self._extender.extend(data, level, password=password, detached=detached)
+        extended = self.extender.extend(data, level, password=password, detached=detached)
         with self._database.unit_of_work() as connection:
             digest = hashlib.sha256(extended).hexdigest()
             self._audit.append(connection, by, "signing.extended", digest, {"level": level.value})
@@ -331,7 +331,7 @@ class SigningService:
 
     def record(self, by: str, documents: Sequence[bytes]) -> list[bytes]:
         """Evidence records (RFC 4998) for documents of any kind, by one timestamp for all. TimestampUnavailable."""
-        records = self._extender.record(documents)
+        records = self.extender.record(documents)
         with self._database.unit_of_work() as connection:
             digest = hashlib.sha256(records[0]).hexdigest()
             self._audit.append(connection, by, "signing.recorded", digest, {"documents": len(records)})

@@ -91,10 +91,25 @@ class Extender:
 
     def record(self, documents: Sequence[bytes]) -> list[bytes]:
         """Evidence records (RFC 4998) for documents of any kind, by one timestamp for all. TimestampUnavailable."""
-        leaves = [hashlib.new(HASH, one).digest() for one in documents]
+        return self.record_digests([hashlib.new(HASH, one).digest() for one in documents])
+
+    def record_digests(self, leaves: Sequence[bytes]) -> list[bytes]:
+        """The same for documents whose digests by `HASH` are at hand."""
         root, trees = tree_of(leaves)
         token = self._stamping.imprint(root).der
         return [EvidenceRecord((ArchiveTimestamp(tree, token),)).encode() for tree in trees]
+
+    def renew_records(self, records: Sequence[bytes]) -> list[bytes]:
+        """Records that end with the same token, each with one more over it: one timestamp for all (RFC 4998 §5.2).
+
+        ValueError for what is no record, or ends with another token; TimestampUnavailable.
+        """
+        read = [EvidenceRecord.parse(one) for one in records]
+        imprints = {one.renewed() for one in read}
+        if len(imprints) != 1:
+            raise ValueError("records that end with the same token")
+        token = self._stamping.imprint(imprints.pop()).der
+        return [one.with_token(token).encode() for one in read]
 
     # --- CAdES
 
