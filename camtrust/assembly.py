@@ -196,6 +196,7 @@ def assemble(
         acme = AcmeService(ca, database, vault, clock, randomness, trail, fetcher, resolver)
         blobs = LocalBlobs(_blob_folder(home, settings))
         custody = Custody(vault, blobs)
+        notices = PersonsNotices(lambda: ekyc_service.key_notices, settings.public_url)
         signing_service = signing_room(
             database,
             trail,
@@ -213,7 +214,7 @@ def assemble(
                 clock,
                 randomness,
                 LoggedUses(log),
-                PersonsNotices(lambda: ekyc_service.key_notices, settings.public_url),
+                notices,
             ),
             RecoveredPersons(CoolOffs(database, clock)),
         )
@@ -240,7 +241,7 @@ def assemble(
         sender = WebhookSender(resolver, settings.webhooks.networks, loopback=settings.specimen)
         webhooks = Webhooks(database, trail, clock, randomness, vault, keys, clients, sender)
         requests = RequestDesk(
-            database, trail, clock, randomness, vault, custody, signing_service, clients, webhooks=webhooks
+            database, trail, clock, randomness, vault, custody, signing_service, clients, notices, webhooks=webhooks
         )
         delivery = notice_delivery(settings, database, vault, trail, clock)
         outbox = Outbox(database, vault, trail, clock, channels=delivery.channels, randomness=randomness)

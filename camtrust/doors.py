@@ -190,6 +190,7 @@ def _portal(services: Services, emulated: Sequence[str]) -> Parts:
         services.requests,
         services.previews,
         services.token,
+        services.ekyc.authenticators,
         services.home,
         services.clock,
     )

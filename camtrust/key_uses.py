@@ -84,7 +84,10 @@ class CaStanding:
 
 
 class PersonsNotices:
-    """`signing.ports.KeyNotices` over the contacts that persons proved. The enrolment service is made after signing."""
+    """`signing.ports.KeyNotices` and `signing.ports.RequestNotices` over the contacts that persons proved.
+
+    The enrolment service is made after signing.
+    """
 
     def __init__(self, desk: Callable[[], KeyNoticeDesk], public_url: str) -> None:
         self._desk, self._address = desk, public_url
@@ -94,3 +97,7 @@ class PersonsNotices:
         self._desk().tell(
             connection, owner, f"notice_key_{act.value}", {"count": str(count), "at": at, "address": self._address}
         )
+
+    def asked(self, connection: Connection, person: str, requester: str) -> None:
+        address = f"{self._address.rstrip('/')}/portal"
+        self._desk().tell(connection, person, "notice_asked_to_sign", {"requester": requester, "address": address})

@@ -142,6 +142,17 @@ class KeyNotices(Protocol):
         ...
 
 
+class RequestNotices(Protocol):
+    """Tells persons that somebody asks them to sign."""
+
+    def asked(self, connection: Connection, person: str, requester: str) -> None:
+        """Sent if the caller's transaction stands; ``requester``: the label under which the client is registered.
+
+        Raises a CamTrustError where there is no way to tell the person.
+        """
+        ...
+
+
 class Standing(StrEnum):
     """How a certificate stands in the books of its CA."""
 

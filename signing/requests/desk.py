@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from foundation.clock import Clock
 from foundation.db.audit import AuditTrail
 from foundation.db.engine import Database
+from foundation.errors import CamTrustError
 from foundation.http.actor import Actor, ActorKind
 from foundation.keys.errors import OwnerDestroyed
 from foundation.randomness import Randomness
@@ -27,7 +28,7 @@ from signing.custody import Custody
 from signing.errors import ApprovalNotFound, DocumentNotFound, DocumentNotSigned
 from signing.history import Door, Through
 from signing.model import DocumentState, Level, NamedDocument, Outcome
-from signing.ports import Clients
+from signing.ports import Clients, RequestNotices
 from signing.requests import store
 from signing.requests.delivery import Delivery, SentDocument
 from signing.requests.details import asked_of, place_of, read, written
@@ -65,11 +66,13 @@ class RequestDesk:
         custody: Custody,
         signing: SigningService,
         clients: Clients,
+        notices: RequestNotices,
         limits: RequestLimits | None = None,
         webhooks: Webhooks | None = None,
     ) -> None:
         self._database, self._audit, self._clock, self._randomness = database, audit, clock, randomness
         self._vault, self._custody, self._signing, self._clients = vault, custody, signing, clients
+        self._notices = notices
         self._webhooks = webhooks
         self.limits = limits or RequestLimits()
         self._delivery = Delivery(database, signing, self.limits)
@@ -96,7 +99,7 @@ class RequestDesk:
         lasts = lasts or self.limits.usual
         self._delivery.check(purpose, reference, sent, level, lasts)
         self._delivery.deliverable(client, person)
-        now = self._clock.now()
+        now, requester = self._clock.now(), self._requester(client.id)
         taken: list[tuple[NamedDocument, documents.Sealed]] = []
         try:
             for one in sent:  # one by one: what was taken is discarded when a later one is refused
@@ -122,13 +125,14 @@ class RequestDesk:
                 for document, parts in taken:
                     documents.insert_document(connection, document.document, parts)
                 store.insert_request(connection, request, sealed, [one.document.document_id for one in named])
+                self._notify(connection, person, requester)
                 told = {"person": person, "documents": [one.document.sha256.hex() for one in named]}
                 self._audit.append(connection, str(client), "signing.requested", request.request_id, told)
         except BaseException:
             for document, _ in taken:
                 self._signing.taking.discard(document.document.document_id)
             raise
-        return ShownRequest(request, self._requester(client.id), details, named)
+        return ShownRequest(request, requester, details, named)
 
     def withdraw(self, client: Actor, request_id: str) -> ShownRequest:
         """Take a request back. Raises RequestNotFound, RequestClosed."""
@@ -338,6 +342,13 @@ class RequestDesk:
             if stopped is None and many and store.stop(connection, client_id, "reports", now):
                 self._audit.append(connection, "signing", "signing.requester_stopped", client_id, {"by": "reports"})
                 _log.warning("client %s asks nobody to sign any more: too many people did not expect it", client_id)
+
+    def _notify(self, connection: Connection, person: str, requester: Requester) -> None:
+        """Tell the person by their contact. Who cannot be told finds the request in the portal all the same."""
+        try:
+            self._notices.asked(connection, person, requester.label)
+        except CamTrustError as error:
+            _log.warning("the person asked by client %s was not told: %s", requester.client_id, error.code)
 
     def _of_person(self, connection: Connection, person: str) -> list[SigningRequest]:
         rows = store.requests_of(connection, _PERSON, person, None, None, _AT_ONCE)

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from sqlalchemy import Connection
+
+from foundation.db.engine import DatabaseUnavailable
 from foundation.http.actor import Actor, ActorKind
 from foundation.randomness import SystemRandomness
 from foundation.vault import Vault
@@ -34,11 +37,24 @@ class Registered:
         return self.labels.get(client_id, ""), client_id in self.labels and client_id not in self.disabled
 
 
+@dataclass
+class Told:
+    """`signing.ports.RequestNotices` of a test: whom was told of whom, and who cannot be."""
+
+    told: list[tuple[str, str]] = field(default_factory=list)
+    unreachable: set[str] = field(default_factory=set)
+
+    def asked(self, connection: Connection, person: str, requester: str) -> None:  # noqa: ARG002
+        if person in self.unreachable:
+            raise DatabaseUnavailable
+        self.told.append((person, requester))
+
+
 class Office:
     """The desk, and what stands around it."""
 
     def __init__(self, desk: Desk, limits: RequestLimits | None = None) -> None:
-        self.desk, self.clients = desk, Registered()
+        self.desk, self.clients, self.notices = desk, Registered(), Told()
         self.requests = RequestDesk(
             desk.database,
             desk.trail,
@@ -48,6 +64,7 @@ class Office:
             desk.custody,
             desk.service,
             self.clients,
+            self.notices,
             limits,
         )
         self.oversight = RequestOversight(desk.database, desk.trail, desk.clock)

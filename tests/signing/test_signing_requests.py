@@ -21,6 +21,7 @@ from signing.errors import (
     DocumentNotFound,
     DocumentNotSigned,
     DocumentOfRequest,
+    TooManyDocuments,
 )
 from signing.model import Level
 from signing.requests import store
@@ -297,3 +298,16 @@ def test_rows_hold_nothing_personal_in_the_clear(
     assert "481516" not in text
     assert "2342" not in text
     assert "lease-0" not in text
+
+
+def test_the_person_is_told(office: Office) -> None:
+    """Of each request once, with the registered label and nothing of the documents; one that was refused tells nobody,
+    and who cannot be told has the request all the same."""
+    client, holder, other = office.client(), office.holder(), office.holder()
+    office.ask(client, holder.owner)
+    with pytest.raises(TooManyDocuments):
+        office.ask(client, holder.owner, 21)
+    office.notices.unreachable.add(other.owner)
+    office.ask(client, other.owner)
+    assert office.notices.told == [(holder.owner, "SPECIMEN Ministry of Markets")]
+    assert len(office.requests.page(other.actor).requests) == 1

@@ -236,7 +236,7 @@ def test_pages_for_those_who_do_not_see_them(assembled: Installation, letter: by
     request, document = asked(assembled, person, letter), person.uploaded("SPECIMEN.pdf", letter)
     page = Browser(assembled, person.session)
     paths = (f"/portal/requests/{request['id']}", f"/portal/documents/{document}", "/portal", "/portal/certificates")
-    paths += ("/portal/history",)
+    paths += ("/portal/history", "/portal/passkeys")
     for path in (*paths, "/portal/login", "/portal/requests/" + "0" * 32):
         for language in ("km", "en"):
             read = Reader(page.get(f"{path}?lang={language}").text)

@@ -11,9 +11,12 @@ from contextlib import contextmanager
 from io import BytesIO
 from urllib.parse import urlsplit
 
+import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, Route, expect, sync_playwright
 from pyhanko.pdf_utils.reader import PdfFileReader
 
+from camtrust.web.portal.session import SESSION_COOKIE
 from foundation.http.actor import ActorKind
 from signing.requests.api import ROLE
 from tests import programs
@@ -168,6 +171,62 @@ def test_not_expected_on_the_page(assembled: Installation, letter: bytes) -> Non
         page.get_by_role("button", name="I did not expect this").click()
         expect(page.locator(".state.reported")).to_be_visible()
         assert person.get(f"/sign/v1/requests/{request['id']}")["state"] == "reported"
+
+
+def test_a_passkey_beside_pin_and_code(assembled: Installation, letter: bytes) -> None:
+    """A person with PIN and code adds this browser's device on the page, and signs a request that asks for a passkey.
+    Before that, with a wrong code, nothing is added."""
+    with browsing(assembled) as page:
+        person = assembled.applicant().until("certificate")
+        _, request = asked(assembled, person, letter)
+        session = {"name": SESSION_COOKIE, "value": person.session, "url": "https://localhost:8440"}
+        page.context.add_cookies([session | {"secure": True, "httpOnly": True, "sameSite": "Strict"}])
+        page.goto(f"/portal/requests/{request['id']}")
+        expect(page.get_by_text("None of your ways to approve is allowed here")).to_be_visible()
+        page.goto("/portal/passkeys")
+        for code, passkeys in (("000000", "0"), (person.next_code(), "1")):
+            page.get_by_label("PIN").fill(person.pin)
+            page.get_by_label("One-time code").fill(code)
+            page.get_by_role("button", name="Add this device").click()
+            expect(page.get_by_role("alert").locator("visible=true")).to_have_count(1 - int(passkeys))
+            expect(page.get_by_text("Passkeys that you have:").locator("strong")).to_have_text(passkeys)
+        page.goto(f"/portal/requests/{request['id']}")
+        page.get_by_role("button", name="Sign with a passkey").click()
+        expect(page.locator(".state.signed")).to_be_visible()
+
+
+@pytest.mark.parametrize(("language", "scheme", "width"), [("km", "light", 390), ("en", "dark", 1100)])
+def test_axe_finds_nothing(assembled: Installation, letter: bytes, language: str, scheme: str, width: int) -> None:
+    """axe-core, with the rules of WCAG 2.1 A and AA, finds nothing on any page: contrast, names, order, language."""
+    person = assembled.applicant().until("certificate")
+    _, request = asked(assembled, person, letter)
+    document = person.uploaded("SPECIMEN.pdf", letter)
+    with browsing(assembled, language) as page:
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.set_viewport_size({"width": width, "height": 800})
+        page.goto("/portal/login")
+        found = {"/portal/login": _violations(page)}
+        page.evaluate("document.querySelector('label').replaceWith(document.querySelector('label input'))")
+        assert any(one.startswith("label:") for one in _violations(page))  # axe does look
+        session = {"name": SESSION_COOKIE, "value": person.session, "url": "https://localhost:8440"}
+        page.context.add_cookies([session | {"secure": True, "httpOnly": True, "sameSite": "Strict"}])
+        for path in (
+            "",
+            f"/requests/{request['id']}",
+            f"/documents/{document}",
+            "/certificates",
+            "/history",
+            "/passkeys",
+        ):
+            page.goto(f"/portal{path}")
+            found[path] = _violations(page)
+            assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), path
+    assert not {path: one for path, one in found.items() if one}
+
+
+def _violations(page: Page) -> list[str]:
+    run = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]})
+    return [f"{one['id']}: {node['html']:.100}" for one in run.response["violations"] for node in one["nodes"]]
 
 
 def test_no_page_elsewhere_shows_ours(assembled: Installation) -> None:

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from camtrust.documents import make_specimen_documents
+from ekyc.outbox import ROLE as OUTBOX_ROLE
 from foundation.clock import SystemClock
-from foundation.http.actor import ActorKind
+from foundation.http.actor import Actor, ActorKind
 from signing.requests.api import OVERSIGHT_ROLE, ROLE
 from tests.story.installation import Installation, new_key
 
 REQUESTS = "/sign/v1/requests"
+OPERATOR = Actor(ActorKind.OPERATOR, "test", frozenset({OUTBOX_ROLE}))
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +44,12 @@ def test_asked_approved_fetched(assembled: Installation, letter: bytes) -> None:
     assert made.status_code == 201, made.text
     request = made.json()
     assert client.ask("POST", REQUESTS, body, **key).json() == request
+    (notice,) = [
+        one for one in assembled.services.outbox.read(OPERATOR, person.person_id, 5) if "requester" in one.params
+    ]
+    assert notice.params["requester"] == "SPECIMEN client"
+    assert "SPECIMEN client" in notice.text
+    assert "permit" not in notice.text
     (seen,) = person.get(REQUESTS)["requests"]
     assert seen == request
     assert (seen["requester"]["label"], seen["state"]) == ("SPECIMEN client", "waiting")

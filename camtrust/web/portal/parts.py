@@ -12,6 +12,7 @@ from starlette.responses import Response
 from camtrust.home import Home
 from camtrust.web.portal.layout import Layout, language_of
 from camtrust.web.portal.session import Doorkeeper, Visit
+from ekyc.authenticators import AuthenticatorDesk
 from foundation.catalogue import Language
 from foundation.clock import Clock
 from foundation.errors import CamTrustError
@@ -38,6 +39,7 @@ class Parts:
     requests: RequestDesk
     previews: Previews
     factors: PersonFactors
+    authenticators: AuthenticatorDesk
     home: Home
     clock: Clock
 

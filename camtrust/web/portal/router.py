@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from fastapi import APIRouter, Depends
 
-from camtrust.web.portal import documents, login, requests
+from camtrust.web.portal import documents, login, passkeys, requests
 from camtrust.web.portal.parts import Parts, problem_page
 from signing.config import SigningConfig
 
@@ -24,4 +24,5 @@ def create_router(parts: Parts) -> APIRouter:
     router.include_router(login.create_router(parts))
     router.include_router(requests.create_router(parts))
     router.include_router(documents.create_router(parts))
+    router.include_router(passkeys.create_router(parts))
     return router

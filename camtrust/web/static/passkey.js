@@ -21,6 +21,21 @@ async function answerOf(options) {
   return { id: made.id, rawId: text(made.rawId), type: made.type, response };
 }
 
+async function newOf(options) {
+  const publicKey = {
+    ...options,
+    challenge: octets(options.challenge),
+    user: { ...options.user, id: octets(options.user.id) },
+    excludeCredentials: (options.excludeCredentials || []).map((one) => ({ ...one, id: octets(one.id) })),
+  };
+  const made = await navigator.credentials.create({ publicKey });
+  const response = {
+    clientDataJSON: text(made.response.clientDataJSON),
+    attestationObject: text(made.response.attestationObject),
+  };
+  return { id: made.id, rawId: text(made.rawId), type: made.type, response };
+}
+
 class Refused extends Error {}
 
 async function send(form) {
@@ -36,7 +51,8 @@ async function send(form) {
   }
   const question = await asked.json();
   fields.question.value = question.id;
-  fields.assertion.value = JSON.stringify(await answerOf(JSON.parse(question.options)));
+  const options = JSON.parse(question.options);
+  fields.assertion.value = JSON.stringify(await ("new" in form.dataset ? newOf(options) : answerOf(options)));
   form.submit();
 }
 
