@@ -73,7 +73,7 @@ class AuthorizePage:
                 )
                 shared = given.get("share_name") == "yes"
                 return _sent(authorizations.allow(opened, request_uri, proof, shared))
-            return _sent(authorizations.refuse(opened, request_uri))
+            return _sent(authorizations.refuse(opened, request_uri, reported=given.get("decision") == "report"))
         except AuthorizationGone as error:
             return self._failed(request, error)
         except CamTrustError as error:

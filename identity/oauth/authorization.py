@@ -153,12 +153,14 @@ class Authorizations:
             raise FormForged(rule="OB-02")
         return self.open(client_id, request_uri, browser)
 
-    def refuse(self, opened: Opened, request_uri: str) -> str:
-        """The person says no; gives the address to send them back to. AuthorizationGone."""
+    def refuse(self, opened: Opened, request_uri: str, *, reported: bool = False) -> str:
+        """The person says no; gives the address to send them back to. ``reported``: they did not expect to be asked,
+        which the audit trail keeps and the client is not told. AuthorizationGone."""
         digest = _digest(request_uri)
         with self._database.unit_of_work() as connection:
             self._close(connection, digest)
-            self._note(connection, "anonymous", "identity.oauth_refused", opened.request, {})
+            action = "identity.oauth_reported" if reported else "identity.oauth_refused"
+            self._note(connection, "anonymous", action, opened.request, {})
         return self._back(opened.request, {"error": "access_denied"})
 
     def ask(self, opened: Opened, request_uri: str, person_id: str) -> ApprovalRequest:
@@ -292,7 +294,7 @@ class Authorizations:
 
     def _end_what_came(self, digest: bytes, row: Any) -> None:
         with self._database.unit_of_work() as connection:
-            ended = store.revoke_tokens_of_code(connection, digest, self._clock.now())
+            ended = store.end_code(connection, digest, self._clock.now())
             who = f"{ActorKind.CLIENT}:{row.client_id}"
             self._trail.append(connection, who, "identity.oauth_code_replayed", row.client_id, {"ended": ended})
 

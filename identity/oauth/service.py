@@ -16,13 +16,13 @@ from typing import Any
 
 from foundation.clock import Clock
 from foundation.db.audit import AuditTrail
-from foundation.db.engine import Database
+from foundation.db.engine import Database, StaleWrite
 from foundation.http.actor import Actor, ActorKind, Forbidden
 from foundation.randomness import Randomness
 from identity.oauth import store
 from identity.oauth.authorization import Authorizations, Redeemed
 from identity.oauth.clients import Clients, Proven
-from identity.oauth.errors import OAuthRefused, invalid_request
+from identity.oauth.errors import OAuthRefused, invalid_grant, invalid_request
 from identity.oauth.id_token import IdTokenSigner
 from identity.oauth.model import CREDENTIAL, OPENID, PROFILE, SERVICE, AccessGrant, GrantType
 from identity.oauth.tokens import AccessTokens, secret
@@ -129,6 +129,11 @@ class AuthorizationServer:
         now, scopes = self._clock.now(), sorted(grant.scopes)
         with self._database.unit_of_work() as connection:
             store.prune(connection, now)
+            if code is not None:
+                try:
+                    store.stand_by_code(connection, code)
+                except StaleWrite:
+                    raise invalid_grant("OC-03") from None
             token = self.tokens.issue(connection, grant, activation=activation, code=code)
             who = f"{ActorKind.CLIENT}:{grant.client_id}"
             details = {"scopes": scopes, "bound": grant.certificate is not None}

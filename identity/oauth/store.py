@@ -179,8 +179,15 @@ def revoke_token(connection: Connection, digest: bytes, client_id: str, now: dat
     return connection.execute(update(tokens).where(own).values(revoked_at=now, activation=None)).rowcount == 1
 
 
-def revoke_tokens_of_code(connection: Connection, code: bytes, now: datetime) -> int:
-    """End what came from a code."""
+def stand_by_code(connection: Connection, digest: bytes) -> None:
+    """Hold a used code's row while its token is made. Raises StaleWrite where it was shown again meanwhile."""
+    stands = (codes.c.digest == digest) & (codes.c.parameters != "")
+    compare_and_set(connection, codes, stands, {"activation": None})
+
+
+def end_code(connection: Connection, code: bytes, now: datetime) -> int:
+    """A used code was shown again: nothing comes from it any more, and what came from it ends."""
+    connection.execute(update(codes).where(codes.c.digest == code).values(parameters="", activation=None))
     own = (tokens.c.code == code) & tokens.c.revoked_at.is_(None)
     return connection.execute(update(tokens).where(own).values(revoked_at=now, activation=None)).rowcount
 

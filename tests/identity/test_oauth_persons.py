@@ -78,6 +78,18 @@ def test_logging_in(both_worlds: OAuthWorld) -> None:
     assert jwt.decode(other.token()["id_token"], published, algorithms=["ES256"]).claims["sub"] != token.claims["sub"]
 
 
+def test_reporting(world: OAuthWorld) -> None:
+    """Refused and reported: the client hears the same; the audit trail names the client and what it asked for."""
+    flow = Flow(world, web_client(world, "credential"), "credential")
+    flow.push(authorization_details=details("one"))
+    flow.open()
+    answer = sent_back(flow.decide(decision="report", person_id=None, pin=None, totp=None))
+    assert answer == {"error": "access_denied", "state": "st-1", "iss": ORIGIN}
+    with world.database.read() as connection:
+        row = connection.execute(select(events).where(events.c.action == "identity.oauth_reported")).one()
+    assert (row.subject, json.loads(row.details)["digests"]) == (flow.client.actor.id, [DIGESTS[0].hex()])
+
+
 @pytest.mark.parametrize("shared", [True, False])
 def test_a_name_is_told_by_consent(world: OAuthWorld, shared: bool) -> None:
     """The box is not ticked by itself; unticked, the token has no scope profile and userinfo no name."""

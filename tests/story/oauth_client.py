@@ -49,6 +49,15 @@ def machine_token(assembled: Installation, client: Staff, scope: str) -> str:
         return str(told["access_token"])
 
 
+@dataclass(frozen=True)
+class Pushed:
+    """A request that was pushed: the page's query, and the client's secrets about it."""
+
+    query: str
+    verifier: str
+    state: str
+
+
 @dataclass
 class WebClient:
     """A client that asks persons."""
@@ -62,23 +71,31 @@ class WebClient:
         clients = self.assembled.services.identity.clients
         clients.register(None, self.staff.id, ["authorization_code"], [BACK], self.scopes)
 
-    def ask(self, scope: str, person: Callable[[httpx2.Client, str], httpx2.Response], **more: str) -> dict[str, Any]:
-        """Push a request, let the person decide, and change the code for a token."""
+    def push(self, scope: str, **more: str) -> Pushed:
+        """Push a request: where to send the person, and what to change the code with."""
         verifier, state = generate_token(48), generate_token(16)
         wanted = {"response_type": "code", "redirect_uri": BACK, "scope": scope, "state": state} | more
         wanted |= {"code_challenge": create_s256_code_challenge(verifier), "code_challenge_method": "S256"}
         with session(self.assembled, self.staff, redirect_uri=BACK) as one:
-            at = f"{self.assembled.url}/oauth2"
-            pushed = _push(one, at, wanted)
-            with httpx2.Client(base_url=self.assembled.url, timeout=60, trust_env=False) as browser:
-                sent = person(browser, f"client_id={self.staff.id}&request_uri={pushed['request_uri']}")
-            assert sent.status_code == 303, sent.text
-            location = sent.headers["location"]
-            assert location.startswith(BACK + "?")
-            back = parse_qs(urlsplit(location).query)
-            assert back["iss"] == [self.assembled.services.settings.public_url]
-            told = one.fetch_token(f"{at}/token", authorization_response=location, state=state, code_verifier=verifier)
+            pushed = _push(one, f"{self.assembled.url}/oauth2", wanted)
+        return Pushed(f"client_id={self.staff.id}&request_uri={pushed['request_uri']}", verifier, state)
+
+    def redeem(self, pushed: Pushed, location: str) -> dict[str, Any]:
+        """Change the code in the address that the person came back to; who answered is looked at first (RFC 9207)."""
+        assert location.startswith(BACK + "?")
+        assert parse_qs(urlsplit(location).query)["iss"] == [self.assembled.services.settings.public_url]
+        with session(self.assembled, self.staff, redirect_uri=BACK) as one:
+            at, verifier = f"{self.assembled.url}/oauth2/token", pushed.verifier
+            told = one.fetch_token(at, authorization_response=location, state=pushed.state, code_verifier=verifier)
             return dict(told)
+
+    def ask(self, scope: str, person: Callable[[httpx2.Client, str], httpx2.Response], **more: str) -> dict[str, Any]:
+        """Push a request, let the person decide, and change the code for a token."""
+        pushed = self.push(scope, **more)
+        with httpx2.Client(base_url=self.assembled.url, timeout=60, trust_env=False) as browser:
+            sent = person(browser, pushed.query)
+        assert sent.status_code == 303, sent.text
+        return self.redeem(pushed, sent.headers["location"])
 
 
 def _push(one: OAuth2Session, at: str, wanted: dict[str, str]) -> dict[str, Any]:
