@@ -70,6 +70,7 @@ from signing.batches.custody import BatchCustody
 from signing.batches.service import BatchService
 from signing.batches.work import BatchWork
 from signing.csc.authorising import CscAuthorising
+from signing.csc.prompts import Prompts
 from signing.csc.responses import CscResponses
 from signing.csc.service import CscService
 from signing.custody import Custody
@@ -107,6 +108,7 @@ class Services:
     signing: SigningService
     csc: CscService
     csc_authorising: CscAuthorising
+    csc_prompts: Prompts
     csc_responses: CscResponses
     held_seals: HeldSeals
     requests: RequestDesk
@@ -295,6 +297,7 @@ def assemble(
         signing_service,
         csc,
         authorising,
+        Prompts(database, trail, vault, clock, randomness, signing_service, authorising, clients),
         responses,
         held_seals,
         requests,

@@ -29,6 +29,7 @@ import issuing_ca.ra.store
 import issuing_ca.store
 import signing.archive.store
 import signing.batches.store
+import signing.csc.prompt_store
 import signing.csc.store
 import signing.held.store
 import signing.history_store

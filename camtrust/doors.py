@@ -61,6 +61,7 @@ from issuing_ca.own_log import OwnLog
 from issuing_ca.registry_events_api import create_router as create_registry_router
 from issuing_ca.service import CertificateAuthority
 from signing.config import MIB
+from signing.csc.prompts_api import create_prompts_router
 from signing.history_api import create_history_router
 
 if TYPE_CHECKING:  # it needs python-pkcs11, which is not asked of those who have no module
@@ -143,6 +144,7 @@ def application(services: Services) -> FastAPI:
             signing.csc.api.create_router(
                 services.csc,
                 services.csc_authorising,
+                services.csc_prompts,
                 services.csc_responses,
                 OwnTokens(services.identity),
                 guard,
@@ -151,6 +153,7 @@ def application(services: Services) -> FastAPI:
                 settings.public_url.rstrip("/"),
                 services.signing.config.maximum_document_bytes,
             ),
+            create_prompts_router(services.csc_prompts, guard),
             portal.create_router(_portal(services, emulated)),
             trust_door.create_router(services.home, services.clock, settings.upload_mebibytes * MIB),
         ],

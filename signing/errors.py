@@ -29,6 +29,8 @@ CamTrustError
 ├── OptionInvalid                 words about the field, lock or appearance that cannot be understood
 ├── CursorInvalid
 ├── ApprovalNotFound              no such question to a device of yours, or answered already
+├── PromptNotFound            no such prompt to you, or it ran out
+├── PromptClosed              answered already
 ├── CredentialNotFound            no such credential of yours
 ├── CredentialNotUsable           withdrawn, expired, or not for this
 ├── CredentialMismatch            key, owner and certificate do not belong together (a caller's mistake)
@@ -147,6 +149,16 @@ class DocumentNotFound(CamTrustError):
 class ApprovalNotFound(CamTrustError):
     code = "signing.approval_not_found"
     kind = Kind.NOT_FOUND
+
+
+class PromptNotFound(CamTrustError):
+    code = "signing.prompt_not_found"
+    kind = Kind.NOT_FOUND
+
+
+class PromptClosed(CamTrustError):
+    code = "signing.prompt_closed"
+    kind = Kind.CONFLICT
 
 
 class DocumentAlreadySigned(CamTrustError):

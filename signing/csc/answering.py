@@ -37,7 +37,8 @@ async def answered(
         done = await run_in_threadpool(work, body)
         if done is None:
             return Response(status_code=204)
-        return JSONResponse(done, background=after(done) if after else None)
+        status = 202 if set(done) == {"handle"} else 200  # §11.6: the authorisation is underway
+        return JSONResponse(done, status_code=status, background=after(done) if after else None)
     except CscRefused as refused:
         found = refused
     except CamTrustError as error:

@@ -18,6 +18,7 @@ from signing.csc import requests
 from signing.csc.answering import ANSWERS, BODY, LARGEST, answered
 from signing.csc.authorising import PASSKEY, Authorised, CscAuthorising
 from signing.csc.errors import CscRefused
+from signing.csc.prompts import Prompts
 from signing.csc.responses import CscResponses
 from signing.csc.service import CscService
 from signing.csc.signatures_api import create_signatures_router
@@ -30,6 +31,7 @@ METHODS = (
     "credentials/list",
     "credentials/info",
     "credentials/authorize",
+    "credentials/authorizeCheck",
     "credentials/getChallenge",
     "credentials/extendTransaction",
     "signatures/signHash",
@@ -48,6 +50,7 @@ def body_limits(document_bytes: int) -> dict[str, int]:
 def create_router(
     service: CscService,
     authorising: CscAuthorising,
+    prompts: Prompts,
     responses: CscResponses,
     tokens: PersonTokens,
     guard: Guard,
@@ -61,7 +64,7 @@ def create_router(
     router = APIRouter(tags=["Remote signing (CSC)"])
     for version in SPECS:
         largest = body_limits(document_bytes)[f"/csc/{version}"]
-        one = _version(service, authorising, tokens, guard, clock, name, origin, version, largest)
+        one = _version(service, authorising, prompts, tokens, guard, clock, name, origin, version, largest)
         one.include_router(create_signatures_router(service, authorising, responses, guard, largest))
         router.include_router(one, prefix=f"/csc/{version}")
     return router
@@ -70,6 +73,7 @@ def create_router(
 def _version(
     service: CscService,
     authorising: CscAuthorising,
+    prompts: Prompts,
     tokens: PersonTokens,
     guard: Guard,
     clock: Clock,
@@ -159,15 +163,32 @@ def _version(
 
     @router.post("/credentials/authorize", openapi_extra=BODY, responses=ANSWERS)
     async def authorize(request: Request, actor: Annotated[Actor, Depends(person)]) -> Response:
-        """Permit exactly these digests, or documents, by PIN and code or by a passkey (v1.0.4 §11.6)."""
+        """Permit exactly these digests, or documents, by PIN and code or by a passkey (v1.0.4 §11.6).
+
+        Without a proof the person is asked in their own session: 202 and a handle for authorizeCheck."""
 
         def work(body: dict[str, Any]) -> dict[str, Any]:
             what = wanted(body)
             if requests.number(body, "numSignatures", what.count, requests.MOST_HASHES) != what.count:
                 raise CscRefused("invalid_request", "numSignatures is not the number of the digests")
-            return told(authorising.authorise(actor, requests.text(body, "credentialID"), what, requests.proof(body)))
+            credential_id = requests.text(body, "credentialID")
+            if not {"authData", "PIN", "OTP"} & set(body):
+                description = requests.text(body, "description", required=False)
+                return {"handle": prompts.ask(actor, credential_id, what, description)}
+            return told(authorising.authorise(actor, credential_id, what, requests.proof(body)))
 
         return await answered(request, work, largest=largest)
+
+    @router.post("/credentials/authorizeCheck", openapi_extra=BODY, responses=ANSWERS)
+    async def check(request: Request, actor: Annotated[Actor, Depends(person)]) -> Response:
+        """Whether the person has authorised what they were asked (v2.0.0.2 §11.7): 202 while it waits, then the SAD."""
+
+        def work(body: dict[str, Any]) -> dict[str, Any]:
+            handle = requests.text(body, "handle")
+            made = prompts.check(actor, handle)
+            return {"handle": handle} if made is None else told(made)
+
+        return await answered(request, work)
 
     @router.post("/credentials/getChallenge", openapi_extra=BODY, responses=ANSWERS)
     async def challenge(request: Request, actor: Annotated[Actor, Depends(person)]) -> Response:

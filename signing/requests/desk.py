@@ -20,6 +20,7 @@ from foundation.errors import CamTrustError
 from foundation.http.actor import Actor, ActorKind
 from foundation.keys.errors import OwnerDestroyed
 from foundation.randomness import Randomness
+from foundation.use_record import Act
 from foundation.vault import Vault
 from signing import store as documents
 from signing.approval import Asked
@@ -228,6 +229,8 @@ class RequestDesk:
         self._end(request, state, str(person), action)
         if unexpected:
             self._stop_if_reported(request.client_id)
+            for credential in self._signing.credentials(person)[-1:]:  # the newest: its label is the person's
+                self._signing.history.record(credential, Act.REPORT, (), Through(Door.REQUEST, request.client_id))
         return self.show(person, request_id)
 
     def block(self, person: Actor, client_id: str) -> None:

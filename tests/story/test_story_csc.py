@@ -113,7 +113,7 @@ def test_it_says_what_it_is(assembled: Installation, person: Applicant) -> None:
         for method in told["methods"]:
             status, answer = _ask(person, f"{version}/{method}", {"credentialID": "none"})
             assert status in (200, 400), (method, answer)
-        assert _ask(person, f"{version}/credentials/authorizeCheck", {})[0] == 501
+        assert _ask(person, f"{version}/credentials/create", {})[0] == 501
         assert "credentials/sendOTP" not in told["methods"]
         for method in ("credentials/sendOTP", "auth/login"):
             status, answer = _ask(person, f"{version}/{method}", {"credentialID": person.credential})

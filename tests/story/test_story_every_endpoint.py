@@ -181,6 +181,9 @@ def test_what_is_another_s_is_as_absent_as_what_never_was(assembled: Installatio
     changes["/sign/v1/requests/{request_id}/passkey"] = {"credential": other.credential}
     serial = assembled.services.ca.certificates(owner=owner.person_id)[0].serial
     revoke = {"reason": "superseded", "pin": owner.pin, "totp": "000000"}
+    asked = {"credentialID": owner.credential, "hashes": ["A" * 43 + "="], "numSignatures": 1}
+    prompt = owner.post("/csc/v2/credentials/authorize", asked)["handle"]
+    changes["/sign/v1/prompts/{handle}/approval"] = {"pin": owner.pin, "totp": "000000"}
     called = 0
     for endpoint in endpoints(assembled.app):
         if "person" not in (endpoint.allowed or {}) or "{" not in endpoint.path:
@@ -197,6 +200,7 @@ def test_what_is_another_s_is_as_absent_as_what_never_was(assembled: Installatio
             path = path.replace("{approval_id}", ids[1] * 2).replace("{change_id}", ids[1] * 2)
             path = path.replace("{serial}", ids[2]).replace("{image_id}", "0" * 32)
             path = path.replace("{page}", "1").replace("{request_id}", ids[3]).replace("{client_id}", ids[4])
+            path = path.replace("{handle}", prompt if ids[0] == enrolment else "0" * 32)
             path = path.replace("{credential_id}", owner.credential if ids[0] == enrolment else "0" * 32)
             assert "{" not in path, f"{endpoint.path}: tell this test whose that is"
             answers.append(other.ask(endpoint.method, path, body))
