@@ -19,6 +19,7 @@ def sample(change: Callable[[Pdf], None] | None = None, **saving: object) -> byt
     if change is not None:
         change(pdf)
     output = BytesIO()
+    saving.setdefault("deterministic_id", "encryption" not in saving)  # the same letter has the same digest
     pdf.save(output, **saving)  # type: ignore[arg-type]
     return output.getvalue()
 

@@ -1,6 +1,6 @@
 """What clients of the CSC API ask persons to authorise in their own sessions
 
-Revision: 0033, after 0032.
+Revision: 0035, after 0034.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from alembic import op
 
 from foundation.db.types import UtcDateTime
 
-revision = "0033"
-down_revision = "0032"
+revision = "0035"
+down_revision = "0034"
 branch_labels = None
 depends_on = None
 
