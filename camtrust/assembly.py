@@ -31,6 +31,7 @@ from camtrust.errors import ExampleOidRefused, SettingsUnsupported
 from camtrust.home import Home
 from camtrust.key_uses import LoggedUses, PersonsNotices
 from camtrust.notices import notice_delivery
+from camtrust.receipts import ReceiptKey
 from camtrust.registration_authority import RegistrationAuthorityKey, registration_authority
 from camtrust.settings import Settings
 from camtrust.signing_room import signing_room
@@ -270,6 +271,7 @@ def assemble(
             credentials=SigningCredentials(signing_service, ca),
             blobs=blobs,
             authority=authority,
+            receipt_authority=ReceiptKey(settings.public_url, keys, ca, log),
             policy=policy,
             randomness=randomness,
         )

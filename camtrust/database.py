@@ -14,6 +14,7 @@ import ekyc.cool_off
 import ekyc.evidence_tables
 import ekyc.guardian_store
 import ekyc.recall_store
+import ekyc.receipts
 import ekyc.reinstatement
 import ekyc.review_store
 import ekyc.store

@@ -16,6 +16,7 @@ import ekyc.authenticator_api
 import ekyc.evidence_api
 import ekyc.guardian_api
 import ekyc.recall_api
+import ekyc.receipt_api
 import identity.api
 import identity.oauth.api
 import issuing_ca.acme.api
@@ -129,6 +130,7 @@ def application(services: Services) -> FastAPI:
             ekyc.evidence_api.create_chip_trust_router(services.ekyc, guard),
             ekyc.guardian_api.create_guardian_router(services.ekyc.guardians, guard),
             ekyc.recall_api.create_reinstatement_router(services.ekyc.reinstatements, guard),
+            ekyc.receipt_api.create_receipt_router(services.ekyc, guard),
             ekyc.recall_api.create_recall_router(services.ekyc.recalls, guard),
             ekyc.evidence_api.create_lost_documents_router(services.ekyc, guard),
             ekyc.api.create_outbox_router(services.outbox, guard),

@@ -20,6 +20,7 @@ from ekyc.errors import CertificateMismatch
 from ekyc.evidence import EvidenceKind
 from ekyc.model import ISSUING, Enrolment, State
 from ekyc.ports import CertificateIssuer, CitizenCertificateRequest, Credentials, IssuedCertificate, KeyCustody
+from ekyc.receipts import ReceiptDesk
 from ekyc.telling import Telling
 from foundation.errors import CamTrustError
 from foundation.http.actor import Actor
@@ -41,6 +42,7 @@ class IssuanceDesk:
         credentials: Credentials,
         approvals: ApprovalDesk,
         telling: Telling,
+        receipts: ReceiptDesk,
     ) -> None:
         self._files = files
         self._decider = decider
@@ -51,6 +53,7 @@ class IssuanceDesk:
         self._credentials = credentials
         self._approvals = approvals
         self._telling = telling
+        self._receipts = receipts
 
     def enrol_factors(self, actor: Actor, enrolment_id: str, pin: str, *, if_version: int | None = None) -> str:
         """Set the PIN; gives the ``otpauth://`` address for the authenticator, shown once and kept in the token alone.
@@ -89,6 +92,8 @@ class IssuanceDesk:
             enrolment = self._certify(actor, enrolment)
         if enrolment.state is State.CERTIFICATE_ISSUED:
             enrolment = self._activate(actor, enrolment)
+            with suppress(CamTrustError):  # it is made when the person asks for it, then
+                self._receipts.make(str(actor), enrolment)
         return enrolment
 
     def issued(self, actor: Actor, enrolment_id: str) -> IssuedCertificate:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
@@ -272,6 +272,39 @@ class RegistrationAuthority(Protocol):
 
     def sign(self, approval: Approval) -> bytes:
         """The signed document of a statement. Raises what the key store raises."""
+        ...
+
+
+class ReceiptAuthority(Protocol):
+    """Signs, timestamps and logs receipts of proofing, with a key for nothing else."""
+
+    @property
+    def issuer(self) -> str:
+        """Who says so: an address of ours."""
+        ...
+
+    def public_key(self) -> bytes:
+        """The key's SubjectPublicKeyInfo (DER)."""
+        ...
+
+    def sign(self, claims: Mapping[str, Any]) -> str:
+        """The receipt (`ekyc.receipt`). Raises what the key store raises."""
+        ...
+
+    def timestamp(self, digest: bytes) -> bytes:
+        """An RFC 3161 token (DER) over a SHA-256. Raises what the timestamping service raises."""
+        ...
+
+    def record(self, connection: Connection, digest: bytes, subject: str) -> None:
+        """Put the digest into the issuance log, in the caller's transaction."""
+        ...
+
+    def proof(self, digest: bytes) -> bytes:
+        """That the log has it (C2SP tlog-proof). Raises what the log raises."""
+        ...
+
+    def log_key(self) -> str:
+        """The log's verifier key."""
         ...
 
 

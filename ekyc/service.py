@@ -34,12 +34,14 @@ from ekyc.ports import (
     KeyCustody,
     Notifier,
     Officers,
+    ReceiptAuthority,
     RegistrationAuthority,
     Registry,
     RelationRegistry,
     Sessions,
 )
 from ekyc.recall import RecallDesk
+from ekyc.receipts import ReceiptDesk
 from ekyc.recovery import RecoveryDesk
 from ekyc.registry_match import RegistryDesk
 from ekyc.reinstatement import ReinstatementDesk
@@ -75,6 +77,7 @@ class EkycService:
         credentials: Credentials,
         blobs: Blobs,
         authority: RegistrationAuthority,
+        receipt_authority: ReceiptAuthority,
         relations: RelationRegistry | None = None,
         face_model: FaceModel | None = None,
         settings: EkycSettings | None = None,
@@ -118,6 +121,16 @@ class EkycService:
         self.cool_off = CoolOffDesk(self.files, telling, issuer, sessions)
         self.recovery = RecoveryDesk(self.files, self.review, factors, issuer, sessions, self.cool_off)
         self.approvals = ApprovalDesk(self.files, self.decider, keys, authority)
+        self.receipts = ReceiptDesk(self.files, receipt_authority)
         self.issuance = IssuanceDesk(
-            self.files, self.decider, factors, keys, custody, issuer, credentials, self.approvals, telling
+            self.files,
+            self.decider,
+            factors,
+            keys,
+            custody,
+            issuer,
+            credentials,
+            self.approvals,
+            telling,
+            self.receipts,
         )

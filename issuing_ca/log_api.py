@@ -24,7 +24,7 @@ from issuing_ca.timestamp_journal import TimestampJournal
 
 _FOR_EVER = {"cache-control": "public, max-age=31536000, immutable"}
 # certificates and the uses of persons' keys are their holders' to show
-_PUBLISHED = frozenset(EntryKind) - {EntryKind.CERTIFICATE, EntryKind.KEY_USE}
+_PUBLISHED = frozenset(EntryKind) - {EntryKind.CERTIFICATE, EntryKind.KEY_USE, EntryKind.RECEIPT}
 
 Hour = Annotated[str, Path(pattern=r"^[0-9]{8}T[0-9]{2}$", description="of the token's genTime, UTC: 20260501T09")]
 Digest = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$", description="SHA-256, hexadecimal")]
