@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from base64 import b32encode
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -35,7 +36,17 @@ from foundation.keys.factors import (
 from foundation.keys.port import TotpEnrolment
 from foundation.randomness import Randomness
 from hsm_emulation.audit import AuditLog
-from hsm_emulation.factors import Code, Passkey, Record, check_pin, judge_code, with_pin, with_seed
+from hsm_emulation.factors import (
+    Passkey,
+    Record,
+    check_pin,
+    judge_code,
+    with_card,
+    with_hotp,
+    with_pin,
+    with_seed,
+)
+from hsm_emulation.one_time_codes import Code, new_card
 from hsm_emulation.passkeys import (
     RelyingParty,
     assertion_options,
@@ -46,13 +57,14 @@ from hsm_emulation.passkeys import (
 from hsm_emulation.persons import Persons
 from hsm_emulation.proofs import Edit, Proofs
 from hsm_emulation.requests import Requests
-from hsm_emulation.sealing import SALT_LENGTH
+from hsm_emulation.sealing import SALT_LENGTH, seal, unseal
 from hsm_emulation.sessions import Session
 from hsm_emulation.store import Store
 
 _SEED_LENGTH = 20
 _REGISTER, _CHANGE, _PRESENCE = "register-passkey", "change-factor", "be-present"
 _PARTY = "relying_party"
+_DEVICES = "service:otp-devices"  # the person key under which seeds of devices are sealed that nobody has yet
 
 
 class FactorEnrolment:
@@ -75,21 +87,51 @@ class FactorEnrolment:
 
     def enrol(self, session: Session, owner: str, pin: str) -> TotpEnrolment:
         """Set the PIN and make a seed, pending until :meth:`confirm`. FactorsEnrolled, PinInvalid, OwnerDestroyed."""
+        seed = self._new_seed()
+        record = self._pending(session, owner, pin, lambda record, _key: with_seed(record, seed))
+        return TotpEnrolment(record.provisioning_uri(owner))
+
+    def enrol_card(self, session: Session, owner: str, pin: str) -> tuple[str, ...]:
+        """Set the PIN and make the codes of a card, given once; pending until one of them confirms it. As `enrol`."""
+        codes = new_card(self._randomness)
+        self._pending(session, owner, pin, lambda record, key: with_card(record, codes, key))
+        return codes
+
+    def enrol_device(self, session: Session, owner: str, pin: str, serial: str, sealed: bytes) -> None:
+        """Set the PIN and take an HOTP device, whose seed :meth:`seal_device` gave; pending until a code confirms it.
+
+        As `enrol`; WrappedKeyInvalid where the seed is not that of this serial number.
+        """
+        seed = b32encode(unseal(self._persons.key(_DEVICES), sealed, _device(serial))).decode()
+        self._pending(session, owner, pin, lambda record, _key: with_hotp(record, seed))
+
+    def seal_device(self, session: Session, serial: str, seed: bytes) -> bytes:
+        """What the services keep of an HOTP device until somebody has it: its seed, sealed for this token. DataInvalid.
+
+        Whoever brings the seed knows it; from then on the token alone does.
+        """
+        if not 16 <= len(seed) <= 64:  # RFC 4226 §4, R6
+            raise DataInvalid
+        sealed = seal(self._persons.key(_DEVICES), seed, _device(serial), self._randomness)
+        self._note(session, "seal-device", serial, "done")
+        return sealed
+
+    def _pending(self, session: Session, owner: str, pin: str, with_codes: Callable[[Record, bytes], Record]) -> Record:
         check_pin(pin)
         key = self._persons.key(owner)
         if self._persons.has_factors(owner):
             raise FactorsEnrolled
         self._note(session, "enrol", owner, "intent")
-        salt, seed = self._randomness.bytes(SALT_LENGTH), self._new_seed()
-        record = with_seed(with_pin(Record(), pin, salt, self._proofs.cost, key), seed)
+        salt = self._randomness.bytes(SALT_LENGTH)
+        record = with_codes(with_pin(Record(), pin, salt, self._proofs.cost, key), key)
 
         def work(connection: sqlite3.Connection) -> None:
             self._first(connection, owner)
             self._proofs.write(connection, owner, record)
-            self._audit.append(connection, session.actor, "enrol", owner, "done")
+            self._audit.append(connection, session.actor, "enrol", owner, "done", {"codes": record.generator.value})
 
         self._store.write(work)
-        return TotpEnrolment(record.provisioning_uri(owner))
+        return record
 
     def confirm(self, session: Session, owner: str, totp: str) -> None:
         """Prove that the authenticator holds the seed. PinIncorrect, PinLocked, FactorsNotEnrolled, FactorsEnrolled."""
@@ -140,7 +182,8 @@ class FactorEnrolment:
     def factors_of(self, owner: str) -> FactorsOf:
         """What the person has."""
         record = self._proofs.record(owner) or Record()
-        return FactorsOf(record.methods, tuple(RegisteredPasskey(one.credential_id) for one in record.passkeys))
+        passkeys = tuple(RegisteredPasskey(one.credential_id) for one in record.passkeys)
+        return FactorsOf(record.methods, passkeys, record.codes_left)
 
     # -- being there
 
@@ -343,3 +386,7 @@ def _without(record: Record, credential_id: str) -> Record:
 
 def _hash(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+def _device(serial: str) -> dict[str, Any]:
+    return {"what": "otp-device", "serial": serial}

@@ -60,6 +60,23 @@ FACTOR_OPERATIONS: Mapping[str, Operation] = {
         lambda token, session, **args: token.factors.enrol(session, **args).provisioning_uri,
         "owner",
     ),
+    "enrol_card": Operation(
+        USER,
+        {"owner": opaque_id, "pin": secret},
+        lambda token, session, **args: list(token.factors.enrol_card(session, **args)),
+        "owner",
+    ),
+    "enrol_device": Operation(
+        USER,
+        {"owner": opaque_id, "pin": secret, "serial": label, "sealed": octets},
+        lambda token, session, **args: token.factors.enrol_device(session, **args),
+        "owner",
+    ),
+    "seal_device": Operation(
+        USER,
+        {"serial": label, "seed": octets},
+        lambda token, session, **args: token.factors.seal_device(session, **args),
+    ),
     "confirm": Operation(
         USER,
         {"owner": opaque_id, "totp": secret},

@@ -2,16 +2,15 @@
 
 One sealed record per owner holds PIN verifier, TOTP seed, last step used, wrong tries and passkeys: whoever edits a
 field breaks the seal. TOTP is RFC 6238 with 30 s steps, 6 digits, SHA-1 (what authenticator apps speak); a step is
-used once (§5.2).
+used once (§5.2). In its place there can be an HOTP device or a card with codes (`hsm_emulation.one_time_codes`).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from enum import Enum
 from hmac import compare_digest
 from typing import Any
 
@@ -21,10 +20,10 @@ from foundation.canonical import canonical_json
 from foundation.keys.activation import Method
 from foundation.keys.errors import PinInvalid
 from hsm_emulation.lockout import wait_after
+from hsm_emulation.one_time_codes import Code, Generator, card_hash, judge_card, judge_hotp, judge_totp
 from hsm_emulation.sealing import Cost, derive
 
 ISSUER = "CamTrust"
-_STEP = 30
 _ORDERS = (
     *("0123456789" * 3, "9876543210" * 3),
     *("147258369", "963852741", "369258147", "741852963", "159753", "753159", "357951", "951357"),
@@ -69,7 +68,7 @@ class Passkey:
 class Record:
     """What is kept of one person's factors; times in seconds since 1970, ``last_step`` in TOTP steps.
 
-    ``confirmed`` is of PIN and TOTP together; a person with passkeys alone has neither.
+    ``confirmed`` is of PIN and codes together; a person with passkeys alone has neither.
     """
 
     pin_salt: str = ""
@@ -80,6 +79,9 @@ class Record:
     locked_until: int = 0
     last_step: int = -1
     passkeys: tuple[Passkey, ...] = ()
+    generator: Generator = Generator.TOTP
+    card: tuple[str, ...] = ()
+    card_used: tuple[int, ...] = ()
 
     @property
     def methods(self) -> frozenset[Method]:
@@ -94,7 +96,9 @@ class Record:
     def decode(data: bytes) -> Record:
         values = json.loads(data)
         passkeys = tuple(Passkey.of(one) for one in values.pop("passkeys"))
-        return Record(**values, passkeys=passkeys)
+        generator = Generator(values.pop("generator", Generator.TOTP))  # records of before have none of these
+        card, used = (tuple(values.pop(name, ())) for name in ("card", "card_used"))
+        return Record(**values, passkeys=passkeys, generator=generator, card=card, card_used=used)
 
     def failed(self, now: float) -> Record:
         """After one more wrong try."""
@@ -104,19 +108,19 @@ class Record:
 
     def succeeded(self, step: int) -> Record:
         """After a right try with the code of ``step``, which is used up."""
-        return replace(self, failures=0, locked_until=0, last_step=step)
+        after = replace(self, failures=0, locked_until=0)
+        if self.generator is Generator.CARD:
+            return replace(after, card_used=(*self.card_used, step))
+        return replace(after, last_step=step)
+
+    @property
+    def codes_left(self) -> int | None:
+        """How many codes of a card are not used yet; None where there is no card."""
+        return len(self.card) - len(self.card_used) if self.generator is Generator.CARD else None
 
     def provisioning_uri(self, owner: str) -> str:
         """The ``otpauth://`` address that the authenticator app reads."""
         return str(pyotp.TOTP(self.seed).provisioning_uri(name=owner, issuer_name=ISSUER))
-
-
-class Code(Enum):
-    """What a one-time code turned out to be."""
-
-    FRESH = "fresh"
-    USED = "used"
-    WRONG = "wrong"
 
 
 def with_pin(record: Record, pin: str, salt: bytes, cost: Cost, pepper: bytes) -> Record:
@@ -126,22 +130,27 @@ def with_pin(record: Record, pin: str, salt: bytes, cost: Cost, pepper: bytes) -
 
 def with_seed(record: Record, seed: str) -> Record:
     """The record with this TOTP seed (base32), of which no code was used yet."""
-    return replace(record, seed=seed, last_step=-1)
+    return replace(record, seed=seed, last_step=-1, generator=Generator.TOTP, card=(), card_used=())
 
 
-def judge_code(record: Record, code: str, now: datetime) -> tuple[Code, int]:
-    """Compare with the steps before, at and after ``now``, all three every time; gives the step for a fresh code."""
-    totp = pyotp.TOTP(record.seed)
-    current = int(now.timestamp()) // _STEP
-    verdict, found = Code.WRONG, -1
-    for step in (current - 1, current, current + 1):
-        if compare_digest(str(totp.generate_otp(step)).encode(), code.encode()):
-            fresh = step > record.last_step
-            if fresh:
-                verdict, found = Code.FRESH, step
-            elif verdict is Code.WRONG:
-                verdict = Code.USED
-    return verdict, found
+def with_hotp(record: Record, seed: str) -> Record:
+    """The record with this HOTP seed (base32), of which no code was used yet."""
+    return replace(with_seed(record, seed), generator=Generator.HOTP)
+
+
+def with_card(record: Record, codes: Sequence[str], pepper: bytes) -> Record:
+    """The record with this card, of which no code was used yet. ``pepper`` is the person's key."""
+    made = tuple(card_hash(code, pepper) for code in codes)
+    return replace(with_seed(record, ""), generator=Generator.CARD, card=made)
+
+
+def judge_code(record: Record, code: str, now: datetime, pepper: bytes = b"") -> tuple[Code, int]:
+    """Whether a code is one of the person's and not used yet; gives the step, counter or place of a fresh one."""
+    if record.generator is Generator.HOTP:
+        return judge_hotp(record.seed, record.last_step, code)
+    if record.generator is Generator.CARD:
+        return judge_card(record.card, record.card_used, code, pepper)
+    return judge_totp(record.seed, record.last_step, code, now.timestamp())
 
 
 class PinGuess:

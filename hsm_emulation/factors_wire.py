@@ -40,7 +40,8 @@ def change_request_value(request: ChangeRequest) -> dict[str, Any]:
 
 
 def factors_value(factors: FactorsOf) -> dict[str, Any]:
-    return {"methods": sorted(factors.methods), "passkeys": [one.credential_id for one in factors.passkeys]}
+    passkeys = [one.credential_id for one in factors.passkeys]
+    return {"methods": sorted(factors.methods), "passkeys": passkeys, "codes_left": factors.codes_left}
 
 
 def proof_from(value: object) -> Proof:
@@ -97,6 +98,15 @@ class FactorCalls:
     def enrol(self, owner: str, pin: str) -> TotpEnrolment:
         return TotpEnrolment(self._call("enrol", owner=owner, pin=pin))
 
+    def enrol_card(self, owner: str, pin: str) -> tuple[str, ...]:
+        return tuple(self._call("enrol_card", owner=owner, pin=pin))
+
+    def enrol_device(self, owner: str, pin: str, serial: str, sealed: bytes) -> None:
+        self._call("enrol_device", owner=owner, pin=pin, serial=serial, sealed=sealed)
+
+    def seal_device(self, serial: str, seed: bytes) -> bytes:
+        return bytes(self._call("seal_device", serial=serial, seed=seed))
+
     def confirm(self, owner: str, totp: str) -> None:
         self._call("confirm", owner=owner, totp=totp)
 
@@ -110,7 +120,7 @@ class FactorCalls:
     def factors_of(self, owner: str) -> FactorsOf:
         value = self._call("factors_of", reads=True, owner=owner)
         methods = frozenset(Method(one) for one in value["methods"])
-        return FactorsOf(methods, tuple(RegisteredPasskey(one) for one in value["passkeys"]))
+        return FactorsOf(methods, tuple(RegisteredPasskey(one) for one in value["passkeys"]), value["codes_left"])
 
     def begin_passkey(self, owner: str) -> str:
         return str(self._call("begin_passkey", owner=owner))

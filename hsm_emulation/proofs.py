@@ -25,7 +25,8 @@ from foundation.keys.errors import (
     TokenUnavailable,
 )
 from foundation.randomness import Randomness
-from hsm_emulation.factors import Code, PinGuess, Record, judge_code
+from hsm_emulation.factors import PinGuess, Record, judge_code
+from hsm_emulation.one_time_codes import Code
 from hsm_emulation.passkeys import verify_assertion
 from hsm_emulation.person_record import PersonRecord
 from hsm_emulation.persons import Persons
@@ -100,7 +101,7 @@ class Proofs:
         """
         if record.locked_until > now.timestamp():
             raise PinLocked(retry_after=ceil(record.locked_until - now.timestamp()))
-        verdict, step = judge_code(record, totp, now)
+        verdict, step = judge_code(record, totp, now, key)
         if verdict is Code.USED:
             raise CodeUsed
         right = guess is None or guess.fits(record, self.cost, key)

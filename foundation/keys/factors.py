@@ -67,10 +67,11 @@ class RegisteredPasskey:
 
 @dataclass(frozen=True)
 class FactorsOf:
-    """What a person has: methods, and passkeys. Nothing secret."""
+    """What a person has: methods, passkeys, and how many codes of a card are left (None: no card). Nothing secret."""
 
     methods: frozenset[Method]
     passkeys: tuple[RegisteredPasskey, ...]
+    codes_left: int | None = None
 
 
 class PasskeyPresence(Protocol):
@@ -90,6 +91,22 @@ class PersonFactors(Factors, Protocol):
 
     def factors_of(self, owner: str) -> FactorsOf:
         """What the person has; nothing where nothing was enrolled."""
+        ...
+
+    def enrol_card(self, owner: str, pin: str) -> tuple[str, ...]:
+        """Like ``enrol``, with a card instead of an app: its codes, each good once, given once. Any of them confirms
+        it. They stand where one-time codes stand."""
+        ...
+
+    def enrol_device(self, owner: str, pin: str, serial: str, sealed: bytes) -> None:
+        """Like ``enrol``, with an HOTP device (RFC 4226) instead of an app. ``sealed``: what ``seal_device`` gave.
+
+        Where its button was pressed unseen more than ten times, two codes in a row are taken as one of twelve digits.
+        """
+        ...
+
+    def seal_device(self, serial: str, seed: bytes) -> bytes:
+        """The seed of a device, sealed for this token alone and this serial number. DataInvalid."""
         ...
 
     def begin_passkey(self, owner: str) -> str:
