@@ -27,6 +27,7 @@ from camtrust.adapters import (
 )
 from camtrust.authorisation_server import authorisation_server
 from camtrust.ca_settings import ca_settings_of, time_source_of
+from camtrust.code_card import PdfCards
 from camtrust.errors import ExampleOidRefused, SettingsUnsupported
 from camtrust.home import Home
 from camtrust.key_uses import LoggedUses, PersonsNotices
@@ -271,6 +272,7 @@ def assemble(
             credentials=SigningCredentials(signing_service, ca),
             blobs=blobs,
             authority=authority,
+            card_printer=PdfCards(),
             receipt_authority=ReceiptKey(settings.public_url, keys, ca, log),
             policy=policy,
             randomness=randomness,

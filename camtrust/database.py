@@ -18,6 +18,7 @@ import ekyc.receipts
 import ekyc.reinstatement
 import ekyc.review_store
 import ekyc.store
+import ekyc.without_phone
 import foundation.db.audit
 import foundation.db.job_requests
 import foundation.http.idempotency

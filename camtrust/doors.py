@@ -17,6 +17,7 @@ import ekyc.evidence_api
 import ekyc.guardian_api
 import ekyc.recall_api
 import ekyc.receipt_api
+import ekyc.without_phone_api
 import identity.api
 import identity.oauth.api
 import issuing_ca.acme.api
@@ -131,6 +132,7 @@ def application(services: Services) -> FastAPI:
             ekyc.guardian_api.create_guardian_router(services.ekyc.guardians, guard),
             ekyc.recall_api.create_reinstatement_router(services.ekyc.reinstatements, guard),
             ekyc.receipt_api.create_receipt_router(services.ekyc, guard),
+            ekyc.without_phone_api.create_without_phone_router(services.ekyc, guard),
             ekyc.recall_api.create_recall_router(services.ekyc.recalls, guard),
             ekyc.evidence_api.create_lost_documents_router(services.ekyc, guard),
             ekyc.api.create_outbox_router(services.outbox, guard),

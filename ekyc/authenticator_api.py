@@ -68,6 +68,8 @@ class FactorsView(BaseModel):
 
     methods: list[FactorMethod]
     passkeys: list[str] = Field(description="credential ids, hexadecimal")
+    codes: str | None = Field(None, description="what makes one-time codes: totp (an app), hotp (a device), card")
+    codes_left: int | None = Field(None, description="how many codes of a card are not used yet")
 
 
 class ChangeView(BaseModel):
@@ -103,7 +105,10 @@ def create_authenticator_router(service: EkycService, guard: Guard) -> APIRouter
     def authenticators(actor: Annotated[Actor, Depends(person)]) -> FactorsView:
         """What the caller can prove themselves with."""
         found = service.authenticators.show(actor)
-        return FactorsView(methods=sorted(found.methods), passkeys=[one.credential_id for one in found.passkeys])
+        passkeys = [one.credential_id for one in found.passkeys]
+        return FactorsView(
+            methods=sorted(found.methods), passkeys=passkeys, codes=found.codes, codes_left=found.codes_left
+        )
 
     @router.post("/authenticators/passkey-options")
     def passkey_options(actor: Annotated[Actor, Depends(person)]) -> PasskeyOptionsView:

@@ -25,7 +25,8 @@ from ekyc.telling import Telling
 from foundation.errors import CamTrustError
 from foundation.http.actor import Actor
 from foundation.keys.errors import FactorsEnrolled, KeyHandleInvalid
-from foundation.keys.port import Factors, KeyInfo, KeyUse, WrappedKeys
+from foundation.keys.factors import PersonFactors
+from foundation.keys.port import KeyInfo, KeyUse, WrappedKeys
 
 
 class IssuanceDesk:
@@ -35,7 +36,7 @@ class IssuanceDesk:
         self,
         files: CaseFiles,
         decider: Decider,
-        factors: Factors,
+        factors: PersonFactors,
         keys: WrappedKeys,
         custody: KeyCustody,
         issuer: CertificateIssuer,
@@ -69,14 +70,20 @@ class IssuanceDesk:
     def confirm_factors(
         self, actor: Actor, enrolment_id: str, totp: str, *, if_version: int | None = None
     ) -> Enrolment:
-        """Prove that the authenticator holds the secret. Raises PinIncorrect, PinLocked, FactorsNotEnrolled."""
+        """Prove that the app holds the secret, or that the person has the card or device.
+
+        Raises PinIncorrect, PinLocked, FactorsNotEnrolled.
+        """
         files = self._files
         enrolment = files.begin(actor, enrolment_id, State.APPROVED, if_version=if_version)
         with suppress(FactorsEnrolled):  # confirmed in the token, and killed before it was written down here
             self._factors.confirm(enrolment.person_id, totp)
-        sealed = files.seal(enrolment, EvidenceKind.FACTOR, {"factors": ["pin", "totp"]})
+        codes = self._factors.factors_of(enrolment.person_id).codes or "totp"
+        sealed = files.seal(enrolment, EvidenceKind.FACTOR, {"factors": ["pin", codes]})
         with files.step(enrolment) as connection:
-            files.record(connection, enrolment, EvidenceKind.FACTOR, "bound", sealed, str(actor), {"kind": "pin+totp"})
+            files.record(
+                connection, enrolment, EvidenceKind.FACTOR, "bound", sealed, str(actor), {"kind": f"pin+{codes}"}
+            )
             return files.advance(connection, enrolment, State.FACTOR_BOUND, str(actor))
 
     def certificate(self, actor: Actor, enrolment_id: str, *, if_version: int | None = None) -> Enrolment:

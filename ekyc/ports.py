@@ -308,6 +308,14 @@ class ReceiptAuthority(Protocol):
         ...
 
 
+class CardPrinter(Protocol):
+    """Makes the card that a person takes along."""
+
+    def card(self, codes: Sequence[str], enrolment_id: str, at: datetime) -> bytes:
+        """A PDF with these codes; it names nobody."""
+        ...
+
+
 class KeyCustody(Protocol):
     """Keeps persons' keys as the token gave them out: sealed, and of no use without it."""
 

@@ -29,6 +29,7 @@ from ekyc.policy import Policy, default_policy
 from ekyc.ports import (
     AttestedPersonKeys,
     Blobs,
+    CardPrinter,
     CertificateIssuer,
     Credentials,
     KeyCustody,
@@ -48,6 +49,7 @@ from ekyc.reinstatement import ReinstatementDesk
 from ekyc.retention import RetentionDesk, default_rules
 from ekyc.review import ReviewDesk
 from ekyc.telling import Telling
+from ekyc.without_phone import WithoutPhoneDesk
 from foundation.clock import Clock
 from foundation.db.audit import AuditTrail
 from foundation.db.engine import Database
@@ -78,6 +80,7 @@ class EkycService:
         blobs: Blobs,
         authority: RegistrationAuthority,
         receipt_authority: ReceiptAuthority,
+        card_printer: CardPrinter,
         relations: RelationRegistry | None = None,
         face_model: FaceModel | None = None,
         settings: EkycSettings | None = None,
@@ -121,6 +124,7 @@ class EkycService:
         self.cool_off = CoolOffDesk(self.files, telling, issuer, sessions)
         self.recovery = RecoveryDesk(self.files, self.review, factors, issuer, sessions, self.cool_off)
         self.approvals = ApprovalDesk(self.files, self.decider, keys, authority)
+        self.without_phone = WithoutPhoneDesk(self.files, factors, self.review, card_printer)
         self.receipts = ReceiptDesk(self.files, receipt_authority)
         self.issuance = IssuanceDesk(
             self.files,

@@ -61,9 +61,9 @@ class ContactInput(Input):
 
 
 class CodeInput(Input):
-    """A six-digit code; Khmer digits are welcome."""
+    """A code of six digits (a card has eight); Khmer digits are welcome."""
 
-    code: Annotated[SecretStr, Field(min_length=6, max_length=6)]
+    code: Annotated[SecretStr, Field(min_length=6, max_length=12)]
 
 
 class ContactCodeInput(CodeInput):

@@ -183,7 +183,8 @@ class FactorEnrolment:
         """What the person has."""
         record = self._proofs.record(owner) or Record()
         passkeys = tuple(RegisteredPasskey(one.credential_id) for one in record.passkeys)
-        return FactorsOf(record.methods, passkeys, record.codes_left)
+        codes = record.generator.value if record.confirmed else None
+        return FactorsOf(record.methods, passkeys, record.codes_left, codes)
 
     # -- being there
 

@@ -41,7 +41,8 @@ def change_request_value(request: ChangeRequest) -> dict[str, Any]:
 
 def factors_value(factors: FactorsOf) -> dict[str, Any]:
     passkeys = [one.credential_id for one in factors.passkeys]
-    return {"methods": sorted(factors.methods), "passkeys": passkeys, "codes_left": factors.codes_left}
+    left, codes = factors.codes_left, factors.codes
+    return {"methods": sorted(factors.methods), "passkeys": passkeys, "codes_left": left, "codes": codes}
 
 
 def proof_from(value: object) -> Proof:
@@ -120,7 +121,9 @@ class FactorCalls:
     def factors_of(self, owner: str) -> FactorsOf:
         value = self._call("factors_of", reads=True, owner=owner)
         methods = frozenset(Method(one) for one in value["methods"])
-        return FactorsOf(methods, tuple(RegisteredPasskey(one) for one in value["passkeys"]), value["codes_left"])
+        return FactorsOf(
+            methods, tuple(RegisteredPasskey(one) for one in value["passkeys"]), value["codes_left"], value["codes"]
+        )
 
     def begin_passkey(self, owner: str) -> str:
         return str(self._call("begin_passkey", owner=owner))

@@ -175,6 +175,26 @@ def create(context: Context) -> typer.Typer:
 
     add_import_csca(app, context)
 
+    @app.command("import-devices")
+    def import_devices(
+        file: Annotated[Path, typer.Argument(help="the sealed file of seeds (JWE)", exists=True, dir_okay=False)],
+        key_file: Annotated[
+            Path, typer.Option(help="file with the transport key, 64 hexadecimal digits", exists=True, dir_okay=False)
+        ],
+    ) -> None:
+        """Bring in devices with a button (HOTP). The key daemon seals their seeds; nothing else keeps them."""
+        from ekyc.device_file import read_devices
+        from ekyc.without_phone import DeviceFileInvalid
+
+        try:
+            key = bytes.fromhex(key_file.read_text(encoding="ascii").strip())
+        except ValueError:
+            raise DeviceFileInvalid(problem="the transport key is not hexadecimal") from None
+        devices = read_devices(file.read_bytes(), key)
+        with services_of(context) as services:
+            new = services.ekyc.without_phone.import_devices(ACTOR, devices)
+        context.terminal.result({"devices": len(devices), "new": new}, [f"{new} of {len(devices)} devices are new."])
+
     @app.command()
     def retention(
         apply: Annotated[bool, typer.Option("--apply", help="do it; without it a dry run")] = False,

@@ -72,6 +72,7 @@ class FactorsOf:
     methods: frozenset[Method]
     passkeys: tuple[RegisteredPasskey, ...]
     codes_left: int | None = None
+    codes: str | None = None  # what makes one-time codes: totp, hotp or card
 
 
 class PasskeyPresence(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
@@ -21,7 +21,8 @@ from starlette.testclient import TestClient
 import ekyc.store
 import foundation.db.audit
 import signing.store
-from ekyc import receipt, review_statement
+from camtrust.code_card import PdfCards
+from ekyc import review_statement
 from ekyc.api import create_router
 from ekyc.authenticator_api import create_authenticator_router
 from ekyc.contact import Channel
@@ -37,6 +38,7 @@ from ekyc.registry_simulation.persons import Specimen, specimens
 from ekyc.review import Method, Verdict
 from ekyc.service import EkycService
 from ekyc.terms import Acceptance
+from ekyc.without_phone_api import create_without_phone_router
 from foundation.clock import SetClock
 from foundation.db.audit import AuditTrail
 from foundation.db.engine import Database
@@ -55,7 +57,7 @@ from foundation.keys.port import (
     WrappedKeys,
 )
 from foundation.vault import Vault
-from signing.errors import TimestampUnavailable
+from tests.receipt_authority import SoftwareReceipts
 from tests.registration_authority import SoftwareAuthority
 
 PIN = "402915"
@@ -180,39 +182,6 @@ class MemorySessions:
         raise Unauthenticated
 
 
-class SoftwareReceipts:
-    """Signs receipts with a key in memory; time and log are as good as none. The real ones: tests/story."""
-
-    issuer = "https://specimen.invalid"
-
-    def __init__(self, clock: SetClock) -> None:
-        self._clock, self._key = clock, ec.generate_private_key(ec.SECP256R1())
-        self.recorded: list[tuple[bytes, str]] = []
-        self.stands = True
-
-    def public_key(self) -> bytes:
-        return self._key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-
-    def sign(self, claims: Mapping[str, Any]) -> str:
-        return receipt.sign(
-            lambda message: self._key.sign(message, ec.ECDSA(hashes.SHA256())), self.public_key(), claims
-        )
-
-    def timestamp(self, digest: bytes) -> bytes:
-        if not self.stands:
-            raise TimestampUnavailable
-        return b"TOKEN" + digest
-
-    def record(self, connection: Connection, digest: bytes, subject: str) -> None:  # noqa: ARG002
-        self.recorded.append((digest, subject))
-
-    def proof(self, digest: bytes) -> bytes:
-        return b"PROOF" + digest
-
-    def log_key(self) -> str:
-        return "specimen"
-
-
 class MemoryBlobs:
     """Blobs in memory; ``kept`` for tests to look into."""
 
@@ -288,6 +257,7 @@ class World:
             "blobs": self.blobs,
             "authority": SoftwareAuthority(),
             "receipt_authority": self.receipts,
+            "card_printer": PdfCards(),
             **service,
         }
         self.service = EkycService(**self.arguments)
@@ -306,6 +276,7 @@ class World:
         app.include_router(create_reinstatement_router(self.service.reinstatements, guard))
         app.include_router(create_guardian_router(self.service.guardians, guard))
         app.include_router(create_receipt_router(self.service, guard))
+        app.include_router(create_without_phone_router(self.service, guard))
         app.include_router(create_recall_router(self.service.recalls, guard))
         app.include_router(create_evidence_router(self.service, guard))
         app.include_router(create_chip_trust_router(self.service, guard))
