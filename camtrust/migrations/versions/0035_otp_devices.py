@@ -1,6 +1,6 @@
 """Devices with a button
 
-Revision: 0032, after 0031.
+Revision: 0035, after 0034.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from alembic import op
 
 from foundation.db.types import UtcDateTime
 
-revision = "0032"
-down_revision = "0031"
+revision = "0035"
+down_revision = "0034"
 branch_labels = None
 depends_on = None
 

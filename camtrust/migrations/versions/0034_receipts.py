@@ -1,6 +1,6 @@
 """Receipts of proofing
 
-Revision: 0031, after 0030.
+Revision: 0034, after 0033.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from alembic import op
 
 from foundation.db.types import UtcDateTime
 
-revision = "0031"
-down_revision = "0030"
+revision = "0034"
+down_revision = "0033"
 branch_labels = None
 depends_on = None
 
