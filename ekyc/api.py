@@ -183,7 +183,9 @@ def create_router(service: EkycService, guard: Guard) -> APIRouter:
         response: Response,
     ) -> ContactVerifiedView:
         """Show the code that arrived. Every session before ends; the answer has the token of a new one, once."""
-        verified = service.contact.verify(actor, enrolment_id, body.code.get_secret_value(), if_version=version)
+        verified = service.contact.verify(
+            actor, enrolment_id, body.code.get_secret_value(), shared=body.shared, if_version=version
+        )
         token = service.enrolment.new_session(verified).session_token
         return ContactVerifiedView(**answer(response, verified).model_dump(), session_token=token)
 

@@ -27,6 +27,10 @@ class EkycSettings(_Section):
     otp_tries: Annotated[int, Field(ge=1, le=10, description="wrong tries before a code is dead")] = 5
     resend_seconds: Annotated[int, Field(ge=0, le=600, description="wait between two codes")] = 60
     sends_per_hour: Annotated[int, Field(ge=1, le=20, description="codes per enrolment, and per address")] = 5
+    contact_persons: Annotated[
+        int,
+        Field(ge=1, le=50, description="how many persons may have one phone or address that they share"),
+    ] = 5
     registry_tries: Annotated[int, Field(ge=1, le=10, description="answers without a match before it is refused")] = 3
     registry_retry_seconds: Annotated[int, Field(ge=1, le=3600, description="when to ask a silent registry again")] = 30
     no_match_wait_seconds: Annotated[int, Field(ge=0, le=3600, description="wait after an answer without a match")] = 60

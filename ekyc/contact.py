@@ -16,7 +16,7 @@ from typing import Any
 import phonenumbers
 from sqlalchemy import Row
 
-from ekyc import store
+from ekyc import proved_contacts, store
 from ekyc.casefile import CaseFiles
 from ekyc.errors import (
     ContactInvalid,
@@ -30,12 +30,12 @@ from ekyc.errors import (
 )
 from ekyc.evidence import EvidenceKind, latest
 from ekyc.model import TAKES_CONTACT, Enrolment, State, standing
-from ekyc.ports import Notifier, Sessions
+from ekyc.ports import Notice, Notifier, Sessions
 from ekyc.telling import Telling
 from foundation.db.engine import compare_and_set
 from foundation.http.actor import Actor
 
-TEMPLATE = "notice_contact_code"
+TEMPLATE, TEMPLATE_SHARED = "notice_contact_code", "notice_contact_code_shared"
 _TAKES = (*TAKES_CONTACT, State.ACTIVATED)  # a further contact, of which the ones before are told
 _DIGITS = 6
 _HOUR = timedelta(hours=1)
@@ -111,11 +111,14 @@ class ContactDesk:
             "tries": 0,
             "used_at": None,
         }
+        with files.database.read() as connection:
+            shared = bool(proved_contacts.others(connection, index, enrolment.id))
+        named = {"enrolment": enrolment.id[-4:]} if shared else {}  # so that those who share it know whose code it is
         notice = self._notifier.compose(
             channel.value,
             canonical,
-            TEMPLATE,
-            {"code": code, "minutes": str(settings.otp_minutes)},
+            TEMPLATE_SHARED if shared else TEMPLATE,
+            {"code": code, "minutes": str(settings.otp_minutes), **named},
             person=enrolment.person_id,
             language=enrolment.language,
             expires_at=expires_at,
@@ -131,10 +134,13 @@ class ContactDesk:
             files.audit.append(connection, str(actor), "ekyc.contact_code_sent", enrolment.id, details)
         return Sent(enrolment, expires_at, now + timedelta(seconds=settings.resend_seconds))
 
-    def verify(self, actor: Actor, enrolment_id: str, code: str, *, if_version: int | None = None) -> Enrolment:
+    def verify(
+        self, actor: Actor, enrolment_id: str, code: str, *, shared: bool = False, if_version: int | None = None
+    ) -> Enrolment:
         """Check a code; where it is right every session of the person ends, and the caller opens a new one for them.
 
-        Raises OtpMissing, OtpUsed, OtpExpired, OtpThrottled or OtpWrong (says how many tries left).
+        ``shared``: the person says that others use this contact too. Raises OtpMissing, OtpUsed, OtpExpired,
+        OtpThrottled or OtpWrong (says how many tries left); with the right code ContactShared, ContactFull.
         """
         files = self._files
         enrolment = files.of_person(actor, enrolment_id)
@@ -153,10 +159,13 @@ class ContactDesk:
         given = code.translate(_KHMER_DIGITS)
         if not hmac.compare_digest(self._hash(challenge.id, challenge.salt, given), challenge.code_hash):
             self._count_wrong(actor, enrolment, challenge)
-        return self._verified(actor, enrolment, challenge, now)
+        return self._verified(actor, enrolment, challenge, now, shared)
 
-    def _verified(self, actor: Actor, enrolment: Enrolment, challenge: Row[Any], now: datetime) -> Enrolment:
-        files = self._files
+    def _verified(
+        self, actor: Actor, enrolment: Enrolment, challenge: Row[Any], now: datetime, shared: bool
+    ) -> Enrolment:
+        files, index = self._files, bytes(challenge.address_index)
+        shared_notices = self._told_to_others(enrolment, index, shared)
         address = files.vault.open(enrolment.person_id, "contact", bytes(challenge.address_sealed)).decode()
         content = {"channel": challenge.channel, "address": address, "challenge": challenge.id}
         sealed = files.seal(enrolment, EvidenceKind.CONTACT, content)
@@ -166,12 +175,26 @@ class ContactDesk:
         self._sessions.close_all(enrolment.person_id)
         with files.step(enrolment) as connection:
             compare_and_set(connection, store.challenges, _unchanged(challenge), {"used_at": now})
+            proved_contacts.note(connection, index, enrolment.id, shared=shared, at=now)
+            self._telling.post(connection, shared_notices)
             facts = {"channel": str(challenge.channel)}
             ledger = files.record(connection, enrolment, EvidenceKind.CONTACT, "verified", sealed, str(actor), facts)
             self._telling.post(connection, notices)
             if further or enrolment.state is State.NEEDS_INPUT:  # it stands where it stood
                 return files.touch(connection, enrolment)
             return files.advance(connection, enrolment, standing(ledger), str(actor))
+
+    def _told_to_others(self, enrolment: Enrolment, index: bytes, shared: bool) -> tuple[Notice, ...]:
+        """Notices to everybody who proved this contact before, by all of their contacts. ContactShared, ContactFull."""
+        files = self._files
+        with files.database.read() as connection:
+            known = [store.load(connection, one) for one in proved_contacts.others(connection, index, enrolment.id)]
+        limit = files.settings.contact_persons
+        if known and not shared:
+            raise proved_contacts.ContactShared
+        if len(known) >= limit:
+            raise proved_contacts.ContactFull(limit=limit)
+        return tuple(notice for one in known for notice in self._telling.everyone(one, "notice_contact_shared"))
 
     def _not_proved_yet(self, enrolment: Enrolment) -> None:
         """NEEDS_INPUT comes before and behind the proof of the contact: one proof is enough. Raises WrongState."""

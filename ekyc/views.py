@@ -67,7 +67,9 @@ class CodeInput(Input):
 
 
 class ContactCodeInput(CodeInput):
-    """The code that proves a contact."""
+    """The code that proves a contact. ``shared``: others use this phone or address too."""
+
+    shared: bool = False
 
 
 class LinesInput(Input):

@@ -362,7 +362,7 @@ class World:
 
     def prove_contact(self, actor: Actor, enrolment_id: str, phone: str = PHONE) -> Enrolment:
         self.service.contact.send(actor, enrolment_id, Channel.SMS, phone)
-        return self.service.contact.verify(actor, enrolment_id, self.code(actor.id))
+        return self.service.contact.verify(actor, enrolment_id, self.code(actor.id), shared=True)
 
     def bind_factors(self, actor: Actor, enrolment_id: str) -> Enrolment:
         uri = self.service.issuance.enrol_factors(actor, enrolment_id, PIN)
