@@ -255,7 +255,7 @@ def fixation_at_contact(world: World) -> State:
     base, headers = f"/ekyc/v1/enrolments/{name}", {"Authorization": f"Bearer {session}"}
     client.post(f"{base}/consent", json=vars(world.accept()), headers=headers)
     client.post(f"{base}/contact", json={"channel": "sms", "address": PHONE}, headers=headers)
-    body = {"code": world.code(started["enrolment"]["person_id"])}
+    body = {"code": world.code(started["enrolment"]["person_id"]), "shared": True}
     proved = client.post(f"{base}/contact/verification", json=body, headers=headers).json()
     victim = {"Authorization": f"Bearer {proved['session_token']}"}
     assert client.get(base, headers=victim).json()["state"] == "CONTACT_VERIFIED"

@@ -1,6 +1,6 @@
 """Receipts of proofing
 
-Revision: 0034, after 0033.
+Revision: 0035, after 0034.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from alembic import op
 
 from foundation.db.types import UtcDateTime
 
-revision = "0034"
-down_revision = "0033"
+revision = "0035"
+down_revision = "0034"
 branch_labels = None
 depends_on = None
 
