@@ -1,6 +1,6 @@
 """Receipts of proofing
 
-Revision: 0035, after 0034.
+Revision: 0036, after 0035.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from alembic import op
 
 from foundation.db.types import UtcDateTime
 
-revision = "0035"
-down_revision = "0034"
+revision = "0036"
+down_revision = "0035"
 branch_labels = None
 depends_on = None
 

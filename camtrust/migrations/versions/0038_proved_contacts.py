@@ -1,6 +1,6 @@
 """Who proved which contact
 
-Revision: 0037, after 0036.
+Revision: 0038, after 0037.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from alembic import op
 
 from foundation.db.types import UtcDateTime
 
-revision = "0037"
-down_revision = "0036"
+revision = "0038"
+down_revision = "0037"
 branch_labels = None
 depends_on = None
 
