@@ -45,6 +45,8 @@ from camtrust.web import authorize as authorize_page
 from camtrust.web import trust as trust_door
 from camtrust.web.app import WebSettings, create_app
 from camtrust.web.portal import router as portal
+from camtrust.web.portal.checking import ADDRESS as CHECKING
+from camtrust.web.portal.checking import create_router as create_checking_router
 from camtrust.web.portal.layout import Layout
 from camtrust.web.portal.parts import Parts
 from camtrust.web.portal.session import Doorkeeper
@@ -100,7 +102,7 @@ def application(services: Services) -> FastAPI:
                 **signing.requests.api.body_limits(services.signing.config),
                 **signing.batches.api.body_limits(services.signing.config),
                 **portal.body_limits(services.signing.config),
-                "/verify/v1": (settings.upload_mebibytes + 1) * MIB,
+                CHECKING: (settings.upload_mebibytes + 1) * MIB,
                 **ekyc.evidence_api.BODY_LIMITS,
             },
             crl_paths=("/crl/root.crl", "/crl/issuing.crl", "/crl/tsa.crl"),
@@ -159,6 +161,7 @@ def application(services: Services) -> FastAPI:
             ),
             create_prompts_router(services.csc_prompts, guard),
             portal.create_router(_portal(services, emulated)),
+            create_checking_router(_portal(services, emulated)),
             trust_door.create_router(services.home, services.clock, settings.upload_mebibytes * MIB),
         ],
         raw=[

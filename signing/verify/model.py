@@ -323,7 +323,7 @@ class FileVerdict:
         """Can I rely on this: yes, no or not yet. The first line of every answer."""
         if self.sub_indication is SubIndication.NO_SIGNATURE:
             return text("signing.verify_headline_unsigned", language)
-        return text(f"signing.verify_headline_{self.reliance.value.replace('-', '_')}", language)
+        return text(self._headline, language)
 
     def advice(self, language: Language) -> str:
         """What to do: the hint of the reason that decided."""
@@ -331,7 +331,14 @@ class FileVerdict:
         for reason in every:
             if (reason.indication, reason.sub_indication) == self._worst and reason.hint(language):
                 return reason.hint(language)
-        return hint(f"signing.verify_headline_{self.reliance.value.replace('-', '_')}", language)
+        return hint(self._headline, language)
+
+    @property
+    def _headline(self) -> str:
+        """A code that was printed vouches for its own words, never for the paper: that has a sentence of its own."""
+        if self.reliance is Reliance.YES and any(one.kind is SignatureKind.PAPER for one in self.signatures):
+            return "signing.verify_headline_code"
+        return f"signing.verify_headline_{self.reliance.value.replace('-', '_')}"
 
     def json(self) -> dict[str, Any]:
         sub = self.sub_indication

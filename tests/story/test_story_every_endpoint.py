@@ -80,6 +80,9 @@ PUBLIC = {
     "POST /csc/v1/auth/login": "CSC API v1.0.4 §11.2: always refused, with the reason",
     "POST /csc/v2/auth/login": "the same",
     # Pages: led to the login without a session (tests/story/test_story_portal.py)
+    "GET /verify": "the form of whoever was given a document",
+    "POST /verify": "a document to judge, which is not kept",
+    "POST /verify/paper": "a code to judge, which is not kept",
     "GET /portal/login": "the form",
     "POST /portal/login": "PIN and code are the credential",
     "POST /portal/login/passkey-options": "the question to a device",

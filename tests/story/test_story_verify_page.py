@@ -1,0 +1,108 @@
+"""The page for whoever was given a document or a print of one: a verdict in words, without a login."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from camtrust.organisations import ROLE, make_seal_credential
+from foundation.http.actor import ActorKind
+from tests.story.installation import Installation, Staff
+from tests.story.test_story_formats import post
+from tests.story.test_story_paper import code_on
+from tests.story.test_story_portal_chromium import ORIGIN, browsing
+from tests.verify.verify_world import document
+
+
+@pytest.fixture
+def permit(assembled: Installation, tmp_path: Path) -> tuple[bytes, str]:
+    """A sealed permit, and what a scanner reads off its print; the bundle knows the seal."""
+    staff: Staff = assembled.staff(ActorKind.CLIENT, ROLE)
+    made = make_seal_credential(
+        assembled.services,
+        "operator:test",
+        staff.id,
+        organisation="SPECIMEN Agency",
+        identifier="GO:KH-000041",
+        common_name="SPECIMEN Agency seal",
+    )
+    fields = {"credential": made.credential_id, "level": "B-LT", "visible": "auto qr size=260x90"}
+    fields |= {"printed": json.dumps({"No.": "SPECIMEN-00417"})}
+    answer = post(staff, assembled.http, "/sign/v1/seals", "permit.pdf", document("SPECIMEN permit"), **fields)
+    assert answer.status_code == 200, answer.text
+    page = tmp_path / "permit.pdf"
+    page.write_bytes(answer.content)
+    assembled.bundle()
+    return answer.content, code_on(page, tmp_path).read_text().strip()
+
+
+def sent(http: httpx2.Client, data: bytes, **headers: str) -> httpx2.Response:
+    """The form with a file, as a browser sends it."""
+    form = {"file": ("លិខិត <b>.pdf", data, "application/pdf")}
+    return http.post("/verify", files=form, headers={"Accept-Language": "en", **headers})
+
+
+def test_a_verdict_in_words(assembled: Installation, permit: tuple[bytes, str]) -> None:
+    """Genuine, changed, unsigned; in both languages; the name of the file is text, whatever it holds."""
+    data, _ = permit
+    answer = sent(assembled.http, data)
+    assert answer.status_code == 200
+    assert 'class="card verdict yes"' in answer.text
+    assert "SPECIMEN Agency seal" in answer.text
+    assert "<b>.pdf" not in answer.text
+    changed = data.replace(b"SPECIMEN permit", b"SPECIMEN p3rmit", 1)
+    assert 'class="card verdict no"' in sent(assembled.http, changed if changed != data else data[:-40]).text
+    assert 'class="card verdict yes"' not in sent(assembled.http, document("SPECIMEN unsigned")).text
+    khmer = sent(assembled.http, data, **{"Accept-Language": "km"}).text
+    assert '<html lang="km">' in khmer
+    assert "មូលហេតុ" in khmer
+
+
+def test_a_code_in_words(assembled: Installation, permit: tuple[bytes, str]) -> None:
+    """The code proves its words; a changed one, and none at all, are told."""
+    _, code = permit
+
+    def asked(text: str) -> httpx2.Response:
+        return assembled.http.post("/verify/paper", data={"paper": text}, headers={"Accept-Language": "en"})
+
+    answer = asked(code)
+    assert 'class="card verdict yes"' in answer.text
+    assert "No.: SPECIMEN-00417" in answer.text
+    assert "The code is genuine. The paper is, if it says the same." in answer.text
+    assert "you can rely on this document" not in answer.text
+    assert 'class="card verdict yes"' not in asked(code[:-8] + "AAAAAAAA").text
+    for text in ("", "x" * 2000):
+        answer = asked(text)
+        assert answer.status_code in (400, 422)
+        assert 'role="alert"' in answer.text
+
+
+@pytest.mark.parametrize("body", [b"", b"--x", bytes(2000)])
+def test_bad_forms_are_told_on_the_page(assembled: Installation, body: bytes) -> None:
+    """No form, half a form: a page with a reason, never an error of ours."""
+    headers = {"Content-Type": "multipart/form-data; boundary=x", "Accept-Language": "en"}
+    answer = assembled.http.post("/verify", content=body, headers=headers)
+    assert (answer.status_code, 'role="alert"' in answer.text) == (422, True)
+    assert assembled.http.post("/verify", headers=headers | {"Sec-Fetch-Site": "cross-site"}).status_code in (403, 422)
+
+
+def test_what_the_address_carries_is_sent_by_the_reader_alone(
+    assembled: Installation, permit: tuple[bytes, str]
+) -> None:
+    """In the browser: the code behind the # is in the form, and no request before the button has it."""
+    _, code = permit
+    hidden = code.partition("#")[2]
+    with browsing(assembled) as page:
+        asked: list[Any] = []
+        page.on("request", lambda request: asked.append((request.url, request.post_data)))
+        page.goto(f"{ORIGIN}/verify#{hidden}")
+        field = page.get_by_label("What the scanner reads")
+        assert field.input_value().endswith(hidden)
+        assert not any(hidden in (url.partition("#")[0] + str(data)) for url, data in asked)
+        page.locator("form[action='/verify/paper'] button").click()
+        page.wait_for_selector(".verdict.yes")
+        assert "SPECIMEN-00417" in page.inner_text(".verdict")
