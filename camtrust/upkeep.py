@@ -13,6 +13,8 @@ from contextlib import contextmanager
 
 from camtrust.assembly import Services
 from foundation.errors import CamTrustError
+from issuing_ca.model import ISSUING, AuthorityKind
+from issuing_ca.service import CertificateAuthority
 
 _log = logging.getLogger(__name__)
 
@@ -48,12 +50,19 @@ def tasks(services: Services) -> Mapping[str, Callable[[], object]]:
         "certificates looked at by pkilint": services.lint.run_once if services.settings.ca.lint_a_minute else int,
         "witness of the status": lambda: ca.rollback.advance() if ca.rollback is not None else None,
         "CRLs of the issuing CA": lambda: ca.lists.upkeep("issuing"),
+        "CRLs of other issuing CAs": lambda: _other_crls(ca),
         "CRLs of the timestamping CA": lambda: ca.lists.upkeep("tsa"),
         "timestamping unit": ca.timestamps.certificates,
         "hours of timestamps": ca.timestamps.close_hours,
         "OCSP responses": ca.kept_ocsp.produce,
         "certificates that CMP clients never confirmed": services.cmp.revoke_unconfirmed,
     }
+
+
+def _other_crls(ca: CertificateAuthority) -> None:
+    for one in ca.authorities.all():
+        if one.kind is AuthorityKind.ISSUING and one.name != ISSUING:
+            ca.lists.upkeep(one.name)
 
 
 def run_once(services: Services) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKey
 from foundation.keys.port import KeyUse
 from issuing_ca.errors import ReasonUnknown
 
+ISSUING = "issuing"  # the CA that is meant where none is named
 ROOT = "root"  # the name under which the root's CRL and certificate are published; no authority of ours has it
 TSA_UNIT, OCSP_RESPONDER, CMP_SIGNER = "tsa", "ocsp-responder", "cmp-signer"  # profiles of the service's own units
 
@@ -135,7 +136,7 @@ class CertificateAsked:
     requested_by: str
     not_after_limit: datetime | None = None
     dns_names: tuple[str, ...] = ()
-    authority: str = "issuing"
+    authority: str = ISSUING
 
 
 @dataclass(frozen=True)

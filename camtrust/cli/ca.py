@@ -89,6 +89,7 @@ def create(context: Context) -> typer.Typer:
         dns_name: Annotated[
             list[str] | None, typer.Option(help="a host name that was verified; may be repeated")
         ] = None,
+        authority: Annotated[str, typer.Option("--ca", help="the CA that issues it")] = "issuing",
         output: OutputFile = None,
     ) -> None:
         """Issue a certificate to an organisation, officer or API client that holds its own key."""
@@ -96,7 +97,7 @@ def create(context: Context) -> typer.Typer:
 
         with services_of(context) as services:
             issued = services.ca.issue_for_request(
-                profile_name, csr.read_bytes(), _subject(subject), owner, ACTOR, dns_names=dns_name or ()
+                profile_name, csr.read_bytes(), _subject(subject), owner, ACTOR, None, authority, dns_name or ()
             )
         pem = issued.certificate.public_bytes(Encoding.PEM)
         _deliver(context, {"serial": issued.serial, "certificate": pem.decode()}, pem, output)

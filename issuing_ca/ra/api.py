@@ -16,7 +16,7 @@ from foundation.http.guard import Guard
 from foundation.x509.names import subject_name
 from foundation.x509.pem import certificate_pem, chain_pem
 from issuing_ca.errors import RequestRefused
-from issuing_ca.model import CertificateRecord, CertificateState, IssuedCertificate, Reason
+from issuing_ca.model import ISSUING, CertificateRecord, CertificateState, IssuedCertificate, Reason
 from issuing_ca.ra.model import (
     ApprovalReason,
     CertificateApplication,
@@ -48,6 +48,7 @@ class SubjectAttribute(Strict):
 class NewRequest(Strict):
     """A certificate asked for by an officer. ``subject`` is what the officer verified; the CSR gives the key alone."""
 
+    authority: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$", description="the CA")] = ISSUING
     profile: Annotated[str, Field(max_length=60)]
     csr: Annotated[str, Field(max_length=20_000, description="PKCS#10, PEM")]
     subject: Annotated[list[SubjectAttribute], Field(min_length=1, max_length=10)]
@@ -150,6 +151,7 @@ class RequestView(BaseModel):
     """A request, and how far it is."""
 
     id: str
+    authority: str
     profile: str
     subject: list[tuple[str, str]]
     dns_names: list[str]
@@ -211,10 +213,12 @@ def create_router(service: Registration, guard: Guard) -> APIRouter:
         actor: Annotated[Actor, Depends(machines_too)], body: NewRequest, response: Response
     ) -> IssuedView | RequestView:
         """The certificate, or 202 and a request that two officers have still to approve, as the profile asks."""
-        scope_of(actor).require_new("issuing", body.profile)
+        scope_of(actor).require_new(body.authority, body.profile)
         subject = tuple((attribute.name, attribute.value) for attribute in body.subject)
         owner = owner_of(body, subject)
-        made = service.request(actor, body.profile, body.csr.encode(), subject, owner, body.not_after, body.dns_names)
+        made = service.request(
+            actor, body.profile, body.csr.encode(), subject, owner, body.not_after, body.dns_names, body.authority
+        )
         return _made(made, response)
 
     @router.get("/requests")
@@ -326,6 +330,7 @@ def _issued(made: IssuedCertificate) -> IssuedView:
 def _view(one: CertificateApplication) -> RequestView:
     return RequestView(
         id=one.id,
+        authority=one.authority,
         profile=one.profile,
         subject=list(one.subject),
         dns_names=list(one.dns_names),

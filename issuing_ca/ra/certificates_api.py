@@ -109,6 +109,7 @@ def _each(
 def _asked(actor: Actor, body: NewRequest) -> CertificateAsked:
     subject = tuple((attribute.name, attribute.value) for attribute in body.subject)
     return CertificateAsked(
+        authority=body.authority,
         profile=body.profile,
         csr=body.csr.encode(),
         subject=subject,

@@ -47,6 +47,19 @@ class RejectionReason(StrEnum):
     WITHDRAWN = "withdrawn"
 
 
+# What a holder may say; a release is the officers' to give, and what concerns CAs is not theirs.
+HOLDER_REASONS = frozenset(
+    {
+        Reason.UNSPECIFIED,
+        Reason.KEY_COMPROMISE,
+        Reason.AFFILIATION_CHANGED,
+        Reason.SUPERSEDED,
+        Reason.CESSATION_OF_OPERATION,
+        Reason.CERTIFICATE_HOLD,
+    }
+)
+
+
 @dataclass(frozen=True)
 class Decision:
     """What one officer said. ``comment`` is opened only for whoever reads the request."""
@@ -63,6 +76,7 @@ class CertificateApplication:
     """A request for a certificate, as it was made; nothing of it changes."""
 
     id: str
+    authority: str
     profile: str
     csr: bytes
     subject: tuple[tuple[str, str], ...]

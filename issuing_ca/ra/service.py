@@ -42,10 +42,18 @@ from issuing_ca.errors import (
     TransitionRefused,
 )
 from issuing_ca.key_checks import check_public_key
-from issuing_ca.model import CertificateRecord, CertificateRequest, CertificateState, IssuedCertificate, Reason
+from issuing_ca.model import (
+    ISSUING,
+    CertificateRecord,
+    CertificateRequest,
+    CertificateState,
+    IssuedCertificate,
+    Reason,
+)
 from issuing_ca.ports import HolderFactors, LoginApprovals, OfficerPersons
 from issuing_ca.ra import store
 from issuing_ca.ra.model import (
+    HOLDER_REASONS,
     ApprovalReason,
     BulkProgress,
     CertificateApplication,
@@ -63,17 +71,6 @@ _LIFETIME = timedelta(days=30)
 _VAULT_OWNER = "service:ra"
 _SHOWN = 20
 _AT_ONCE = 200
-# What a holder may say; a release is the officers' to give, and what concerns CAs is not theirs.
-HOLDER_REASONS = frozenset(
-    {
-        Reason.UNSPECIFIED,
-        Reason.KEY_COMPROMISE,
-        Reason.AFFILIATION_CHANGED,
-        Reason.SUPERSEDED,
-        Reason.CESSATION_OF_OPERATION,
-        Reason.CERTIFICATE_HOLD,
-    }
-)
 
 
 class Registration:
@@ -112,20 +109,23 @@ class Registration:
         owner: str,
         not_after: datetime | None = None,
         names: Sequence[str] = (),
+        authority: str = ISSUING,
     ) -> IssuedCertificate | CertificateApplication:
         """A certificate at once, or, where the profile asks for two officers, a request that waits for them.
 
-        Raises ProfileRefused, CsrInvalid, KeyRefused, NameInvalid, DnsNameRefused, and what issuing raises.
+        Raises AuthorityUnknown, ProfileRefused, CsrInvalid, KeyRefused, NameInvalid, DnsNameRefused, and from issuing.
         """
         if profile not in self.ca.settings.two_officers:
-            return self.ca.issue_for_request(profile, csr, subject, owner, str(actor), not_after, dns_names=names)
+            return self.ca.issue_for_request(profile, csr, subject, owner, str(actor), not_after, authority, names)
         if profile not in BY_REQUEST:
             raise ProfileRefused(profile=profile)
+        self.ca.authorities.get(authority)
         request = read_csr(csr)
         check_public_key(request.public_key())
         now = self._clock.now()
         one = CertificateApplication(
             id=base64.urlsafe_b64encode(self._randomness.bytes(15)).decode(),
+            authority=authority,
             profile=profile,
             csr=request.public_bytes(Encoding.DER),
             subject=name_pairs(subject_name(subject)),
@@ -147,7 +147,7 @@ class Registration:
     def renew(
         self, actor: Actor, serial: str, csr: bytes, not_after: datetime | None = None
     ) -> IssuedCertificate | CertificateApplication:
-        """The same names and profile again, for the key of the CSR: the old one (renewal) or another (rekey).
+        """The same names, profile and CA again, for the key of the CSR: the old one (renewal) or another (rekey).
 
         Of a certificate that is good or has run out, never of one that is revoked or on hold.
         Raises CertificateUnknown, TransitionRefused, and what :meth:`request` raises.
@@ -162,7 +162,7 @@ class Registration:
         except x509.ExtensionNotFound:
             names = []
         pairs = name_pairs(certificate.subject)
-        return self.request(actor, record.profile, csr, pairs, record.owner, not_after, names)
+        return self.request(actor, record.profile, csr, pairs, record.owner, not_after, names, record.authority)
 
     def show(self, request_id: str) -> CertificateApplication:
         """A request with its history. Raises RaRequestUnknown."""
@@ -262,7 +262,7 @@ class Registration:
             try:
                 issued = self.ca.issue_now(
                     CertificateRequest(
-                        authority="issuing",
+                        authority=one.authority,
                         profile=one.profile,
                         subject=one.subject,
                         public_key=read_csr(one.csr).public_key(),

@@ -24,6 +24,7 @@ def add(connection: Connection, one: CertificateApplication) -> None:
     connection.execute(
         insert(requests).values(
             id=one.id,
+            authority=one.authority,
             profile=one.profile,
             csr=one.csr,
             subject=json.dumps(one.subject, ensure_ascii=False),
@@ -117,6 +118,7 @@ def _conditions(query: CertificateQuery) -> ColumnElement[bool]:
 def _application(row: Row[Any]) -> CertificateApplication:
     return CertificateApplication(
         id=row.id,
+        authority=row.authority,
         profile=row.profile,
         csr=bytes(row.csr),
         subject=tuple((name, value) for name, value in json.loads(row.subject)),

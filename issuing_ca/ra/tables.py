@@ -12,6 +12,7 @@ requests = Table(
     "ra_requests",
     metadata,
     Column("id", String(40), primary_key=True),
+    Column("authority", String(40), nullable=False, server_default="issuing"),
     Column("profile", String(60), nullable=False),
     Column("csr", LargeBinary, nullable=False),
     Column("subject", Text, nullable=False),  # JSON
