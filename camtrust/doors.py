@@ -17,6 +17,7 @@ import ekyc.evidence_api
 import ekyc.guardian_api
 import ekyc.recall_api
 import ekyc.receipt_api
+import ekyc.renewal_api
 import ekyc.without_phone_api
 import identity.api
 import identity.oauth.api
@@ -132,6 +133,7 @@ def application(services: Services) -> FastAPI:
             ekyc.evidence_api.create_evidence_router(services.ekyc, guard),
             ekyc.evidence_api.create_chip_trust_router(services.ekyc, guard),
             ekyc.guardian_api.create_guardian_router(services.ekyc.guardians, guard),
+            ekyc.renewal_api.create_renewal_router(services.ekyc.renewals, guard),
             ekyc.recall_api.create_reinstatement_router(services.ekyc.reinstatements, guard),
             ekyc.receipt_api.create_receipt_router(services.ekyc, guard),
             ekyc.without_phone_api.create_without_phone_router(services.ekyc, guard),

@@ -41,6 +41,8 @@ def tasks(services: Services) -> Mapping[str, Callable[[], object]]:
         "batches that are kept no longer": services.batches.sweep,
         "recalls that were cut off": services.ekyc.recalls.resume,
         "certificates of the reinstated": services.ekyc.reinstatements.resume,
+        "reminders of certificates that end": services.ekyc.renewals.remind,
+        "certificates that were superseded": services.ekyc.renewals.resume,
         "guardianships that ended": services.ekyc.guardians.resume,
         "heads of the revocation trees": lambda: ca.heads.publish() if ca.heads is not None else None,
         "issuance log": services.log.integrate,

@@ -10,12 +10,13 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from ekyc import store
 from ekyc.casefile import CaseFiles
 from ekyc.decision import Decider
+from ekyc.document import end_of_day
 from ekyc.errors import ApprovalImpossible, DecisionNotReproduced, EnrolmentUnknown
 from ekyc.evidence import EvidenceKind
 from ekyc.model import Enrolment, State
@@ -45,10 +46,16 @@ class VerifiedName:
         return cls(document["surname"], document["given_names"], " ".join(parts) or None)
 
 
-def carries_until(document: Mapping[str, Any]) -> datetime | None:
-    """Until when a document's record carries a certificate at the longest; None: as long as the profile does."""
+def carries_until(document: Mapping[str, Any], now: datetime) -> datetime | None:
+    """Until when a document's record carries a certificate at the longest; None: as long as the profile does.
+
+    Where that is over, the minor of then is of age: their card carries on, their passport until it ends itself.
+    """
     until = document.get("carries_until")
-    return None if until is None else parse_rfc3339(until)
+    if until is None or parse_rfc3339(until) > now:
+        return None if until is None else parse_rfc3339(until)
+    ends = document["date_of_expiry"] if document["document_type"].startswith("TD3/") else ""
+    return end_of_day(date.fromisoformat(ends)) if ends else None
 
 
 @dataclass(frozen=True)
@@ -112,7 +119,7 @@ class ApprovalDesk:
             key_id=key_id,
             level=enrolment.level,
             evidence=evidence,
-            not_after=carries_until(shown),
+            not_after=carries_until(shown, now),
             at=now,
             expires=now + LIFETIME,
             nonce=files.randomness.bytes(32).hex(),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import suppress
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
@@ -109,7 +110,12 @@ class IssuanceDesk:
         enrolment.expect(State.CERTIFICATE_ISSUED, State.ACTIVATED)
         return self._kept(enrolment)
 
-    def _make_key(self, actor: Actor, enrolment: Enrolment) -> Enrolment:
+    def renew_key(self, actor: Actor, enrolment: Enrolment) -> Enrolment:
+        """A new key of somebody whose certificate works, which it does on until the next one is registered."""
+        before = enrolment.certificate_serial
+        return self._make_key(actor, enrolment, certificate_serial=None, credential_id=None, superseded_serial=before)
+
+    def _make_key(self, actor: Actor, enrolment: Enrolment, **values: Any) -> Enrolment:
         files, person_id = self._files, enrolment.person_id
         made = self._keys.generate_wrapped(person_id, files.settings.key_algorithm, KeyUse.CITIZEN_SIGN)
         key = made.info
@@ -119,7 +125,9 @@ class IssuanceDesk:
             with files.step(enrolment) as connection:
                 files.record(connection, enrolment, EvidenceKind.KEY, "generated", sealed, str(actor), facts)
                 self._custody.keep(connection, made)
-                return files.advance(connection, enrolment, State.KEY_GENERATED, str(actor), key_id=key.key_id)
+                return files.advance(
+                    connection, enrolment, State.KEY_GENERATED, str(actor), key_id=key.key_id, **values
+                )
         except CamTrustError:  # another request came first, say
             self._destroy(person_id, key.key_id)
             raise
@@ -161,7 +169,7 @@ class IssuanceDesk:
                 policy_oid=self._decider.policy_oid(enrolment.id),
                 evidence=hashlib.sha256(decision).hexdigest(),
                 approval=self._approvals.for_signing(enrolment, key),
-                not_after=carries_until(document),
+                not_after=carries_until(document, files.clock.now()),
             )
         )
         _check_key(issued.certificate, key)
@@ -176,7 +184,13 @@ class IssuanceDesk:
                 connection, enrolment, EvidenceKind.CERTIFICATE, "issued", sealed, str(actor), {"serial": issued.serial}
             )
             return files.advance(
-                connection, enrolment, State.CERTIFICATE_ISSUED, str(actor), certificate_serial=issued.serial
+                connection,
+                enrolment,
+                State.CERTIFICATE_ISSUED,
+                str(actor),
+                columns={"reminded_days": None},
+                certificate_serial=issued.serial,
+                certificate_ends_at=x509.load_der_x509_certificate(issued.certificate).not_valid_after_utc,
             )
 
     def _activate(self, actor: Actor, enrolment: Enrolment) -> Enrolment:

@@ -1,7 +1,7 @@
 """What is refused of an enrolment after its decision.
 
 EkycError
-└── lifecycle  ReinstatementImpossible, ReinstatementSameOfficer
+└── lifecycle  ReinstatementImpossible, ReinstatementSameOfficer, RenewalTooEarly, RenewalNeedsProofing
 """
 
 from __future__ import annotations
@@ -33,3 +33,17 @@ class ReinstatementSameOfficer(EkycError):
 
     code = "ekyc.reinstatement_same_officer"
     kind = Kind.FORBIDDEN
+
+
+class RenewalTooEarly(EkycError):
+    """The certificate does not end soon. ``date``: from when it can be renewed."""
+
+    code = "ekyc.renewal_too_early"
+    kind = Kind.CONFLICT
+
+
+class RenewalNeedsProofing(EkycError):
+    """The evidence is too old, or does not stand as it did: an officer must see the person again."""
+
+    code = "ekyc.renewal_needs_proofing"
+    kind = Kind.CONFLICT

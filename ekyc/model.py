@@ -96,7 +96,7 @@ TRANSITIONS: Mapping[State, frozenset[State]] = {
     State.FACTOR_BOUND: _LEAVES | {State.KEY_GENERATED, State.APPROVED, State.SUSPENDED},
     State.KEY_GENERATED: frozenset({State.CERTIFICATE_ISSUED, State.APPROVED, State.SUSPENDED}),
     State.CERTIFICATE_ISSUED: frozenset({State.ACTIVATED, State.APPROVED, State.SUSPENDED}),
-    State.ACTIVATED: frozenset({State.APPROVED, State.SUSPENDED}),
+    State.ACTIVATED: frozenset({State.KEY_GENERATED, State.APPROVED, State.SUSPENDED}),  # a new key: renewal
     State.SUSPENDED: frozenset(
         {State.APPROVED, State.FACTOR_BOUND, State.KEY_GENERATED, State.CERTIFICATE_ISSUED, State.ACTIVATED}
     ),
@@ -197,6 +197,8 @@ class Enrolment:
     erased_at: datetime | None
     destruction: bytes | None
     review_due_at: datetime | None = None
+    certificate_ends_at: datetime | None = None
+    superseded_serial: str | None = None  # of the certificate before, until it is revoked
 
     @property
     def next(self) -> tuple[Action, ...]:

@@ -133,6 +133,16 @@ class Reinstatement(_Part):
     never: tuple[str, ...] = ()
 
 
+class Renewal(_Part):
+    """When a certificate can be renewed (``days_before`` its end), when its holder is reminded, and how old the
+    decision may be (``proofing_days``).
+    """
+
+    days_before: Annotated[int, Field(ge=1, le=365)]
+    reminders: Annotated[tuple[Annotated[int, Field(ge=1, le=365)], ...], Field(min_length=1)]
+    proofing_days: Annotated[int, Field(ge=1, le=40_000)]
+
+
 class Refusal(_Part):
     """What rejects at every level."""
 
@@ -192,6 +202,7 @@ class Policy(_Part):
     travel_documents: Mapping[str, TravelDocument] = {}
     guardians: Guardians | None = None
     reinstatement: Reinstatement | None = None
+    renewal: Renewal | None = None
 
     def level(self, name: str) -> Level:
         """Raises LevelUnknown."""

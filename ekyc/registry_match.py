@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from ekyc import store
 from ekyc.casefile import CaseFiles, Sealed
 from ekyc.errors import DuplicatePerson, EkycError, PersonDeceased, RegistryNoMatch, RegistryUnavailable
-from ekyc.evidence import EvidenceKind, lacks_guardian, latest
+from ekyc.evidence import EvidenceKind, lacks_guardian, latest_shown
 from ekyc.model import WAITS_FOR_REGISTRY, Enrolment, State
 from ekyc.ports import (
     VITAL_STATUS,
@@ -44,13 +44,9 @@ class RegistryDesk:
         """
         files = self._files
         enrolment = files.begin(actor, enrolment_id, *WAITS_FOR_REGISTRY, if_version=if_version)
-        ledger = files.ledger(enrolment)
-        files.gate(enrolment, "registry", ledger)
-        shown = latest(ledger, EvidenceKind.DOCUMENT)
-        with files.database.read() as connection:
-            document = files.open(connection, enrolment, EvidenceKind.DOCUMENT)
+        files.gate(enrolment, "registry", files.ledger(enrolment))
         try:
-            answer = self._registry.match(_query(shown.facts["type"] if shown else "", document))
+            answer = self._registry.match(query_of(files, enrolment))
         except RegistryUnavailable:
             return self._wait(actor, enrolment)
         return self._answered(actor, enrolment, answer)
@@ -125,6 +121,14 @@ class RegistryDesk:
 
 def _reason(refusal: EkycError) -> str:
     return f"reason_{refusal.code.removeprefix('ekyc.')}"
+
+
+def query_of(files: CaseFiles, enrolment: Enrolment) -> RegistryQuery:
+    """What the registry is asked about the document that was shown last. Raises EnrolmentUnknown without one."""
+    with files.database.read() as connection:
+        document = files.open(connection, enrolment, EvidenceKind.DOCUMENT)
+        shown = latest_shown(store.ledger(connection, enrolment.id), EvidenceKind.DOCUMENT)
+    return _query(shown.facts["type"] if shown else "", document)
 
 
 def _query(document_type: str, document: Mapping[str, Any]) -> RegistryQuery:

@@ -46,6 +46,7 @@ from ekyc.receipts import ReceiptDesk
 from ekyc.recovery import RecoveryDesk
 from ekyc.registry_match import RegistryDesk
 from ekyc.reinstatement import ReinstatementDesk
+from ekyc.renewal import RenewalDesk
 from ekyc.retention import RetentionDesk, default_rules
 from ekyc.review import ReviewDesk
 from ekyc.telling import Telling
@@ -138,3 +139,4 @@ class EkycService:
             telling,
             self.receipts,
         )
+        self.renewals = RenewalDesk(self.files, self.issuance, registry, issuer, factors, self.lost_documents, telling)

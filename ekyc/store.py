@@ -60,6 +60,9 @@ enrolments = Table(
     Column("key_id", String(100), nullable=True),
     Column("certificate_serial", String(64), nullable=True),
     Column("credential_id", String(100), nullable=True),
+    Column("certificate_ends_at", UtcDateTime, nullable=True, index=True),
+    Column("reminded_days", Integer, nullable=True),  # the last reminder was that many days before the end
+    Column("superseded_serial", String(64), nullable=True, index=True),
     Column("erased_at", UtcDateTime, nullable=True),
     Column("destruction", LargeBinary, nullable=True),  # the token's certificate that the person's key is gone
 )

@@ -35,6 +35,7 @@ from ekyc.ports import CitizenCertificateRequest, IssuedCertificate, Registry
 from ekyc.recall_api import create_recall_router, create_reinstatement_router
 from ekyc.receipt_api import create_receipt_router
 from ekyc.registry_simulation.persons import Specimen, specimens
+from ekyc.renewal_api import create_renewal_router
 from ekyc.review import Method, Verdict
 from ekyc.service import EkycService
 from ekyc.terms import Acceptance
@@ -273,6 +274,7 @@ class World:
         guard = Guard(self.sessions, "http://testserver")
         app.include_router(create_router(self.service, guard))
         app.include_router(create_authenticator_router(self.service, guard))
+        app.include_router(create_renewal_router(self.service.renewals, guard))
         app.include_router(create_reinstatement_router(self.service.reinstatements, guard))
         app.include_router(create_guardian_router(self.service.guardians, guard))
         app.include_router(create_receipt_router(self.service, guard))
