@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Generic, TypeVar
 
 from foundation.db.engine import Database
@@ -72,29 +72,39 @@ class Previews:
         if kept is not None:
             return kept
         wanted = tuple(range(number - 1, min(number - 1 + _TOGETHER, last)))
-        drawn = self._drawn(Task(self._octets(document), self._custody.password(document, sealed), wanted))
-        if drawn is None or drawn.failed or len(drawn.pages) != len(wanted):
+        drawn = self._drawn([Task(self._octets(document), self._custody.password(document, sealed), wanted)])
+        if drawn is None or drawn[0].failed or len(drawn[0].pages) != len(wanted):
             raise PageNotDrawn
-        for index, picture in zip(wanted, drawn.pages, strict=True):
+        for index, picture in zip(wanted, drawn[0].pages, strict=True):
             self._pages.put((document_id, document.signed_version, index + 1), picture)
-        return drawn.pages[0]
+        return drawn[0].pages[0]
 
     def notes(self, person: Actor, document_id: str) -> tuple[Reason, ...]:
         """What the document hides or has prepared (`signing.verify.lint`); nothing for what is no PDF.
 
         Raises DocumentNotFound, PageNotDrawn when it could not be looked through in time, PreviewBusy.
         """
-        document, sealed = self._document(person, document_id)
-        if document.form != PADES:
-            return ()
-        kept = self._notes.get(document_id)
-        if kept is not None:
-            return kept
-        drawn = self._drawn(Task(self._custody.original(document), self._custody.password(document, sealed)))
+        return self.notes_of(person, [document_id])[document_id]
+
+    def notes_of(self, person: Actor, document_ids: Sequence[str]) -> dict[str, tuple[Reason, ...]]:
+        """The same of several documents, by one process."""
+        found: dict[str, tuple[Reason, ...]] = {}
+        tasks: dict[str, Task] = {}
+        for document_id in document_ids:
+            document, sealed = self._document(person, document_id)
+            kept = () if document.form != PADES else self._notes.get(document_id)
+            if kept is None:
+                password = self._custody.password(document, sealed)
+                tasks[document_id] = Task(self._custody.original(document), password)
+            else:
+                found[document_id] = kept
+        drawn = self._drawn(list(tasks.values())) if tasks else []
         if drawn is None:
             raise PageNotDrawn
-        self._notes.put(document_id, drawn.notes)
-        return drawn.notes
+        for document_id, one in zip(tasks, drawn, strict=True):
+            self._notes.put(document_id, one.notes)
+            found[document_id] = one.notes
+        return found
 
     def _document(self, person: Actor, document_id: str) -> tuple[Document, store.Sealed]:
         with self._database.read() as connection:
@@ -107,11 +117,11 @@ class Previews:
         signed = document.state is DocumentState.SIGNED
         return self._custody.signed(document) if signed else self._custody.original(document)
 
-    def _drawn(self, task: Task) -> Drawn | None:
+    def _drawn(self, tasks: Sequence[Task]) -> list[Drawn] | None:
         if not self._running.acquire(timeout=_PATIENCE):
             raise PreviewBusy(retry_after=_PATIENCE)
         try:
-            return in_a_process(task, self._bounds)
+            return in_a_process(tasks, self._bounds)
         finally:
             self._running.release()
 

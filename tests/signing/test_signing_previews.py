@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from io import BytesIO
 
 import pikepdf
@@ -13,7 +14,7 @@ from signing.errors import DocumentNotFound
 from signing.forms import Form
 from signing.pdf_options import PdfOptions
 from signing.preview import previews as module
-from signing.preview.drawing import BOUNDS, MOST_PIXELS, Task, perform
+from signing.preview.drawing import BOUNDS, MOST_PIXELS, Drawn, Task, perform
 from signing.preview.previews import PageNotDrawn, PageNotFound, PreviewBusy, Previews
 from signing.preview.worker import in_a_process
 from signing.verify.sandbox import MIB, Bounds
@@ -101,6 +102,26 @@ def test_what_a_document_hides_is_told(desk: Desk, previews: Previews) -> None:
     assert "script" in previews.notes(person.actor, sly)[0].message(Language.EN)
 
 
+def test_many_are_looked_through_by_one_process(
+    desk: Desk, previews: Previews, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The notes of several documents cost one process together, and none the second time."""
+    calls: list[int] = []
+
+    def counted(tasks: Sequence[Task], bounds: Bounds) -> list[Drawn] | None:
+        calls.append(len(tasks))
+        return in_a_process(tasks, bounds)
+
+    monkeypatch.setattr(module, "in_a_process", counted)
+    person = desk.person()
+    files = [pdf(), pdf(script=True), pdf(2)]
+    ids = [desk.service.upload(person.actor, "a.pdf", one).document.document_id for one in files]
+    found = previews.notes_of(person.actor, ids)
+    assert [[note.rule for note in found[one]] for one in ids] == [[], ["PRE-SCRIPT"], []]
+    assert previews.notes_of(person.actor, ids) == found
+    assert calls == [3]
+
+
 def test_a_password_opens_it(desk: Desk, previews: Previews) -> None:
     """An encrypted document is drawn with the password that came with it, and not without."""
     person, data = desk.person(), encrypted("SPECIMEN", "owner")
@@ -114,9 +135,9 @@ def test_bounds_of_size_time_and_memory(desk: Desk) -> None:
     drawn = perform(Task(pdf(width=14_000, height=14_000), None, (0,)))
     size = Image.open(BytesIO(drawn.pages[0])).size
     assert size[0] * size[1] <= MOST_PIXELS * 1.01
-    assert in_a_process(Task(pdf(), None, (0,)), Bounds(seconds=0.01, memory=BOUNDS.memory)) is None
-    little = in_a_process(Task(pdf(width=14_000, height=14_000), None, (0,)), Bounds(20, 48 * MIB))
-    assert little is None or little.failed
+    assert in_a_process([Task(pdf(), None, (0,))], Bounds(seconds=0.01, memory=BOUNDS.memory)) is None
+    little = in_a_process([Task(pdf(width=14_000, height=14_000), None, (0,))], Bounds(20, 48 * MIB))
+    assert little is None or little[0].failed
     assert perform(Task(b"%PDF-1.7 nonsense", None, (0,))).failed
     person, hurried = desk.person(), Previews(desk.database, desk.custody, Bounds(0.01, BOUNDS.memory))
     document = desk.service.upload(person.actor, "a.pdf", pdf()).document.document_id

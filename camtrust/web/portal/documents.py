@@ -89,7 +89,7 @@ def create_router(parts: Parts) -> APIRouter:
             pages=min(document.pages, MOST_PAGES),
             sha256=document.sha256.hex(),
             words=digest_words(document.sha256, language),
-            notes=[] if signed else parts.notes(visit, document_id, language),
+            notes=[] if signed else parts.notes(visit, [document_id], language)[document_id],
             verdict=verdict.headline(language) if verdict else "",
             reliance=verdict.reliance.value if verdict else "",
             credentials=parts.usable(visit),

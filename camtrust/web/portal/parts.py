@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,6 @@ from signing.preview.previews import Previews
 from signing.requests.desk import RequestDesk
 from signing.requests.views import WORDS
 from signing.service import SigningService
-from signing.verify.model import Reason
 
 
 @dataclass(frozen=True)
@@ -58,13 +57,13 @@ class Parts:
         """By what the person can approve."""
         return self.factors.factors_of(visit.person.id).methods
 
-    def notes(self, visit: Visit, document_id: str, language: Language) -> list[str]:
-        """What a document hides, as sentences; also that it could not be looked through."""
+    def notes(self, visit: Visit, document_ids: Sequence[str], language: Language) -> dict[str, list[str]]:
+        """What documents hide, as sentences; also that they could not be looked through."""
         try:
-            found: tuple[Reason, ...] = self.previews.notes(visit.person, document_id)
+            found = self.previews.notes_of(visit.person, document_ids)
         except CamTrustError as error:
-            return [error.message(language)]
-        return [one.message(language) for one in found]
+            return {one: [error.message(language)] for one in document_ids}
+        return {document_id: [one.message(language) for one in notes] for document_id, notes in found.items()}
 
 
 NO_PROBLEM: dict[str, Any] = {"problem": "", "next": "", "code": "", "failures": []}

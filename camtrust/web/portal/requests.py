@@ -32,6 +32,7 @@ def create_router(parts: Parts) -> APIRouter:
         shown, language = desk.show(visit.person, request_id), language_of(request)
         waiting = shown.request.state is RequestState.WAITING
         there = {one.document.document_id: one.document for one in shown.documents}
+        notes = parts.notes(visit, list(there), language) if waiting else {}
         documents = [
             {
                 "asked": one,
@@ -39,7 +40,7 @@ def create_router(parts: Parts) -> APIRouter:
                 "pages": min(one.pages, MOST_PAGES) if one.document_id in there else 0,
                 "sha256": one.sha256.hex(),
                 "words": digest_words(one.sha256, language),
-                "notes": parts.notes(visit, one.document_id, language) if waiting else [],
+                "notes": notes.get(one.document_id, []),
             }
             for one in shown.details.documents
         ]
