@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench.goals import MARK
 
-PARTS = ("raw", "issue", "issue_http", "status", "lists", "sign_verify", "sign_http", "verify", "hsm")
+PARTS = ("raw", "issue", "issue_http", "status", "lists", "sign_verify", "sign_http", "batches", "verify", "hsm")
 
 
 def main() -> int:

@@ -46,6 +46,14 @@ def ended(pid: int) -> bool:
     return _stat(pid)[:1] in ([], ["Z"], ["X"])
 
 
+def _is_daemon(pid: int) -> bool:
+    """Whether this is a key daemon: the upkeep starts processes too, which may be gone by now."""
+    try:
+        return b"hsm_emulation" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def children(pid: int) -> list[int]:
     """The processes that this one started."""
     running = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
@@ -104,13 +112,13 @@ class Server:
         """SIGKILL to its key daemon, by its id; comes back when it has another one and is ready."""
         assert self.process is not None
         before = set(children(self.process.pid))
-        [daemon] = [one for one in before if b"hsm_emulation" in Path(f"/proc/{one}/cmdline").read_bytes()]
+        [daemon] = filter(_is_daemon, before)
         workers = children(daemon)
         assert workers, "the daemon has workers"
         os.kill(daemon, signal.SIGKILL)
         wait_until(lambda: all(map(ended, (daemon, *workers))), "the killed daemon is gone, and its workers with it")
         wait_until(self._answers, "the services have a key daemon again")
-        after = set(children(self.process.pid)) - before
+        after = {one for one in set(children(self.process.pid)) - before if _is_daemon(one)}
         assert len(after) == 1
         self.started += after
 
