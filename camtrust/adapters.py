@@ -80,7 +80,9 @@ class CaLogProofs:
         return made
 
 
-_OURS = ("ekyc:", "registry:")  # who puts certificates on hold because of an enrolment
+# Who puts certificates on hold because of an enrolment: a recall, the end of a guardianship, the registry. Not a person
+# who stopped a recovery ("ekyc:stopped").
+_OURS = ("ekyc:RCL-", "ekyc:ENR-", "registry:")
 
 
 class CaForCitizens:

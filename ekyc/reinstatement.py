@@ -10,7 +10,7 @@ between, the upkeep goes on. Check: EKYC-REINSTATEMENT.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Column, ColumnElement, ForeignKey, String, Table, Text, delete, select, update
 
@@ -125,7 +125,9 @@ class ReinstatementDesk:
                 "signature": signature,
             }
             files.record(connection, enrolment, EvidenceKind.REINSTATEMENT, "reinstated", content, str(officer), facts)
-            moved = files.advance(connection, enrolment, stood(enrolment, ledger), str(officer))
+            again = files.clock.now() + timedelta(days=files.settings.enrolment_days)  # time to go on, as at the start
+            to = stood(enrolment, ledger)
+            moved = files.advance(connection, enrolment, to, str(officer), expires_at=again)
             connection.execute(update(reinstatements).where(_open(enrolment.id)).values(confirmed_at=files.clock.now()))
         self._release(moved)
         return moved

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -69,10 +69,13 @@ def test_two_officers_bring_somebody_back_to_where_they_stood(both_worlds: World
     world = both_worlds
     actor, name = suspended(world, stood)
     assert {person for person, _ in world.ca.held} == {actor.id}
+    world.clock.advance(timedelta(days=40))  # longer than an enrolment that nobody finishes is kept
     assert speak(world, name, FIRST) is State.SUSPENDED
     assert world.service.reinstatements.show(OTHER, name).proposed_by == str(FIRST)
     assert speak(world, name, OTHER, "person-seen-again", Method.IN_PERSON) is stood
     assert world.ca.held == []
+    world.service.enrolment.sweep()
+    assert world.state(name).state is stood
     record = latest(world.service.files.ledger(world.state(name)), EvidenceKind.REINSTATEMENT)
     assert record is not None
     assert (record.control, record.actor, record.facts["first"]) == ("EKYC-REINSTATEMENT", str(OTHER), str(FIRST))
