@@ -12,7 +12,7 @@ from foundation.http.actor import Actor, ActorKind
 from foundation.http.guard import Guard
 from signing.config import SigningConfig
 from signing.errors import LevelNotAllowed, UploadInvalid
-from signing.forms import Form
+from signing.forms import Form, media_type
 from signing.model import Level
 from signing.pdf_options import PdfOptions
 from signing.service import MAX_PAGE, SigningService
@@ -174,13 +174,14 @@ def create_router(service: SigningService, guard: Guard) -> APIRouter:
         "/extensions", response_class=Response, responses=_SIGNED, openapi_extra=upload_form(_EXTENSION_FIELDS, set())
     )
     def extend(actor: Annotated[Actor, Depends(anyone)], form: Annotated[Upload, Depends(to_extend)]) -> Response:
-        """Raise the signatures of a PDF or an attached CAdES signature to a level, or renew the archive timestamp.
+        """Raise the signatures of a PDF, of a container, or of CAdES, XAdES and JAdES with the document inside to a
+        level, or renew the archive timestamp.
 
         ``level``: B-T, B-LT or B-LTA, the default. Nothing of the document is kept. What does not hold is refused.
         """
         level = level_of(form.fields.get("level")) or Level.B_LTA
         extended = service.extend(str(actor), form.data, level=level, password=form.fields.get("password"))
-        kind = "application/pdf" if b"%PDF-" in extended[:1024] else "application/pkcs7-mime"
+        kind = media_type(extended)
         return attachment(form.name or "document", kind, extended)
 
     @router.post(

@@ -146,18 +146,19 @@ class Container:
 
     def content(self, name: str) -> bytes:
         """The octets of an entry. ContainerRefused where they are not what the directory says."""
-        return b"".join(self._chunks(name))
+        return b"".join(self.chunks(name))
 
     def digest(self, name: str, hash_name: str) -> bytes:
         """The digest of an entry, read piece by piece, and once however many signatures ask for it."""
         if (name, hash_name) not in self._digests:
             found = hashlib.new(hash_name)
-            for chunk in self._chunks(name):
+            for chunk in self.chunks(name):
                 found.update(chunk)
             self._digests[name, hash_name] = found.digest()
         return self._digests[name, hash_name]
 
-    def _chunks(self, name: str) -> Iterator[bytes]:
+    def chunks(self, name: str) -> Iterator[bytes]:
+        """The octets of an entry, piece by piece. ContainerRefused as in :meth:`content`."""
         try:
             with self._archive.open(self._entries[name]) as file:
                 while chunk := file.read(_CHUNK):

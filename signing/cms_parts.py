@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 from foundation.x509 import der
 
@@ -25,6 +26,7 @@ DIGESTS = {
     "sha384": der.sequence((der.oid("2.16.840.1.101.3.4.2.2"),)),
     "sha512": der.sequence((der.oid("2.16.840.1.101.3.4.2.3"),)),
 }
+_PSS, _MGF1 = der.oid("1.2.840.113549.1.1.10"), der.oid("1.2.840.113549.1.1.8")
 _CONTENT_0, _CONTENT_1 = 0xA0, 0xA1
 _MAX_ELEMENTS = 1000
 MAX_SIGNERS = 20
@@ -224,6 +226,16 @@ class Covered:
 
     evidence: bool
     attributes: tuple[tuple[bytes, bytes], ...]
+
+
+@cache
+def pss_identifier(hash_name: str) -> bytes:
+    """RSASSA-PSS with this hash, MGF1 with the same, and a salt as long (RFC 4055 §2.1, §3.1)."""
+    digest = der.children(DIGESTS[hash_name])[0]
+    hashed = der.sequence((digest, der.tlv(der.NULL, b"")))
+    salt = der.integer(hashlib.new(hash_name).digest_size)
+    parameters = (der.explicit(0, hashed), der.explicit(1, der.sequence((_MGF1, hashed))), der.explicit(2, salt))
+    return der.sequence((_PSS, der.sequence(parameters)))
 
 
 def build(

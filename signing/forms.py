@@ -3,9 +3,11 @@
 format    packaging                         standard            levels
 pades     (inside the PDF)                  EN 319 142-1        B-B B-T B-LT B-LTA
 cades     detached, attached                EN 319 122-1        B-B B-T B-LT B-LTA
-asic-e    cades, xades                      EN 319 162-1        B-B B-T B-LT
+cades     parallel, counter                 EN 319 122-1        B-B B-T B-LT       (a signed message goes in)
+asic-e    cades                             EN 319 162-1        B-B B-T B-LT
+asic-e    xades                             EN 319 162-1        B-B B-T B-LT B-LTA
 asic-s    cades                             EN 319 162-1        B-B B-T B-LT B-LTA
-xades     enveloping, enveloped, detached   EN 319 132-1        B-B B-T B-LT
+xades     enveloping, enveloped, detached   EN 319 132-1        B-B B-T B-LT B-LTA
 jades     json                              TS 119 182-1        B-B B-T B-LT B-LTA
 jades     compact                           TS 119 182-1        B-B
 """
@@ -15,6 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from signing.asic_container import ASIC_E, ASIC_S
 from signing.errors import FormUnknown, LevelNotAllowed
 from signing.model import Level
 
@@ -39,6 +42,13 @@ class Packaging(StrEnum):
     JSON = "json"
     CADES = "cades"
     XADES = "xades"
+    PARALLEL = "parallel"  # the document is a signed message: one more signer in it
+    COUNTER = "counter"  # … a signature over its signature
+
+    @property
+    def adds(self) -> bool:
+        """Whether the document has signatures already, to which one is added."""
+        return self in (Packaging.PARALLEL, Packaging.COUNTER)
 
 
 @dataclass(frozen=True)
@@ -101,6 +111,9 @@ class Form:
         if self.format is Format.PADES:
             stem = name[:-4] if name.lower().endswith(".pdf") else name
             return f"{stem or 'document'}.signed.pdf"
+        if self.packaging is not None and self.packaging.adds:
+            stem, _, suffix = name.rpartition(".")
+            return f"{stem or name}.{self.packaging}.{suffix if stem else _KINDS[self].suffix.lstrip('.')}"
         return f"{name}{_KINDS[self].suffix}"
 
 
@@ -114,21 +127,35 @@ class _Kind:
     highest: Level
 
 
-_ASIC_E = "application/vnd.etsi.asic-e+zip"
 # The first of each format is its default.
 _KINDS = {
     PADES: _Kind("application/pdf", ".signed.pdf", Level.B_LTA),
     Form(Format.CADES, Packaging.DETACHED): _Kind("application/pkcs7-signature", ".p7s", Level.B_LTA),
     Form(Format.CADES, Packaging.ATTACHED): _Kind("application/pkcs7-mime", ".p7m", Level.B_LTA),
-    Form(Format.XADES, Packaging.ENVELOPING): _Kind("application/xml", ".xades.xml", Level.B_LT),
-    Form(Format.XADES, Packaging.ENVELOPED): _Kind("application/xml", ".xades.xml", Level.B_LT),
-    Form(Format.XADES, Packaging.DETACHED): _Kind("application/xml", ".xades.xml", Level.B_LT),
+    Form(Format.CADES, Packaging.PARALLEL): _Kind("application/pkcs7-mime", ".p7m", Level.B_LT),
+    Form(Format.CADES, Packaging.COUNTER): _Kind("application/pkcs7-mime", ".p7m", Level.B_LT),
+    Form(Format.XADES, Packaging.ENVELOPING): _Kind("application/xml", ".xades.xml", Level.B_LTA),
+    Form(Format.XADES, Packaging.ENVELOPED): _Kind("application/xml", ".xades.xml", Level.B_LTA),
+    Form(Format.XADES, Packaging.DETACHED): _Kind("application/xml", ".xades.xml", Level.B_LTA),
     Form(Format.JADES, Packaging.JSON): _Kind("application/jose+json", ".jws.json", Level.B_LTA),
     Form(Format.JADES, Packaging.COMPACT): _Kind("application/jose", ".jws", Level.B_B),
-    Form(Format.ASIC_E, Packaging.CADES): _Kind(_ASIC_E, ".asice", Level.B_LT),
-    Form(Format.ASIC_E, Packaging.XADES): _Kind(_ASIC_E, ".asice", Level.B_LT),
-    Form(Format.ASIC_S, Packaging.CADES): _Kind("application/vnd.etsi.asic-s+zip", ".asics", Level.B_LTA),
+    Form(Format.ASIC_E, Packaging.CADES): _Kind(ASIC_E, ".asice", Level.B_LT),
+    Form(Format.ASIC_E, Packaging.XADES): _Kind(ASIC_E, ".asice", Level.B_LTA),
+    Form(Format.ASIC_S, Packaging.CADES): _Kind(ASIC_S, ".asics", Level.B_LTA),
 }
+
+
+def media_type(signed: bytes) -> str:
+    """Of a signed file, by its content."""
+    if b"%PDF-" in signed[:1024]:
+        return "application/pdf"
+    if signed[:2] == b"PK":
+        return ASIC_S if ASIC_S.encode() in signed[:200] else ASIC_E
+    if signed[:1] == b"0":
+        return "application/pkcs7-mime"
+    return "application/jose+json" if signed.lstrip()[:1] == b"{" else "application/xml"
+
+
 # XML Signature has no names for ML-DSA, and the compact form of JSON has room for one signature.
 _PARALLEL = {
     PADES,

@@ -46,12 +46,12 @@ class JsonRefused(ValueError):
     """JSON that can be read in two ways, or is none."""
 
 
-def algorithm_of(public_key: object, hash_name: str) -> str:
+def algorithm_of(public_key: object, hash_name: str, *, pss: bool = False) -> str:
     """The name of the algorithm that a key signs with. ValueError for a kind that has none here."""
     if isinstance(public_key, ec.EllipticCurvePublicKey):
         return next(name for name, one in ALGORITHMS.items() if one[2] == public_key.curve.name)
     if isinstance(public_key, rsa.RSAPublicKey):
-        return f"RS{hash_name.removeprefix('sha')}"
+        return f"{'PS' if pss else 'RS'}{hash_name.removeprefix('sha')}"
     name = ml_dsa_name(public_key)
     if name is None:
         raise ValueError("a key of no JSON Web Signature")

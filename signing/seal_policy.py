@@ -51,7 +51,8 @@ _T_AND_ABOVE = tuple(level.value for level in Level if level is not Level.B_B)
 class SealPolicy:
     """``levels`` and ``formats`` by name; ``most_octets`` and ``per_day`` None: no limit of its own; seals are made
     from ``first_hour`` on and before ``last_hour`` (0 to 24). ``parallel``: the credential by which every seal is
-    made a second time, beside the first (hybrid seals), by its id; None: they are not."""
+    made a second time, beside the first (hybrid seals), by its id; None: they are not. ``rsa_pss``: RSA keys sign with
+    PSS and not with PKCS#1 v1.5."""
 
     levels: tuple[str, ...] = _T_AND_ABOVE
     formats: tuple[str, ...] = tuple(sorted(_FORMATS))
@@ -61,6 +62,7 @@ class SealPolicy:
     last_hour: int = 24
     releasers: tuple[str, ...] = ()
     parallel: str | None = None
+    rsa_pss: bool = False
 
     def json(self) -> dict[str, Any]:
         return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
@@ -95,6 +97,7 @@ def read_policy(value: dict[str, Any]) -> SealPolicy:
         "most_octets": lambda one: one is None or (type(one) is int and one > 0),
         "per_day": lambda one: one is None or (type(one) is int and one > 0),
         "first_hour": lambda one: type(one) is int and 0 <= one < 24,
+        "rsa_pss": lambda one: isinstance(one, bool),
         "parallel": lambda one: one is None or (isinstance(one, str) and re.fullmatch("[0-9a-f]{32}", one) is not None),
         "last_hour": lambda one: type(one) is int and 0 < one <= 24,
         "releasers": lambda one: len(one) <= _MOST_RELEASERS and all(_ACTOR.fullmatch(name) for name in one),

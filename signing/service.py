@@ -297,6 +297,7 @@ class SigningService:
             password=password,
             options=options,
             parallel=parallel,
+            pss=self.seal_policies.of(actor.id).rsa_pss,
         )
         (signature,) = self.signer.signatures([prepared])
         sealed = self.signer.complete(prepared, signature, self.signer.beside(prepared))

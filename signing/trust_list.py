@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from lxml import etree
 
 from foundation.clock import rfc3339
-from foundation.x509.algorithms import signature_hash
+from foundation.x509.algorithms import algorithm_identifier, signature_hash
 from signing.errors import KeyUnsupported
 from signing.forms import Packaging
 from signing.model import Signatory
@@ -104,7 +104,8 @@ def signed_list(contents: TrustListContents, certificate: x509.Certificate, sign
     if chosen is None:
         raise KeyUnsupported
     signatory = Signatory("trust-list-operator", certificate, ())
-    job = Job(unsigned_list(contents), "list.xml", signatory, chosen.name, contents.issued)
+    algorithm = algorithm_identifier(certificate.public_key())
+    job = Job(unsigned_list(contents), "list.xml", signatory, chosen.name, contents.issued, algorithm)
     draft = XadesDraft(job, Packaging.ENVELOPED)
     return draft.signed(sign(draft.to_be_signed())).encode()
 

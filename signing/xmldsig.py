@@ -10,6 +10,9 @@ from signing.strict_xml import Element
 
 DS = "http://www.w3.org/2000/09/xmldsig#"
 XADES = "http://uri.etsi.org/01903/v1.3.2#"
+XADES_141 = "http://uri.etsi.org/01903/v1.4.1#"
+ARCHIVE_TIMESTAMP = f"{{{XADES_141}}}ArchiveTimeStamp"
+TIMESTAMP_VALIDATION_DATA = f"{{{XADES_141}}}TimeStampValidationData"
 LOG = f"urn:oid:{PROOF_ATTRIBUTE}"  # the namespace of a proof of the issuance log
 SIGNED_PROPERTIES = "http://uri.etsi.org/01903#SignedProperties"
 OBJECT = f"{DS}Object"

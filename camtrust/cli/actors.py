@@ -91,13 +91,14 @@ def create(context: Context) -> typer.Typer:
         parallel: Annotated[
             str | None, typer.Option(metavar="CREDENTIAL", help="an ml-dsa-65 credential that signs beside each seal")
         ] = None,
+        rsa_pss: Annotated[bool, typer.Option("--rsa-pss", help="RSA keys seal with PSS, not PKCS#1 v1.5")] = False,
     ) -> None:
         """Show what a client may seal, or set it: what is not named goes back to the default."""
         from signing.seal_policy import read_policy
 
         named = {"levels": level, "formats": format, "most_octets": most_octets, "per_day": per_day}
         named |= {"releasers": releaser}
-        value = {key: one for key, one in {**named, "parallel": parallel}.items() if one}
+        value = {key: one for key, one in {**named, "parallel": parallel, "rsa_pss": rsa_pss}.items() if one}
         if hours is not None:
             first, _, last = hours.partition("-")
             if not (first.isdigit() and last.isdigit()):

@@ -33,7 +33,7 @@ def create(context: Context) -> typer.Typer:
             Path | None, typer.Option("-o", "--output", help="for one file; else NAME.extended.SUFFIX beside it")
         ] = None,
     ) -> None:
-        """Raise the signatures of PDFs and CAdES files to a level; at B-LTA, renew the archive timestamp.
+        """Raise the signatures of PDFs, CAdES, XAdES, JAdES and ASiC to a level; at B-LTA, renew the archive timestamp.
 
         With --record, files of any kind get evidence records (RFC 4998), which prove that they existed; a record is
         renewed by extending it with its document as --detached. Needs the home's timestamps and status, and no key of

@@ -36,7 +36,8 @@ def create(context: Context) -> typer.Typer:
         packaging: Annotated[
             str | None,
             typer.Option(
-                help="cades: detached, attached; xades: enveloping, enveloped, detached; jades: compact, json"
+                help="cades: detached, attached, or on a signed message parallel, counter; "
+                "xades: enveloping, enveloped, detached; jades: json, compact"
             ),
         ] = None,
         visible: Annotated[
@@ -51,7 +52,9 @@ def create(context: Context) -> typer.Typer:
         password_file: Annotated[Path | None, typer.Option(help="password of encrypted documents", exists=True)] = None,
         output: Annotated[
             Path | None,
-            typer.Option("-o", "--output", help="for one file; else its name and a suffix"),
+            typer.Option(
+                "-o", "--output", help="for one file, or for several in one asic-e; else its name and a suffix"
+            ),
         ] = None,
         service: Annotated[
             str | None,
@@ -69,22 +72,30 @@ def create(context: Context) -> typer.Typer:
     ) -> None:
         """Sign documents. Asks for the person's PIN and one code of their authenticator for all of them together.
 
+        With --format asic-e and -o, several documents go into one container under one signature.
         Without a terminal, CAMTRUST_SIGN_PIN and CAMTRUST_SIGN_CODE give them. The token checks both, not this command.
         With --service nothing of a document leaves this machine; CAMTRUST_SIGN_SESSION is the token of a session there.
         """
-        from signing.forms import Form
+        from signing.forms import Form, Format
         from signing.pdf_options import PdfOptions
 
         form = Form.named(format_, packaging)
         options = PdfOptions.parse(field=field, lock=lock, certify=certify, visible=visible)
+        together = None
         if output is not None and len(files) != 1:
-            raise typer.BadParameter("-o is for one file", param_hint="-o")
+            if form.format is not Format.ASIC_E:
+                raise typer.BadParameter("-o is for one file, or for several with --format asic-e", param_hint="-o")
+            together = _together(files)
         targets = {file: output or file.with_name(form.file_name(file.name)) for file in files}
         for target in targets.values():
             if target.exists():
                 raise OutputExists(file=str(target))
+        if together is not None and output is not None:
+            targets = {output: output}
         password = password_file.read_text(encoding="utf-8").splitlines()[0] if password_file else None
         if service is not None:
+            if together is not None:
+                raise typer.BadParameter("is for one file with --service", param_hint="-o")
             from camtrust.cli.sign_remote import Caller, sign_at
 
             caller = Caller(client, client_key, public_url) if client or client_key else None
@@ -93,7 +104,7 @@ def create(context: Context) -> typer.Typer:
         elif client is not None or client_key is not None:
             raise typer.BadParameter("is for --service", param_hint="--client")
         else:
-            outcomes = _sign(context, targets, credential, form, level, password, options)
+            outcomes = _sign(context, targets, credential, form, level, password, options, together)
         lines = [f"{'signed ' if one['signed'] else 'REFUSED'}  {one['file']}  {one['detail']}" for one in outcomes]
         context.terminal.result({"files": outcomes}, lines)
         if not all(one["signed"] for one in outcomes):
@@ -110,6 +121,7 @@ def _sign(
     level: str | None,
     password: str | None,
     options: PdfOptions,
+    together: bytes | None,
 ) -> list[dict[str, object]]:
     from camtrust.trust import write_new
     from foundation.http.actor import Actor, ActorKind
@@ -129,14 +141,21 @@ def _sign(
         for file in targets:
             try:
                 named = services.signing.upload(
-                    actor, file.name, file.read_bytes(), form=form, password=password, options=options
+                    actor,
+                    file.name,
+                    file.read_bytes() if together is None else together,
+                    form=form,
+                    password=password,
+                    options=options,
                 )
                 uploaded[named.document.document_id] = file
             except CamTrustError as refused:
                 outcomes.append(outcome(file, False, f"{refused.code}: {refused.message(language)}"))
         if not uploaded:
             return outcomes
-        warnings = {file: warnings_of(context, file, password) for file in uploaded.values()}
+        warnings = (
+            {} if together is not None else {one: warnings_of(context, one, password) for one in uploaded.values()}
+        )
         try:
             pin, code = (
                 secret_of("CAMTRUST_SIGN_PIN", "Signing PIN: "),
@@ -159,6 +178,16 @@ def _sign(
     for one in outcomes:
         one["warnings"] = warnings.get(Path(str(one["file"])), [])
     return outcomes
+
+
+def _together(files: list[Path]) -> bytes:
+    """A container of the documents without any signature: what is uploaded so, is signed as one."""
+    from signing.asic_container import ASIC_E, entry_name, write
+
+    named = {entry_name(file.name): file.read_bytes() for file in files}
+    if len(named) != len(files):
+        raise typer.BadParameter("two documents have one name", param_hint="FILES")
+    return write(ASIC_E, named)
 
 
 def warnings_of(context: Context, file: Path, password: str | None) -> list[dict[str, str]]:

@@ -25,8 +25,9 @@ from signing.errors import (
 from signing.forms import Form, Format, Packaging
 from signing.model import Level, Signatory
 from signing.ports import LogProofs, SignsDigests, StatusSource, TimestampAuthority
-from signing.sign.asic import extended_cades, extended_xades, simple_cades
+from signing.sign.asic import check_documents, extended_cades, extended_xades, simple_cades
 from signing.sign.cades import CadesDraft
+from signing.sign.cades_more import CounterDraft, ParallelDraft, check_attached, check_one_signer
 from signing.sign.envelope import Draft, Envelope, Job
 from signing.sign.evidence import Evidence
 from signing.sign.formats_acceptance import accept
@@ -96,31 +97,35 @@ class AdesSigner:
         level: Level,
         at: datetime | None = None,
         parallel: Signatory | None = None,
+        pss: bool = False,
     ) -> PreparedForm:
         """Everything up to the digest that is to be authorised. ``at``: when it was prepared before, to do it again;
-        ``parallel``: who signs beside, in the same file.
+        ``parallel``: who signs beside, in the same file; ``pss``: RSA signs with PSS.
 
         Raises DocumentRefused, CredentialNotUsable, KeyUnsupported, LogProofUnavailable, key store errors; FormUnknown
         for a form that has no place for two signatures.
         """
         self.inspect(data, name, form)
         at = at or self._clock.now().replace(microsecond=0)
-        own = self._job(data, name, signatory, at)
+        own = self._job(data, name, signatory, at, pss)
         if parallel is None:
             return self._prepared(form, *own, level)
         if not form.parallel:
             raise FormUnknown
-        (job, algorithm), (other, other_algorithm) = own, self._job(data, name, parallel, at)
+        (job, algorithm), (other, other_algorithm) = own, self._job(data, name, parallel, at, pss)
         beside = self._prepared(form, replace(other, beside=job.partner), other_algorithm, level)
         first = self._prepared(form, replace(job, beside=other.partner), algorithm, level)
         return replace(first, parallel=beside)
 
-    def _job(self, data: bytes, name: str, signatory: Signatory, at: datetime) -> tuple[Job, SigningAlgorithm]:
+    def _job(
+        self, data: bytes, name: str, signatory: Signatory, at: datetime, pss: bool
+    ) -> tuple[Job, SigningAlgorithm]:
         certificate = signatory.certificate
         if not certificate.not_valid_before_utc <= at <= certificate.not_valid_after_utc:
             raise CredentialNotUsable
-        algorithm = signing_algorithm(self._keys.get(signatory.key_id), certificate)
-        return Job(data, name, signatory, algorithm.hash_name, at), algorithm
+        algorithm = signing_algorithm(self._keys.get(signatory.key_id), certificate, pss=pss)
+        identifier = algorithm.identifier(certificate)
+        return Job(data, name, signatory, algorithm.hash_name, at, identifier, algorithm.pss), algorithm
 
     def _prepared(self, form: Form, job: Job, algorithm: SigningAlgorithm, level: Level) -> PreparedForm:
         draft = draft_of(form).draft(job)
@@ -197,6 +202,8 @@ def draft_of(form: Form) -> _Making:
 _MAKINGS = {
     Form(Format.CADES, Packaging.DETACHED): _Making(lambda job: CadesDraft(job, attached=False)),
     Form(Format.CADES, Packaging.ATTACHED): _Making(lambda job: CadesDraft(job, attached=True)),
+    Form(Format.CADES, Packaging.PARALLEL): _Making(ParallelDraft, check_attached),
+    Form(Format.CADES, Packaging.COUNTER): _Making(CounterDraft, check_one_signer),
     Form(Format.XADES, Packaging.ENVELOPING): _Making(
         lambda job: XadesDraft(job, Packaging.ENVELOPING), check_enveloping
     ),
@@ -204,7 +211,7 @@ _MAKINGS = {
     Form(Format.XADES, Packaging.DETACHED): _Making(lambda job: XadesDraft(job, Packaging.DETACHED)),
     Form(Format.JADES, Packaging.JSON): _Making(lambda job: JadesDraft(job, compact=False), check_document),
     Form(Format.JADES, Packaging.COMPACT): _Making(lambda job: JadesDraft(job, compact=True), check_document),
-    Form(Format.ASIC_E, Packaging.CADES): _Making(extended_cades),
-    Form(Format.ASIC_E, Packaging.XADES): _Making(extended_xades),
+    Form(Format.ASIC_E, Packaging.CADES): _Making(extended_cades, check_documents),
+    Form(Format.ASIC_E, Packaging.XADES): _Making(extended_xades, check_documents),
     Form(Format.ASIC_S, Packaging.CADES): _Making(simple_cades),
 }

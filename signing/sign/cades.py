@@ -18,7 +18,6 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from foundation.log_proof import PROOF_ATTRIBUTE
 from foundation.x509 import der
-from foundation.x509.algorithms import algorithm_identifier
 from signing.cms_parts import (
     ARCHIVE_TIMESTAMP_V3,
     DATA,
@@ -48,16 +47,22 @@ def issuer_serial(certificate: x509.Certificate) -> bytes:
 
 
 def signed_attributes(
-    content_digest: bytes, certificate: x509.Certificate, at: datetime, more: Attributes = ()
+    content_digest: bytes,
+    certificate: x509.Certificate,
+    at: datetime,
+    more: Attributes = (),
+    *,
+    content_type: bool = True,
 ) -> bytes:
-    """DER of the signed attributes, a SET OF as it is hashed (RFC 5652 §5.4). ``at``: the signer's word for the time.
+    """DER of the signed attributes, a SET OF as it is hashed (RFC 5652 §5.4). ``at``: the signer's word for the time;
+    ``content_type`` False: a counter signature's.
 
     The certificate is named by its SHA-256, the default that DER leaves out (RFC 5035 §4).
     """
     digest = hashlib.sha256(certificate.public_bytes(Encoding.DER)).digest()
     certificate_id = der.sequence((der.octet_string(digest), issuer_serial(certificate)))
     attributes = (
-        (_CONTENT_TYPE, DATA),
+        *(((_CONTENT_TYPE, DATA),) if content_type else ()),
         (_MESSAGE_DIGEST, der.octet_string(content_digest)),
         (_SIGNING_TIME, der.time(at)),
         (_SIGNING_CERTIFICATE_V2, der.sequence((der.sequence((certificate_id,)),))),
@@ -134,7 +139,7 @@ class CadesDraft:
             self.to_be_signed(),
             signature,
             self.job.hash_name,
-            algorithm_identifier(certificate.public_key()),
+            self.job.algorithm,
             issuer_and_serial(certificate),
             self.job.data if self.attached else None,
             [one.public_bytes(Encoding.DER) for one in carried],

@@ -12,12 +12,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from foundation.log_proof import PROOF_ATTRIBUTE
 from foundation.x509 import der
-from foundation.x509.algorithms import signature_oid
 from signing.model import Signatory
 from signing.parallel_signatures import PARALLEL_MESSAGE, Attributes
 from signing.sign.token_signer import SigningAlgorithm
@@ -34,7 +32,6 @@ _DIGESTS = {
     "sha384": der.sequence((der.oid("2.16.840.1.101.3.4.2.2"),)),
     "sha512": der.sequence((der.oid("2.16.840.1.101.3.4.2.3"),)),
 }
-_NULL = der.tlv(der.NULL, b"")
 _TAG_0, _TAG_1, _DIRECTORY_NAME = 0xA0, 0xA1, 4
 _KEPT_SIGNATORIES = 1024
 
@@ -74,7 +71,7 @@ def signed_data(
     Carries the signer's certificate and those above it but the root, which a verifier has or does not trust. The
     signed attributes go in octet for octet as they were hashed.
     """
-    template = _template(signatory.certificate, signatory.chain, algorithm.hash_name)
+    template = _template(signatory.certificate, signatory.chain, algorithm)
     signer_info = [
         template.before_attributes,
         _retagged(_TAG_0, attributes),
@@ -104,18 +101,16 @@ class _Template:
 
 
 @lru_cache(maxsize=_KEPT_SIGNATORIES)
-def _template(certificate: x509.Certificate, chain: tuple[x509.Certificate, ...], hash_name: str) -> _Template:
-    version, digest_algorithm = der.integer(1), _DIGESTS[hash_name]
+def _template(
+    certificate: x509.Certificate, chain: tuple[x509.Certificate, ...], algorithm: SigningAlgorithm
+) -> _Template:
+    version, digest_algorithm = der.integer(1), _DIGESTS[algorithm.hash_name]
     carried = (certificate, *(one for one in chain if one.subject != one.issuer))
-    public_key = certificate.public_key()
-    signature_algorithm = [der.oid(signature_oid(public_key))]
-    if isinstance(public_key, rsa.RSAPublicKey):
-        signature_algorithm.append(_NULL)  # RFC 4055 §5
     certificates = _retagged(_TAG_0, _set_of(one.public_bytes(Encoding.DER) for one in carried))
     return _Template(
         b"".join((version, _set_of((digest_algorithm,)), der.sequence((_DATA,)), certificates)),
         b"".join((version, der.sequence(_issuer_and_serial(certificate)), digest_algorithm)),
-        der.sequence(signature_algorithm),
+        algorithm.identifier(certificate),
     )
 
 

@@ -38,10 +38,12 @@ class DocumentSigner:
         password: str | None = None,
         options: PdfOptions | None = None,
         parallel: Signatory | None = None,
+        pss: bool = False,
     ) -> AnyPrepared:
         """Everything up to the digest that is to be authorised; see `PadesSigner.prepare` and `AdesSigner.prepare`.
 
-        ``password`` and ``options`` are of PDF alone; ``parallel``: who signs the same beside, in the same file."""
+        ``password`` and ``options`` are of PDF alone; ``parallel``: who signs the same beside, in the same file;
+        ``pss``: RSA signs with PSS."""
         if form == PADES:
             return self._pades.prepare(
                 data,
@@ -50,8 +52,9 @@ class DocumentSigner:
                 password=password,
                 options=options or PdfOptions(),
                 parallel=parallel,
+                pss=pss,
             )
-        return self.ades.prepare(data, name, form, signatory=signatory, level=level, parallel=parallel)
+        return self.ades.prepare(data, name, form, signatory=signatory, level=level, parallel=parallel, pss=pss)
 
     def signatures(self, prepared: Sequence[AnyPrepared], activation: bytes | None = None) -> list[bytes]:
         """The signatures over documents of one signatory, in one call to the key store: all or none."""

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, Self
 
-from foundation.x509.algorithms import algorithm_identifier
 from signing.model import Signatory
 from signing.parallel_signatures import Partner
 from signing.sign.evidence import ValidationData
@@ -23,21 +22,23 @@ HASH = "sha256"
 @dataclass(frozen=True)
 class Job:
     """A document to be signed. ``name``: the file's, which some formats write down; ``at``: the signer's word for the
-    time, in whole seconds; ``hash_name``: the hash that goes with the signer's key; ``beside``: the signature that is
-    made in parallel, and which this one names."""
+    time, in whole seconds; ``hash_name``: the hash that goes with the signer's key; ``algorithm``: of its signatures,
+    as an AlgorithmIdentifier, and whether it is RSA with PSS; ``beside``: the signature that is made in parallel, and
+    which this one names."""
 
     data: bytes
     name: str
     signatory: Signatory
     hash_name: str
     at: datetime
+    algorithm: bytes
+    pss: bool = False
     beside: Partner | None = None
 
     @property
     def partner(self) -> Partner:
         """What the other one says of this one."""
-        certificate = self.signatory.certificate
-        return Partner(certificate, self.hash_name, algorithm_identifier(certificate.public_key()))
+        return Partner(self.signatory.certificate, self.hash_name, self.algorithm)
 
 
 class Envelope(Protocol):

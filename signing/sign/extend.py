@@ -1,7 +1,7 @@
 """Raising signatures that were made before: proven time, evidence, archive timestamps; and renewing those.
 
 N1  what does not hold is not extended: our own verifier must find nothing that ends it                ExtensionRefused
-N2  a signature without a timestamp gets one: in CAdES its own, in a PDF one of the document, as nothing is rewritten
+N2  a signature without a timestamp gets one of its own; in a PDF, where nothing is rewritten, one of the document
 N3  evidence for signers whose evidence is not complete, gathered after the proven time (`evidence`); a signer who was
     revoked meanwhile cannot be raised to B-LT, for nobody vouches for what was before
 N4  evidence for the unit of every archive timestamp, so that the next one covers it                  (renewal)
@@ -20,8 +20,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from foundation.clock import Clock
-from foundation.errors import NotImplementedYet
-from signing.cms_parts import ARCHIVE_TIMESTAMP_V3, CmsParts
 from signing.errors import (
     ExtensionRefused,
     LevelNotAllowed,
@@ -32,9 +30,10 @@ from signing.errors import (
 from signing.evidence_record import HASH, ArchiveTimestamp, EvidenceRecord, tree_of
 from signing.model import Level, Signatory
 from signing.ports import StatusSource, TimestampAuthority
-from signing.sign.cades import Cades
+from signing.sign.envelope import Envelope
 from signing.sign.evidence import Evidence, ValidationData, merged, unit_chain
 from signing.sign.pades import PadesSigner
+from signing.sign.reopened import Reopened, reopen
 from signing.sign.revisions import Draft, add_validation_data
 from signing.sign.signed_message import TimestampToken
 from signing.sign.stamping import Stamping
@@ -58,14 +57,14 @@ _UNKNOWN_BELOW_LT = {"REV-UNKNOWN", "PATH-NO-ISSUER"}
 class _Held:
     """A signature of a person or organisation: whether it carries its evidence, and tokens that prove its time."""
 
-    message: SignedMessage
+    certificates: tuple[x509.Certificate, ...]
     signer: x509.Certificate
     complete: bool
     tokens: tuple[TimestampToken, ...]
 
 
 class Extender:
-    """Extends PDF and CAdES signatures. One for the process; it keeps nothing between calls."""
+    """Extends signatures of every format. One for the process; it keeps nothing between calls."""
 
     def __init__(self, pades: PadesSigner, timestamps: TimestampAuthority, status: StatusSource, clock: Clock) -> None:
         self._pades = pades
@@ -76,18 +75,20 @@ class Extender:
     def extend(self, data: bytes, level: Level, *, password: str | None = None, detached: bytes | None = None) -> bytes:
         """The document with its signatures at ``level``; at B-LTA one more archive timestamp each time.
 
-        ``detached``: what a CAdES signature is about, where that is not inside. Raises ExtensionRefused,
-        NothingToExtend, LevelNotAllowed for B-B, and what timestamps and status raise; NotImplementedYet for formats
-        that are not extended yet.
+        ``detached``: what a signature is about, where that is not inside. Raises ExtensionRefused, NothingToExtend,
+        LevelNotAllowed for B-B and what a format does not have, and what timestamps and status raise.
         """
         if not level.includes(Level.B_T):
             raise LevelNotAllowed(level=level.value)
         if pdf_bytes.is_pdf(data):
             return self._pdf(data, level, password)
-        if data[:1] == b"\x30":
-            record = _record(data)
-            return self._cms(data, level, detached) if record is None else self._renewed(record, level, detached)
-        raise NotImplementedYet
+        record = _record(data) if data[:1] == b"\x30" else None
+        if record is not None:
+            return self._renewed(record, level, detached)
+        reopened = reopen(data, detached)
+        if reopened is None:
+            raise ExtensionRefused(rule="FMT-UNSIGNED")
+        return self._file(data, reopened, level, detached)
 
     def record(self, documents: Sequence[bytes]) -> list[bytes]:
         """Evidence records (RFC 4998) for documents of any kind, by one timestamp for all. TimestampUnavailable."""
@@ -111,36 +112,46 @@ class Extender:
         token = self._stamping.imprint(imprints.pop()).der
         return [one.with_token(token).encode() for one in read]
 
-    # --- CAdES
+    # --- files that are no PDF
 
-    def _cms(self, data: bytes, level: Level, detached: bytes | None) -> bytes:
-        try:
-            parts, message = CmsParts.parse(data), read_message(data)
-        except (CmsMalformed, ValueError):
-            raise ExtensionRefused(rule="CMS-FORM") from None
-        content = message.content if message.content is not None else detached
-        if content is None:
-            raise ExtensionRefused(rule="CMS-DETACHED")
-        known = (*message.certificates, *self._stamping.above())
+    def _file(self, data: bytes, reopened: Sequence[Reopened], level: Level, detached: bytes | None) -> bytes:
+        if any(not one.highest.includes(level) for one in reopened):
+            raise LevelNotAllowed(level=level.value)
+        known = (*dict.fromkeys(item for one in reopened for item in one.certificates), *self._stamping.above())
         before = self._verified(data, known, detached=detached)  # N1
-        held = self._held(message, before, 0, ())
-        envelope, tokens = Cades(parts, content), list(held.tokens)
-        if not tokens:  # N2
-            tokens.append(self._stamping.over(envelope.timestamped()))
-            envelope = envelope.with_timestamp(tokens[0].der)
-        elif level is Level.B_T:
+        numbers = [place for place, one in enumerate(before.signatures) if one.kind is SignatureKind.SIGNATURE]
+        if len(numbers) != len(reopened):
+            raise ExtensionRefused(rule="FMT-UNSIGNED")
+        grown = [self._grown(one, before, place, level, known) for one, place in zip(reopened, numbers, strict=True)]
+        if level is not Level.B_LTA and not any(changed for _, changed in grown):
             raise NothingToExtend(level=level.value)
-        if level.includes(Level.B_LT) and not held.complete:  # N3
-            envelope = envelope.with_evidence(self._gathered(held, tokens, known))
-        elif level is Level.B_LT:
-            raise NothingToExtend(level=level.value)
+        envelope, *others = (one for one, _ in grown)
+        for other in others:
+            envelope = envelope.joined(other)
         if level is Level.B_LTA:
-            for token in parts.of_kind(ARCHIVE_TIMESTAMP_V3):  # N4
-                envelope = envelope.with_evidence(self._evidence.gather_unit(*_unit(token, known)))
             envelope = envelope.archived(lambda imprint: self._stamping.imprint(imprint).der)  # N5
         extended = envelope.encode()
         self._accepted(extended, before, level, known, detached=detached)
         return extended
+
+    def _grown(
+        self, one: Reopened, before: FileVerdict, place: int, level: Level, known: Sequence[x509.Certificate]
+    ) -> tuple[Envelope, bool]:
+        """One signature below its archive timestamp, and whether anything was added to it."""
+        envelope, changed = one.envelope, False
+        over = envelope.timestamped()
+        stamps = _tokens(one.stamps, lambda name: hashlib.new(name, over).digest())
+        held = self._held(one.certificates, before, place, stamps)
+        tokens = list(held.tokens)
+        if not tokens:  # N2
+            tokens.append(self._stamping.over(over))
+            envelope, changed = envelope.with_timestamp(tokens[0].der), True
+        if level.includes(Level.B_LT) and not held.complete:  # N3
+            envelope, changed = envelope.with_evidence(self._gathered(held, tokens, known)), True
+        if level is Level.B_LTA:
+            units = [self._evidence.gather_unit(*_unit(token, known)) for token in one.archive]  # N4
+            envelope = envelope.with_evidence(merged(units)) if units else envelope
+        return envelope, changed
 
     # --- evidence records
 
@@ -211,28 +222,37 @@ class Extender:
                 raise ExtensionRefused(rule=error.rule) from None
             found = [stamps[one.field] for one in content.signatures[number + 1 :] if one.is_timestamp]
             later = tuple(one for one in found if one is not None)
-            yield self._held(message, before, numbers[signature.field], later)
+            yield self._of_field(message, before, numbers[signature.field], later)
             for place, other in enumerate(beside, 1):
-                yield self._held(other, before, numbers[f"{signature.field}/parallel-{place}"], later)
+                yield self._of_field(other, before, numbers[f"{signature.field}/parallel-{place}"], later)
+
+    def _of_field(
+        self, message: SignedMessage, before: FileVerdict, number: int, later: tuple[TimestampToken, ...]
+    ) -> _Held:
+        stamps = _tokens(message.timestamp_tokens, lambda name: hashlib.new(name, message.signature).digest())
+        return self._held(message.certificates, before, number, (*stamps, *later))
 
     # --- both
 
     def _held(
-        self, message: SignedMessage, before: FileVerdict, number: int, later: tuple[TimestampToken, ...]
+        self,
+        certificates: tuple[x509.Certificate, ...],
+        before: FileVerdict,
+        number: int,
+        tokens: tuple[TimestampToken, ...],
     ) -> _Held:
         verdict = before.signatures[number]
         sha256 = verdict.signer.sha256 if verdict.signer else None
-        own = [one for one in message.certificates if one.fingerprint(hashes.SHA256()).hex() == sha256]
+        own = [one for one in certificates if one.fingerprint(hashes.SHA256()).hex() == sha256]
         if not own:
             raise ExtensionRefused(rule="CMS-CERTIFICATE")
-        tokens = _tokens(message.timestamp_tokens, lambda name: hashlib.new(name, message.signature).digest())
-        return _Held(message, own[0], verdict.level in _COMPLETE, (*tokens, *later))
+        return _Held(certificates, own[0], verdict.level in _COMPLETE, tokens)
 
     def _gathered(
         self, held: _Held, tokens: Sequence[TimestampToken], known: Sequence[x509.Certificate]
     ) -> ValidationData:
         """Evidence for a signer after the first proven time, and for the units of all tokens."""
-        pool = (*held.message.certificates, *known)
+        pool = (*held.certificates, *known)
         try:
             chain = unit_chain(held.signer, pool)
         except TimestampUnavailable:  # no way up from the signer

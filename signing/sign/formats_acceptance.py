@@ -1,6 +1,7 @@
 """Our own check of what was made in another format than PDF, before anybody gets it: by the verifier that all use.
 
-SIGN-OUT-READ      it is read as the format that was asked for, with exactly the signatures that were made
+SIGN-OUT-READ      it is read as the format that was asked for, with exactly the signatures that were made,
+                   and those that were there
 SIGN-OUT-FIELD     by exactly the signers' certificates
 SIGN-OUT-SIGNATURE nothing speaks against it but what a signature of its level cannot know yet
 SIGN-OUT-LEVEL     it carries itself what its level asks for, under the roots that it was made under
@@ -35,15 +36,19 @@ def accept(
     trust = build_trust(None, frozenset(), roots, now, STRICT)
     outside = jobs[0].data if form.packaging is Packaging.DETACHED else None
     verdict = verify_file(signed, jobs[0].name, trust, now, STRICT, detached=outside)
-    _require("SIGN-OUT-READ", verdict.format is not None and len(verdict.signatures) == len(jobs))
     own = {one.signatory.certificate.fingerprint(hashes.SHA256()).hex() for one in jobs}
-    _require("SIGN-OUT-FIELD", {one.signer.sha256 for one in verdict.signatures if one.signer is not None} == own)
-    every = (*verdict.reasons, *(reason for one in verdict.signatures for reason in one.reasons))
+    mine = [one for one in verdict.signatures if one.signer is not None and one.signer.sha256 in own]
+    added = form.packaging is not None and form.packaging.adds
+    _require("SIGN-OUT-READ", verdict.format is not None and (added or len(verdict.signatures) == len(jobs)))
+    _require("SIGN-OUT-FIELD", {one.signer.sha256 for one in mine if one.signer is not None} == own)
+    broken = (one.indication is Indication.TOTAL_FAILED for one in verdict.signatures)
+    _require("SIGN-OUT-SIGNATURE", not any(broken))  # who signed before may be unknown here, but not false
+    every = (*verdict.reasons, *(reason for one in mine for reason in one.reasons))
     against = {reason.rule for reason in every if reason.indication is not Indication.TOTAL_PASSED}
     complete = level.includes(Level.B_LT)
     _require("SIGN-OUT-SIGNATURE", against <= (set() if complete else _NOT_YET_KNOWN))
     if complete:
-        _require("SIGN-OUT-LEVEL", all(one.level == level.value for one in verdict.signatures))
+        _require("SIGN-OUT-LEVEL", all(one.level == level.value for one in mine))
 
 
 def _require(check: str, holds: bool) -> None:

@@ -119,7 +119,7 @@ class JadesDraft:
         certificate = self.job.signatory.certificate
         carried = (certificate, *(one for one in self.job.signatory.chain if one.subject != one.issuer))
         header = {
-            "alg": jws.algorithm_of(certificate.public_key(), self.job.hash_name),
+            "alg": jws.algorithm_of(certificate.public_key(), self.job.hash_name, pss=self.job.pss),
             "cty": "application/octet-stream",
             "iat": int(self.job.at.timestamp()),
             "typ": "jose" if self.compact else "jose+json",

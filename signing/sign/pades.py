@@ -21,7 +21,6 @@ from foundation.clock import Clock
 from foundation.errors import CamTrustError, NotImplementedYet
 from foundation.randomness import Randomness
 from foundation.x509 import der
-from foundation.x509.algorithms import algorithm_identifier
 from signing.cms_parts import SIGNATURE_TIMESTAMP, build
 from signing.errors import (
     CertificationNotFirst,
@@ -83,7 +82,7 @@ class Beside:
             self.attributes,
             signature,
             self.algorithm.hash_name,
-            algorithm_identifier(certificate.public_key()),
+            self.algorithm.identifier(certificate),
             issuer_and_serial(certificate),
             None,
             [one.public_bytes(Encoding.DER) for one in carried],
@@ -136,7 +135,7 @@ class PadesSigner:
         self._keys = keys
         self._timestamps = timestamps
         self._evidence = Evidence(status, clock)
-        self._algorithms: dict[tuple[str, x509.Certificate], SigningAlgorithm] = {}
+        self._algorithms: dict[tuple[str, x509.Certificate, bool], SigningAlgorithm] = {}
         self._clock = clock
         self._randomness = randomness
         self._text = text or SignatureText()
@@ -152,8 +151,10 @@ class PadesSigner:
         password: str | None = None,
         options: PdfOptions = _PLAIN,
         parallel: Signatory | None = None,
+        pss: bool = False,
     ) -> Prepared:
-        """Everything up to the digest that is to be authorised. ``parallel``: who signs the same beside.
+        """Everything up to the digest that is to be authorised. ``parallel``: who signs the same beside; ``pss``: RSA
+        signs with PSS.
 
         ``options``: without a field, a new one is made, whose name is its own; where a field says more about itself,
         that counts. Raises DocumentRefused, OptionInvalid, CredentialNotUsable, KeyUnsupported, LogProofUnavailable,
@@ -165,7 +166,7 @@ class PadesSigner:
             not one.not_valid_before_utc <= now <= one.not_valid_after_utc for one in (x.certificate for x in signers)
         ):
             raise CredentialNotUsable
-        algorithm = self._algorithm(signatory)
+        algorithm = self._algorithm(signatory, pss)
         proof, *others = proofs = [self._log_proof(one.certificate) for one in signers]
         opened = open_pdf(data, password=password, limit=self._limit)
         with told():  # what reads well need not hold what signing takes
@@ -184,25 +185,29 @@ class PadesSigner:
                 at=now,
             )
         if parallel is not None:
-            attributes, beside = self._beside(signatory, parallel, placeholder, others[0])
+            attributes, beside = self._beside((signatory, algorithm), parallel, placeholder, others[0])
         else:
             attributes, beside = cms.signed_attributes(placeholder.digest, certificate), None
         digest = algorithm.representative(certificate, attributes)
         return Prepared(signatory, algorithm, level, placeholder, attributes, digest, proof, beside)
 
     def _beside(
-        self, signatory: Signatory, parallel: Signatory, placeholder: revisions.Placeholder, proof: bytes | None
+        self,
+        own: tuple[Signatory, SigningAlgorithm],
+        parallel: Signatory,
+        placeholder: revisions.Placeholder,
+        proof: bytes | None,
     ) -> tuple[bytes, Beside]:
         """The signed attributes of the first signature and the second one, which name each other."""
 
-        def partner(one: Signatory) -> tuple[Callable[[Attributes], bytes], Partner]:
-            public_key, name = one.certificate.public_key(), self._algorithm(one).hash_name
-            digest = placeholder.draft.digest(name, placeholder.hole)
+        def partner(one: Signatory, by: SigningAlgorithm) -> tuple[Callable[[Attributes], bytes], Partner]:
+            digest = placeholder.draft.digest(by.hash_name, placeholder.hole)
             made = partial(cms.signed_attributes, digest, one.certificate)
-            return made, Partner(one.certificate, name, algorithm_identifier(public_key))
+            return made, Partner(one.certificate, by.hash_name, by.identifier(one.certificate))
 
-        first, second = partner(signatory), partner(parallel)
-        algorithm, attributes = self._algorithm(parallel), announcing(*second, *first)
+        algorithm = self._algorithm(parallel)
+        first, second = partner(*own), partner(parallel, algorithm)
+        attributes = announcing(*second, *first)
         digest = algorithm.representative(parallel.certificate, attributes)
         return announcing(*first, *second), Beside(parallel, algorithm, attributes, digest, proof)
 
@@ -284,12 +289,12 @@ class PadesSigner:
         )
         return tokens[-1]
 
-    def _algorithm(self, signatory: Signatory) -> SigningAlgorithm:
+    def _algorithm(self, signatory: Signatory, pss: bool = False) -> SigningAlgorithm:
         """How a key signs. That never changes, so the token is asked once; whether it may sign, it says each time."""
-        known = (signatory.key_id, signatory.certificate)
+        known = (signatory.key_id, signatory.certificate, pss)
         found = self._algorithms.get(known)
         if found is None:
-            found = signing_algorithm(self._keys.get(signatory.key_id), signatory.certificate)
+            found = signing_algorithm(self._keys.get(signatory.key_id), signatory.certificate, pss=pss)
             if len(self._algorithms) >= _KEPT_ALGORITHMS:
                 self._algorithms.clear()
             self._algorithms[known] = found

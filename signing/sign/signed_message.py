@@ -16,10 +16,19 @@ from functools import lru_cache
 from typing import Any
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from foundation.x509 import der
-from foundation.x509.signature_check import SIGNATURE_ALGORITHMS, AlgorithmRules, Outcome, Scheme, check_signature
+from foundation.x509.signature_check import (
+    HASHES,
+    SIGNATURE_ALGORITHMS,
+    AlgorithmRules,
+    Outcome,
+    Scheme,
+    check_signature,
+)
+from signing.cms_parts import pss_identifier
 from signing.errors import TimestampUnavailable
 
 MAX_TIMESTAMP_SKEW = 300.0  # seconds between a token's time and our clock
@@ -103,13 +112,20 @@ def check(message: SignedMessage, content_digest: bytes, content_type: bytes) ->
         raise ValueError("another message digest")
     if not _names(stated, message.signer):
         raise ValueError("another certificate")
+    key: Any = message.signer.public_key()
+    if message.signature_algorithm == pss_identifier(message.hash_name):
+        chosen, size = HASHES[message.hash_name], HASHES[message.hash_name].digest_size
+        pss, kind = padding.PSS(padding.MGF1(chosen), size), Scheme.RSA_PSS
+        outcome = check_signature(key, kind, message.hash_name, message.signature, message.signed, _RULES, pss)
+        if outcome is not Outcome.VALID:
+            raise ValueError("the signature does not verify")
+        return
     algorithm, *parameters = _parts(message.signature_algorithm, der.SEQUENCE)
     scheme, hash_name = _ALGORITHMS.get(algorithm, (Scheme.RSA_PKCS1, message.hash_name))
     if (algorithm not in _ALGORITHMS and algorithm != _RSA_ENCRYPTION) or hash_name not in (None, message.hash_name):
         raise ValueError("an algorithm that is not taken")
     if parameters not in ([], [der.tlv(der.NULL, b"")]):
         raise ValueError("algorithm parameters")
-    key: Any = message.signer.public_key()
     if check_signature(key, scheme, hash_name, message.signature, message.signed, _RULES) is not Outcome.VALID:
         raise ValueError("the signature does not verify")
 

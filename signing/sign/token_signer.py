@@ -15,9 +15,10 @@ from pyhanko.sign.signers.pdf_cms import Signer
 from pyhanko_certvalidator.registry import SimpleCertificateStore
 
 from foundation.keys.errors import SignatureInvalid
-from foundation.keys.mechanisms import mechanism_for, message_representative, verify_signature
+from foundation.keys.mechanisms import SCHEMES, Family, mechanism_for, message_representative, verify_signature
 from foundation.keys.port import KeyInfo, Mechanism
-from foundation.x509.algorithms import signature_hash
+from foundation.x509.algorithms import algorithm_identifier, signature_hash
+from signing.cms_parts import pss_identifier
 from signing.errors import KeyUnsupported
 from signing.model import Signatory
 from signing.ports import SignsDigests
@@ -40,21 +41,35 @@ class SigningAlgorithm:
             return message_representative(public_key, message)
         return hashlib.new(self.hash_name, message).digest()
 
+    def identifier(self, certificate: x509.Certificate) -> bytes:
+        """The AlgorithmIdentifier of its signatures, DER."""
+        if self.pss:
+            return pss_identifier(self.hash_name)
+        return algorithm_identifier(certificate.public_key())
+
+    @property
+    def pss(self) -> bool:
+        """Whether it is RSA with PSS."""
+        return SCHEMES[self.mechanism].family is Family.RSA_PSS
+
     @property
     def most_octets(self) -> int:
         """No signature by it is longer."""
         return _ML_DSA_OCTETS if self.mechanism is Mechanism.ML_DSA_EXTERNAL_MU else _OCTETS
 
 
-def signing_algorithm(info: KeyInfo, certificate: x509.Certificate) -> SigningAlgorithm:
-    """The algorithm of a key by its certificate. KeyUnsupported for keys that sign whole messages alone (EdDSA)."""
+def signing_algorithm(info: KeyInfo, certificate: x509.Certificate, *, pss: bool = False) -> SigningAlgorithm:
+    """The algorithm of a key by its certificate; ``pss``: RSA signs with PSS, which says nothing to other keys.
+
+    KeyUnsupported for keys that sign whole messages alone (EdDSA)."""
     public_key = certificate.public_key()
     chosen = signature_hash(public_key)
     if is_ml_dsa(certificate):
         return SigningAlgorithm("sha512", Mechanism.ML_DSA_EXTERNAL_MU)
     if chosen is None:
         raise KeyUnsupported
-    return SigningAlgorithm(chosen.name, mechanism_for(info, chosen, prehashed=True))
+    padded = pss and isinstance(public_key, rsa.RSAPublicKey)
+    return SigningAlgorithm(chosen.name, mechanism_for(info, chosen, prehashed=True, pss=padded))
 
 
 def is_ml_dsa(certificate: x509.Certificate) -> bool:

@@ -3,6 +3,7 @@
 B-B   signed properties: SigningTime, SigningCertificateV2, DataObjectFormat, under a reference of their own
 B-T   SignatureTimeStamp over the canonical ds:SignatureValue                                       §5.3
 B-LT  CertificateValues, RevocationValues                                                           §5.4
+B-LTA ArchiveTimeStamp over what is referenced, the signature, and the unsigned properties before   §5.5.2
 
 Everything is canonicalised exclusively, so that a signature means the same wherever its document is put.
 """
@@ -26,9 +27,13 @@ from signing.errors import DocumentDamaged, DocumentTooLarge, FormUnknown
 from signing.forms import Packaging
 from signing.raw_signature import raw_ecdsa
 from signing.sign.cades import issuer_serial
-from signing.sign.envelope import Job
+from signing.sign.envelope import HASH, Job
 from signing.sign.evidence import ValidationData
+from signing.verify.policy import STRICT
+from signing.verify.xades import archive_imprint
+from signing.verify.xades_form import Outside, beside
 from signing.xmldsig import (
+    ARCHIVE_TIMESTAMP,
     BASE64,
     DS,
     ENVELOPED,
@@ -37,6 +42,7 @@ from signing.xmldsig import (
     OBJECT,
     SIGNED_PROPERTIES,
     XADES,
+    XADES_141,
     canonical,
     ds,
     xades,
@@ -47,23 +53,24 @@ MAX_ENVELOPED = 5 * 1024 * 1024
 
 _DIGEST_METHODS = {name: uri for uri, name in DIGEST_URIS.items()}
 _SIGNATURES = "http://www.w3.org/2001/04/xmldsig-more#"
+_PSS = "http://www.w3.org/2007/05/xmldsig-more#"  # RFC 9231 §2.3.10
 _OCTETS = "application/octet-stream"
 
 
 @dataclass(frozen=True)
 class Xades:
-    """A XAdES signature as it grows: the octets of the file, in which it is the only one."""
+    """A XAdES signature as it grows: the octets of the file, in which it is the only one; ``outside``: what it is about
+    beside the file."""
 
     octets: bytes
+    outside: Outside
 
     def timestamped(self) -> bytes:
         """The canonical ds:SignatureValue (EN 319 132-1 §5.3)."""
         return canonical(_part(strict_xml.parse(self.octets), "SignatureValue"), EXCLUSIVE)
 
     def with_timestamp(self, token: bytes) -> Xades:
-        method = f'<ds:CanonicalizationMethod Algorithm="{EXCLUSIVE}"/>'
-        stamp = f"<xades:EncapsulatedTimeStamp>{_base64(token)}</xades:EncapsulatedTimeStamp>"
-        return self._with(f"<xades:SignatureTimeStamp>{method}{stamp}</xades:SignatureTimeStamp>")
+        return self._with(_stamp("xades:SignatureTimeStamp", token))
 
     def with_log_proof(self, proof: bytes) -> Xades:
         return self._with(f'<log:Proof xmlns:log="{LOG}">{_base64(proof)}</log:Proof>')
@@ -74,11 +81,18 @@ class Xades:
         )
         crls = _wrapped("CRLValues", _values("EncapsulatedCRLValue", data.crls))
         ocsps = _wrapped("OCSPValues", _values("EncapsulatedOCSPValue", data.ocsps))
-        return self._with(_wrapped("CertificateValues", certificates))._with(_wrapped("RevocationValues", crls + ocsps))
+        values = _wrapped("CertificateValues", certificates), _wrapped("RevocationValues", crls + ocsps)
+        if self._is_archived():  # for the archive timestamp before it (§5.5.1)
+            return self._with(f"<xades141:TimeStampValidationData>{''.join(values)}</xades141:TimeStampValidationData>")
+        return self._with(values[0])._with(values[1])
 
-    def archived(self, stamp: Callable[[bytes], bytes]) -> Xades:  # noqa: ARG002
-        """There is no archive level in this format yet."""
-        raise FormUnknown
+    def archived(self, stamp: Callable[[bytes], bytes]) -> Xades:
+        """With one more archive timestamp. ``stamp`` gives the token over a SHA-256 digest."""
+        imprint = archive_imprint(strict_xml.parse(self.octets), self.outside, STRICT, EXCLUSIVE, HASH)
+        return self._with(_stamp("xades141:ArchiveTimeStamp", stamp(imprint)))
+
+    def _is_archived(self) -> bool:
+        return next(strict_xml.parse(self.octets).iter(ARCHIVE_TIMESTAMP), None) is not None
 
     def joined(self, other: Xades) -> Xades:  # noqa: ARG002
         """One file has one signature."""
@@ -116,7 +130,8 @@ class XadesDraft:
         if isinstance(public_key, ec.EllipticCurvePublicKey):
             signature = raw_ecdsa(signature, public_key)
         _part(root, "SignatureValue").text = _base64(signature)
-        return Xades(_file(root))
+        files = dict(self.files) if self.files else {self.job.name: self.job.data}
+        return Xades(_file(root), beside(files))
 
     def _tree(self) -> Any:
         """The file but for the signature value. The same for the same job."""
@@ -145,6 +160,7 @@ class XadesDraft:
             )
         )
         kind = "ecdsa" if isinstance(job.signatory.certificate.public_key(), ec.EllipticCurvePublicKey) else "rsa"
+        method = f"{_PSS}{job.hash_name}-rsa-MGF1" if job.pss else f"{_SIGNATURES}{kind}-{job.hash_name}"
         carried = (job.signatory.certificate, *(one for one in job.signatory.chain if one.subject != one.issuer))
         certificates = "".join(
             f"<ds:X509Certificate>{_base64(one.public_bytes(Encoding.DER))}</ds:X509Certificate>" for one in carried
@@ -156,7 +172,7 @@ class XadesDraft:
         return (
             f'<ds:Signature Id="{name}"><ds:SignedInfo>'
             f'<ds:CanonicalizationMethod Algorithm="{EXCLUSIVE}"/>'
-            f'<ds:SignatureMethod Algorithm="{_SIGNATURES}{kind}-{job.hash_name}"/>{references}</ds:SignedInfo>'
+            f'<ds:SignatureMethod Algorithm="{method}"/>{references}</ds:SignedInfo>'
             f'<ds:SignatureValue Id="{name}-value"/>'
             f"<ds:KeyInfo><ds:X509Data>{certificates}</ds:X509Data></ds:KeyInfo>{inside}"
             f'<ds:Object><xades:QualifyingProperties Target="#{name}">{properties}</xades:QualifyingProperties>'
@@ -239,7 +255,7 @@ def _part(root: Any, name: str) -> Any:
 
 def _element(text: str) -> Any:
     """Our own text as an element, under the prefixes that we use."""
-    wrapped = f'<a xmlns:ds="{DS}" xmlns:xades="{XADES}" xmlns:asic="{ASIC}">{text}</a>'
+    wrapped = f'<a xmlns:ds="{DS}" xmlns:xades="{XADES}" xmlns:xades141="{XADES_141}" xmlns:asic="{ASIC}">{text}</a>'
     element = etree.fromstring(wrapped.encode(), etree.XMLParser(resolve_entities=False, no_network=True))[0]
     own = etree.fromstring(etree.tostring(element), etree.XMLParser(resolve_entities=False, no_network=True))
     etree.cleanup_namespaces(own)
@@ -254,6 +270,11 @@ def _file(root: Any) -> bytes:
 def _digest(octets: bytes, hash_name: str) -> str:
     method = f'<ds:DigestMethod Algorithm="{_DIGEST_METHODS[hash_name]}"/>'
     return f"{method}<ds:DigestValue>{_base64(hashlib.new(hash_name, octets).digest())}</ds:DigestValue>"
+
+
+def _stamp(name: str, token: bytes) -> str:
+    method = f'<ds:CanonicalizationMethod Algorithm="{EXCLUSIVE}"/>'
+    return f"<{name}>{method}<xades:EncapsulatedTimeStamp>{_base64(token)}</xades:EncapsulatedTimeStamp></{name}>"
 
 
 def _values(name: str, items: list[bytes] | tuple[bytes, ...]) -> str:

@@ -44,9 +44,9 @@ from signing.verify.model import (
     noted,
 )
 from signing.verify.policy import Policy
-from signing.verify.signature import DigestOf
 from signing.verify.trust import Trust
 from signing.verify.xades import SIGNATURES, judge_signatures
+from signing.verify.xades_form import Referenced
 from signing.xmldsig import ds
 
 _CADES = re.compile(r"META-INF/[^/]*signature[^/]*\.p7s", re.IGNORECASE)
@@ -184,8 +184,10 @@ def _xades(judging: _Judging, name: str) -> tuple[tuple[SignatureVerdict, ...], 
     container = judging.container
     documents = set(container.documents)
 
-    def outside(file: str) -> DigestOf | None:
-        return partial(container.digest, file) if file in documents else None
+    def outside(file: str) -> Referenced | None:
+        if file not in documents:
+            return None
+        return Referenced(partial(container.digest, file), lambda _: container.chunks(file))
 
     broken = SignatureVerdict(SignatureKind.SIGNATURE, name, (_refused("ASIC-SIGNATURE"),))
     try:

@@ -81,9 +81,9 @@ def judge_messages(
     found: list[SignatureVerdict] = []
     for number, message in enumerate(messages):
         own = parts[number]
-        verdict, digest_of = _judged(own, message, trust, at, policy, detached, called[number])
+        verdict = _judged(own, message, trust, at, policy, detached, called[number])
         found.append(verdict.with_reasons(tuple(parallel_reasons(number, messages, parts))))
-        if own is not None and digest_of is not None:
+        if own is not None:
             found.extend(_countersigned(own, message, trust, at, policy, called[number], 1))
     return tuple(found)
 
@@ -96,15 +96,15 @@ def _judged(
     policy: Policy,
     detached: bytes | None,
     field: str,
-) -> tuple[SignatureVerdict, DigestOf | None]:
-    """The verdict on one signer, and the digest of what it signed, where that is known."""
+) -> SignatureVerdict:
+    """The verdict on one signer."""
     base = SignatureVerdict(SignatureKind.SIGNATURE, field, ())
     content = message.content if message.content is not None else detached
     if content is None:
         clause, sub = "EN 319 102-1 §5.2.7", SubIndication.SIGNED_DATA_NOT_FOUND
-        return base.with_reasons((indeterminate("CMS-DETACHED", clause, "verify_detached", sub),)), None
+        return base.with_reasons((indeterminate("CMS-DETACHED", clause, "verify_detached", sub),))
     if message.content is not None and detached not in (None, content):
-        return base.with_reasons((other_content("CMS-DETACHED"),)), None
+        return base.with_reasons((other_content("CMS-DETACHED"),))
     octets = content
 
     @cache  # archive timestamps ask for it again
@@ -112,7 +112,7 @@ def _judged(
         return new_hash(name, octets).digest()
 
     claim = claim_of(message, digest_of, policy, parts)
-    return judge(_case(parts, message, trust, at, policy), base, claim, Known(at)), digest_of
+    return judge(_case(parts, message, trust, at, policy), base, claim, Known(at))
 
 
 def _case(parts: CmsParts | None, message: SignedMessage, trust: Trust, at: datetime, policy: Policy) -> Case:

@@ -26,7 +26,8 @@ from signing import strict_xml
 from signing.verify.model import Reason, SubIndication, indeterminate
 from signing.verify.policy import STRICT, Policy
 from signing.verify.trust_list_model import AUTHORITIES, CURRENT, Service, TrustList
-from signing.verify.xades import XmlMalformed, whole_document_signer
+from signing.verify.xades import whole_document_signer
+from signing.verify.xades_form import XmlMalformed
 
 TSL = "http://uri.etsi.org/02231/v2#"
 VERSIONS = frozenset({"5", "6"})

@@ -13,6 +13,8 @@ X7  one reference is to the signed properties of this signature, which name the 
 X8  nothing that a reader would see lies outside: around it, or in an object that is not referenced   XML-UNCOVERED
 X9  the signature over the canonical SignedInfo verifies under that certificate's key            XML-SIGNATURE,
                                                                                                  XML-ALGORITHM
+X10 an archive timestamp is over everything that is referenced, the signature, and the unsigned properties before it
+    (EN 319 132-1 §5.5.2)                                                                        TST-IMPRINT
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from foundation.clock import parse_rfc3339
 from foundation.x509.signature_check import HASHES, Outcome
 from signing import strict_xml
-from signing.asic_container import ASIC, DIGEST_URIS, percent_decoded, strict_base64
+from signing.asic_container import ASIC, DIGEST_URIS, percent_decoded
 from signing.strict_xml import Element
 from signing.verify.cades_document import evidence_of
 from signing.verify.model import (
@@ -43,9 +45,23 @@ from signing.verify.model import (
     worst,
 )
 from signing.verify.policy import Policy
-from signing.verify.signature import Claim, DigestOf, Known, Stamp, case_of, judge
-from signing.verify.signature_value import loaded, signature_reasons, unsupported, verify_value
+from signing.verify.signature import Claim, Known, Stamp, case_of, judge
+from signing.verify.signature_value import loaded, signature_reasons, verify_value
 from signing.verify.trust import Trust
+from signing.verify.xades_archive import Archived, archived, covering, evidence_behind, read_archive
+from signing.verify.xades_form import (
+    Outside,
+    Referenced,
+    XmlMalformed,
+    base64_octets,
+    elements,
+    known,
+    no_properties,
+    not_supported,
+    plain,
+    plain_algorithm,
+    refuse,
+)
 from signing.xmldsig import (
     BASE64,
     ENVELOPED,
@@ -56,31 +72,20 @@ from signing.xmldsig import (
     SIGNED_PROPERTIES,
     canonical,
     ds,
-    is_canonicalisation,
     xades,
 )
 
 SIGNATURES = f"{{{ASIC}}}XAdESSignatures"
 _MAX_SIGNATURES, _MAX_REFERENCES = 20, 1000
 _MAX_STAMPS, _MAX_MATERIAL = 20, 500
-Outside = Callable[[str], DigestOf | None]
-"""What a signature is about outside its file: the digest of it by its name, None where there is no such thing."""
 
 
-class XmlMalformed(ValueError):
-    """``reason`` is why a signature does not count."""
-
-    def __init__(self, reason: Reason) -> None:
-        super().__init__(reason.rule)
-        self.reason = reason
-
-
-def _refuse(rule: str, clause: str = "XML Signature 1.1 §4") -> XmlMalformed:
-    return XmlMalformed(failed(rule, clause, "verify_format_failure", SubIndication.FORMAT_FAILURE))
-
-
-def _unsupported(rule: str) -> XmlMalformed:
-    return XmlMalformed(unsupported(rule))
+def archive_imprint(root: Element, outside: Outside, policy: Policy, algorithm: str, name: str) -> bytes:
+    """The digest that the next archive timestamp of the one signature in a file has to be over. XmlMalformed."""
+    (element,) = root.iter(ds("Signature"))
+    signature = _Signature(root, element)
+    signature.claim(policy, outside)
+    return signature.archive_digest(algorithm, None, name)
 
 
 def judge_signatures(
@@ -91,7 +96,7 @@ def judge_signatures(
     common = _document_problem(root)
     signatures = list(root.iter(ds("Signature")))
     if len(signatures) > _MAX_SIGNATURES:
-        common, signatures = _refuse("XML-LIMIT").reason, signatures[:1]
+        common, signatures = refuse("XML-LIMIT").reason, signatures[:1]
     for signature in signatures:
         base = SignatureVerdict(SignatureKind.SIGNATURE, str(signature.get("Id") or "-")[:100], ())
         try:
@@ -119,11 +124,11 @@ def whole_document_signer(root: Element, policy: Policy) -> x509.Certificate | N
 def _document_problem(root: Element) -> Reason | None:
     """X1, X2 for the document as a whole."""
     if strict_xml.has_duplicate_ids(root):
-        return _refuse("XML-ID", "XML Signature 1.1 §4.4.3.2").reason
+        return refuse("XML-ID", "XML Signature 1.1 §4.4.3.2").reason
     for signature in root.iter(ds("Signature")):
         parent = signature.getparent()
         if parent is not None and (parent is not root or root.tag == ds("Signature")):
-            return _refuse("XML-POSITION", "camtrust contract").reason
+            return refuse("XML-POSITION", "camtrust contract").reason
     return None
 
 
@@ -132,36 +137,37 @@ class _Signature:
 
     def __init__(self, root: Element, signature: Element) -> None:
         self._root, self._element = root, signature
+        self._over: list[Referenced] = []
         self.outside_names: tuple[str, ...] = ()
         children = [one for one in signature if isinstance(one.tag, str)]  # X3
         tags = [one.tag for one in children]
         if tags[:3] != [ds("SignedInfo"), ds("SignatureValue"), ds("KeyInfo")] or set(tags[3:]) - {ds("Object")}:
-            raise _refuse("XML-FORM")
+            raise refuse("XML-FORM")
         self._info, self._value, self._key_info, *self._objects = children
         holders = [one for one in self._objects if one.find(xades("QualifyingProperties")) is not None]
         if len(holders) != 1:
-            raise XmlMalformed(_no_properties())
+            raise XmlMalformed(no_properties())
         self._holder = holders[0]
-        qualifying, *others = _elements(self._holder)
-        parts = _elements(qualifying)
+        qualifying, *others = elements(self._holder)
+        parts = elements(qualifying)
         if others or qualifying.tag != xades("QualifyingProperties") or not signature.get("Id"):
-            raise _refuse("XML-FORM")
+            raise refuse("XML-FORM")
         if qualifying.get("Target") != f"#{signature.get('Id')}" or not parts:
-            raise _refuse("XML-PROPERTIES", "EN 319 132-1 §4.3")
+            raise refuse("XML-PROPERTIES", "EN 319 132-1 §4.3")
         if [one.tag for one in parts] not in (
             [xades("SignedProperties")],
             [xades("SignedProperties"), xades("UnsignedProperties")],
         ):
-            raise _refuse("XML-PROPERTIES", "EN 319 132-1 §4.3")
+            raise refuse("XML-PROPERTIES", "EN 319 132-1 §4.3")
         self._signed, self._unsigned = parts[0], parts[1] if len(parts) == 2 else None
 
     def claim(self, policy: Policy, outside: Outside) -> tuple[Claim, Any, tuple[x509.Certificate, ...]]:
         """X4 to X9, and the material that is inside."""
-        canonicalisation, method, *references = _elements(self._info)
+        canonicalisation, method, *references = elements(self._info)
         expected = [ds("CanonicalizationMethod"), ds("SignatureMethod")] + [ds("Reference")] * len(references)
-        if [one.tag for one in _elements(self._info)] != expected or not 1 < len(references) <= _MAX_REFERENCES:
-            raise _refuse("XML-FORM")
-        algorithm = _plain_algorithm(canonicalisation)
+        if [one.tag for one in elements(self._info)] != expected or not 1 < len(references) <= _MAX_REFERENCES:
+            raise refuse("XML-FORM")
+        algorithm = plain_algorithm(canonicalisation)
         checks = [self._reference(one, policy, outside) for one in references]
         self._covers(references)
         certificates = self._certificates()
@@ -172,14 +178,16 @@ class _Signature:
         if worst(reasons)[0] is Indication.TOTAL_FAILED:  # what nobody signed is not looked up
             return Claim(signer, tuple(reasons), self._signing_time()), (), certificates
         reasons += [reason for check in checks for reason in check()]
-        stamps = tuple(self._stamps())
+        archive = read_archive(self._properties(), self.archive_digest)
         crls, ocsps = self._material("EncapsulatedCRLValue"), self._material("EncapsulatedOCSPValue")
         carried = loaded(self._material("EncapsulatedX509Certificate"))
         claim = Claim(
             signer,
             tuple(reasons),
             self._signing_time(),
-            stamps,
+            tuple(self._stamps(archive)),
+            tuple(Stamp(one.token, one.digest_of, covering(archive, one.place)) for one in archive),
+            archive_complete=bool(archive) and not evidence_behind(self._properties(), archive[-1]),
             log_proofs=tuple(self._material("Proof", LOG)[:8]),
         )
         return claim, evidence_of(ocsps, crls), (*certificates, *carried)
@@ -188,42 +196,42 @@ class _Signature:
 
     def _reference(self, reference: Element, policy: Policy, outside: Outside) -> Callable[[], tuple[Reason, ...]]:
         """X4, X5 at once; X6 when it is called."""
-        parts = _elements(reference)
-        transforms = _elements(parts.pop(0)) if parts and parts[0].tag == ds("Transforms") else []
+        parts = elements(reference)
+        transforms = elements(parts.pop(0)) if parts and parts[0].tag == ds("Transforms") else []
         if [one.tag for one in parts] != [ds("DigestMethod"), ds("DigestValue")]:
-            raise _refuse("XML-FORM")
-        chain = [_plain_algorithm(one, transform=True) for one in transforms]
+            raise refuse("XML-FORM")
+        chain = [plain_algorithm(one, transform=True) for one in transforms]
         hash_name = DIGEST_URIS.get(parts[0].get("Algorithm", ""))
         if hash_name not in policy.digests or hash_name is None:
-            raise _unsupported("XML-DIGEST-ALGORITHM")
-        stated, digest_of = _base64(parts[1].text), self._referenced(reference, chain, outside)
+            raise not_supported("XML-DIGEST-ALGORITHM")
+        stated, found = base64_octets(parts[1].text), self._referenced(reference, chain, outside)
+        self._over.append(found)
 
         def compared() -> tuple[Reason, ...]:
-            if digest_of(hash_name) == stated:
+            if found.digest(hash_name) == stated:
                 return ()
             sub = SubIndication.HASH_FAILURE
             return (failed("XML-HASH", "EN 319 102-1 §5.2.7.4", "verify_hash_failure", sub),)
 
         return compared
 
-    def _referenced(self, reference: Element, chain: Sequence[str], outside: Outside) -> DigestOf:
-        """X5: what a reference is about, by its digest."""
+    def _referenced(self, reference: Element, chain: Sequence[str], outside: Outside) -> Referenced:
+        """X5: what a reference is about."""
         uri, kind = reference.get("URI"), reference.get("Type")
         if uri is None or (kind == SIGNED_PROPERTIES and not uri.startswith("#")):
-            raise _refuse("XML-REFERENCE", "XML Signature 1.1 §4.4.3.1")
+            raise refuse("XML-REFERENCE", "XML Signature 1.1 §4.4.3.1")
         if uri == "":
             if list(chain[:1]) != [ENVELOPED] or len(chain) > 2 or not self._inside_document():
-                raise _refuse("XML-REFERENCE")
-            algorithm = _known(chain[1] if len(chain) == 2 else INCLUSIVE)
-            return lambda name: _octets(canonical(self._without_signature(), algorithm, comments=False))(name)
+                raise refuse("XML-REFERENCE")
+            return self._nodes(self._without_signature, chain[1:])
         if uri.startswith("#"):
-            return _octets(self._own(uri[1:], kind, chain))
+            return self._own(uri[1:], kind, chain)
         if chain:
-            raise _unsupported("XML-TRANSFORM")
+            raise not_supported("XML-TRANSFORM")
         try:
             name = percent_decoded(uri)
         except ValueError:
-            raise _refuse("XML-REFERENCE") from None
+            raise refuse("XML-REFERENCE") from None
         self.outside_names = (*self.outside_names, name)
         found = outside(name)
         if found is None:
@@ -231,24 +239,33 @@ class _Signature:
             raise XmlMalformed(indeterminate("XML-DETACHED", "EN 319 102-1 §5.2.7", "verify_detached", sub))
         return found
 
-    def _own(self, identifier: str, kind: str | None, chain: Sequence[str]) -> bytes:
-        """The octets of a part of this signature, found by its place in it and by its Id."""
+    def _own(self, identifier: str, kind: str | None, chain: Sequence[str]) -> Referenced:
+        """A part of this signature, found by its place in it and by its Id."""
         if kind == SIGNED_PROPERTIES:
             target = self._signed
         else:
             mine = [one for one in (*self._objects, self._key_info) if one is not self._holder]
             target = next((one for one in mine if one.get("Id") == identifier), None)
             if kind not in (None, OBJECT):
-                raise _refuse("XML-REFERENCE", "XML Signature 1.1 §5.1")  # a manifest is not followed
+                raise refuse("XML-REFERENCE", "XML Signature 1.1 §5.1")  # a manifest is not followed
         if target is None or target.get("Id") != identifier:
-            raise _refuse("XML-REFERENCE", "XML Signature 1.1 §4.4.3.2")
+            raise refuse("XML-REFERENCE", "XML Signature 1.1 §4.4.3.2")
         if list(chain) == [BASE64]:
             if len(target):
-                raise _refuse("XML-TRANSFORM")
-            return _base64(target.text)
+                raise refuse("XML-TRANSFORM")
+            return plain(base64_octets(target.text))
         if len(chain) > 1:
-            raise _unsupported("XML-TRANSFORM")
-        return canonical(target, _known(chain[0] if chain else INCLUSIVE), comments=False)
+            raise not_supported("XML-TRANSFORM")
+        return self._nodes(lambda: target, chain)
+
+    def _nodes(self, find: Callable[[], Element], chain: Sequence[str]) -> Referenced:
+        """Nodes: in the canonical form that the reference names; where it names none, they stay nodes."""
+        algorithm = known(chain[0] if chain else INCLUSIVE)
+
+        def octets(form: str) -> tuple[bytes, ...]:
+            return (canonical(find(), algorithm if chain else form, comments=False),)
+
+        return Referenced(lambda name: hashlib.new(name, *octets(algorithm)).digest(), octets)
 
     def _inside_document(self) -> bool:
         return self._element.getparent() is not None and self._root.tag != SIGNATURES
@@ -272,10 +289,10 @@ class _Signature:
         """X7, X8: the properties are signed, and what a reader of the file sees is."""
         kinds = [one.get("Type") for one in references]
         if kinds.count(SIGNED_PROPERTIES) != 1:
-            raise XmlMalformed(_no_properties())
+            raise XmlMalformed(no_properties())
         uris = [one.get("URI") for one in references]
         if len(set(uris)) != len(uris):
-            raise _refuse("XML-REFERENCE")
+            raise refuse("XML-REFERENCE")
         unreferenced = [one for one in self._objects if one is not self._holder and f"#{one.get('Id')}" not in uris]
         if unreferenced or (self._inside_document() and "" not in uris):
             sub = SubIndication.FORMAT_FAILURE
@@ -284,7 +301,7 @@ class _Signature:
     # --- X7, X9
 
     def _certificates(self) -> tuple[x509.Certificate, ...]:
-        return loaded([_base64(one.text) for one in self._key_info.iter(ds("X509Certificate"))][:100])
+        return loaded([base64_octets(one.text) for one in self._key_info.iter(ds("X509Certificate"))][:100])
 
     def _signer(self, certificates: Sequence[x509.Certificate]) -> tuple[x509.Certificate | None, Reason | None]:
         own = self._signed.find(xades("SignedSignatureProperties"))
@@ -294,10 +311,10 @@ class _Signature:
             if one is not None:
                 method, value = one.find(ds("DigestMethod")), one.find(ds("DigestValue"))
                 if method is None or value is None:
-                    raise _refuse("XML-PROPERTIES", "EN 319 132-1 §5.2.2")
-                named.append((DIGEST_URIS.get(method.get("Algorithm", ""), ""), _base64(value.text)))
+                    raise refuse("XML-PROPERTIES", "EN 319 132-1 §5.2.2")
+                named.append((DIGEST_URIS.get(method.get("Algorithm", ""), ""), base64_octets(value.text)))
         if not named:
-            return None, _no_properties()
+            return None, no_properties()
         name, digest = named[0]
         if name in HASHES:
             for certificate in certificates:
@@ -316,33 +333,44 @@ class _Signature:
         known = SIGNATURE_METHODS.get(algorithm or "")
         outcome = Outcome.REFUSED
         if known is not None:
-            outcome = verify_value(signer, *known, _base64(self._value.text), octets, policy)
+            outcome = verify_value(signer, *known, base64_octets(self._value.text), octets, policy)
         return signature_reasons(outcome, "XML")
 
     # --- what is not signed
 
-    def _stamps(self) -> Iterable[Stamp]:
-        if self._unsigned is None:
-            return
+    def _properties(self) -> list[Element]:
+        """The unsigned signature properties, in their order."""
+        own = self._unsigned.find(xades("UnsignedSignatureProperties")) if self._unsigned is not None else None
+        return elements(own) if own is not None else []
+
+    def _stamps(self, archive: Sequence[Archived]) -> Iterable[Stamp]:
         count = 0
-        for element in self._unsigned.iter(xades("SignatureTimeStamp")):
+        for place, element in enumerate(self._properties()):
+            if element.tag != xades("SignatureTimeStamp"):
+                continue
             method = element.find(ds("CanonicalizationMethod"))
-            algorithm = _plain_algorithm(method) if method is not None else INCLUSIVE
+            algorithm = plain_algorithm(method) if method is not None else INCLUSIVE
             over = canonical(self._value, algorithm)
             for token in element.iter(xades("EncapsulatedTimeStamp")):
                 count += 1
                 if count > _MAX_STAMPS:
-                    raise _refuse("XML-LIMIT")
-                yield Stamp(_base64(token.text), _octets(over))
+                    raise refuse("XML-LIMIT")
+                yield Stamp(base64_octets(token.text), plain(over).digest, covering(archive, place))
+
+    def archive_digest(self, algorithm: str, place: int | None, name: str) -> bytes:
+        """What an archive timestamp is over, hashed: ``place`` among the unsigned properties; None: behind all."""
+        inside = [one for one in self._objects if one is not self._holder]
+        own = (self._info, self._value, self._key_info, *self._properties()[:place], *inside)
+        return archived(self._over, own, algorithm, name)
 
     def _material(self, name: str, namespace: str | None = None) -> list[bytes]:
         """The octets of every element of this name among the unsigned properties."""
         if self._unsigned is None:
             return []
         tag = xades(name) if namespace is None else f"{{{namespace}}}{name}"
-        found = [_base64(one.text) for one in self._unsigned.iter(tag)]
+        found = [base64_octets(one.text) for one in self._unsigned.iter(tag)]
         if len(found) > _MAX_MATERIAL:
-            raise _refuse("XML-LIMIT")
+            raise refuse("XML-LIMIT")
         return found
 
     def _signing_time(self) -> datetime | None:
@@ -351,37 +379,3 @@ class _Signature:
             return parse_rfc3339(told.strip()) if told else None
         except ValueError:
             return None
-
-
-def _no_properties() -> Reason:
-    sub = SubIndication.SIG_CONSTRAINTS_FAILURE
-    return indeterminate("XML-PROPERTIES", "EN 319 132-1 §5.2.2", "verify_no_certificate_attribute", sub)
-
-
-def _elements(parent: Element) -> list[Element]:
-    return [one for one in parent if isinstance(one.tag, str)]
-
-
-def _plain_algorithm(element: Element, *, transform: bool = False) -> str:
-    """X4: an algorithm without parameters, of those that we know."""
-    algorithm = element.get("Algorithm")
-    if len(element) or not (is_canonicalisation(algorithm) or (transform and algorithm in (ENVELOPED, BASE64))):
-        raise _unsupported("XML-TRANSFORM")
-    return str(algorithm)
-
-
-def _known(algorithm: str) -> str:
-    if not is_canonicalisation(algorithm):
-        raise _unsupported("XML-TRANSFORM")
-    return algorithm
-
-
-def _octets(octets: bytes) -> DigestOf:
-    return lambda name: hashlib.new(name, octets).digest()
-
-
-def _base64(text: str | None) -> bytes:
-    try:
-        return strict_base64(text)
-    except ValueError:
-        raise _refuse("XML-FORM") from None

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import datetime
 
 from signing import strict_xml
 from signing.verify.model import FileVerdict, SubIndication, failed
 from signing.verify.policy import Policy
-from signing.verify.signature import DigestOf
 from signing.verify.signature_value import other_content
 from signing.verify.trust import Trust
 from signing.verify.xades import judge_signatures
+from signing.verify.xades_form import Referenced, plain
 from signing.xmldsig import DS, ds
 
 
@@ -22,8 +21,8 @@ def judge_xml(
     if DS.encode() not in data:
         return None
 
-    def outside(_: str) -> DigestOf | None:
-        return None if detached is None else lambda name: hashlib.new(name, detached).digest()
+    def outside(_: str) -> Referenced | None:
+        return None if detached is None else plain(detached)
 
     try:
         root = strict_xml.parse(data)

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from signing.asic_container import ASIC_E, write
+from signing.asic_container import ASIC_E, read, write
+from signing.errors import DocumentDamaged
 from signing.forms import Form
 from signing.model import Level
 from tests.programs import run
@@ -318,3 +319,24 @@ def test_xmlsec1_verifies_the_signatures_of_a_container(desk: Desk, tmp_path: Pa
     (tmp_path / "signatures.xml").write_bytes(files[XML_SIGNATURES])
     check = ["--verify", "--trusted-pem", "root.pem", "--untrusted-pem", "issuing.pem"]
     run("xmlsec1", *check, "--id-attr:Id", f"{XADES}:SignedProperties", "signatures.xml", cwd=tmp_path)
+
+
+@pytest.mark.parametrize("packaging", ["cades", "xades"])
+def test_several_documents_under_one_signature(desk: Desk, packaging: str) -> None:
+    """What comes as a container without signatures is signed as the documents in it: each is covered, each is kept, and
+    one that is changed or put in beside fails. A container that cannot be read in one way is refused."""
+    documents = {"a.txt": TEXT, "ឯកសារ.txt": b"b", "folder/c.bin": bytes(1000)}
+    several = write(ASIC_E, documents)
+    form = Form.named("asic-e", packaging)
+    made = sealed(desk, several, form, Level.B_LT, "together.asice")
+    verdict = judged(desk, made)
+    assert outcome(verdict) == ("TOTAL-PASSED", None)
+    (found,) = verdict.signatures
+    assert found.coverage == "every file"
+    container = read(made, 2**24)
+    assert {one: container.content(one) for one in container.documents} == documents
+    entries = {one: container.content(one) for one in container.names}
+    assert outcome(judged(desk, write(ASIC_E, {**entries, "a.txt": b"x"})))[0] == "TOTAL-FAILED"
+    assert outcome(judged(desk, write(ASIC_E, {"d.txt": b"d", **entries})))[0] == "TOTAL-FAILED"
+    with pytest.raises(DocumentDamaged):
+        sealed(desk, several + b"x", form, Level.B_LT)

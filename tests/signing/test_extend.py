@@ -8,7 +8,6 @@ from datetime import timedelta
 import pytest
 from asn1crypto import cms
 
-from foundation.errors import NotImplementedYet
 from signing.cms_parts import ARCHIVE_TIMESTAMP_V3, CmsParts
 from signing.errors import (
     CertificateRevoked,
@@ -23,8 +22,11 @@ from signing.verify.cms import read_message
 from tests.signing.conftest import Desk
 from tests.signing.formats import TEXT, judged, outcome, sealed
 from tests.signing.sample_pdf import sample
+from tests.signing.test_hybrid_seals import sealed as hybrid
 
 DETACHED, ATTACHED = Form.named("cades", "detached"), Form.named("cades", "attached")
+ARCHIVED = [Form.named("xades", "enveloping"), Form.named("jades"), Form.named("asic-s"), Form.named("asic-e", "xades")]
+OTHERS = [*ARCHIVED, Form.named("asic-e", "cades")]
 STEPS = [
     (below, level)
     for level in (Level.B_T, Level.B_LT, Level.B_LTA)
@@ -34,12 +36,16 @@ STEPS = [
 
 
 @pytest.mark.parametrize(("below", "level"), STEPS, ids=str)
-@pytest.mark.parametrize("form", [PADES, ATTACHED, DETACHED], ids=str)
+@pytest.mark.parametrize("form", [PADES, ATTACHED, DETACHED, *OTHERS], ids=str)
 def test_every_step(desk: Desk, form: Form, below: Level, level: Level) -> None:
     """From any level to any higher one; a PDF keeps every octet that it had; from B-LT on the root alone is enough."""
     data = sample() if form == PADES else TEXT
     outside = TEXT if form == DETACHED else None
     made = sealed(desk, data, form, below)
+    if not form.highest.includes(level):
+        with pytest.raises(LevelNotAllowed):
+            desk.service.extend("test", made, level=level)
+        return
     extended = desk.service.extend("test", made, level=level, detached=outside)
     verdict = judged(desk, extended, detached=outside)
     if form == PADES:
@@ -55,7 +61,7 @@ def test_every_step(desk: Desk, form: Form, below: Level, level: Level) -> None:
     assert "signing.extended" in desk.actions()
 
 
-@pytest.mark.parametrize("form", [PADES, ATTACHED], ids=str)
+@pytest.mark.parametrize("form", [PADES, ATTACHED, *ARCHIVED], ids=str)
 def test_the_archive_timestamp_is_renewed(desk: Desk, form: Form) -> None:
     """At B-LTA each extension adds one."""
     made = sealed(desk, sample() if form == PADES else TEXT, form, Level.B_LTA)
@@ -66,12 +72,15 @@ def test_the_archive_timestamp_is_renewed(desk: Desk, form: Form) -> None:
     if form == PADES:
         assert sum(one.kind.value == "document-timestamp" for one in verdict.signatures) == 3
         return
+    if form in ARCHIVED:
+        assert len(again) > len(made)
+        return
     signer = cms.ContentInfo.load(again)["content"]["signer_infos"][0]
     kinds = [one["type"].dotted for one in signer["unsigned_attrs"]]
     assert kinds.count("0.4.0.1733.2.4") == 3
 
 
-@pytest.mark.parametrize("form", [PADES, ATTACHED], ids=str)
+@pytest.mark.parametrize("form", [PADES, ATTACHED, *ARCHIVED], ids=str)
 def test_renewal_carries_past_the_end_of_units(desk: Desk, form: Form) -> None:
     """Two units end, one after the other. Renewed in time, the signature passes when both are over; not renewed, it
     does not."""
@@ -85,6 +94,17 @@ def test_renewal_carries_past_the_end_of_units(desk: Desk, form: Form) -> None:
     assert outcome(judged(desk, renewed, at=later)) == ("TOTAL-PASSED", None)
     assert judged(desk, renewed, at=later).signatures[0].level == "B-LTA"
     assert outcome(judged(desk, made, at=later))[0] == "INDETERMINATE"
+
+
+@pytest.mark.parametrize("form", [ATTACHED, Form.named("jades"), Form.named("asic-s")], ids=str)
+def test_hybrid_seals_are_extended(desk: Desk, form: Form) -> None:
+    """Both signatures of a hybrid seal are raised, and each gets its archive timestamp."""
+    extended = desk.service.extend("test", hybrid(desk, form, Level.B_T))
+    verdict = judged(desk, extended)
+    assert outcome(verdict) == ("TOTAL-PASSED", None)
+    assert [one.level for one in verdict.signatures] == ["B-LTA", "B-LTA"]
+    again = judged(desk, desk.service.extend("test", extended))
+    assert [one.level for one in again.signatures] == ["B-LTA", "B-LTA"]
 
 
 def test_a_later_archive_timestamp_that_leaves_one_out_does_not_carry_it(desk: Desk) -> None:
@@ -112,8 +132,8 @@ def test_what_does_not_hold_is_refused(desk: Desk) -> None:
             desk.service.extend("test", data)
     with pytest.raises(ExtensionRefused):
         desk.service.extend("test", detached, detached=TEXT + b"!")
-    with pytest.raises(NotImplementedYet):
-        desk.service.extend("test", sealed(desk, TEXT, Form.named("asic-e"), Level.B_T))
+    with pytest.raises(LevelNotAllowed):
+        desk.service.extend("test", sealed(desk, TEXT, Form.named("jades", "compact"), Level.B_B))
     with pytest.raises(LevelNotAllowed):
         desk.service.extend("test", attached, level=Level.B_B)
 

@@ -20,12 +20,12 @@ NAME = "SPECIMEN កិច្ចសន្យា.xml"
 FORMS = [
     ("cades", "detached", "B-LTA", ".p7s"),
     ("cades", "attached", "B-LTA", ".p7m"),
-    ("xades", "enveloping", "B-LT", ".xades.xml"),
-    ("xades", "enveloped", "B-LT", ".xades.xml"),
-    ("xades", "detached", "B-LT", ".xades.xml"),
-    ("jades", "json", "B-LT", ".jws.json"),
+    ("xades", "enveloping", "B-LTA", ".xades.xml"),
+    ("xades", "enveloped", "B-LTA", ".xades.xml"),
+    ("xades", "detached", "B-LTA", ".xades.xml"),
+    ("jades", "json", "B-LTA", ".jws.json"),
     ("asic-e", "cades", "B-LT", ".asice"),
-    ("asic-e", "xades", "B-LT", ".asice"),
+    ("asic-e", "xades", "B-LTA", ".asice"),
     ("asic-s", "cades", "B-LTA", ".asics"),
 ]
 
@@ -98,7 +98,7 @@ def test_every_format_is_sealed_and_passes(
         ({"format": "pdf"}, "signing.form_unknown"),
         ({"format": "cades", "packaging": "json"}, "signing.form_unknown"),
         ({"format": "jades", "packaging": "compact", "level": "B-T"}, "signing.level_not_allowed"),
-        ({"format": "xades", "level": "B-LTA"}, "signing.level_not_allowed"),
+        ({"format": "asic-e", "level": "B-LTA"}, "signing.level_not_allowed"),
         ({"format": "pades"}, "signing.document_not_pdf"),
     ],
 )
@@ -118,7 +118,7 @@ def test_extending_over_http_and_by_the_command(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """B-T becomes B-LTA over HTTP; the command renews it; what does not hold, and what is not built, is told."""
+    """B-T becomes B-LTA over HTTP; the command renews it; what does not hold is told. A container keeps its type."""
     staff, credential = client
     fields = {"credential": credential, "format": "cades", "packaging": "attached", "level": "B-T"}
     sealed = post(staff, assembled.http, "/sign/v1/seals", NAME, DOCUMENT, **fields).content
@@ -133,7 +133,23 @@ def test_extending_over_http_and_by_the_command(
     container = post(
         staff, assembled.http, "/sign/v1/seals", NAME, DOCUMENT, credential=credential, format="asic-e"
     ).content
-    assert post(staff, assembled.http, "/sign/v1/extensions", "a.asice", container).status_code == 501
+    answer_ = post(staff, assembled.http, "/sign/v1/extensions", "a.asice", container, level="B-LTA")
+    assert (answer_.status_code, answer_.json()["code"]) == (422, "signing.level_not_allowed")
+    xml = post(
+        staff,
+        assembled.http,
+        "/sign/v1/seals",
+        NAME,
+        DOCUMENT,
+        credential=credential,
+        format="asic-e",
+        packaging="xades",
+    ).content
+    raised = post(staff, assembled.http, "/sign/v1/extensions", "a.asice", xml)
+    assert raised.headers["content-type"] == "application/vnd.etsi.asic-e+zip"
+    (tmp_path / "a.asice").write_bytes(raised.content)
+    status, verdict = verified(assembled, capsys, tmp_path / "a.asice")
+    assert (status, verdict["signatures"][0]["level"]) == (0, "B-LTA")
     url = assembled.services.settings.database.url
     if url is not None:
         monkeypatch.setenv("CAMTRUST_DATABASE__URL", str(url))
@@ -143,3 +159,30 @@ def test_extending_over_http_and_by_the_command(
     assert (status, verdict["signatures"][0]["level"]) == (0, "B-LTA")
     assert len(renewed.read_bytes()) > len(answer.content)
     assert command(["extend", "--home", str(assembled.home.path), str(file)]) == 4  # nothing is overwritten
+
+
+def test_the_command_puts_several_documents_into_one_container(
+    assembled: Installation, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`camtrust sign A B --format asic-e -o X.asice`: one signature over both, which passes; in another format, and
+    under one name, usage errors."""
+    person = assembled.applicant().until("certificate")
+    url = assembled.services.settings.database.url
+    if url is not None:
+        monkeypatch.setenv("CAMTRUST_DATABASE__URL", str(url))
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_bytes(DOCUMENT + name.encode())
+    folder = tmp_path / "other"
+    folder.mkdir()
+    (folder / "a.txt").write_bytes(b"x")
+    monkeypatch.setenv("CAMTRUST_SIGN_PIN", person.pin)
+    monkeypatch.setenv("CAMTRUST_SIGN_CODE", person.next_code())
+    out = tmp_path / "both.asice"
+    sign = ["sign", "--home", str(assembled.home.path), "--credential", person.credential, "-o", str(out)]
+    both = [str(tmp_path / "a.txt"), str(tmp_path / "b.txt")]
+    assert command([*sign, *both]) == 2
+    assert command([*sign, "--format", "asic-e", both[0], str(folder / "a.txt")]) == 2
+    assert not out.exists()
+    assert command([*sign, "--format", "asic-e", *both]) == 0
+    status, verdict = verified(assembled, capsys, out)
+    assert (status, verdict["signatures"][0]["coverage"]) == (0, "every file")
