@@ -8,6 +8,7 @@ asic-e    cades                             EN 319 162-1        B-B B-T B-LT
 asic-e    xades                             EN 319 162-1        B-B B-T B-LT B-LTA
 asic-s    cades                             EN 319 162-1        B-B B-T B-LT B-LTA
 xades     enveloping, enveloped, detached   EN 319 132-1        B-B B-T B-LT B-LTA
+xades     counter                           EN 319 132-1        B-B B-T B-LT       (a signed file goes in)
 jades     json                              TS 119 182-1        B-B B-T B-LT B-LTA
 jades     compact                           TS 119 182-1        B-B
 """
@@ -137,6 +138,7 @@ _KINDS = {
     Form(Format.XADES, Packaging.ENVELOPING): _Kind("application/xml", ".xades.xml", Level.B_LTA),
     Form(Format.XADES, Packaging.ENVELOPED): _Kind("application/xml", ".xades.xml", Level.B_LTA),
     Form(Format.XADES, Packaging.DETACHED): _Kind("application/xml", ".xades.xml", Level.B_LTA),
+    Form(Format.XADES, Packaging.COUNTER): _Kind("application/xml", ".xades.xml", Level.B_LT),
     Form(Format.JADES, Packaging.JSON): _Kind("application/jose+json", ".jws.json", Level.B_LTA),
     Form(Format.JADES, Packaging.COMPACT): _Kind("application/jose", ".jws", Level.B_B),
     Form(Format.ASIC_E, Packaging.CADES): _Kind(ASIC_E, ".asice", Level.B_LT),

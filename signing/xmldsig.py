@@ -15,6 +15,7 @@ ARCHIVE_TIMESTAMP = f"{{{XADES_141}}}ArchiveTimeStamp"
 TIMESTAMP_VALIDATION_DATA = f"{{{XADES_141}}}TimeStampValidationData"
 LOG = f"urn:oid:{PROOF_ATTRIBUTE}"  # the namespace of a proof of the issuance log
 SIGNED_PROPERTIES = "http://uri.etsi.org/01903#SignedProperties"
+COUNTERSIGNED = "http://uri.etsi.org/01903#CountersignedSignature"
 OBJECT = f"{DS}Object"
 
 EXCLUSIVE = "http://www.w3.org/2001/10/xml-exc-c14n#"
@@ -57,6 +58,32 @@ def ds(name: str) -> str:
     return f"{{{DS}}}{name}"
 
 
+def countersigned(signature: Element) -> Element | None:
+    """The signature that this one counter-signs: the one in whose unsigned properties it stands, right in a
+    CounterSignature (EN 319 132-1 §5.2.7.2); None for any other."""
+    place = signature
+    for tag in _COUNTER_PATH:
+        place = place.getparent()
+        if place is None or place.tag != tag:
+            return None
+    return place
+
+
+def own_signatures(root: Element) -> list[Element]:
+    """The signatures of a document that are no counter signatures."""
+    return [one for one in root.iter(ds("Signature")) if countersigned(one) is None]
+
+
 def xades(name: str) -> str:
     """The name of an element of XAdES."""
     return f"{{{XADES}}}{name}"
+
+
+_COUNTER_PATH = (
+    xades("CounterSignature"),
+    xades("UnsignedSignatureProperties"),
+    xades("UnsignedProperties"),
+    xades("QualifyingProperties"),
+    ds("Object"),
+    ds("Signature"),
+)

@@ -37,7 +37,7 @@ def create(context: Context) -> typer.Typer:
             str | None,
             typer.Option(
                 help="cades: detached, attached, or on a signed message parallel, counter; "
-                "xades: enveloping, enveloped, detached; jades: json, compact"
+                "xades: enveloping, enveloped, detached, counter; jades: json, compact"
             ),
         ] = None,
         visible: Annotated[

@@ -35,7 +35,7 @@ from signing.sign.intake import MIB
 from signing.sign.jades import JadesDraft, check_document
 from signing.sign.stamping import Stamping
 from signing.sign.token_signer import SigningAlgorithm, signing_algorithm
-from signing.sign.xades import XadesDraft, check_enveloped, check_enveloping
+from signing.sign.xades import XadesDraft, check_countersigned, check_enveloped, check_enveloping
 
 
 @dataclass(frozen=True)
@@ -209,6 +209,7 @@ _MAKINGS = {
     ),
     Form(Format.XADES, Packaging.ENVELOPED): _Making(lambda job: XadesDraft(job, Packaging.ENVELOPED), check_enveloped),
     Form(Format.XADES, Packaging.DETACHED): _Making(lambda job: XadesDraft(job, Packaging.DETACHED)),
+    Form(Format.XADES, Packaging.COUNTER): _Making(lambda job: XadesDraft(job, Packaging.COUNTER), check_countersigned),
     Form(Format.JADES, Packaging.JSON): _Making(lambda job: JadesDraft(job, compact=False), check_document),
     Form(Format.JADES, Packaging.COMPACT): _Making(lambda job: JadesDraft(job, compact=True), check_document),
     Form(Format.ASIC_E, Packaging.CADES): _Making(extended_cades, check_documents),

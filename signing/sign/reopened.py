@@ -31,7 +31,7 @@ from signing.sign.xades import Xades
 from signing.verify.cms import CmsMalformed, read_messages
 from signing.verify.signature_value import loaded
 from signing.verify.xades_form import Outside, beside, plain
-from signing.xmldsig import ARCHIVE_TIMESTAMP, ds, xades
+from signing.xmldsig import ARCHIVE_TIMESTAMP, ds, own_signatures, xades
 
 MAX_CONTAINER = 256 * 1024 * 1024
 
@@ -82,7 +82,7 @@ def _cms(data: bytes, detached: bytes | None) -> list[Reopened]:
 
 def _xml(data: bytes, outside: Outside) -> Reopened:
     try:
-        found = list(strict_xml.parse(data).iter(ds("Signature")))
+        found = own_signatures(strict_xml.parse(data))
     except strict_xml.XmlRefused:
         raise ExtensionRefused(rule="XML-FORM") from None
     if len(found) != 1:

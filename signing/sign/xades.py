@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -35,6 +36,7 @@ from signing.verify.xades_form import Outside, beside
 from signing.xmldsig import (
     ARCHIVE_TIMESTAMP,
     BASE64,
+    COUNTERSIGNED,
     DS,
     ENVELOPED,
     EXCLUSIVE,
@@ -45,6 +47,7 @@ from signing.xmldsig import (
     XADES_141,
     canonical,
     ds,
+    own_signatures,
     xades,
 )
 
@@ -54,20 +57,22 @@ MAX_ENVELOPED = 5 * 1024 * 1024
 _DIGEST_METHODS = {name: uri for uri, name in DIGEST_URIS.items()}
 _SIGNATURES = "http://www.w3.org/2001/04/xmldsig-more#"
 _PSS = "http://www.w3.org/2007/05/xmldsig-more#"  # RFC 9231 §2.3.10
+_PLAIN_ID = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,200}")
 _OCTETS = "application/octet-stream"
 
 
 @dataclass(frozen=True)
 class Xades:
-    """A XAdES signature as it grows: the octets of the file, in which it is the only one; ``outside``: what it is about
-    beside the file."""
+    """A XAdES signature as it grows: the octets of the file, in which it is the only one but for counter signatures;
+    ``outside``: what it is about beside the file; ``counter``: its Id, where it is a counter signature itself."""
 
     octets: bytes
     outside: Outside
+    counter: str | None = None
 
     def timestamped(self) -> bytes:
         """The canonical ds:SignatureValue (EN 319 132-1 §5.3)."""
-        return canonical(_part(strict_xml.parse(self.octets), "SignatureValue"), EXCLUSIVE)
+        return canonical(_part(strict_xml.parse(self.octets), "SignatureValue", self.counter), EXCLUSIVE)
 
     def with_timestamp(self, token: bytes) -> Xades:
         return self._with(_stamp("xades:SignatureTimeStamp", token))
@@ -88,11 +93,14 @@ class Xades:
 
     def archived(self, stamp: Callable[[bytes], bytes]) -> Xades:
         """With one more archive timestamp. ``stamp`` gives the token over a SHA-256 digest."""
+        if self.counter is not None:  # the signature below is archived, and this one with it
+            raise FormUnknown
         imprint = archive_imprint(strict_xml.parse(self.octets), self.outside, STRICT, EXCLUSIVE, HASH)
         return self._with(_stamp("xades141:ArchiveTimeStamp", stamp(imprint)))
 
     def _is_archived(self) -> bool:
-        return next(strict_xml.parse(self.octets).iter(ARCHIVE_TIMESTAMP), None) is not None
+        signature = _signature_in(strict_xml.parse(self.octets), self.counter)
+        return next(signature.iter(ARCHIVE_TIMESTAMP), None) is not None
 
     def joined(self, other: Xades) -> Xades:  # noqa: ARG002
         """One file has one signature."""
@@ -104,12 +112,7 @@ class Xades:
     def _with(self, text: str) -> Xades:
         """With one more unsigned property."""
         root = strict_xml.parse(self.octets)
-        (qualifying,) = _signature_in(root).findall(f"{ds('Object')}/{xades('QualifyingProperties')}")
-        properties = qualifying.find(xades("UnsignedProperties"))
-        if properties is None:
-            properties = etree.SubElement(qualifying, xades("UnsignedProperties"))
-            etree.SubElement(properties, xades("UnsignedSignatureProperties"))
-        properties[0].append(_element(text))
+        _unsigned(_signature_in(root, self.counter)).append(_element(text))
         return replace(self, octets=_file(root))
 
 
@@ -122,16 +125,19 @@ class XadesDraft:
     files: tuple[tuple[str, bytes], ...] = ()
 
     def to_be_signed(self) -> bytes:
-        return canonical(_part(self._tree(), "SignedInfo"), EXCLUSIVE)
+        return canonical(_part(self._tree(), "SignedInfo", self._counter()), EXCLUSIVE)
 
     def signed(self, signature: bytes) -> Xades:
         root = self._tree()
         public_key = self.job.signatory.certificate.public_key()
         if isinstance(public_key, ec.EllipticCurvePublicKey):
             signature = raw_ecdsa(signature, public_key)
-        _part(root, "SignatureValue").text = _base64(signature)
+        _part(root, "SignatureValue", self._counter()).text = _base64(signature)
         files = dict(self.files) if self.files else {self.job.name: self.job.data}
-        return Xades(_file(root), beside(files))
+        return Xades(_file(root), beside(files), self._counter())
+
+    def _counter(self) -> str | None:
+        return self._name() if self.packaging is Packaging.COUNTER else None
 
     def _tree(self) -> Any:
         """The file but for the signature value. The same for the same job."""
@@ -143,6 +149,12 @@ class XadesDraft:
         if self.packaging is Packaging.XADES:
             root = _element("<asic:XAdESSignatures/>")
             root.append(signature)
+            return root
+        if self.packaging is Packaging.COUNTER:
+            root = strict_xml.parse(self.job.data)
+            holder = _element("<xades:CounterSignature/>")
+            holder.append(signature)
+            _unsigned(_signature_in(root, None)).append(holder)
             return root
         return signature
 
@@ -193,6 +205,10 @@ class XadesDraft:
             return [self._reference(f'{first} URI=""', document, ENVELOPED, EXCLUSIVE)]
         if self.packaging is Packaging.ENVELOPING:
             return [self._reference(f'{first} URI="#{name}-object" Type="{OBJECT}"', job.data, BASE64)]
+        if self.packaging is Packaging.COUNTER:
+            value = _part(strict_xml.parse(job.data), "SignatureValue", None)
+            about = f'URI="#{value.get("Id")}" Type="{COUNTERSIGNED}"'
+            return [self._reference(about, canonical(value, EXCLUSIVE), EXCLUSIVE)]
         files = self.files or ((job.name, job.data),)
         return [
             self._reference(f'Id="{name}-document{number or ""}" URI="{percent_encoded(file)}"', octets)
@@ -209,7 +225,7 @@ class XadesDraft:
     def _properties(self, name: str) -> str:
         certificate = self.job.signatory.certificate
         media_type = "text/xml" if self.packaging is Packaging.ENVELOPED else _OCTETS
-        count = max(1, len(self.files))
+        count = 0 if self.packaging is Packaging.COUNTER else max(1, len(self.files))
         formats = "".join(
             f'<xades:DataObjectFormat ObjectReference="#{name}-document{number or ""}">'
             f"<xades:MimeType>{media_type}</xades:MimeType></xades:DataObjectFormat>"
@@ -222,7 +238,7 @@ class XadesDraft:
             f"{_digest(certificate.public_bytes(Encoding.DER), 'sha256')}</xades:CertDigest>"
             f"<xades:IssuerSerialV2>{_base64(issuer_serial(certificate))}</xades:IssuerSerialV2>"
             f"</xades:Cert></xades:SigningCertificateV2></xades:SignedSignatureProperties>"
-            f"<xades:SignedDataObjectProperties>{formats}</xades:SignedDataObjectProperties></xades:SignedProperties>"
+            f"{_wrapped('SignedDataObjectProperties', formats)}</xades:SignedProperties>"
         )
 
 
@@ -242,15 +258,39 @@ def check_enveloped(data: bytes, name: str) -> None:  # noqa: ARG001
         raise DocumentDamaged
 
 
-def _signature_in(root: Any) -> Any:
-    """The one signature of a file that we made."""
-    (found,) = root.iter(ds("Signature"))
+def check_countersigned(data: bytes, name: str) -> None:  # noqa: ARG001
+    """DocumentDamaged for what is no XML with one signature, whose value can be named."""
+    try:
+        root = strict_xml.parse(data)
+        identifier = _part(root, "SignatureValue", None).get("Id")
+    except (strict_xml.XmlRefused, ValueError):
+        raise DocumentDamaged from None
+    if not identifier or not _PLAIN_ID.fullmatch(identifier) or strict_xml.has_duplicate_ids(root):
+        raise DocumentDamaged
+
+
+def _signature_in(root: Any, counter: str | None) -> Any:
+    """The one signature of a file that we made, or the counter signature of this Id. ValueError."""
+    if counter is None:
+        (found,) = own_signatures(root)
+    else:
+        (found,) = (one for one in root.iter(ds("Signature")) if one.get("Id") == counter)
     return found
 
 
-def _part(root: Any, name: str) -> Any:
-    (found,) = _signature_in(root).findall(ds(name))
+def _part(root: Any, name: str, counter: str | None) -> Any:
+    (found,) = _signature_in(root, counter).findall(ds(name))
     return found
+
+
+def _unsigned(signature: Any) -> Any:
+    """The unsigned signature properties of a signature, made where there are none."""
+    (qualifying,) = signature.findall(f"{ds('Object')}/{xades('QualifyingProperties')}")
+    properties = qualifying.find(xades("UnsignedProperties"))
+    if properties is None:
+        properties = etree.SubElement(qualifying, xades("UnsignedProperties"))
+        etree.SubElement(properties, xades("UnsignedSignatureProperties"))
+    return properties[0]
 
 
 def _element(text: str) -> Any:

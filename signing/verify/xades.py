@@ -1,12 +1,14 @@
 """XML signatures with XAdES properties (EN 319 132-1), read strictly: the whole file is signed, or it fails.
 
 X1  every Id in the document is there once                                                       XML-ID
-X2  a signature is the document element, one of XAdESSignatures, or right below the document element   XML-POSITION
+X2  a signature is the document element, one of XAdESSignatures, right below the document element, or a counter
+    signature in its place among the unsigned properties of another one                          XML-POSITION
 X3  its elements are there once each, in their order, and none besides                           XML-FORM
 X4  canonical forms, transforms and digests are of the short list that we make sense of          XML-TRANSFORM,
                                                                                                  XML-DIGEST-ALGORITHM
 X5  a reference is to the whole document, to an object of this very signature, or to a file beside it; what an
     identifier finds elsewhere is never taken: there is nothing to wrap a signature around       XML-REFERENCE
+    a counter signature is about the value of the signature that it stands in, and nothing else  XML-COUNTER
 X6  digests are those of what is referenced                                                      XML-HASH
 X7  one reference is to the signed properties of this signature, which name the certificate      XML-PROPERTIES,
                                                                                                  XML-CERTIFICATE
@@ -30,7 +32,6 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from foundation.clock import parse_rfc3339
 from foundation.x509.signature_check import HASHES, Outcome
-from signing import strict_xml
 from signing.asic_container import ASIC, DIGEST_URIS, percent_decoded
 from signing.strict_xml import Element
 from signing.verify.cades_document import evidence_of
@@ -42,6 +43,7 @@ from signing.verify.model import (
     SubIndication,
     failed,
     indeterminate,
+    noted,
     worst,
 )
 from signing.verify.policy import Policy
@@ -54,6 +56,7 @@ from signing.verify.xades_form import (
     Referenced,
     XmlMalformed,
     base64_octets,
+    document_problem,
     elements,
     known,
     no_properties,
@@ -64,6 +67,7 @@ from signing.verify.xades_form import (
 )
 from signing.xmldsig import (
     BASE64,
+    COUNTERSIGNED,
     ENVELOPED,
     INCLUSIVE,
     LOG,
@@ -71,7 +75,9 @@ from signing.xmldsig import (
     SIGNATURE_METHODS,
     SIGNED_PROPERTIES,
     canonical,
+    countersigned,
     ds,
+    own_signatures,
     xades,
 )
 
@@ -82,7 +88,7 @@ _MAX_STAMPS, _MAX_MATERIAL = 20, 500
 
 def archive_imprint(root: Element, outside: Outside, policy: Policy, algorithm: str, name: str) -> bytes:
     """The digest that the next archive timestamp of the one signature in a file has to be over. XmlMalformed."""
-    (element,) = root.iter(ds("Signature"))
+    (element,) = own_signatures(root)
     signature = _Signature(root, element)
     signature.claim(policy, outside)
     return signature.archive_digest(algorithm, None, name)
@@ -93,12 +99,14 @@ def judge_signatures(
 ) -> list[tuple[SignatureVerdict, tuple[str, ...]]]:
     """The verdicts on all signatures of a document, each with the names outside that it is about."""
     found: list[tuple[SignatureVerdict, tuple[str, ...]]] = []
-    common = _document_problem(root)
+    common = document_problem(root)
     signatures = list(root.iter(ds("Signature")))
     if len(signatures) > _MAX_SIGNATURES:
         common, signatures = refuse("XML-LIMIT").reason, signatures[:1]
     for signature in signatures:
-        base = SignatureVerdict(SignatureKind.SIGNATURE, str(signature.get("Id") or "-")[:100], ())
+        below = countersigned(signature)
+        kind = SignatureKind.SIGNATURE if below is None else SignatureKind.COUNTER_SIGNATURE
+        base = SignatureVerdict(kind, str(signature.get("Id") or "-")[:100], ())
         try:
             if common is not None:
                 raise XmlMalformed(common)
@@ -108,28 +116,23 @@ def judge_signatures(
             found.append((base.with_reasons((error.reason,)), ()))
             continue
         case = case_of(at, policy, trust, certificates, evidence)
-        found.append((judge(case, base, claim, Known(at)), read.outside_names))
+        verdict = judge(case, base, claim, Known(at))
+        if below is not None:
+            field = str(below.get("Id") or "-")[:100]
+            verdict = verdict.with_reasons(
+                (noted("XML-COUNTER", "EN 319 132-1 §5.2.7", "verify_counter", field=field),)
+            )
+        found.append((verdict, read.outside_names))
     return found
 
 
 def whole_document_signer(root: Element, policy: Policy) -> x509.Certificate | None:
     """Who signed all of a document by its one enveloped signature, else None; trust is not judged. XmlMalformed."""
     found = list(root.iter(ds("Signature")))
-    if len(found) != 1 or found[0].getparent() is not root or _document_problem(root) is not None:
+    if len(found) != 1 or found[0].getparent() is not root or document_problem(root) is not None:
         return None
     claim, _, _ = _Signature(root, found[0]).claim(policy, lambda _: None)
     return None if claim.reasons else claim.signer
-
-
-def _document_problem(root: Element) -> Reason | None:
-    """X1, X2 for the document as a whole."""
-    if strict_xml.has_duplicate_ids(root):
-        return refuse("XML-ID", "XML Signature 1.1 §4.4.3.2").reason
-    for signature in root.iter(ds("Signature")):
-        parent = signature.getparent()
-        if parent is not None and (parent is not root or root.tag == ds("Signature")):
-            return refuse("XML-POSITION", "camtrust contract").reason
-    return None
 
 
 class _Signature:
@@ -138,6 +141,7 @@ class _Signature:
     def __init__(self, root: Element, signature: Element) -> None:
         self._root, self._element = root, signature
         self._over: list[Referenced] = []
+        self._below = countersigned(signature)
         self.outside_names: tuple[str, ...] = ()
         children = [one for one in signature if isinstance(one.tag, str)]  # X3
         tags = [one.tag for one in children]
@@ -243,6 +247,8 @@ class _Signature:
         """A part of this signature, found by its place in it and by its Id."""
         if kind == SIGNED_PROPERTIES:
             target = self._signed
+        elif kind == COUNTERSIGNED:
+            target = self._below.find(ds("SignatureValue")) if self._below is not None else None
         else:
             mine = [one for one in (*self._objects, self._key_info) if one is not self._holder]
             target = next((one for one in mine if one.get("Id") == identifier), None)
@@ -268,7 +274,7 @@ class _Signature:
         return Referenced(lambda name: hashlib.new(name, *octets(algorithm)).digest(), octets)
 
     def _inside_document(self) -> bool:
-        return self._element.getparent() is not None and self._root.tag != SIGNATURES
+        return self._below is None and self._element.getparent() is not None and self._root.tag != SIGNATURES
 
     def _without_signature(self) -> Element:
         """The document as it is without this signature (XML Signature 1.1 §6.6.4)."""
@@ -290,6 +296,8 @@ class _Signature:
         kinds = [one.get("Type") for one in references]
         if kinds.count(SIGNED_PROPERTIES) != 1:
             raise XmlMalformed(no_properties())
+        if self._below is not None and sorted(map(str, kinds)) != [COUNTERSIGNED, SIGNED_PROPERTIES]:
+            raise refuse("XML-REFERENCE", "EN 319 132-1 §5.2.7.1")
         uris = [one.get("URI") for one in references]
         if len(set(uris)) != len(uris):
             raise refuse("XML-REFERENCE")

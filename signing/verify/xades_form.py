@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
+from signing import strict_xml
 from signing.asic_container import strict_base64
 from signing.strict_xml import Element
 from signing.verify.model import Reason, SubIndication, failed, indeterminate
 from signing.verify.signature import DigestOf
 from signing.verify.signature_value import unsupported
-from signing.xmldsig import BASE64, ENVELOPED, is_canonicalisation
+from signing.xmldsig import BASE64, ENVELOPED, countersigned, ds, is_canonicalisation
 
 
 class XmlMalformed(ValueError):
@@ -56,6 +57,21 @@ def refuse(rule: str, clause: str = "XML Signature 1.1 §4") -> XmlMalformed:
 
 def not_supported(rule: str) -> XmlMalformed:
     return XmlMalformed(unsupported(rule))
+
+
+def document_problem(root: Element) -> Reason | None:
+    """X1, X2 for the document as a whole."""
+    if strict_xml.has_duplicate_ids(root):
+        return refuse("XML-ID", "XML Signature 1.1 §4.4.3.2").reason
+    for signature in root.iter(ds("Signature")):
+        parent = signature.getparent()
+        if (
+            countersigned(signature) is None
+            and parent is not None
+            and (parent is not root or root.tag == ds("Signature"))
+        ):
+            return refuse("XML-POSITION", "camtrust contract").reason
+    return None
 
 
 def no_properties() -> Reason:
