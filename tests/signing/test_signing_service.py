@@ -193,7 +193,7 @@ def test_an_unexpected_failure_releases_every_document(desk: Desk) -> None:
     ids = [upload(desk, person) for _ in range(3)]
     real, calls = desk.pades.complete, []
 
-    def fails(prepared: Any, signature: bytes) -> bytes:
+    def fails(prepared: Any, signature: bytes, parallel: object = None) -> bytes:
         calls.append(1)
         if len(calls) == 2:
             raise ZeroDivisionError
@@ -228,7 +228,7 @@ def test_of_two_requests_for_one_document_one_wins(both_desks: Desk) -> None:
     document_id = upload(desk, person)
     real, second = desk.pades.complete, []
 
-    def overtaken(prepared: Any, signature: bytes) -> bytes:
+    def overtaken(prepared: Any, signature: bytes, parallel: object = None) -> bytes:
         desk.pades.complete = real  # type: ignore[method-assign]
         second.extend(authorise(desk, person, document_id))
         return real(prepared, signature)
