@@ -20,8 +20,6 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from foundation.clock import Clock
 from foundation.errors import CamTrustError, NotImplementedYet
 from foundation.randomness import Randomness
-from foundation.x509 import der
-from signing.cms_parts import SIGNATURE_TIMESTAMP, build
 from signing.errors import (
     CertificationNotFirst,
     CredentialNotUsable,
@@ -39,10 +37,10 @@ from signing.pdf_options import PdfOptions, Visible, Where
 from signing.ports import LogProofs, SignsDigests, StatusSource, TimestampAuthority
 from signing.sign import cms, revisions
 from signing.sign.acceptance import accept
-from signing.sign.cades import LOG_PROOF, issuer_and_serial
 from signing.sign.evidence import Evidence, merged
 from signing.sign.field import Spot, area_of, covers, field_lock, rotation_of
 from signing.sign.intake import MIB, Opened, check_field, open_pdf, told
+from signing.sign.pdf_beside import Beside
 from signing.sign.seed_values import follow
 from signing.sign.signed_message import TimestampToken, read_token
 from signing.sign.token_signer import SigningAlgorithm, sign_digests, signing_algorithm
@@ -62,36 +60,6 @@ class Stamps:
 
     fonts: Path
     address: str
-
-
-@dataclass(frozen=True)
-class Beside:
-    """The signature that is made in parallel over the same byte range (`signing.parallel_signatures`)."""
-
-    signatory: Signatory
-    algorithm: SigningAlgorithm
-    attributes: bytes
-    digest: bytes
-    log_proof: bytes | None
-
-    def message(self, signature: bytes, token: bytes | None) -> bytes:
-        """It as a message of its own, which travels inside the first one."""
-        certificate = self.signatory.certificate
-        carried = (certificate, *(one for one in self.signatory.chain if one.subject != one.issuer))
-        parts = build(
-            self.attributes,
-            signature,
-            self.algorithm.hash_name,
-            self.algorithm.identifier(certificate),
-            issuer_and_serial(certificate),
-            None,
-            [one.public_bytes(Encoding.DER) for one in carried],
-        )
-        if token is not None:
-            parts = parts.with_unsigned(SIGNATURE_TIMESTAMP, token)
-        if self.log_proof is not None:
-            parts = parts.with_unsigned(LOG_PROOF, der.octet_string(self.log_proof))
-        return parts.encode()
 
 
 @dataclass(frozen=True)
