@@ -16,6 +16,7 @@ from signing.errors import CredentialNotFound, CredentialNotUsable
 from signing.history import Door, Through
 from signing.model import CredentialStatus, DocumentState
 from tests.signing.conftest import PIN, Desk
+from tests.signing.requesting import Office
 from tests.signing.test_signing_passkey import Holder
 from tests.signing.test_signing_service import authorise, state, upload
 
@@ -173,3 +174,21 @@ def test_a_notice_that_nobody_takes_is_given_up(desk: Desk) -> None:
     desk.uses.failing = None
     assert desk.service.history.notify() == 0
     assert desk.uses.told == []
+
+
+def test_what_a_client_asked_for_names_it(both_desks: Desk) -> None:
+    """Signed by answering a request: its client stands in the entry. Reported as not expected: that is in the history
+    too, with the client, and the person is told."""
+    office = Office(both_desks)
+    client, holder = office.client(), office.holder()
+    asked = office.ask(client, holder.owner)
+    office.answered(holder, asked, office.question(holder, asked))
+    reported = office.ask(client, holder.owner)
+    office.requests.refuse(holder.actor, reported.request.request_id, unexpected=True)
+    entries = both_desks.service.history.page(holder.actor).entries
+    assert [(one.read.act, one.read.door, one.read.client) for one in entries] == [
+        (Act.REPORT, "request", client.id),
+        (Act.SIGNATURE, "request", client.id),
+    ]
+    both_desks.service.history.notify()
+    assert (holder.owner, Act.REPORT, 0) in both_desks.uses.told
