@@ -175,6 +175,9 @@ def test_what_is_another_s_is_as_absent_as_what_never_was(assembled: Installatio
         "/document/proposal": {"lines": list(owner.person.card())},
         "/factors": {"pin": "739218465017"},
         "/factors/confirmation": {"code": "123456"},
+        "/renewal": {"pin": "739218465017", "totp": "123456"},
+        "/code-card": {"pin": "739218465017"},
+        "/otp-device": {"pin": "739218465017"},
     }
     changes = {"/ekyc/v1/authenticators/changes/{change_id}": {"pin": "482913", "totp": "123456"}}
     client = assembled.staff(ActorKind.CLIENT, REQUEST_ROLE)
