@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 import typer
+from joserfc import jwe
+from joserfc.jwk import OctKey
 from sqlalchemy import select
 
 import ekyc.store
@@ -22,6 +24,7 @@ from ekyc.model import State
 from ekyc.policy import default_policy
 from ekyc.registry_simulation.persons import series
 from ekyc.review import Method, Verdict
+from ekyc.without_phone import DeviceFileInvalid
 from foundation.terminal import Terminal
 from tests.ekyc.story import OFFICER, World
 
@@ -112,3 +115,23 @@ def test_retention_looks_and_applies(world: World, command: Command) -> None:
     assert command("retention", "--apply")["applied"]
     assert world.state(name).erased_at is not None
     assert not any(one["count"] for one in command("retention")["rules"])
+
+
+def test_devices_come_in_from_their_sealed_file(command: Command, tmp_path: Path) -> None:
+    """Once; a file that its key does not open, and a key that is none, bring nothing in."""
+    file, key = tmp_path / "devices.jwe", tmp_path / "transport.key"
+    devices = [{"serial": f"SN-000{n}", "seed": bytes([n] * 20).hex()} for n in (1, 2)]
+    sealed = jwe.encrypt_compact(
+        {"alg": "dir", "enc": "A256GCM"},
+        json.dumps({"devices": devices}).encode(),
+        OctKey.import_key(bytes(32)),
+        ["dir", "A256GCM"],
+    )
+    file.write_text(sealed, encoding="ascii")
+    for wrong in ("11" * 32, "no key"):
+        key.write_text(wrong, encoding="ascii")
+        with pytest.raises(DeviceFileInvalid):
+            command("import-devices", str(file), "--key-file", str(key))
+    key.write_text("00" * 32 + "\n", encoding="ascii")
+    assert command("import-devices", str(file), "--key-file", str(key)) == {"devices": 2, "new": 2}
+    assert command("import-devices", str(file), "--key-file", str(key)) == {"devices": 2, "new": 0}
