@@ -24,12 +24,17 @@ def text(body: dict[str, Any], *names: str, required: bool = True, longest: int 
     for name in names:
         if name in body:
             value = body[name]
-            if not isinstance(value, str) or not value or len(value) > longest:
+            if not isinstance(value, str) or not value or len(value) > longest or not _is_text(value):
                 raise CscRefused("invalid_request", f"{name} is not a text")
             return value
     if required:
         raise CscRefused("invalid_request", f"{names[0]} is missing")
     return ""
+
+
+def _is_text(value: str) -> bool:
+    """Whether it can be stored anywhere: no NUL, no half of a surrogate pair."""
+    return "\x00" not in value and not any("\ud800" <= one <= "\udfff" for one in value)
 
 
 def number(body: dict[str, Any], name: str, default: int | None, most: int) -> int:

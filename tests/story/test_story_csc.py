@@ -22,6 +22,7 @@ from pyhanko.sign.signers.csc_signer import (
     fetch_certs_in_csc_credential,
 )
 
+from signing.csc.api import METHODS
 from tests import programs
 from tests.story.installation import Applicant, Installation
 from tests.verify.verify_world import document
@@ -151,6 +152,8 @@ def test_bad_requests_have_the_api_s_own_form(assembled: Installation, person: A
     short = base64.b64encode(b"short").decode()
     for path, body in (
         ("v1/credentials/authorize", {**proof, "hash": [short]}),
+        ("v2/credentials/authorizeCheck", {"handle": "\x00"}),
+        ("v2/signatures/signPolling", {"requestID": "\x00"}),
         ("v1/credentials/authorize", {**proof, "hash": [_digest(1)], "numSignatures": 2}),
         ("v1/credentials/authorize", {**proof, "hash": ["*"]}),
         ("v1/credentials/authorize", {**proof, "hash": []}),
@@ -169,3 +172,17 @@ def test_bad_requests_have_the_api_s_own_form(assembled: Installation, person: A
     status, answer = _ask(person, "v1/signatures/timestamp", {"hash": _digest(1), "hashAlgo": SHA256})
     assert status == 200
     assert base64.b64decode(answer["timestamp"])[0] == 0x30
+
+
+def test_odd_values_are_refused_and_fail_nothing(person: Applicant) -> None:
+    """Each parameter of each method with values of other kinds: refusals, never a failure of the service."""
+    odd = ("\x00", "\ud800", "é", -1, 1.5, 10**30, True, None, {}, [], [1], [{}], {"a": 1}, "A" * 5000)
+    names = ("hashes", "SAD", "signAlgo", "authData", "PIN", "documents", "operationMode", "handle", "requestID")
+    methods = [one for one in METHODS if one != "auth/revoke"]
+    for number, value in enumerate(odd * len(methods)):
+        method = methods[number % len(methods)]
+        body = {"credentialID": person.credential, names[number % len(names)]: value}
+        raw = json.dumps(body if number % 3 else {**body, "credentialID": value}).encode()
+        headers = person._headers() | {"Content-Type": "application/json"}
+        answer = person.http.post(f"/csc/v2/{method}", content=raw, headers=headers)
+        assert answer.status_code < 500, (method, body, answer.text)
