@@ -98,8 +98,11 @@ def _tell(context: Context, home: Home, serve: bool, port: int) -> None:
         if bad:
             raise typer.Exit(1)
         if serve:
+            from camtrust.job_handlers import worked_off
+
             context.terminal.note(f"Serving at http://127.0.0.1:{port}/ (API: /docs). Ctrl-C ends it.")
-            serve_forever(application(services), port)
+            with worked_off(services):
+                serve_forever(application(services), port)
 
 
 def as_called(program: str) -> str:

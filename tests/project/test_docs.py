@@ -159,7 +159,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str
     )
     try:
         waiting = ("--retry", "180", "--retry-connrefused", "--retry-delay", "1", "--retry-max-time", "200")
-        programs.run("curl", "--silent", "--fail", *waiting, f"{origin}/readyz")
+        programs.run("curl", "--silent", "--fail", *waiting, f"{origin}/readyz", timeout=240)
         yield home, origin
     finally:
         process.terminate()

@@ -156,6 +156,7 @@ def _sms(person: Applicant) -> dict[str, str]:
 # --- the server ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.timeout(900)  # it starts the whole of `camtrust serve` five times
 def test_the_server_and_its_key_daemon_are_killed(
     server: tuple[Server, Callable[[httpx2.Client], Staff]], letter: bytes
 ) -> None:
