@@ -25,6 +25,10 @@ _NOT_BUILT = 501
 _LATER = 503  # a registry or token that is busy says when to come again
 
 
+for _octets in ("application/pdf", "application/zip"):  # bodies that are sent as they are
+    schemathesis.serializer.alias(_octets, "application/octet-stream")
+
+
 class _Caller:
     """Sends generated requests as somebody whom the endpoint lets in."""
 
