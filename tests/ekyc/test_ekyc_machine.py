@@ -31,6 +31,7 @@ from foundation.errors import CamTrustError
 from foundation.http.actor import Actor
 from foundation.keys.attestation import TOKEN_KEY_HASH, KeyAttestation, document
 from foundation.keys.errors import FactorsEnrolled, FactorsNotEnrolled, PinIncorrect
+from foundation.keys.factors import FactorsOf
 from foundation.keys.policy import KeyPolicy, policy_for
 from foundation.keys.port import KeyAlgorithm, KeyInfo, KeyUse, TotpEnrolment, WrappedKey
 from tests.ekyc.story import OFFICER, PHONE, PIN, SECOND, THIRD, World
@@ -61,6 +62,9 @@ class MemoryToken(MemoryPersonKeys):
         if totp != "111222":
             raise PinIncorrect
         self.pins[owner] = True
+
+    def factors_of(self, owner: str) -> FactorsOf:  # noqa: ARG002
+        return FactorsOf(frozenset(), ())
 
     def check(self, owner: str, pin: str, totp: str) -> None:
         if not self.pins.get(owner) or (pin, totp) != (PIN, "111222"):
