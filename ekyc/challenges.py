@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -21,7 +21,12 @@ class Purpose(StrEnum):
     """What a challenge is for: an answer to one is none to another."""
 
     CHIP = "chip"
+    CHIP_AGREEMENT = "chip-agreement"
     LIVENESS = "liveness"
+
+
+# Whoever knows these octets can answer: they are stored sealed. The others are told to whoever is asked.
+_SECRET = frozenset({Purpose.CHIP_AGREEMENT})
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,7 @@ class Challenge:
     """A challenge; ``nonce`` was drawn here."""
 
     id: str
-    nonce: bytes
+    nonce: bytes = field(repr=False)
     expires_at: datetime
 
 
@@ -48,7 +53,9 @@ class Challenges:
             files.randomness.bytes(octets),
             now + timedelta(seconds=files.settings.challenge_seconds),
         )
-        table = evidence_challenges
+        table, kept = evidence_challenges, challenge.nonce
+        if purpose in _SECRET:
+            kept = files.vault.seal(enrolment.person_id, _sealed_for(challenge.id), kept)
         with files.database.unit_of_work() as connection:
             open_ones = (table.c.enrolment_id == enrolment.id) & (table.c.purpose == purpose.value)
             connection.execute(table.update().where(open_ones & table.c.used_at.is_(None)).values(used_at=now))
@@ -57,7 +64,7 @@ class Challenges:
                     id=challenge.id,
                     enrolment_id=enrolment.id,
                     purpose=purpose.value,
-                    nonce=challenge.nonce,
+                    nonce=kept,
                     expires_at=challenge.expires_at,
                     used_at=None,
                 )
@@ -84,4 +91,11 @@ class Challenges:
             raise ChallengeUnknown from None
         if now >= row.expires_at:
             raise ChallengeUnknown
-        return Challenge(row.id, bytes(row.nonce), row.expires_at)
+        nonce = bytes(row.nonce)
+        if purpose in _SECRET:
+            nonce = files.vault.open(enrolment.person_id, _sealed_for(row.id), nonce)
+        return Challenge(row.id, nonce, row.expires_at)
+
+
+def _sealed_for(challenge_id: str) -> str:
+    return f"challenge:{challenge_id}"

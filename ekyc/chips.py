@@ -1,7 +1,8 @@
 """Chips as evidence: files judged against what officers trust, and the chip's answer to a challenge of ours.
 
 Control: EKYC-CHIP. Files prove data, not that the document is there: they can be copied. Without the answer to a
-challenge that was drawn for this enrolment and is good once, the evidence is capped; with a wrong one it has failed.
+challenge or key agreement that was drawn for this enrolment and is good once, the evidence is capped; with a wrong one
+it has failed.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from ekyc import chip
@@ -16,12 +18,17 @@ from ekyc.casefile import CaseFiles
 from ekyc.challenges import Challenge, Challenges, Purpose
 from ekyc.chip import ChipVerdict
 from ekyc.chip.active import NONCE_OCTETS
+from ekyc.chip.agreement import SECRET_OCTETS
+from ekyc.chip.curves import CurveForged, CurveUnsupported
+from ekyc.chip.der import Malformed
+from ekyc.chip.signatures import AlgorithmUnsupported
 from ekyc.chip_trust import ChipTrust
 from ekyc.cross_check import said
 from ekyc.errors import EkycError
 from ekyc.evidence import EvidenceKind
 from ekyc.evidence_errors import (
     ChipFilesInvalid,
+    ChipKeyUnusable,
 )
 from ekyc.evidence_sources import EvidenceSources
 from ekyc.findings import Finding, ImageOutcome
@@ -37,6 +44,18 @@ MAX_OCTETS = 2 * 1024 * 1024  # of all files together
 _USABLE = frozenset({chip.ChipOutcome.AUTHENTIC, chip.ChipOutcome.WEAK})
 # How a portrait begins in DG2 (ISO/IEC 19794-5 §5.8): JPEG, JPEG 2000 as a file, JPEG 2000 as a stream.
 _PORTRAITS = (b"\xff\xd8\xff", b"\x00\x00\x00\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51")
+
+
+@dataclass(frozen=True)
+class Relay:
+    """Commands that a phone carries to the chip: ``inside`` the session that it has with the chip, then ``last`` as it
+    is. The answer to ``last`` is what is judged.
+    """
+
+    id: str
+    inside: tuple[bytes, ...]
+    last: bytes
+    expires_at: datetime
 
 
 @dataclass(frozen=True)
@@ -75,6 +94,18 @@ class ChipDesk:
         enrolment = self._files.begin(actor, enrolment_id, *TAKES_EVIDENCE)
         return self._challenges.draw(enrolment, Purpose.CHIP, NONCE_OCTETS)
 
+    def agreement(self, actor: Actor, enrolment_id: str, dg14: bytes) -> Relay:
+        """Begin a key agreement with a chip that has this DG14 (ICAO 9303-11 §6.2). The key of this side is drawn here,
+        kept sealed, and leaves never. An earlier agreement is good no more. Raises ChipKeyUnusable.
+        """
+        enrolment = self._files.begin(actor, enrolment_id, *TAKES_EVIDENCE)
+        drawn = self._challenges.draw(enrolment, Purpose.CHIP_AGREEMENT, SECRET_OCTETS)
+        try:
+            inside, last = chip.Agreement(drawn.nonce, drawn.expires_at).commands(dg14)
+        except (Malformed, AlgorithmUnsupported, CurveUnsupported, CurveForged):
+            raise ChipKeyUnusable from None
+        return Relay(drawn.id, inside, last, drawn.expires_at)
+
     def submit(
         self,
         actor: Actor,
@@ -83,9 +114,12 @@ class ChipDesk:
         challenge_id: str | None = None,
         response: bytes | None = None,
         *,
+        to: Purpose = Purpose.CHIP,
         if_version: int | None = None,
     ) -> Judged:
         """Judge the files of a chip, with its answer where there is one; what was found goes into the ledger.
+
+        ``to``: which kind of challenge it answers (CHIP, CHIP_AGREEMENT).
 
         Raises ChipFilesInvalid, ChallengeUnknown (nothing judged, nothing recorded), TooMuchEvidence, StaleWrite.
         """
@@ -100,8 +134,8 @@ class ChipDesk:
             raise ChipFilesInvalid
         challenge = None
         if challenge_id is not None:
-            challenge = self._challenges.redeem(enrolment, Purpose.CHIP, challenge_id)
-        verdict = self._judge(sent, challenge, response or b"")
+            challenge = self._challenges.redeem(enrolment, to, challenge_id)
+        verdict = self._judge(sent, challenge, response or b"", to)
         lost = verdict.mrz is not None and self._lost.holds(verdict.mrz.issuer, verdict.mrz.document_number)
         finding = _finding(verdict, reported_lost=lost)
         compared = self._sources.compared(enrolment, chip=finding.content.get("says"))
@@ -115,13 +149,18 @@ class ChipDesk:
             raise
         return Judged(verdict, compared, portrait, moved)
 
-    def _judge(self, sent: Mapping[str, bytes], challenge: Challenge | None, response: bytes) -> ChipVerdict:
+    def _judge(
+        self, sent: Mapping[str, bytes], challenge: Challenge | None, response: bytes, to: Purpose
+    ) -> ChipVerdict:
         now = self._files.clock.now()
         issuer = chip.issuer_of(sent.get("EF.SOD", b""))
         anchors, crls = (self._trust.anchors(issuer), self._trust.crls(issuer)) if issuer else ((), ())
         verdict = chip.authenticate(sent, anchors, crls, now)
         if challenge is None:
             return verdict
+        if to is Purpose.CHIP_AGREEMENT:
+            agreed = chip.Agreement(challenge.nonce, challenge.expires_at)
+            return chip.prove_by_agreement(verdict, agreed, response, now)
         asked = chip.Challenge(challenge.nonce, challenge.expires_at)
         return chip.prove_possession(verdict, asked, response, now)
 

@@ -15,6 +15,7 @@ from ekyc.evidence_views import (
     AnchorView,
     ChallengeView,
     ChipInput,
+    ChipKeyInput,
     ChipView,
     CrlView,
     FaceInput,
@@ -23,6 +24,7 @@ from ekyc.evidence_views import (
     LostInput,
     LostView,
     ReadingView,
+    RelayView,
     TrustDecisionInput,
     TrustImportView,
     anchor_view,
@@ -32,6 +34,7 @@ from ekyc.evidence_views import (
     import_view,
     look_challenge_view,
     reading_view,
+    relay_view,
 )
 from ekyc.images import Side
 from ekyc.imaging.limits import MIB
@@ -140,6 +143,13 @@ def create_evidence_router(service: EkycService, guard: Guard) -> APIRouter:
         """A nonce for the chip to sign (active authentication): for this enrolment alone, good once."""
         return challenge_view(service.chips.challenge(actor, enrolment_id))
 
+    @router.post("/enrolments/{enrolment_id}/chip/authentication", status_code=201)
+    def authentication(
+        enrolment_id: EnrolmentId, body: ChipKeyInput, actor: Annotated[Actor, Depends(person)]
+    ) -> RelayView:
+        """Commands by which the chip agrees on a key with the server (chip authentication): good once."""
+        return relay_view(service.chips.agreement(actor, enrolment_id, body.opened()))
+
     @router.post("/enrolments/{enrolment_id}/chip")
     def take_chip(
         enrolment_id: EnrolmentId,
@@ -148,9 +158,11 @@ def create_evidence_router(service: EkycService, guard: Guard) -> APIRouter:
         version: IfVersion,
         response: Response,
     ) -> ChipView:
-        """The files of a chip, judged by passive authentication; with a challenge's answer, by active too."""
+        """The files of a chip, judged by passive authentication; with its answer, by active or chip authentication."""
         files, answer = body.opened()
-        judged = service.chips.submit(actor, enrolment_id, files, body.challenge, answer, if_version=version)
+        judged = service.chips.submit(
+            actor, enrolment_id, files, body.challenge, answer, to=body.to, if_version=version
+        )
         response.headers["ETag"] = f'"{judged.enrolment.version}"'
         return chip_view(judged)
 

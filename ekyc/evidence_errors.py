@@ -3,7 +3,7 @@
 EkycError
 ├── image      ImageFormatUnknown, ImageTooLarge, ImageTooSmall, ImageAnimated, ImageBroken, ImageTooCostly,
 │              ImageReaderBusy, ImageReaderUnavailable, ImageUnknown, LetterReaderMissing
-├── chip       ChallengeUnknown, ChipFilesInvalid
+├── chip       ChallengeUnknown, ChipFilesInvalid, ChipKeyUnusable
 ├── face       FaceImagesInvalid
 └── trust      TrustFileInvalid, TrustImportUnknown, TrustImportDecided, TrustDigestDiffers, SecondOfficerNeeded,
                AuthorityUnknown, CrlNotAnchored
@@ -83,6 +83,13 @@ class ChipFilesInvalid(EkycError):
     """What was sent cannot be the files of a chip: names or sizes."""
 
     code = "ekyc.chip_files_invalid"
+    kind = Kind.INVALID
+
+
+class ChipKeyUnusable(EkycError):
+    """DG14 names no key for chip authentication that can be computed with here."""
+
+    code = "ekyc.chip_key_unusable"
     kind = Kind.INVALID
 
 

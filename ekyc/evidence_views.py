@@ -9,11 +9,11 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, SecretStr
 
-from ekyc.challenges import Challenge
+from ekyc.challenges import Challenge, Purpose
 from ekyc.chip import ChipVerdict, Step
 from ekyc.chip.certificates import ChipCertificate
 from ekyc.chip_trust import Anchor, TrustImport
-from ekyc.chips import Judged
+from ekyc.chips import Judged, Relay
 from ekyc.evidence_errors import (
     ChipFilesInvalid,
 )
@@ -35,13 +35,30 @@ class ChipInput(Input):
     files: Annotated[dict[_FileName, _File], Field(min_length=2, max_length=20)]
     challenge: Annotated[str, Field(pattern=r"^CHL-[A-Z2-7]{16}$")] | None = None
     response: Annotated[SecretStr, Field(min_length=1, max_length=2048)] | None = Field(
-        None, description="the chip's signature (INTERNAL AUTHENTICATE), in Base64; with `challenge`"
+        None, description="the chip's signature (INTERNAL AUTHENTICATE) or its answer to `last`, in Base64"
+    )
+    authentication: Literal["active", "chip"] = Field(
+        "active", description="what `challenge` is: of …/chip/challenge, or of …/chip/authentication"
     )
 
     def opened(self) -> tuple[dict[str, bytes], bytes | None]:
         """Files and response as octets. Raises ChipFilesInvalid."""
         files = {name: _octets(value) for name, value in self.files.items()}
         return files, None if self.response is None else _octets(self.response)
+
+    @property
+    def to(self) -> Purpose:
+        return Purpose.CHIP if self.authentication == "active" else Purpose.CHIP_AGREEMENT
+
+
+class ChipKeyInput(Input):
+    """DG14 of a chip as it was read, in Base64."""
+
+    dg14: Annotated[SecretStr, Field(min_length=1, max_length=20_000)]
+
+    def opened(self) -> bytes:
+        """DG14 as octets. Raises ChipFilesInvalid."""
+        return _octets(self.dg14)
 
 
 class TrustDecisionInput(Input):
@@ -133,6 +150,17 @@ class ChallengeView(BaseModel):
     expires_at: datetime
 
 
+class RelayView(BaseModel):
+    """Commands for the chip (hexadecimal), in this order: `inside` the session that you have with it, each to be
+    answered 9000; then `last` as it is. Send the answer to `last` with the files, once, before it is too late.
+    """
+
+    challenge: str
+    inside: list[str]
+    last: str
+    expires_at: datetime
+
+
 class ChipStepView(BaseModel):
     """A step that does not hold: its rule, clause and meaning."""
 
@@ -204,6 +232,16 @@ class CrlView(BaseModel):
 def challenge_view(challenge: Challenge) -> ChallengeView:
     """The view of a challenge."""
     return ChallengeView(challenge=challenge.id, nonce=challenge.nonce.hex(), expires_at=challenge.expires_at)
+
+
+def relay_view(relay: Relay) -> RelayView:
+    """The view of a key agreement that has begun."""
+    return RelayView(
+        challenge=relay.id,
+        inside=[one.hex() for one in relay.inside],
+        last=relay.last.hex(),
+        expires_at=relay.expires_at,
+    )
 
 
 def chip_view(judged: Judged) -> ChipView:

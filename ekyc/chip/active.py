@@ -12,7 +12,7 @@ challenge that is not in the store is not to be brought here.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -22,7 +22,7 @@ from ekyc.chip.curves import CurveForged, CurveUnsupported
 from ekyc.chip.der import INTEGER, OID, SEQUENCE, SET, Fields, Malformed, check_bounds, single
 from ekyc.chip.lds import TAGS
 from ekyc.chip.signatures import AlgorithmUnsupported, SignatureAlgorithm, oid, read_public_key, verify
-from ekyc.chip.verdict import ChipOutcome, ChipVerdict, Rule, Standing, Step, outcome_of
+from ekyc.chip.verdict import ChipOutcome, ChipVerdict, Proof, Rule, Standing, Step, with_possession
 from foundation.x509.signature_check import Scheme
 
 NONCE_OCTETS = 8  # RND.IFD
@@ -57,12 +57,7 @@ def prove_possession(verdict: ChipVerdict, challenge: Challenge, response: bytes
     """
     if verdict.outcome in (ChipOutcome.FAILED, ChipOutcome.UNSUPPORTED):
         return verdict
-    step = _judge(verdict.groups, challenge, response, at)
-    steps = tuple(step if one.rule is Rule.POSSESSION else one for one in verdict.steps)
-    outcome = outcome_of(steps)
-    if outcome is ChipOutcome.FAILED:
-        return replace(verdict, outcome=outcome, steps=steps, possession_proved=False, mrz=None, groups={})
-    return replace(verdict, outcome=outcome, steps=steps, possession_proved=step.standing is Standing.HOLDS)
+    return with_possession(verdict, _judge(verdict.groups, challenge, response, at), Proof.ACTIVE_AUTHENTICATION)
 
 
 def _judge(groups: Mapping[int, bytes], challenge: Challenge, response: bytes, at: datetime) -> Step:

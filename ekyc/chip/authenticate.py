@@ -16,7 +16,7 @@ The steps, each with its rule (clauses in :data:`ekyc.chip.verdict.CLAUSES`):
     12  CHIP-DSC-STATUS     not revoked by any CRL of the authority; without a current one it is weak
     13  CHIP-MRZ            the machine-readable zone of DG1 reads with all check digits
     14  CHIP-COUNTRY        its issuing state, the signer's country and the authority's country are one
-    15  CHIP-POSSESSION     see :mod:`ekyc.chip.active`
+    15  CHIP-POSSESSION     see :mod:`ekyc.chip.active` and :mod:`ekyc.chip.agreement`
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from ekyc.chip.agreement import announces
 from ekyc.chip.certificates import ChipCertificate
 from ekyc.chip.countries import country_of
 from ekyc.chip.curves import CurveForged, CurveUnsupported
@@ -91,6 +92,7 @@ class _Examination:
     anchor: ChipCertificate | None = None
     mrz: Mrz | None = None
     expired: bool = False
+    announced: bool = False
 
     def note(self, rule: Rule, standing: Standing, detail: str = "") -> None:
         self.steps.append(Step(rule, standing, detail[:80]))
@@ -126,6 +128,7 @@ class _Examination:
         return ChipVerdict(
             outcome,
             steps,
+            possession_announced=self.announced,
             signer_expired=self.expired,
             country=self.signer.subject.country if self.signer else None,
             signer_sha256=self.signer.sha256 if self.signer else None,
@@ -160,6 +163,9 @@ class _Examination:
         return sod
 
     def _hashes(self, files: ChipFiles, sod: SecurityFile) -> None:
+        self.announced = 15 in sod.lds.hashes or (
+            14 in sod.lds.hashes and (14 not in files.groups or announces(files.groups[14]))
+        )
         strangers = [f"DG{number}" for number in sorted(files.groups) if number not in sod.lds.hashes]
         strangers += ["unknown file"] * bool(files.strangers)
         if not strangers and files.com is not None and not _announces(files.com, sod):

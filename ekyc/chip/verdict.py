@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from ekyc.mrz import Mrz
@@ -54,7 +54,7 @@ CLAUSES: Mapping[Rule, str] = {
     Rule.DSC_STATUS: "ICAO 9303-11 §5.1; RFC 5280 §6.3",
     Rule.MRZ: "ICAO 9303-10 §4.7.1; ICAO 9303-3 §4.9",
     Rule.COUNTRY: "ICAO 9303-12 §7.1; ICAO 9303-3 §5",
-    Rule.POSSESSION: "ICAO 9303-11 §6.1",
+    Rule.POSSESSION: "ICAO 9303-11 §6.1, §6.2",
 }
 
 
@@ -67,6 +67,13 @@ class Standing(StrEnum):
     UNSUPPORTED = "unsupported"
     FAILED = "failed"
     NOT_REACHED = "not-reached"  # an earlier step did not give what it needs
+
+
+class Proof(StrEnum):
+    """By what a chip showed that it is there."""
+
+    ACTIVE_AUTHENTICATION = "active-authentication"
+    CHIP_AUTHENTICATION = "chip-authentication"
 
 
 class ChipOutcome(StrEnum):
@@ -105,13 +112,17 @@ class ChipVerdict:
     """The verdict on a chip's files. ``mrz`` and ``groups`` (files whose hash is signed, by number) are personal data;
     they are empty when the outcome is FAILED or UNSUPPORTED.
 
-    ``possession_proved`` is False until the chip has signed a challenge of ours: files alone can be copied. While it is
-    False the evidence is capped, whatever the outcome.
+    ``possession_proved`` is False until the chip has answered us with a key of its own: files alone can be copied.
+    While it is False the evidence is capped, whatever the outcome. ``possession_by``: how it was tried.
+    ``possession_announced``: the signed object lists DG15, or a DG14 that names a key for chip authentication or was
+    not sent. A chip that could have answered and did not is told from one that cannot.
     """
 
     outcome: ChipOutcome
     steps: tuple[Step, ...]
     possession_proved: bool = False
+    possession_by: Proof | None = None
+    possession_announced: bool = False
     signer_expired: bool = False
     country: str | None = None
     signer_sha256: str | None = None
@@ -139,6 +150,8 @@ class ChipVerdict:
             "outcome": self.outcome.value,
             "reasons": " ".join(f"{step.rule.value}={step.standing.value}" for step in self.reasons),
             "possession_proved": "true" if self.possession_proved else "false",
+            "possession_by": self.possession_by.value if self.possession_by else "",
+            "possession_announced": "true" if self.possession_announced else "false",
             "capped": "true" if self.capped else "false",
             "signer_expired": "true" if self.signer_expired else "false",
             "country": self.country or "",
@@ -162,3 +175,13 @@ def outcome_of(steps: Sequence[Step]) -> ChipOutcome:
     if any(step.standing is Standing.WEAK and step.rule in REQUIRED for step in steps):
         return ChipOutcome.WEAK
     return ChipOutcome.AUTHENTIC
+
+
+def with_possession(verdict: ChipVerdict, step: Step, by: Proof) -> ChipVerdict:
+    """The verdict with the step of possession judged: FAILED takes everything with it, HOLDS lifts the cap."""
+    steps = tuple(step if one.rule is Rule.POSSESSION else one for one in verdict.steps)
+    outcome = outcome_of(steps)
+    judged = replace(verdict, outcome=outcome, steps=steps, possession_by=by)
+    if outcome is ChipOutcome.FAILED:
+        return replace(judged, possession_proved=False, mrz=None, groups={})
+    return replace(judged, possession_proved=step.standing is Standing.HOLDS)

@@ -172,6 +172,7 @@ def test_what_is_another_s_is_as_absent_as_what_never_was(assembled: Installatio
         "/document": owner.card(),
         "/face": {"challenge": "CHL-" + "A" * 16, "images": ["0" * 32]},
         "/chip": {"files": {"EF.SOD": "AAAA", "DG1": "AAAA"}},
+        "/chip/authentication": {"dg14": "AAAA"},
         "/document/proposal": {"lines": list(owner.person.card())},
         "/factors": {"pin": "739218465017"},
         "/factors/confirmation": {"code": "123456"},

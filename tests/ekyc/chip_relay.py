@@ -1,0 +1,50 @@
+"""A phone between server and specimen chip, and the DG14 of chips that agree on keys."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from foundation.x509 import der
+from tests.ekyc.chip_parties import public_info
+
+CIPHERS = {"3DES": 1, "AES-128": 2, "AES-192": 3, "AES-256": 4}
+
+
+def agreement_dg14(
+    key: ec.EllipticCurvePrivateKey,
+    ciphers: Sequence[str] = ("AES-128",),
+    *,
+    key_id: int | None = None,
+    also: Sequence[bytes] = (),
+) -> bytes:
+    """DG14 that names a key for chip authentication and its ciphers."""
+    number = [] if key_id is None else [der.integer(key_id)]
+    infos = [
+        der.sequence([der.oid(f"0.4.0.127.0.7.2.2.3.2.{CIPHERS[one]}"), der.integer(1), *number]) for one in ciphers
+    ]
+    infos.append(der.sequence([der.oid("0.4.0.127.0.7.2.2.1.2"), public_info(key), *number]))
+    return der.tlv(0x6E, der.tlv(0x31, b"".join(sorted([*infos, *also]))))
+
+
+def relay(key: ec.EllipticCurvePrivateKey, dg1: bytes, inside: Sequence[bytes], last: bytes) -> bytes:
+    """Carry commands to a chip with this key in a process of its own; its answer to the last one."""
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    lines = [json.dumps({"key": pem, "dg1": dg1.hex()}), *(one.hex() for one in (*inside, last))]
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.ekyc.chip_simulator"],
+        input="\n".join(lines) + "\n",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    answers = [bytes.fromhex(one) for one in done.stdout.split()]
+    assert len(answers) == len(inside) + 1
+    assert all(one.endswith(b"\x90\x00") for one in answers[:-1])
+    return answers[-1]
