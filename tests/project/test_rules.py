@@ -17,6 +17,7 @@ PRIVATE_KEYS_IN = {
     "camtrust/cli/review.py": "the key that a review officer brings to sign what they decide, as a client",
     "camtrust/rehearsal.py": "the keys of specimen custodians and a witness, for a rehearsal",
     "root_ca/cosigning.py": "the key that a custodian or witness brings to sign a transcript",
+    "ekyc/chip/agreement.py": "the ephemeral key of one agreement with a chip, sealed, for five minutes, good once",
     "foundation/x509/algorithms.py": "keys that nobody trusts, for the signature that is linted before the real one",
 }
 PRIVATE_KEY_CALLS = {
