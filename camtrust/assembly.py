@@ -41,6 +41,7 @@ from camtrust.witnesses import witnessed_log
 from ekyc.config import RegistryHttpSettings
 from ekyc.cool_off import CoolOffs
 from ekyc.delivery import Delivery
+from ekyc.opencv_faces import OpenCvFaceModel
 from ekyc.outbox import Outbox
 from ekyc.policy import default_policy
 from ekyc.registry_http import HttpRegistry
@@ -274,6 +275,7 @@ def assemble(
             authority=authority,
             card_printer=PdfCards(),
             receipt_authority=ReceiptKey(settings.public_url, keys, ca, log),
+            face_model=None if settings.ekyc.faces is None else OpenCvFaceModel(settings.ekyc.faces),
             policy=policy,
             randomness=randomness,
         )

@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from camtrust.errors import SettingsInvalid
-from ekyc.config import SmsSettings, SmtpSettings
+from ekyc.config import FaceSettings, SmsSettings, SmtpSettings
 from foundation.signed_note import NoteInvalid
 from issuing_ca.witness_request import WitnessAddress
 
@@ -72,6 +72,15 @@ class NotifySettings(Section):
         Field(description="address of an HTTP gateway, or a table; default: text messages stay in the outbox"),
     ] = None
     tries: Annotated[int, Field(ge=1, le=20, description="how often a notice is tried before it is given up")] = 10
+
+
+class EkycSection(Section):
+    """Enrolment."""
+
+    faces: Annotated[
+        FaceSettings | None,
+        Field(description="a table: models that compare portraits; default: none, an officer compares them"),
+    ] = None
 
 
 class RegistrySettings(Section):
@@ -192,6 +201,7 @@ class Settings(BaseSettings):
     keys: KeySettings = KeySettings()
     blobs: BlobSettings = BlobSettings()
     notify: NotifySettings = NotifySettings()
+    ekyc: EkycSection = EkycSection()
     registry: RegistrySettings = RegistrySettings()
     ca: CaSettings = CaSettings()
     log: LogSettings = LogSettings()

@@ -49,6 +49,18 @@ class EkycSettings(_Section):
     )
 
 
+class FaceSettings(_Section):
+    """The models by which portraits are compared (the extra ``faces``). Without them an officer's eyes alone decide."""
+
+    detector: Annotated[Path, Field(description="ONNX file that finds faces (YuNet)")]
+    detector_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of that file")]
+    recogniser: Annotated[Path, Field(description="ONNX file that compares faces (SFace)")]
+    recogniser_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of that file")]
+    license: Annotated[
+        str, Field(min_length=1, max_length=200, description="under which licence the models are used, for the record")
+    ]
+
+
 class RegistryHttpSettings(_Section):
     """The base registry over X-Road REST. Identifiers are ``instance/class/member/subsystem[/service]``."""
 

@@ -4,7 +4,7 @@ EkycError
 ├── image      ImageFormatUnknown, ImageTooLarge, ImageTooSmall, ImageAnimated, ImageBroken, ImageTooCostly,
 │              ImageReaderBusy, ImageReaderUnavailable, ImageUnknown, LetterReaderMissing
 ├── chip       ChallengeUnknown, ChipFilesInvalid, ChipKeyUnusable
-├── face       FaceImagesInvalid
+├── face       FaceImagesInvalid, FaceLibraryMissing, FaceModelUnusable
 └── trust      TrustFileInvalid, TrustImportUnknown, TrustImportDecided, TrustDigestDiffers, SecondOfficerNeeded,
                AuthorityUnknown, CrlNotAnchored
 """
@@ -148,6 +148,20 @@ class FaceImagesInvalid(EkycError):
 
     code = "ekyc.face_images_invalid"
     kind = Kind.INVALID
+
+
+class FaceLibraryMissing(EkycError):
+    """Models are set, and the library that runs them is not installed."""
+
+    code = "ekyc.face_library_missing"
+    kind = Kind.UNAVAILABLE
+
+
+class FaceModelUnusable(EkycError):
+    """``file`` is missing, too large, or not the one whose hash is set: nothing is judged by it."""
+
+    code = "ekyc.face_model_unusable"
+    kind = Kind.UNAVAILABLE
 
 
 class KhmerNameUnverified(EkycError):

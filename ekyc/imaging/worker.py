@@ -10,6 +10,7 @@ import json
 import os
 import sys
 
+from ekyc.imaging import faces
 from ekyc.imaging.confinement import REQUIRED, confine
 from ekyc.imaging.decoding import Refused, decode, prepare
 from ekyc.imaging.limits import ImageLimits
@@ -34,6 +35,30 @@ def main() -> None:
     else:
         size = {"width": done.width, "height": done.height, "came_as": done.came_as}
         _answer({"cause": None, "walls": sorted(walls), **size}, done.data)
+
+
+def compare_faces() -> None:
+    """In: one line of JSON (limits, octets of each part, least score of a face), then detector, recogniser, the picture
+    to compare with and the others. Out: one line of JSON. Models and pictures are read behind the walls alone.
+    """
+    asked = json.loads(sys.stdin.buffer.readline(8192))
+    limits = ImageLimits.model_validate(asked["limits"])
+    try:
+        library = faces.load()
+    except faces.NoFaceLibrary:
+        _answer({"cause": "library", "walls": []})
+        return
+    walls = confine(limits.memory, limits.cpu_seconds, limits.answer)
+    if not walls >= REQUIRED:
+        _answer({"cause": "walls", "walls": sorted(walls)})
+        return
+    detector, recogniser, *pictures = (sys.stdin.buffer.read(octets) for octets in asked["octets"])
+    try:
+        done = faces.compare(library, detector, recogniser, asked["least"], pictures)
+    except Exception:  # the library raises its own kinds; what cannot be judged is told as that
+        _answer({"cause": "broken", "walls": sorted(walls)})
+    else:
+        _answer({"cause": None, "walls": sorted(walls), "faces": done.faces, "scores": done.scores})
 
 
 def confined_program(memory: int, cpu_seconds: int, writes: int, program: str, *arguments: str) -> None:
