@@ -31,7 +31,7 @@ def settings(folder: Path, detector: bytes | None = None, recogniser: bytes | No
         (folder / f"{name}.onnx").write_bytes(data)
     pins = {f"{name}_sha256": hashlib.sha256(data).hexdigest() for name, data in parts.items()}
     files = {name: folder / f"{name}.onnx" for name in parts}
-    return FaceSettings(**files, **pins, license="specimen")  # type: ignore[arg-type]
+    return FaceSettings(**files, **pins, license="specimen")
 
 
 def judged(model: OpenCvFaceModel, pictures: Sequence[bytes], reference: bytes | None) -> FaceJudgement:
