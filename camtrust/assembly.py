@@ -25,6 +25,7 @@ from camtrust.adapters import (
     SigningCredentials,
     SigningKeyCustody,
 )
+from camtrust.agency_seals import RegisteredAgencyClients, SealsOfAgencies
 from camtrust.authorisation_server import authorisation_server
 from camtrust.ca_settings import ca_settings_of, time_source_of
 from camtrust.code_card import PdfCards
@@ -60,6 +61,7 @@ from issuing_ca.acme.network import DnsResolver, HttpFetcher
 from issuing_ca.acme.service import AcmeService
 from issuing_ca.background_lint import BackgroundLint
 from issuing_ca.cmp.service import CmpServer
+from issuing_ca.drafts import ORGANISATION_SEAL_SANDBOX
 from issuing_ca.enrolment.service import Enrolment
 from issuing_ca.log import IssuanceLog
 from issuing_ca.ra.proposals import RevocationProposals
@@ -68,6 +70,7 @@ from issuing_ca.registry_events import RegistryEvents
 from issuing_ca.service import CertificateAuthority
 from issuing_ca.status_witness import FileWitness
 from issuing_ca.witnessing import Witnessing
+from signing.agencies.service import Agencies
 from signing.archive.service import Archive
 from signing.batches.custody import BatchCustody
 from signing.batches.service import BatchService
@@ -137,6 +140,7 @@ class Services:
     registry_events: RegistryEvents
     registry_url: str
     oauth: AuthorizationServer
+    agencies: Agencies
 
     def close(self) -> None:
         self.witnessing.close()
@@ -256,6 +260,19 @@ def assemble(
         )
         batches = BatchService(database, trail, clock, randomness, signing_service, batch_custody, webhooks)
         batch_work = BatchWork(database, trail, clock, signing_service, batch_custody, clients, webhooks)
+        seals = SealsOfAgencies(identity_service, ca, signing_service, keys, clock)
+        agencies = Agencies(
+            database,
+            trail,
+            clock,
+            randomness,
+            vault,
+            signing_service,
+            held_seals,
+            batches,
+            RegisteredAgencyClients(identity_service),
+            seals,
+        )
         ekyc_service = EkycService(
             database=database,
             vault=vault,
@@ -331,6 +348,7 @@ def assemble(
         ),
         registry_url,
         oauth,
+        agencies,
     )
 
 
@@ -352,6 +370,8 @@ def _blob_folder(home: Home, settings: Settings) -> Path:
 
 def _refuse_examples(ca: CertificateAuthority) -> None:
     for profile in ca.profiles.values():
+        if profile.name == ORGANISATION_SEAL_SANDBOX:  # an example on purpose, in every installation
+            continue
         if profile.policies and any(oid.startswith(_EXAMPLE_ARC) for oid in profile.policies.oids):
             raise ExampleOidRefused(profile=profile.name)
     for level, oid in ca.settings.policies.items():

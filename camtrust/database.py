@@ -30,6 +30,7 @@ import issuing_ca.cmp.store
 import issuing_ca.enrolment.store
 import issuing_ca.ra.store
 import issuing_ca.store
+import signing.agencies.store
 import signing.archive.store
 import signing.batches.store
 import signing.csc.prompt_store

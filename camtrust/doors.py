@@ -29,6 +29,7 @@ import issuing_ca.est.api
 import issuing_ca.ra.api
 import issuing_ca.ra.certificates_api
 import issuing_ca.ra.proposals_api
+import signing.agencies.api
 import signing.api
 import signing.archive.api
 import signing.batches.api
@@ -141,6 +142,7 @@ def application(services: Services) -> FastAPI:
             ekyc.evidence_api.create_lost_documents_router(services.ekyc, guard),
             ekyc.api.create_outbox_router(services.outbox, guard),
             signing.api.create_router(services.signing, guard),
+            signing.agencies.api.create_router(services.agencies, guard),
             signing.held.api.create_router(services.held_seals, guard),
             signing.preview.api.create_router(services.previews, guard),
             signing.requests.api.create_router(services.requests, services.request_oversight, guard),

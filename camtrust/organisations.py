@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from cryptography import x509
 
-from camtrust.assembly import Services
 from camtrust.errors import (
     ClientCannotSeal,
     OrganisationIdentifierInvalid,
@@ -20,20 +20,43 @@ from camtrust.errors import (
     SealOnHold,
     SealWithdrawn,
 )
+from foundation.clock import Clock
 from foundation.http.actor import ActorKind
 from foundation.keys.handles import public_key
-from foundation.keys.port import KeyAlgorithm, KeyInfo, KeyUse
+from foundation.keys.port import KeyAlgorithm, KeyInfo, KeyStore, KeyUse
 from foundation.x509.names import name_pairs, subject_name
 from identity.model import ActorStatus
-from issuing_ca.drafts import ORGANISATION_SEAL
-from issuing_ca.model import CertificateRecord, CertificateRequest, CertificateState
+from identity.service import IdentityService
+from issuing_ca.drafts import ORGANISATION_SEAL, ORGANISATION_SEAL_SANDBOX
+from issuing_ca.model import CertificateRecord, CertificateRequest, CertificateState, Reason
 from issuing_ca.service import CertificateAuthority
 from signing.model import CredentialStatus
 from signing.seal_policy import ROLE
+from signing.service import SigningService
 
 _AUTHORITY = "issuing"
 _PAGE = 200
+_LABEL, _SANDBOX_LABEL = "organisation-seal", "organisation-seal-sandbox"  # of keys: no key is for both
 _IDENTIFIER = r"(?:NTR|VAT|LEI|[A-Z]{2}:)%s-[A-Za-z0-9][A-Za-z0-9./-]{0,63}"
+
+
+class SealMaking(Protocol):
+    """The services that a seal credential is made with."""
+
+    @property
+    def identity(self) -> IdentityService: ...
+
+    @property
+    def ca(self) -> CertificateAuthority: ...
+
+    @property
+    def signing(self) -> SigningService: ...
+
+    @property
+    def keys(self) -> KeyStore: ...
+
+    @property
+    def clock(self) -> Clock: ...
 
 
 @dataclass(frozen=True)
@@ -47,43 +70,47 @@ class SealCredential:
 
 
 def make_seal_credential(
-    services: Services,
+    services: SealMaking,
     by: str,
     client: str,
     organisation: str,
     identifier: str,
     common_name: str,
     algorithm: KeyAlgorithm = KeyAlgorithm.EC_P256,
+    *,
+    sandbox: bool = False,
 ) -> SealCredential:
     """Key, certificate and signing credential for a client that seals. Asked again, gives the same credential.
 
     ``identifier``: organizationIdentifier (EN 319 412-1 §5.1.4), as ``GO:KH-000041``; ``by``: who does this, for the
     audit trail; ``algorithm``: of the key, a client can have one of each. The mark of a specimen installation is put
     before names that do not say it. After a revocation the client gets a new key; a certificate that has run out is
-    followed by one over the same key.
+    followed by one over the same key. ``sandbox``: under a key and a profile of its own, SANDBOX SPECIMEN before the
+    names in every installation: a seal that no verifier passes.
     Raises ActorUnknown, ClientCannotSeal, OrganisationIdentifierInvalid, NameInvalid, SealOnHold, SealNamedOtherwise,
     SealWithdrawn, and what making keys and issuing raise.
     """
     _check_client(services, client)
     ca, signing = services.ca, services.signing
+    profile = ORGANISATION_SEAL_SANDBOX if sandbox else ORGANISATION_SEAL
     ca.require_no_approval(ORGANISATION_SEAL)
     if not re.fullmatch(_IDENTIFIER % ca.settings.country, identifier):
         raise OrganisationIdentifierInvalid(country=ca.settings.country)
     wanted = subject_name(
         (
             ("C", ca.settings.country),
-            ("O", _marked(organisation, ca.settings.mark)),
+            ("O", _marked(organisation, ca.settings.mark, sandbox)),
             ("organizationIdentifier", identifier),
-            ("CN", _marked(common_name, ca.settings.mark)),
+            ("CN", _marked(common_name, ca.settings.mark, sandbox)),
         )
     )
-    records = tuple(_records(ca, client))
-    key = _key(services, client, records, algorithm)
+    records = tuple(_records(ca, client, profile))
+    key = _key(services, client, records, algorithm, _SANDBOX_LABEL if sandbox else _LABEL)
     current = _current(services, key, records)
     if current is None:
         request = CertificateRequest(
             authority=_AUTHORITY,
-            profile=ORGANISATION_SEAL,
+            profile=profile,
             subject=name_pairs(wanted),
             public_key=public_key(key),
             owner=client,
@@ -103,27 +130,46 @@ def make_seal_credential(
     return SealCredential(credential.credential_id, client, _serial(certificate), name_pairs(certificate.subject))
 
 
-def _check_client(services: Services, client: str) -> None:
+def revoke_seals(ca: CertificateAuthority, by: str, client: str) -> int:
+    """Revoke every seal certificate of a client that is in force or on hold; its keys are stopped. Gives how many."""
+    living = (CertificateState.ISSUED, CertificateState.HELD)
+    found = [
+        one
+        for profile in (ORGANISATION_SEAL, ORGANISATION_SEAL_SANDBOX)
+        for one in _records(ca, client, profile)
+        if one.state in living
+    ]
+    for record in found:
+        ca.revoke(record.serial, Reason.CESSATION_OF_OPERATION, by)
+    return len(found)
+
+
+def _check_client(services: SealMaking, client: str) -> None:
     actor = services.identity.actor(client)
     if actor.kind is not ActorKind.CLIENT or actor.status is not ActorStatus.ACTIVE or ROLE not in actor.roles:
         raise ClientCannotSeal(actor=client, role=ROLE)
 
 
-def _marked(name: str, mark: str | None) -> str:
+def _marked(name: str, mark: str | None, sandbox: bool) -> str:
+    if sandbox:
+        return f"SANDBOX {_marked(name, 'SPECIMEN', sandbox=False)}"
     return f"{mark} {name}" if mark and mark not in name else name
 
 
-def _records(ca: CertificateAuthority, client: str) -> Iterator[CertificateRecord]:
-    """The records of the client's seals. It may have other certificates; those are not looked at."""
+def _records(ca: CertificateAuthority, client: str, profile: str) -> Iterator[CertificateRecord]:
+    """The records of the client's seals by this profile. It may have other certificates; those are not looked at."""
     after: str | None = None
     while page := ca.certificates(after=after, limit=_PAGE, owner=client):
-        yield from (record for record in page if record.profile == ORGANISATION_SEAL)
+        yield from (record for record in page if record.profile == profile)
         after = page[-1].serial
 
 
-def _key(services: Services, client: str, records: tuple[CertificateRecord, ...], algorithm: KeyAlgorithm) -> KeyInfo:
+def _key(
+    services: SealMaking, client: str, records: tuple[CertificateRecord, ...], algorithm: KeyAlgorithm, label: str
+) -> KeyInfo:
     """The client's key by this algorithm, made where it has none that may be used. On hold, it has no successor."""
-    keys = services.keys.find(use=KeyUse.ORGANISATION_SEAL, owner=client)
+    found = services.keys.find(use=KeyUse.ORGANISATION_SEAL, owner=client)
+    keys = [key for key in found if key.label.startswith(f"{label}/")]
     of_keys = [record for record in records if record.key_id in {key.key_id for key in keys}]
     for record in of_keys:
         if record.state is CertificateState.HELD:
@@ -133,11 +179,11 @@ def _key(services: Services, client: str, records: tuple[CertificateRecord, ...]
     usable = [key for key in keys if key.enabled and key.key_id not in revoked and key.algorithm is algorithm]
     if usable:
         return usable[-1]
-    label = f"organisation-seal/{client}" + (f"/{len(keys) + 1}" if keys else "")
-    return services.keys.generate(label, algorithm, KeyUse.ORGANISATION_SEAL, client)
+    new = f"{label}/{client}" + (f"/{len(keys) + 1}" if keys else "")
+    return services.keys.generate(new, algorithm, KeyUse.ORGANISATION_SEAL, client)
 
 
-def _current(services: Services, key: KeyInfo, records: tuple[CertificateRecord, ...]) -> x509.Certificate | None:
+def _current(services: SealMaking, key: KeyInfo, records: tuple[CertificateRecord, ...]) -> x509.Certificate | None:
     """The certificate over this key that is good now, the one that lasts longest; None where there is none."""
     now = services.clock.now()
     good = [

@@ -39,6 +39,7 @@ from issuing_ca.ports import AttestedKeys
 from issuing_ca.templates import Templates
 
 CITIZEN_SIGN, ORGANISATION_SEAL, OFFICER = "citizen-sign", "organisation-seal", "officer"
+ORGANISATION_SEAL_SANDBOX = "organisation-seal-sandbox"
 CITIZEN_AUTH, ORGANISATION_AUTH, TLS_SERVER = "citizen-auth", "organisation-auth", "tls-server"
 CAMDX = frozenset({"camdx-sign", "camdx-sign-ec", "camdx-auth", "camdx-auth-ec"})
 
@@ -48,6 +49,7 @@ _PROFILES = {
         CITIZEN_SIGN,
         CITIZEN_AUTH,
         ORGANISATION_SEAL,
+        ORGANISATION_SEAL_SANDBOX,
         ORGANISATION_AUTH,
         OFFICER,
         TLS_SERVER,
@@ -61,6 +63,7 @@ _PROFILES = {
 _KEY_USES = {
     CITIZEN_SIGN: KeyUse.CITIZEN_SIGN,
     ORGANISATION_SEAL: KeyUse.ORGANISATION_SEAL,
+    ORGANISATION_SEAL_SANDBOX: KeyUse.ORGANISATION_SEAL,
     TSA_UNIT: KeyUse.TSA,
     OCSP_RESPONDER: KeyUse.OCSP_RESPONDER,
     CMP_SIGNER: KeyUse.REGISTRATION_AUTHORITY,

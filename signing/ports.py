@@ -106,6 +106,35 @@ class Clients(Protocol):
         ...
 
 
+class AgencyClients(Protocol):
+    """Where the clients of organisations are registered; and who officers are as persons."""
+
+    def register(self, by: Actor, label: str, public_key: bytes) -> str:
+        """A client that may seal, by its public key; gives its id. Raises a CamTrustError for a key that cannot be."""
+        ...
+
+    def disable(self, by: Actor, client_id: str) -> None:
+        """End what a client may do, at once and for good. Nothing happens where that was done."""
+        ...
+
+    def person_of(self, officer_id: str) -> str | None:
+        """The person id under which an officer is enrolled; None where that is not known."""
+        ...
+
+
+class AgencySeals(Protocol):
+    """Makes what organisations seal with."""
+
+    def make(self, by: str, client_id: str, organisation: str, number: str, *, sandbox: bool) -> str:
+        """The client's credential, in the organisation's name; the same one while it is good. ``sandbox``: one that
+        no verifier passes. Raises a CamTrustError where none can be issued."""
+        ...
+
+    def revoke(self, by: str, client_id: str) -> None:
+        """Revoke every seal certificate of the client that is in force or on hold."""
+        ...
+
+
 class PersonTokens(Protocol):
     """The authorisation server: access tokens of clients, and sessions."""
 

@@ -14,6 +14,9 @@ POLICY_ARC = "2.999.116"
 ANY_POLICY = ObjectIdentifier("2.5.29.32.0")
 POLICY_CITIZEN_SIGN = ObjectIdentifier(f"{POLICY_ARC}.1.1")
 POLICY_ORGANISATION_SEAL = ObjectIdentifier(f"{POLICY_ARC}.1.2")
+# Of organisations in the sandbox: also a production installation issues under this example policy, so that a sandbox
+# seal says so wherever it turns up, and `signing.verify` passes none.
+POLICY_SANDBOX_SEAL = ObjectIdentifier(f"{POLICY_ARC}.1.9")
 POLICY_OFFICER = ObjectIdentifier(f"{POLICY_ARC}.1.3")
 POLICY_TSA = ObjectIdentifier(f"{POLICY_ARC}.2.1")
 POLICY_OCSP_RESPONDER = ObjectIdentifier(f"{POLICY_ARC}.3.1")

@@ -195,7 +195,23 @@ class BatchService:
 
     def cancel(self, actor: Actor, batch_id: str) -> None:
         """End it: what is sealed stays, nothing more is sealed but what is being sealed. BatchOver."""
-        batch = self._batch(actor, batch_id)
+        self._cancel(str(actor), self._batch(actor, batch_id))
+
+    def stop(self, by: str, client_id: str) -> int:
+        """End every batch of a client's that is not over, as :meth:`cancel` does: its rights ended. ``by``: who does
+        this. Gives how many."""
+        stopped = 0
+        with self._database.read() as connection:
+            alive = store.under_way(connection, client_id)
+        for batch in alive:
+            try:
+                self._cancel(by, batch)
+            except BatchOver:  # it ended by itself, or another state was reached: then nothing of it is sealed either
+                continue
+            stopped += 1
+        return stopped
+
+    def _cancel(self, by: str, batch: Batch) -> None:
         if batch.state.over:
             raise BatchOver
         now = self._clock.now()
@@ -203,8 +219,8 @@ class BatchService:
         with self._database.unit_of_work() as connection:
             if not store.move(connection, batch, BatchState.CANCELLED, finished_at=now, kept_until=kept):
                 raise BatchOver
-            self._audit.append(connection, str(actor), "signing.batch_cancelled", batch_id)
-            self._webhooks.emit(connection, batch.owner, EventKind.BATCH_CANCELLED, {"batch": batch_id})
+            self._audit.append(connection, by, "signing.batch_cancelled", batch.batch_id)
+            self._webhooks.emit(connection, batch.owner, EventKind.BATCH_CANCELLED, {"batch": batch.batch_id})
 
     def remove(self, actor: Actor, batch_id: str) -> None:
         """Remove a batch and all of its documents for good. BatchNotOpen for one that is worked on."""

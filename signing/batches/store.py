@@ -115,6 +115,12 @@ def count_under_way(connection: Connection, owner: str) -> int:
     return connection.execute(select(func.count()).where(batches.c.owner == owner, alive)).scalar_one()
 
 
+def under_way(connection: Connection, owner: str) -> tuple[Batch, ...]:
+    """An owner's batches that are not over."""
+    alive = batches.c.state.in_([state.value for state in BatchState if not state.over])
+    return tuple(_batch(row) for row in connection.execute(select(batches).where(batches.c.owner == owner, alive)))
+
+
 def move(connection: Connection, batch: Batch, state: BatchState, **values: Any) -> bool:
     """Move a batch that still is in the state it was read in; False when it is not."""
     same = (batches.c.batch_id == batch.batch_id) & (batches.c.state == batch.state.value)

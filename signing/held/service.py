@@ -11,7 +11,7 @@ HS-TIME      it runs out; hours, level, format and size are judged again, by the
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from foundation.clock import Clock
 from foundation.db.audit import AuditTrail
@@ -183,6 +183,30 @@ class HeldSeals:
             self._audit.append(connection, str(actor), "signing.held_seal_refused", held_id, {"reason": reason.value})
         self._custody.discard_original(held_id)
         return self._named(*self._found(held_id))
+
+    def stop(self, by: str, client_id: str) -> int:
+        """Refuse all that a client asked for and nobody released, or whose release was not finished: its rights ended.
+        ``by``: who does this. Gives how many."""
+        stopped = 0
+        for state in (HeldState.WAITING, HeldState.RELEASED):
+            while True:
+                with self._database.read() as connection:
+                    page = store.of_clients(connection, [client_id], state, MAX_PAGE)
+                for held, _ in page:
+                    values: dict[str, str | datetime] = {"decided_by": by, "decided_at": self._clock.now()}
+                    values["reason"] = RefusalReason.NOT_AUTHORISED.value
+                    try:
+                        with self._database.unit_of_work() as connection:
+                            store.change(connection, held, HeldState.REFUSED, **values)
+                            details = {"reason": RefusalReason.NOT_AUTHORISED.value}
+                            self._audit.append(connection, by, "signing.held_seal_refused", held.held_id, details)
+                    except HeldSealClosed:  # somebody else ended it meanwhile, or releases it just now
+                        continue
+                    self._custody.discard_original(held.held_id)
+                    stopped += 1
+                if len(page) < MAX_PAGE:
+                    break
+        return stopped
 
     def sweep(self) -> int:
         """Forget what ran out, and results that were kept for long enough; gives how many."""

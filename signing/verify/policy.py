@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
+from foundation.x509.oids import POLICY_SANDBOX_SEAL
 from foundation.x509.path import PathRules
 from foundation.x509.signature_check import AlgorithmRules
 
+SANDBOX = POLICY_SANDBOX_SEAL.dotted_string  # certificates of organisations that only try the service
 EXAMPLE_ARC = "2.999"  # ITU-T X.660: what carries a policy below it is a specimen
 
 

@@ -1,7 +1,7 @@
 """The standing of a certificate at a time: its path, its purpose, its status (EN 319 102-1 §5.2.6, §5.6.2).
 
     X1  a path to an anchor is valid at the time of use                                 PATH-…
-    X2  the certificate is for this purpose                                             SGN-USAGE, SGN-PURPOSE
+    X2  the certificate is for this purpose                                             SGN-USAGE, SGN-PURPOSE, …
     X3  nobody in the path was revoked by then, as far as evidence that counts can say  REV-REVOKED, REV-CA, REV-HOLD
     X4  the evidence that they were not is recent enough (`Recency`)                    REV-UNKNOWN
 
@@ -34,7 +34,7 @@ from signing.verify.model import (
     indeterminate,
     noted,
 )
-from signing.verify.policy import Policy, is_specimen
+from signing.verify.policy import SANDBOX, Policy, is_specimen
 from signing.verify.trust import HAND, Trust
 from signing.verify.trust_list_model import SOURCE as LIST
 
@@ -92,7 +92,7 @@ def judge_signer(case: Case, signer: x509.Certificate, used_at: datetime, proven
         vouched_source=SOURCE if proven else None,
         vouched_at=case.trust.vouched_at if proven else None,
     )
-    usage = _signer_usage(signer)
+    usage = (*_signer_usage(signer), *_sandbox(signer))
     status = _statuses(case, path, used_at, recency, proven)
     return _summed(case, path, usage, status, About.SIGNER)
 
@@ -120,7 +120,8 @@ def judge_certificate(case: Case, certificate: x509.Certificate) -> Judgement:
         return _no_path(case, path, proven=False, part=About.SIGNER)
     # nothing was done with it: status that a fresh bundle gave out as current is enough
     recency = Recency(case.at, after_use=False, vouched_source=SOURCE, vouched_at=case.trust.vouched_at)
-    return _summed(case, path, (), _statuses(case, path, case.at, recency, proven=False), About.SIGNER)
+    status = _statuses(case, path, case.at, recency, proven=False)
+    return _summed(case, path, _sandbox(certificate), status, About.SIGNER)
 
 
 def _pool(case: Case) -> tuple[x509.Certificate, ...]:
@@ -323,6 +324,14 @@ def _signer_usage(signer: x509.Certificate) -> tuple[Reason, ...]:
             indeterminate("SGN-PURPOSE", "RFC 9336 §3", "verify_signer_usage", SubIndication.CHAIN_CONSTRAINTS_FAILURE)
         )
     return tuple(reasons)
+
+
+def _sandbox(signer: x509.Certificate) -> tuple[Reason, ...]:
+    """X2: a certificate of the sandbox is for trying the service, whoever named that policy."""
+    if SANDBOX not in _policies(signer):
+        return ()
+    sub = SubIndication.CHAIN_CONSTRAINTS_FAILURE
+    return (indeterminate("SGN-SANDBOX", "EN 319 102-1 §5.2.6.4", "verify_sandbox", sub),)
 
 
 def _policies(certificate: x509.Certificate) -> frozenset[str]:

@@ -191,12 +191,15 @@ def test_what_is_another_s_is_as_absent_as_what_never_was(assembled: Installatio
     asked = {"credentialID": owner.credential, "hashes": ["A" * 43 + "="], "numSignatures": 1}
     prompt = owner.post("/csc/v2/credentials/authorize", asked)["handle"]
     changes["/sign/v1/prompts/{handle}/approval"] = {"pin": owner.pin, "totp": "000000"}
+    agency = owner.post("/sign/v1/agencies", {"name_km": "គំរូ", "name": "SPECIMEN Walk", "number": "GO:KH-900001"})["id"]
+    changes["/sign/v1/agencies/{agency_id}/mandate"] = {"signature": "AAAA"}
+    changes["/sign/v1/agencies/{agency_id}/clients"] = {"label": "x", "public_key": "x"}
     called = 0
     for endpoint in endpoints(assembled.app):
         if "person" not in (endpoint.allowed or {}) or "{" not in endpoint.path:
             continue
         body = bodies.get(endpoint.path.partition("{enrolment_id}")[2], {} if endpoint.method == "POST" else None)
-        body = changes.get(endpoint.path, body)
+        body = changes.get(endpoint.path, body) if endpoint.method == "POST" else body
         answers = []
         if "{serial}" in endpoint.path:
             body = revoke
@@ -207,6 +210,8 @@ def test_what_is_another_s_is_as_absent_as_what_never_was(assembled: Installatio
             path = path.replace("{approval_id}", ids[1] * 2).replace("{change_id}", ids[1] * 2)
             path = path.replace("{serial}", ids[2]).replace("{image_id}", "0" * 32)
             path = path.replace("{page}", "1").replace("{request_id}", ids[3]).replace("{client_id}", ids[4])
+            path = path.replace("{agency_id}", agency if ids[0] == enrolment else "0" * 32)
+            path = path.replace("{person_id}", owner.person_id if ids[0] == enrolment else "nobody")
             path = path.replace("{handle}", prompt if ids[0] == enrolment else "0" * 32)
             path = path.replace("{credential_id}", owner.credential if ids[0] == enrolment else "0" * 32)
             assert "{" not in path, f"{endpoint.path}: tell this test whose that is"

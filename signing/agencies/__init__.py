@@ -1,0 +1,1 @@
+"""Organisations that seal: proposed by their representatives, approved by an officer, and left again at once."""
