@@ -19,6 +19,7 @@ import ekyc.receipts
 import ekyc.reinstatement
 import ekyc.review_store
 import ekyc.store
+import ekyc.vouch_store
 import ekyc.without_phone
 import foundation.db.audit
 import foundation.db.job_requests

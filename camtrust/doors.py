@@ -18,6 +18,7 @@ import ekyc.guardian_api
 import ekyc.recall_api
 import ekyc.receipt_api
 import ekyc.renewal_api
+import ekyc.vouch_api
 import ekyc.without_phone_api
 import identity.api
 import identity.oauth.api
@@ -134,6 +135,7 @@ def application(services: Services) -> FastAPI:
             ekyc.evidence_api.create_evidence_router(services.ekyc, guard),
             ekyc.evidence_api.create_chip_trust_router(services.ekyc, guard),
             ekyc.guardian_api.create_guardian_router(services.ekyc.guardians, guard),
+            ekyc.vouch_api.create_vouch_router(services.ekyc.vouching, services.ekyc.commune, guard),
             ekyc.renewal_api.create_renewal_router(services.ekyc.renewals, guard),
             ekyc.recall_api.create_reinstatement_router(services.ekyc.reinstatements, guard),
             ekyc.receipt_api.create_receipt_router(services.ekyc, guard),

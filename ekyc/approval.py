@@ -18,7 +18,6 @@ from ekyc.casefile import CaseFiles
 from ekyc.decision import Decider
 from ekyc.document import end_of_day
 from ekyc.errors import ApprovalImpossible, DecisionNotReproduced, EnrolmentUnknown
-from ekyc.evidence import EvidenceKind
 from ekyc.model import Enrolment, State
 from ekyc.policy import Outcome
 from ekyc.ports import AttestedPersonKeys, RegistrationAuthority
@@ -29,6 +28,7 @@ from foundation.keys.attestation import KeyAttestation, verify
 from foundation.keys.port import KeyInfo, KeyUse
 
 _AUTHORITY = "issuing"
+DECLARED = "declared"  # the type of a document that there is none of: its holder was vouched for
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,12 @@ class VerifiedName:
 def carries_until(document: Mapping[str, Any], now: datetime) -> datetime | None:
     """Until when a document's record carries a certificate at the longest; None: as long as the profile does.
 
-    Where that is over, the minor of then is of age: their card carries on, their passport until it ends itself.
+    A declaration carries no further than it says. Where the end of a document is over, the minor of then is of age:
+    their card carries on, their passport until it ends itself.
     """
     until = document.get("carries_until")
+    if document["document_type"] == DECLARED:
+        return parse_rfc3339(str(until))
     if until is None or parse_rfc3339(until) > now:
         return None if until is None else parse_rfc3339(until)
     ends = document["date_of_expiry"] if document["document_type"].startswith("TD3/") else ""
@@ -106,9 +109,12 @@ class ApprovalDesk:
         files = self._files
         evidence = self._judged(enrolment)
         with files.database.read() as connection:
-            shown = files.open(connection, enrolment, EvidenceKind.DOCUMENT)
+            shown = files.open_identity(connection, enrolment)
         name = VerifiedName.of(shown)
         naming, now = self._authority.naming, files.clock.now().replace(microsecond=0)
+        until = carries_until(shown, now)
+        if until is not None and until <= now:
+            raise ApprovalImpossible(problem="evidence")
         subject = naming.subject(enrolment.person_id, name.surname, name.given_names, name.khmer)
         approval = Approval(
             authority=_AUTHORITY,
@@ -119,7 +125,7 @@ class ApprovalDesk:
             key_id=key_id,
             level=enrolment.level,
             evidence=evidence,
-            not_after=carries_until(shown, now),
+            not_after=until,
             at=now,
             expires=now + LIFETIME,
             nonce=files.randomness.bytes(32).hex(),

@@ -172,6 +172,11 @@ class CaseFiles:
             raise EnrolmentUnknown
         return self.open_record(connection, enrolment, record)
 
+    def open_identity(self, connection: Connection, enrolment: Enrolment) -> Mapping[str, Any]:
+        """The content of the document, or of the declaration of somebody who has none. Raises EnrolmentUnknown."""
+        shown = latest_shown(store.ledger(connection, enrolment.id), EvidenceKind.DOCUMENT)
+        return self.open(connection, enrolment, EvidenceKind.DECLARATION if shown is None else EvidenceKind.DOCUMENT)
+
     def open_record(self, connection: Connection, enrolment: Enrolment, record: Evidence) -> Mapping[str, Any]:
         """The content of one record, without its salt."""
         sealed = store.sealed_content(connection, record)

@@ -363,8 +363,8 @@ class GateClosed(EkycError):
 
 
 class ApprovalImpossible(EkycError):
-    """Nothing is approved: ``problem`` is ``decision`` (it does not follow from the evidence) or ``key`` (not theirs by
-    the token's attestation)."""
+    """Nothing is approved: ``problem`` is ``decision`` (it does not follow from the evidence), ``evidence`` (it
+    carries no more) or ``key`` (not theirs by the token's attestation)."""
 
     code = "ekyc.approval_impossible"
     kind = Kind.FORBIDDEN

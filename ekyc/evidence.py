@@ -31,6 +31,7 @@ class EvidenceKind(StrEnum):
     REGISTRY = "registry"
     DEDUPE = "dedupe"
     GUARDIAN = "guardian"
+    DECLARATION = "declaration"  # what somebody without a document says of themselves
     VOUCH = "vouch"
     REVIEW = "review"
     DECISION = "decision"
@@ -62,6 +63,7 @@ CONTROLS: Mapping[EvidenceKind, Control] = {
     EvidenceKind.REGISTRY: Control("EKYC-REGISTRY", 1),
     EvidenceKind.DEDUPE: Control("EKYC-DEDUPE", 1),
     EvidenceKind.GUARDIAN: Control("EKYC-GUARDIAN", 1),
+    EvidenceKind.DECLARATION: Control("EKYC-DECLARATION", 1),
     EvidenceKind.VOUCH: Control("EKYC-VOUCH", 1),
     EvidenceKind.REVIEW: Control("EKYC-REVIEW", 1),
     EvidenceKind.DECISION: Control("EKYC-DECISION", 1),

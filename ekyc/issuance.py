@@ -153,7 +153,7 @@ class IssuanceDesk:
         files = self._files
         key = self._key(enrolment)
         with files.database.read() as connection:
-            document = files.open(connection, enrolment, EvidenceKind.DOCUMENT)
+            document = files.open_identity(connection, enrolment)
         name = VerifiedName.of(document)
         decision = self._decider.last(enrolment.id) or b""
         issued = self._issuer.issue_citizen(

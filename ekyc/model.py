@@ -8,7 +8,7 @@ Contact and document come in either order: the state says how far the evidence r
 When all factors are lost, an officer leads FACTOR_BOUND and what follows it back to APPROVED (`ekyc.recovery`).
 
 Beside the way: NEEDS_INPUT(reason, retry_at), WAITING_REGISTRY, WAITING_GUARDIAN (a minor without one),
- REFERRED_IN_PERSON, REJECTED, EXPIRED, WITHDRAWN.
+ WAITING_VOUCHERS (somebody without a document), REFERRED_IN_PERSON, REJECTED, EXPIRED, WITHDRAWN.
 A gate is held twice: the policy decides on approval, and :func:`check_transition` asks the ledger at each milestone.
 """
 
@@ -42,6 +42,7 @@ class State(StrEnum):
     NEEDS_INPUT = "NEEDS_INPUT"
     WAITING_REGISTRY = "WAITING_REGISTRY"
     WAITING_GUARDIAN = "WAITING_GUARDIAN"  # all is there but a guardian's word
+    WAITING_VOUCHERS = "WAITING_VOUCHERS"  # without a document: for vouchers, and then the commune's officer
     REFERRED_IN_PERSON = "REFERRED_IN_PERSON"
     REJECTED = "REJECTED"
     EXPIRED = "EXPIRED"
@@ -58,6 +59,8 @@ class Action(StrEnum):
     DOCUMENT = "document"
     REGISTRY_MATCH = "registry-match"
     GUARDIAN = "guardian"
+    DECLARATION = "declaration"
+    VOUCHERS = "vouchers"
     REVIEW = "await-review"
     FACTORS = "factors"
     CONFIRM_FACTORS = "confirm-factors"
@@ -81,13 +84,14 @@ _OF_REVIEWABLE = frozenset({State.NEEDS_INPUT, State.WAITING_GUARDIAN, State.PER
 TRANSITIONS: Mapping[State, frozenset[State]] = {
     State.DRAFT: _LEAVES | {State.CONSENTED},
     State.CONSENTED: _LEAVES | {State.CONTACT_VERIFIED, State.DOCUMENT_CAPTURED, State.DOCUMENT_VALIDATED},
-    State.CONTACT_VERIFIED: _LEAVES | {State.DOCUMENT_CAPTURED, State.NEEDS_INPUT},
+    State.CONTACT_VERIFIED: _LEAVES | {State.DOCUMENT_CAPTURED, State.WAITING_VOUCHERS, State.NEEDS_INPUT},
     State.DOCUMENT_CAPTURED: _LEAVES | {State.CONSENTED, State.DOCUMENT_VALIDATED, State.NEEDS_INPUT, State.REJECTED},
-    State.NEEDS_INPUT: _LEAVES | {State.DOCUMENT_CAPTURED},
+    State.NEEDS_INPUT: _LEAVES | {State.DOCUMENT_CAPTURED, State.WAITING_VOUCHERS},
     State.DOCUMENT_VALIDATED: _LEAVES | _REGISTRY_ANSWERS,
     State.WAITING_REGISTRY: _LEAVES | _REGISTRY_ANSWERS,
     State.WAITING_GUARDIAN: _LEAVES
     | {State.REGISTRY_MATCHED, State.REFERRED_IN_PERSON, State.NEEDS_INPUT, State.REJECTED},
+    State.WAITING_VOUCHERS: _LEAVES | {State.REVIEW_2, State.PERSON_BOUND, State.NEEDS_INPUT, State.REJECTED},
     State.REGISTRY_MATCHED: _LEAVES | _OF_REVIEWABLE | {State.REVIEW_2, State.REFERRED_IN_PERSON},
     State.REFERRED_IN_PERSON: _LEAVES | _OF_REVIEWABLE | {State.REVIEW_2},
     State.REVIEW_2: _LEAVES | _OF_REVIEWABLE | {State.REFERRED_IN_PERSON},
@@ -110,6 +114,7 @@ REVIEWABLE = (State.REGISTRY_MATCHED, State.REFERRED_IN_PERSON, State.REVIEW_2)
 WAITS_FOR_REGISTRY = (State.DOCUMENT_VALIDATED, State.WAITING_REGISTRY)
 TAKES_GUARDIAN = (*WAITS_FOR_REGISTRY, State.WAITING_GUARDIAN)
 TAKES_DOCUMENT = (State.CONSENTED, State.CONTACT_VERIFIED, State.NEEDS_INPUT)
+TAKES_DECLARATION = (State.CONTACT_VERIFIED, State.NEEDS_INPUT, State.WAITING_VOUCHERS)
 TAKES_CONTACT = (State.CONSENTED, State.NEEDS_INPUT)
 RAISABLE = (State.CONSENTED, State.CONTACT_VERIFIED, State.DOCUMENT_VALIDATED, State.NEEDS_INPUT)
 # Further evidence (images, chip, face) may come at any of these, and changes none of them; none once an officer spoke.
@@ -121,6 +126,7 @@ RECALLABLE = CERTIFYING | {
     State.DOCUMENT_VALIDATED,
     State.WAITING_REGISTRY,
     State.WAITING_GUARDIAN,
+    State.WAITING_VOUCHERS,
     *REVIEWABLE,
 }
 RECOVERABLE = (*ISSUING, State.ACTIVATED)
@@ -133,6 +139,7 @@ _NEXT: Mapping[State, tuple[Action, ...]] = {
     State.DOCUMENT_VALIDATED: (Action.REGISTRY_MATCH,),
     State.WAITING_REGISTRY: (Action.REGISTRY_MATCH,),
     State.WAITING_GUARDIAN: (Action.GUARDIAN,),
+    State.WAITING_VOUCHERS: (Action.VOUCHERS, Action.DECLARATION),
     State.REGISTRY_MATCHED: (Action.REVIEW,),
     State.REFERRED_IN_PERSON: (Action.REVIEW,),
     State.REVIEW_2: (Action.REVIEW,),
@@ -152,6 +159,10 @@ _MILESTONES: Mapping[State, tuple[tuple[EvidenceKind, frozenset[str]], ...]] = {
     State.DOCUMENT_VALIDATED: (
         (EvidenceKind.CONTACT, frozenset({"verified"})),
         (EvidenceKind.DOCUMENT, frozenset({"valid"})),
+    ),
+    State.WAITING_VOUCHERS: (
+        (EvidenceKind.CONTACT, frozenset({"verified"})),
+        (EvidenceKind.DECLARATION, frozenset({"declared"})),
     ),
     State.REGISTRY_MATCHED: ((EvidenceKind.REGISTRY, frozenset({"match"})),),
     State.REVIEW_2: ((EvidenceKind.REVIEW, frozenset({"bound"})),),

@@ -123,6 +123,19 @@ class Guardians(_Part):
     tries: Annotated[int, Field(ge=1, le=10)]
 
 
+class Vouching(_Part):
+    """Who may vouch for somebody without a document: certificate holders of these ``levels``. ``per_voucher`` and
+    ``per_commune``: for how many persons at most in ``period_days``. ``lifetime_days``: how long after the declaration
+    the provisional certificate may last. Without this nobody is vouched for.
+    """
+
+    levels: Annotated[tuple[str, ...], Field(min_length=1)]
+    per_voucher: Annotated[int, Field(ge=1, le=1000)]
+    per_commune: Annotated[int, Field(ge=1, le=100_000)]
+    period_days: Annotated[int, Field(ge=1, le=3660)]
+    lifetime_days: Annotated[int, Field(ge=1, le=366)]
+
+
 class Reinstatement(_Part):
     """Why two officers may bring a suspended enrolment back: ``reasons``; ``in_person``: of them, where they saw the
     person. ``never``: reasons of a suspension (keys of the catalogue) that there is no way back from.
@@ -201,6 +214,7 @@ class Policy(_Part):
     risks: tuple[RiskRule, ...] = ()
     travel_documents: Mapping[str, TravelDocument] = {}
     guardians: Guardians | None = None
+    vouching: Vouching | None = None
     reinstatement: Reinstatement | None = None
     renewal: Renewal | None = None
 

@@ -1,4 +1,4 @@
-"""Calling evidence back: a control that was wrong, a document issuer, a registry answer, an officer, a document.
+"""Calling evidence back: a wrong control, a document issuer, a registry answer, an officer, a document, a voucher.
 
 The graph is in the ledger: each record names control and version, actor, and facts (an issuer's fingerprint, the digest
 of a registry exchange, the keyed index of a document). An approved enrolment is affected exactly if its decision,
@@ -38,6 +38,8 @@ _SHOWN_BY_THE_PERSON = frozenset(
         EvidenceKind.CHIP,
         EvidenceKind.IMAGE,
         EvidenceKind.GUARDIAN,
+        EvidenceKind.DECLARATION,
+        EvidenceKind.VOUCH,
     }
 )
 
@@ -52,6 +54,7 @@ class Origin:
     issuer: str | None = None  # SHA-256 of a document signer's or its authority's certificate, hexadecimal
     exchange: str | None = None
     document: str | None = None  # the keyed index of a document, hexadecimal: a fact of its record
+    voucher: str | None = None  # the person id of a certificate holder who vouched
 
     @property
     def empty(self) -> bool:
@@ -60,12 +63,21 @@ class Origin:
     def _only_version(self) -> bool:
         return all(value is None for name, value in asdict(self).items() if name != "version")
 
+    def said(self) -> dict[str, Any]:
+        """Every value; without ``voucher`` where there is none, as in recalls that were proposed before it existed."""
+        return {name: value for name, value in asdict(self).items() if name != "voucher" or value is not None}
+
+    def _actor(self) -> str | None:
+        if self.officer is not None:
+            return f"officer:{self.officer}"
+        return None if self.voucher is None else f"person:{self.voucher}"
+
     def columns(self) -> dict[str, Any]:
         """What the database can look for by itself."""
         wanted = {
             "control": self.control,
             "control_version": self.version,
-            "actor": None if self.officer is None else f"officer:{self.officer}",
+            "actor": self._actor(),
         }
         return {name: value for name, value in wanted.items() if value is not None}
 
@@ -77,6 +89,7 @@ class Origin:
             and all(getattr(record, name) == value for name, value in self.columns().items())
             and (self.issuer is None or self.issuer in (facts.get("anchor"), facts.get("signer")))
             and (self.exchange is None or facts.get("exchange") == exchange_digest(self.exchange))
+            and (self.voucher is None or (record.kind, record.actor) == (EvidenceKind.VOUCH, f"person:{self.voucher}"))
             and (self.document is None or facts.get("document") == self.document)
         )
 
@@ -145,7 +158,7 @@ class RecallDesk:
                 else:
                     affected.append(_affected(enrolment))
         listed = [asdict(one) for one in affected]
-        digest = hashlib.sha256(canonical_json({"affected": listed, "origin": asdict(origin)})).hexdigest()
+        digest = hashlib.sha256(canonical_json({"affected": listed, "origin": origin.said()})).hexdigest()
         return Found(tuple(affected), tuple(standing), digest)
 
     def propose(self, officer: Actor, origin: Origin, digest: str) -> Progress:
@@ -156,7 +169,7 @@ class RecallDesk:
         recall_id = files.new_id("RCL-")
         values = {
             "id": recall_id,
-            "origin": canonical_json(asdict(origin)).decode(),
+            "origin": canonical_json(origin.said()).decode(),
             "digest": digest,
             "proposed_by": str(officer),
             "proposed_at": files.clock.now(),

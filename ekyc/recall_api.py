@@ -31,6 +31,7 @@ class OriginInput(Input):
     issuer: _Hex | None = None
     exchange: Annotated[str | None, Field(max_length=200)] = None
     document: _Hex | None = None
+    voucher: Annotated[str | None, Field(pattern=r"^KH-[A-Z2-7]{16}$")] = None
 
     def origin(self) -> Origin:
         return Origin(**self.model_dump(include=set(OriginInput.model_fields)))

@@ -16,7 +16,6 @@ from sqlalchemy import Boolean, Column, ForeignKey, LargeBinary, PrimaryKeyConst
 from ekyc import receipt, store
 from ekyc.approval import VerifiedName
 from ekyc.casefile import CaseFiles
-from ekyc.evidence import EvidenceKind
 from ekyc.model import Enrolment, State
 from ekyc.ports import ReceiptAuthority
 from ekyc.store import enrolments, metadata
@@ -83,7 +82,7 @@ class ReceiptDesk:
         now = files.clock.now()
         with files.database.read() as connection:
             ledger = store.ledger(connection, enrolment.id)
-            document = files.open(connection, enrolment, EvidenceKind.DOCUMENT) if named else {}
+            document = files.open_identity(connection, enrolment) if named else {}
         facts = receipt.Facts(
             issuer=authority.issuer,
             person_id=enrolment.person_id,

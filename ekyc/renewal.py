@@ -104,8 +104,11 @@ class RenewalDesk:
         return x509.load_der_x509_certificate(certificate).not_valid_after_utc
 
     def _is_fresh(self, enrolment: Enrolment, rules: Renewal, now: datetime) -> None:
-        """Raises RenewalNeedsProofing where the decision is older than the policy permits."""
-        decided = latest(self._files.ledger(enrolment), EvidenceKind.DECISION)
+        """Raises RenewalNeedsProofing where the decision is older than the policy permits, or there is no document."""
+        ledger = self._files.ledger(enrolment)
+        decided = latest(ledger, EvidenceKind.DECISION)
+        if latest(ledger, EvidenceKind.DOCUMENT) is None:  # vouched for: provisional, and never more than once
+            raise RenewalNeedsProofing
         if decided is None or decided.at + timedelta(days=rules.proofing_days) <= now:
             raise RenewalNeedsProofing
 

@@ -8,7 +8,7 @@ enrolment, with a reason from a list. Where the policy asks for two, the case go
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from ekyc import review_store, store
+from ekyc import review_store, store, vouch_store
 from ekyc.assignment import Assignments
 from ekyc.casefile import CaseFiles, Sealed
 from ekyc.decision import Decider
@@ -38,6 +38,7 @@ _SHOWN = (
     EvidenceKind.FACE,
     EvidenceKind.LIVENESS,
     EvidenceKind.GUARDIAN,
+    EvidenceKind.DECLARATION,
 )
 
 
@@ -172,7 +173,7 @@ class ReviewDesk:
             return self.tests.answer(officer, enrolment, verdict.value, expected, self._spoke)
         sealed = files.seal(enrolment, EvidenceKind.REVIEW, facts)
         if verdict is Verdict.BIND:
-            return self._bind(officer, enrolment, facts, sealed)
+            return self.bind(officer, enrolment, facts, sealed)
         with files.step(enrolment) as connection:
             files.record(connection, enrolment, EvidenceKind.REVIEW, _OUTCOMES[verdict], sealed, str(officer), facts)
             self._spoke(connection, officer, enrolment)
@@ -186,11 +187,22 @@ class ReviewDesk:
                 connection, enrolment, State.REFERRED_IN_PERSON, str(officer), reason="reason_officer_referred"
             )
 
-    def _bind(self, officer: Actor, enrolment: Enrolment, facts: Mapping[str, str], sealed: Sealed) -> Enrolment:
+    def bind(
+        self,
+        officer: Actor,
+        enrolment: Enrolment,
+        facts: Mapping[str, str],
+        sealed: Sealed,
+        beside: Callable[[Connection], None] = lambda _: None,
+    ) -> Enrolment:
+        """An officer's word that was checked: the policy decides, or the case waits for another officer. ``beside``:
+        what is done in the same unit of work, and can refuse.
+        """
         prepared = self._decider.prepare(enrolment)
         for last in (False, True):
             try:
                 with self._files.step(enrolment) as connection:
+                    beside(connection)
                     ledger = self._files.record(
                         connection, enrolment, EvidenceKind.REVIEW, "bound", sealed, str(officer), facts
                     )
@@ -224,10 +236,13 @@ class ReviewDesk:
             raise SelfReview
 
     def is_their_own(self, officer_id: str, enrolment: Enrolment) -> bool:
-        """By person id, and by the index of the person whom the officer is enrolled as."""
+        """By person id, and by the index of the person whom the officer is enrolled as; or they vouched for it."""
         own = self._officers.person_of(officer_id)
         if enrolment.person_id in (own, officer_id):
             return True
+        with self._files.database.read() as connection:
+            if own in vouch_store.vouchers(connection, enrolment.id):
+                return True
         if own is None or enrolment.subject_index is None:
             return False
         with self._files.database.read() as connection:

@@ -8,6 +8,7 @@ from ekyc.casefile import CaseFiles
 from ekyc.challenges import Challenges
 from ekyc.chip_trust import ChipTrust
 from ekyc.chips import ChipDesk
+from ekyc.commune import CommuneDesk
 from ekyc.config import EkycSettings
 from ekyc.contact import ContactDesk
 from ekyc.cool_off import CoolOffDesk
@@ -50,6 +51,7 @@ from ekyc.renewal import RenewalDesk
 from ekyc.retention import RetentionDesk, default_rules
 from ekyc.review import ReviewDesk
 from ekyc.telling import Telling
+from ekyc.vouching import VouchDesk
 from ekyc.without_phone import WithoutPhoneDesk
 from foundation.clock import Clock
 from foundation.db.audit import AuditTrail
@@ -117,6 +119,8 @@ class EkycService:
         letters = LetterReader(reader, self.files.settings.letter_program)
         self.image_reading = ImageReadingDesk(self.files, sources, self.images, letters)
         self.guardians = GuardianDesk(self.files, factors, issuer, relations)
+        self.vouching = VouchDesk(self.files, factors, issuer)
+        self.commune = CommuneDesk(self.files, officers, self.review, self.vouching)
         self.authenticators = AuthenticatorDesk(self.files, factors, telling)
         self.reinstatements = ReinstatementDesk(self.files, self.review, officers, issuer, self.lost_documents)
         self.recalls = RecallDesk(self.files, issuer)

@@ -137,6 +137,7 @@ def create(context: Context) -> typer.Typer:
         issuer: Annotated[str | None, typer.Option(help="SHA-256 of a document signer or its CSCA")] = None,
         exchange: Annotated[str | None, typer.Option(help="the registry's reference of one answer")] = None,
         document: Annotated[str | None, typer.Option(help="the keyed index of a document, from its record")] = None,
+        voucher: Annotated[str | None, typer.Option(help="whoever this certificate holder vouched for, KH-…")] = None,
         officer: Annotated[str | None, typer.Option(help="as this officer, act_…; without it a dry run")] = None,
         key: Annotated[Path | None, typer.Option(help="that officer's private key, PEM", exists=True)] = None,
         url: Annotated[str | None, typer.Option(help="where the services are; default: the home's public URL")] = None,
@@ -153,7 +154,7 @@ def create(context: Context) -> typer.Typer:
         from camtrust.cli.review import officer_at
         from ekyc.recall import Origin
 
-        source = Origin(control, version, by_officer, issuer, exchange, document)
+        source = Origin(control, version, by_officer, issuer, exchange, document, voucher)
         if officer is None:
             with services_of(context) as services:
                 found = services.ekyc.recalls.look(source)

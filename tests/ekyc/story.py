@@ -39,6 +39,7 @@ from ekyc.renewal_api import create_renewal_router
 from ekyc.review import Method, Verdict
 from ekyc.service import EkycService
 from ekyc.terms import Acceptance
+from ekyc.vouch_api import create_vouch_router
 from ekyc.without_phone_api import create_without_phone_router
 from foundation.clock import SetClock
 from foundation.db.audit import AuditTrail
@@ -277,6 +278,7 @@ class World:
         app.include_router(create_renewal_router(self.service.renewals, guard))
         app.include_router(create_reinstatement_router(self.service.reinstatements, guard))
         app.include_router(create_guardian_router(self.service.guardians, guard))
+        app.include_router(create_vouch_router(self.service.vouching, self.service.commune, guard))
         app.include_router(create_receipt_router(self.service, guard))
         app.include_router(create_without_phone_router(self.service, guard))
         app.include_router(create_recall_router(self.service.recalls, guard))

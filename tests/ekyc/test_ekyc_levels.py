@@ -152,7 +152,10 @@ def test_a_gate_is_of_rules_that_exist() -> None:
 
 
 def test_a_level_that_is_not_offered_cannot_be_started(world: World) -> None:
-    """The provisional level is described and not offered; nor can one go on to it."""
+    """A level that a policy describes and does not offer; nor can one go on to it."""
+    data = default_policy().model_dump(mode="json", exclude_unset=True)
+    data["levels"]["VOUCHED"]["offered"] = False
+    world.service = world.restarted(policy=parse_policy(data))
     with pytest.raises(LevelUnknown):
         world.start("VOUCHED")
     actor, name = world.until(State.CONTACT_VERIFIED)

@@ -170,6 +170,11 @@ def test_what_is_another_s_is_as_absent_as_what_never_was(assembled: Installatio
         "/contact": {"channel": "sms", "address": "012345678"},
         "/contact/verification": {"code": "123456"},
         "/document": owner.card(),
+        "/declaration": {
+            **dict.fromkeys(("surname", "given_names", "surname_km", "given_names_km"), "SPECIMEN"),
+            "date_of_birth": "1999-04-14",
+            "commune": "120401",
+        },
         "/face": {"challenge": "CHL-" + "A" * 16, "images": ["0" * 32]},
         "/chip": {"files": {"EF.SOD": "AAAA", "DG1": "AAAA"}},
         "/chip/authentication": {"dg14": "AAAA"},
