@@ -19,8 +19,10 @@ from camtrust.documents import make_specimen_documents
 from camtrust.organisations import make_seal_credential
 from foundation.clock import SystemClock
 from foundation.http.actor import ActorKind
+from foundation.keys.port import KeyUse
 from issuing_ca.model import CertificateState, Reason
 from signing.agencies.api import ROLE
+from signing.errors import CredentialNotUsable
 from signing.seal_policy import SealPolicy
 from signing.verify.model import Indication
 from signing.verify.policy import POLICIES
@@ -246,14 +248,15 @@ def test_who_is_withdrawn_has_no_rights_from_then_on(assembled: Installation, le
     answer = one.person.ask("POST", f"{one.at}/clients/{leaving.id}/withdrawal")
     assert (answer.status_code, answer.json()["withdrawn_at"] is None) == (200, False)
     assert told(form(leaving, assembled.http, SEALS, made["credential"], letter)) == (401, "foundation.unauthenticated")
-    [credential] = services.signing.credentials(services.identity.actor(leaving.id).acting())
-    assert credential.status.value == "withdrawn"
+    gone = services.identity.actor(leaving.id).acting()
+    with pytest.raises(CredentialNotUsable):  # by itself, whatever the key's switch says
+        services.signing.credential(gone, made["credential"], KeyUse.ORGANISATION_SEAL)
     [record] = services.ca.certificates(owner=leaving.id)
     assert record.state is CertificateState.REVOKED
     assert releaser.ask("GET", f"{HELD}/{held['id']}").json()["state"] == "refused"
     release = releaser.ask("POST", f"{HELD}/{held['id']}/release", {"sha256": held["sha256"]})
     assert release.status_code in (403, 409)
-    found, _ = services.batches.batch(services.identity.actor(leaving.id).acting(), batch)
+    found, _ = services.batches.batch(gone, batch)
     assert found.state.value == "cancelled"
     again = f"{one.at}/clients/{leaving.id}/credential"
     assert told(one.person.ask("POST", again)) == (409, "signing.agency_state_conflict")
