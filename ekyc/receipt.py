@@ -96,17 +96,15 @@ def _evidence(ledger: Sequence[Evidence]) -> list[dict[str, Any]]:
         chip = latest(ledger, EvidenceKind.CHIP)
         if chip is not None and chip.outcome == "authentic":
             checks.append({"check_method": "vcrypt", "check_id": chip.control, "time": rfc3339(chip.at)})
-        checks += [
-            {
-                "check_method": _SEEN.get(one.facts.get("method", ""), "data"),
-                "check_id": one.control,
-                "time": rfc3339(one.at),
-            }
-            for one in ledger
-            if one.kind is EvidenceKind.REVIEW and one.outcome == "bound"
-        ]
+        checks += _reviews(ledger)
         kind = _DOCUMENTS.get(document.facts.get("type", ""), "idcard")
         found.append({"type": "document", "check_details": checks, "document_details": {"type": kind}})
+    declared = latest(ledger, EvidenceKind.DECLARATION)
+    if document is None and declared is not None:
+        words = [one for one in ledger if one.kind is EvidenceKind.VOUCH and one.sequence > declared.sequence]
+        checks = [{"check_method": "auth", "check_id": one.control, "time": rfc3339(one.at)} for one in words]
+        attestation = {"type": "digital_attestation"}
+        found.append({"type": "vouch", "check_details": checks + _reviews(ledger), "attestation": attestation})
     registry = latest(ledger, EvidenceKind.REGISTRY)
     if registry is not None:
         check = {"check_method": "data", "check_id": registry.control, "time": rfc3339(registry.at)}
@@ -118,6 +116,19 @@ def _evidence(ledger: Sequence[Evidence]) -> list[dict[str, Any]]:
         record = {"type": "contact_address"}
         found.append({"type": "electronic_record", "check_details": [check], "record": record})
     return found
+
+
+def _reviews(ledger: Sequence[Evidence]) -> list[dict[str, str]]:
+    """What officers said for the person, by how they saw them."""
+    return [
+        {
+            "check_method": _SEEN.get(one.facts.get("method", ""), "data"),
+            "check_id": one.control,
+            "time": rfc3339(one.at),
+        }
+        for one in ledger
+        if one.kind is EvidenceKind.REVIEW and one.outcome == "bound"
+    ]
 
 
 def sign(signer: Callable[[bytes], bytes], public_key: bytes, said: Mapping[str, Any]) -> str:

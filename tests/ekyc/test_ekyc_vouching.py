@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -24,12 +27,25 @@ from ekyc.policy import default_policy, parse_policy
 from ekyc.recall import Origin
 from ekyc.registry_simulation.persons import series
 from ekyc.review import Verdict
-from ekyc.vouch_errors import VoucherLost
+from ekyc.vouch_errors import CommuneQuota, VoucherLost, VoucherQuota
+from foundation.db.engine import StaleWrite
 from foundation.keys.errors import PinIncorrect
 from tests.ekyc.families import CODE, Factors
 from tests.ekyc.story import OFFICER, PIN, SECOND, World
 from tests.ekyc.test_ekyc_recall import FIRST, OTHER
-from tests.ekyc.vouchers import CHIEF, COMMUNE, SAID, another, by_policy, declared, holder, speak, vouch, vouched
+from tests.ekyc.vouchers import (
+    CHIEF,
+    COMMUNE,
+    SAID,
+    another,
+    by_policy,
+    by_rules,
+    declared,
+    holder,
+    speak,
+    vouch,
+    vouched,
+)
 
 
 @pytest.fixture
@@ -66,6 +82,11 @@ def test_two_holders_and_the_commune_s_officer_give_a_provisional_certificate(
     assert (request.surname, request.given_names, request.khmer_name) == ("SPECIMEN", "SREY MOM", "គំរូ ស្រីមុំ")
     certificate = x509.load_der_x509_certificate(world.service.issuance.issued(actor, name).certificate)
     assert certificate.not_valid_after_utc <= world.clock.now() + timedelta(days=90)
+    body = world.service.receipts.of(actor, name).receipt.split(".")[1]
+    proofing = json.loads(base64.urlsafe_b64decode(body + "=="))["verified_claims"]["verification"]
+    [vouches] = [one for one in proofing["evidence"] if one["type"] == "vouch"]
+    assert [one["check_id"] for one in vouches["check_details"]] == ["EKYC-VOUCH", "EKYC-VOUCH", "EKYC-REVIEW"]
+    assert proofing["assurance_level"] == "VOUCHED"
     assert world.service.decider.replay(name)[-1].outcome.value == "approved"
     world.audit.verify(world.database)
 
@@ -242,3 +263,39 @@ def test_vouching_over_http(village: World) -> None:
     shown = client.get(path, headers={"Authorization": "Staff chief"})
     assert shown.status_code == 200
     assert OFFICER.id not in shown.text
+
+
+def test_of_many_at_once_a_voucher_and_a_commune_stay_within_their_numbers(
+    both_worlds: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eight persons ask one voucher at the same moment, of whom the policy permits two; then the commune's officer
+    speaks for four at the same moment, of whom it permits one."""
+    world = both_worlds
+    by_rules(world, monkeypatch, per_voucher=2)
+    voucher, desk = holder(world, 808), world.service.vouching
+    asking = [declared(world, another(number)) for number in range(8)]
+    codes = [desk.invite(actor, name).code for actor, name in asking]
+    seen = [desk.look(voucher, code).evidence_digest for code in codes]
+
+    def one(number: int) -> object:
+        try:
+            return desk.vouch(voucher, codes[number], seen[number], PIN, CODE)
+        except (VoucherQuota, StaleWrite) as refused:
+            return refused
+
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(one, range(8)))
+    assert 1 <= sum(not isinstance(answer, Exception) for answer in answers) <= 2
+    by_rules(world, monkeypatch, per_voucher=100, per_commune=1)
+    waiting = [vouched(world, voucher, holder(world, 809), said=another(10 + number))[1] for number in range(4)]
+    world.staff.add(CHIEF)
+
+    def word(name: str) -> object:
+        try:
+            return speak(world, name)
+        except (CommuneQuota, StaleWrite) as refused:
+            return refused
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(word, waiting))
+    assert sum(world.state(name).state is State.APPROVED for name in waiting) == 1
