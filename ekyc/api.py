@@ -79,7 +79,7 @@ def create_outbox_router(outbox: Outbox, guard: Guard) -> APIRouter:
     @router.get("/outbox")
     def messages(
         actor: Annotated[Actor, Depends(operator)],
-        person_id: Annotated[str | None, Query(max_length=64)] = None,
+        person_id: Annotated[str | None, Query(max_length=64, pattern="^[!-~]*$")] = None,
         limit: Annotated[int, Query(ge=1, le=100)] = 20,
     ) -> list[MessageView]:
         """The newest messages (of one person), newest first: nothing leaves the embedded default."""

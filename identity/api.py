@@ -155,7 +155,7 @@ def create_router(service: IdentityService, guard: Guard) -> APIRouter:
     @router.get("/actors")
     def list_actors(
         actor: Annotated[Actor, Depends(admin)],  # noqa: ARG001
-        cursor: Annotated[str | None, Query(max_length=200)] = None,
+        cursor: Annotated[str | None, Query(max_length=200, pattern="^[!-~]*$")] = None,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
     ) -> ActorList:
         """Registered actors, disabled ones too, by id."""

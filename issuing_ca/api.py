@@ -93,7 +93,7 @@ def create_router(service: CertificateAuthority, guard: Guard) -> APIRouter:
         cursor: Annotated[str | None, Query(pattern=r"^[0-9a-f]{1,40}$")] = None,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
         state: CertificateState | None = None,
-        owner: Annotated[str | None, Query(max_length=200)] = None,
+        owner: Annotated[str | None, Query(max_length=200, pattern="^[!-~]*$")] = None,
     ) -> CertificatePage:
         """Those that the caller's scope reaches."""
         records = service.certificates(cursor, limit + 1, state, owner, scope_of(actor))

@@ -96,7 +96,7 @@ def create_router(service: SigningService, guard: Guard) -> APIRouter:
     @router.get("/documents")
     def list_documents(
         actor: Annotated[Actor, Depends(person)],
-        cursor: Annotated[str | None, Query(max_length=64)] = None,
+        cursor: Annotated[str | None, Query(max_length=64, pattern="^[!-~]*$")] = None,
         limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
     ) -> DocumentPage:
         """The caller's documents, the newest first."""

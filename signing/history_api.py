@@ -63,7 +63,7 @@ def create_history_router(service: SigningService, guard: Guard) -> APIRouter:
     @router.get("/history")
     def history(
         actor: Annotated[Actor, Depends(person)],
-        cursor: Annotated[str | None, Query(max_length=64)] = None,
+        cursor: Annotated[str | None, Query(max_length=64, pattern="^[!-~]*$")] = None,
         limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 20,
     ) -> HistoryView:
         """Every use of the caller's keys, the newest first, each with the proof that the log has it."""

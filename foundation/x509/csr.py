@@ -91,10 +91,13 @@ def _read_subject(request: x509.CertificateSigningRequest, tbs: bytes) -> None:
 def _is_plain(subject: bytes) -> bool:
     """Whether a Name that a parser has accepted holds nothing but text that decodes; others may be readable too."""
     for part in der.children(subject):
-        for attribute in der.children(part):
+        attributes = der.children(part)
+        if not attributes:
+            return False  # RFC 5280 §4.1.2.4: SIZE (1..MAX), which the library asks for when the name is read
+        for attribute in attributes:
             _, start, _ = der.read(attribute)
             value = attribute[start + 2 + attribute[start + 1] :]  # behind the type, an OID of less than 128 octets
-            if value[0] not in _TEXTS or len(value) < 3 or value[1] > 0x7F:
+            if len(value) < 3 or value[0] not in _TEXTS or value[1] > 0x7F:
                 return False
             value[2:].decode()
     return True

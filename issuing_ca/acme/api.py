@@ -101,7 +101,7 @@ def create_credential_router(service: AcmeService, guard: Guard) -> APIRouter:
     @router.get("")
     def list_credentials(
         _: Annotated[Actor, Depends(issuers)],
-        cursor: Annotated[str | None, Query(max_length=40)] = None,
+        cursor: Annotated[str | None, Query(max_length=40, pattern="^[!-~]*$")] = None,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
     ) -> AcmeCredentialPage:
         found = service.accounts.credentials(cursor, limit + 1)
@@ -189,7 +189,10 @@ def create_router(service: AcmeService, on_refusal: OnRefusal | None = None) -> 
 
     @router.post("/accounts/{account_id}/orders", response_class=Response)
     def orders(
-        request: Request, body: Body, account_id: Id, cursor: Annotated[str, Query(max_length=40)] = ""
+        request: Request,
+        body: Body,
+        account_id: Id,
+        cursor: Annotated[str, Query(max_length=40, pattern="^[!-~]*$")] = "",
     ) -> Response:
         """The account's orders (RFC 8555 §7.1.2.1)."""
 

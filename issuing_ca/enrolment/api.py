@@ -64,7 +64,7 @@ def create_router(service: Enrolment, guard: Guard) -> APIRouter:
     @router.get("")
     def list_enrolment_credentials(
         _: Annotated[Actor, Depends(issuers)],
-        cursor: Annotated[str | None, Query(max_length=40)] = None,
+        cursor: Annotated[str | None, Query(max_length=40, pattern="^[!-~]*$")] = None,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
     ) -> EnrolmentPage:
         found = service.credentials(cursor, limit + 1)

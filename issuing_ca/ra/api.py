@@ -224,7 +224,7 @@ def create_router(service: Registration, guard: Guard) -> APIRouter:
     @router.get("/requests")
     def list_requests(
         _: Annotated[Actor, Depends(readers)],
-        cursor: Annotated[str | None, Query(max_length=40)] = None,
+        cursor: Annotated[str | None, Query(max_length=40, pattern="^[!-~]*$")] = None,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
         state: RequestState | None = None,
     ) -> RequestPage:

@@ -61,7 +61,7 @@ def create_router(service: RevocationProposals, guard: Guard) -> APIRouter:
     @router.get("")
     def list_revocation_proposals(
         _: Annotated[Actor, Depends(readers)],
-        cursor: Annotated[str | None, Query(max_length=40)] = None,
+        cursor: Annotated[str | None, Query(max_length=40, pattern="^[!-~]*$")] = None,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
     ) -> ProposalPage:
         """Proposals by id, whatever became of them."""

@@ -140,7 +140,7 @@ def create_router(service: BatchService, guard: Guard) -> APIRouter:
     @router.get("")
     def list_batches(
         actor: Annotated[Actor, Depends(client)],
-        cursor: Annotated[str | None, Query(max_length=64)] = None,
+        cursor: Annotated[str | None, Query(max_length=64, pattern="^[!-~]*$")] = None,
         limit: Annotated[int, Query(ge=1, le=100)] = 50,
     ) -> BatchPage:
         """The caller's batches, the newest first."""
@@ -193,7 +193,7 @@ def create_router(service: BatchService, guard: Guard) -> APIRouter:
     def list_batch_documents(
         actor: Annotated[Actor, Depends(client)],
         batch_id: BatchId,
-        cursor: Annotated[str | None, Query(max_length=64)] = None,
+        cursor: Annotated[str | None, Query(max_length=64, pattern="^[!-~]*$")] = None,
         limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100,
         state: ItemState | None = None,
         accept_language: Annotated[str | None, Header(max_length=200)] = None,

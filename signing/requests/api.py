@@ -45,7 +45,7 @@ _ROOM = 64 * 1024
 
 RequestId = Annotated[str, Path(pattern=ID, description="the request's id")]
 ClientId = Annotated[str, Path(pattern=CLIENT, description="the client's id")]
-Cursor = Annotated[str | None, Query(max_length=64)]
+Cursor = Annotated[str | None, Query(max_length=64, pattern="^[!-~]*$")]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 Accepted = Annotated[str | None, Header(alias="Accept-Language", max_length=200)]
 

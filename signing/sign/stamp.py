@@ -53,14 +53,18 @@ def seen(certificate: x509.Certificate, at: datetime, reason: str | None, addres
 
 
 def draw(what: Seen, size: tuple[float, float], fonts: Path) -> bytes:
-    """A PDF of one page of this size, in points. The letters are as large as the lines leave room for."""
+    """A PDF of one page of this size, in points. The letters are as large as the lines leave room for.
+
+    Raises NoPlaceForSignature where the QR code would be too small to be read.
+    """
     width, height = size
-    sheet = _Sheet(size, fonts)
+    side = min(height - 2 * _PADDING, width / 2)
+    rows = None if what.address is None else _code(what.address, side)
+    sheet = _Sheet(size, fonts)  # it has files open until its end: nothing may fail in between
     sheet.frame()
     left = _PADDING
-    if what.address is not None:
-        side = min(height - 2 * _PADDING, width / 2)
-        sheet.code(what.address, left, (height - side) / 2, side)
+    if rows is not None:
+        sheet.code(rows, left, (height - side) / 2, side)
         left += side + _PADDING
     room = (width - left - _PADDING, height - 2 * _PADDING)
     letters = _LARGEST
@@ -68,6 +72,14 @@ def draw(what: Seen, size: tuple[float, float], fonts: Path) -> bytes:
         letters -= _STEP
     sheet.write(what.lines, letters, left, room)
     return bytes(sheet.output())
+
+
+def _code(address: str, side: float) -> list[list[int]]:
+    """The squares of a QR code, row by row."""
+    rows = [list(row) for row in segno.make(address, error="m", boost_error=False).matrix]
+    if side / len(rows) < _SMALLEST_SQUARE:
+        raise NoPlaceForSignature
+    return rows
 
 
 class _Sheet(FPDF):
@@ -89,12 +101,9 @@ class _Sheet(FPDF):
         self.set_line_width(0.7)
         self.rect(0.35, 0.35, self.w - 0.7, self.h - 0.7, style="DF")
 
-    def code(self, address: str, left: float, top: float, side: float) -> None:
-        """A QR code of dark squares; neighbours are one rectangle. NoPlaceForSignature: too small to be read."""
-        rows = [list(row) for row in segno.make(address, error="m", boost_error=False).matrix]
+    def code(self, rows: list[list[int]], left: float, top: float, side: float) -> None:
+        """A QR code of dark squares; neighbours in a row are one rectangle."""
         one = side / len(rows)
-        if one < _SMALLEST_SQUARE:
-            raise NoPlaceForSignature
         self.set_fill_color(0)
         for down, row in enumerate(rows):
             start = None

@@ -88,7 +88,7 @@ def create_router(service: Webhooks, guard: Guard) -> APIRouter:
     def list_deliveries(
         actor: Annotated[Actor, Depends(client)],
         endpoint_id: EndpointId,
-        cursor: Annotated[str | None, Query(max_length=64)] = None,
+        cursor: Annotated[str | None, Query(max_length=64, pattern="^[!-~]*$")] = None,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
     ) -> DeliveryPage:
         """What was sent there, what came back, and what is still to be sent; kept for a month."""

@@ -270,6 +270,7 @@ def test_no_operation_gives_a_private_key(served: Served, person: Person) -> Non
         ),
         *("attest", "token_key", "witness", "rotate_master", "rewrap_rows"),
         *("custodians", "set_custodians", "quorum_ask", "quorum_perform", "set_policy", "accept_store"),
+        *("enrol_device", "seal_device", "enrol_card"),
         "backup",
         *("set_user_pin", "set_auditor_pin", "inventory", "audit_entries", "verify_audit"),
     }  # a new operation is looked at here before it is let in

@@ -184,8 +184,9 @@ def test_the_server_and_its_key_daemon_are_killed(
         assert person.sign(document)
         assert len(person.get("/sign/v1/credentials")) == 1
 
+    before = len(audit(running.home))
     checked = _camtrust("ca", "audit", "--json", "--home", str(running.home.path))
-    assert checked["events"] == len(audit(running.home))
+    assert before <= checked["events"] <= len(audit(running.home))  # what was just killed may still be written down
     assert checked["orphans"] == checked["waiting"] == []
     assert running.stop() == 130  # interrupted, in good order
     assert all(map(ended, running.started))

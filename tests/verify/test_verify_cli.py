@@ -201,7 +201,15 @@ def test_bundle_show_and_check(desk: Desk) -> None:
     """show tells what is inside; check is 0 only for a sound, pinned, fresh bundle."""
     code, answer = desk.json("show", "bundle", "--bundle-signer", desk.pin)
     assert code == 0
-    assert answer["contents"] == {"anchors": 1, "intermediates": 2, "tsa": 1, "crls": 3, "ocsp": 0, "twins": 0}
+    assert answer["contents"] == {
+        "anchors": 1,
+        "intermediates": 2,
+        "tsa": 1,
+        "crls": 3,
+        "ocsp": 0,
+        "twins": 0,
+        "seals": 0,
+    }
     assert desk("check", "bundle", "--bundle-signer", desk.pin).returncode == 0
     assert desk("check", "bundle").returncode == 3
     assert desk("check", "expired", "--bundle-signer", desk.pin).returncode == 3

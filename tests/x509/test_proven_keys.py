@@ -49,8 +49,9 @@ def test_a_subject_that_cannot_be_read_is_refused_each_time() -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     point = key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
     readable = NAME.public_bytes()
-    broken = readable.replace(b"SPECIMEN", b"SPECIM\xff\xfe")
-    for subject, good in ((readable, True), (broken, False), (readable, True), (broken, False)):
+    broken, empty = readable.replace(b"SPECIMEN", b"SPECIM\xff\xfe"), b"\x30\x02\x31\x00"  # an RDN without attributes
+    every = (readable, True), (broken, False), (readable, True), (broken, False), (empty, False)
+    for subject, good in every:
         request = _signed_by_hand(subject, point, key)
         for read in (read_csr, proven_key):
             if good:

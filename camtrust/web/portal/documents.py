@@ -189,7 +189,7 @@ def create_router(parts: Parts) -> APIRouter:
     def history(
         request: Request,
         visit: Annotated[Visit, Depends(door.visit)],
-        cursor: Annotated[str | None, Query(max_length=64)] = None,
+        cursor: Annotated[str | None, Query(max_length=64, pattern="^[!-~]*$")] = None,
     ) -> Response:
         page = signing.history.page(visit.person, cursor, _SHOWN)
         return parts.layout.page(
