@@ -5,8 +5,10 @@ from __future__ import annotations
 import ipaddress
 import os
 import shutil
+import signal
 import sys
 import tempfile
+import threading
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
     from hsm_emulation.client import HsmClient
     from hsm_emulation.process import KeyDaemon
     from tests.postgres import PostgresServer
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+    # a shell starts what it puts in the background so, and what tests start and interrupt would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SO_PIN = "so-pin-for-tests-0"
 USER_PIN = "user-pin-for-tests-0"

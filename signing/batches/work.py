@@ -155,6 +155,7 @@ class BatchWork:
             level=batch.level,
             options=self._custody.options(batch),
             parallel=signatories[1],
+            pss=self._signing.seal_policies.of(batch.owner).rsa_pss,
         )
 
     def _complete(
