@@ -13,7 +13,6 @@ for `camtrust verify`.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -30,6 +29,7 @@ from joserfc.jwk import ECKey
 
 from ekyc.evidence import Evidence, EvidenceKind, latest
 from ekyc.review import Method
+from foundation.base64url import encoded
 from foundation.clock import rfc3339
 from foundation.log_proof import EntryKind, InclusionProof, LogProofInvalid, check_entry
 from foundation.signed_note import NoteKey
@@ -136,9 +136,9 @@ def sign(signer: Callable[[bytes], bytes], public_key: bytes, said: Mapping[str,
     whose SubjectPublicKeyInfo is ``public_key``.
     """
     header = {"alg": _ALGORITHM, "typ": TYPE, "kid": hashlib.sha256(public_key).hexdigest()}
-    signed = f"{_base64(_json(header))}.{_base64(_json(said))}"
+    signed = f"{encoded(_json(header))}.{encoded(_json(said))}"
     r, s = decode_dss_signature(signer(signed.encode("ascii")))
-    return f"{signed}.{_base64(r.to_bytes(_HALF, 'big') + s.to_bytes(_HALF, 'big'))}"
+    return f"{signed}.{encoded(r.to_bytes(_HALF, 'big') + s.to_bytes(_HALF, 'big'))}"
 
 
 def subject(issuer: str, person_id: str) -> str:
@@ -191,7 +191,3 @@ def _finding(rule: str, message: str) -> Finding:
 
 def _json(value: Mapping[str, Any]) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def _base64(octets: bytes) -> str:
-    return base64.urlsafe_b64encode(octets).rstrip(b"=").decode("ascii")

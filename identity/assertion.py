@@ -23,7 +23,6 @@ assertion (RFC 8725 §3.11). The algorithm is that of the registered key, never 
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 import json
@@ -43,6 +42,7 @@ from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
+from foundation.base64url import encoded
 from foundation.http.actor import Credential, Unauthenticated
 from identity.errors import ActorKeyInvalid
 
@@ -167,7 +167,7 @@ def read_public_key(data: bytes) -> bytes:
 
 def body_claim(sha256: bytes) -> str:
     """How a body's digest stands in an assertion: base64url without padding."""
-    return base64.urlsafe_b64encode(sha256).rstrip(b"=").decode()
+    return encoded(sha256)
 
 
 def _text(claims: dict[str, Any], name: str) -> str:

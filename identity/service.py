@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from foundation.base64url import encoded
 from foundation.clock import Clock
 from foundation.db.audit import AuditTrail
 from foundation.db.engine import Database, StaleWrite
@@ -221,7 +222,7 @@ class IdentityService:
 
 
 def _to_cursor(actor_id: str) -> str:
-    return base64.urlsafe_b64encode(actor_id.encode()).decode().rstrip("=")
+    return encoded(actor_id.encode())
 
 
 def _from_cursor(cursor: str) -> str:

@@ -8,11 +8,11 @@ A token is always made here and never taken over from a request, so a session ca
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import re
 from datetime import timedelta
 
+from foundation.base64url import encoded
 from foundation.clock import Clock
 from foundation.db.audit import AuditTrail
 from foundation.db.engine import Database, StaleWrite
@@ -111,7 +111,7 @@ class PersonSessions:
 
     def _new(self, person_id: str, before: SessionRow | None) -> tuple[OpenedSession, SessionRow]:
         now = self._clock.now()
-        token = _PREFIX + base64.urlsafe_b64encode(self._randomness.bytes(32)).rstrip(b"=").decode()
+        token = _PREFIX + encoded(self._randomness.bytes(32))
         expires_at = now + self._settings.lifetime if before is None else before.expires_at
         row = SessionRow(_digest(token), person_id, expires_at, min(now + self._settings.idle, expires_at))
         return OpenedSession(token, expires_at, int(self._settings.idle.total_seconds())), row

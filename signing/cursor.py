@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 
+from foundation.base64url import encoded
 from signing.errors import CursorInvalid
 
 
 def write_cursor(sequence: int) -> str:
     """The cursor of what comes after this sequence number."""
-    return base64.urlsafe_b64encode(str(sequence).encode()).decode().rstrip("=")
+    return encoded(str(sequence).encode())
 
 
 def read_cursor(cursor: str | None) -> int | None:

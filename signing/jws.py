@@ -13,6 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, mldsa, rsa
 
+from foundation.base64url import encoded
 from foundation.log_proof import PROOF_ATTRIBUTE
 from foundation.x509.signature_check import Scheme
 
@@ -65,12 +66,7 @@ def ml_dsa_name(public_key: object) -> str | None:
 
 def thumbprint(certificate: x509.Certificate) -> str:
     """x5t#S256 of a certificate (RFC 7515 §4.1.8)."""
-    return encode(certificate.fingerprint(hashes.SHA256()))
-
-
-def encode(octets: bytes) -> str:
-    """Base64url without padding (RFC 7515 §2)."""
-    return base64.urlsafe_b64encode(octets).decode().rstrip("=")
+    return encoded(certificate.fingerprint(hashes.SHA256()))
 
 
 def decode(text: object) -> bytes:
@@ -81,7 +77,7 @@ def decode(text: object) -> bytes:
         octets = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
     except (binascii.Error, ValueError) as error:
         raise JsonRefused from error
-    if encode(octets) != text:
+    if encoded(octets) != text:
         raise JsonRefused
     return octets
 

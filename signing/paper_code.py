@@ -27,6 +27,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from foundation.base64url import encoded
 from signing.raw_signature import der_ecdsa, raw_ecdsa
 
 LARGEST = 480
@@ -146,7 +147,7 @@ def complete(code: Unsigned, signature: bytes, certificate: x509.Certificate, ad
         raise CodeInvalid("key")
     message = [code.protected, {}, code.payload, raw_ecdsa(signature, key)]
     octets = _dump(cbor2.CBORTag(_TAG, message))
-    made = f"{address}#{base64.urlsafe_b64encode(octets).decode().rstrip('=')}"
+    made = f"{address}#{encoded(octets)}"
     if not read(made).verifies(certificate):
         raise CodeInvalid("key")
     return made

@@ -20,7 +20,6 @@ there is no session to be fixed, ridden or stolen. Checks:
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 import json
@@ -31,6 +30,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
+from foundation.base64url import encoded
 from foundation.clock import Clock, rfc3339
 from foundation.db.audit import AuditTrail
 from foundation.db.engine import Database, StaleWrite
@@ -338,4 +338,4 @@ def _form(browser: str, digest: bytes) -> str:
 
 
 def _s256(verifier: str) -> str:
-    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+    return encoded(hashlib.sha256(verifier.encode()).digest())

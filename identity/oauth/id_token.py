@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 from collections.abc import Mapping
@@ -12,6 +11,8 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import ec
 from joserfc import jws
 from joserfc.jwk import ECKey
+
+from foundation.base64url import encoded
 
 LIFETIME = timedelta(minutes=5)
 ALGORITHM = "ES256"
@@ -70,4 +71,4 @@ class IdTokenSigner:
 
 def half_hash(token: str) -> str:
     """``at_hash``: the left half of the SHA-256 (OpenID Connect Core §3.1.3.6)."""
-    return base64.urlsafe_b64encode(hashlib.sha256(token.encode("ascii")).digest()[:16]).rstrip(b"=").decode()
+    return encoded(hashlib.sha256(token.encode("ascii")).digest()[:16])

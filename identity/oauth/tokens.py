@@ -16,7 +16,6 @@ a token: which person and client it stands for, which scopes, which credential a
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 import json
@@ -27,6 +26,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from sqlalchemy import Connection
 
+from foundation.base64url import typable
 from foundation.clock import Clock
 from foundation.db.engine import Database
 from foundation.http.actor import Actor, Unauthenticated
@@ -114,7 +114,7 @@ class AccessTokens:
 
 def secret(randomness: Randomness) -> str:
     """256 random bits as text for addresses and headers."""
-    return base64.urlsafe_b64encode(randomness.bytes(32)).rstrip(b"=").decode()
+    return typable(randomness, 32)
 
 
 def digest_of(text: str) -> bytes:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from foundation.base64url import typable
 from foundation.clock import Clock
 from foundation.db.audit import AuditTrail
 from foundation.db.engine import Database
@@ -102,9 +103,10 @@ class Accounts:
         if mark and not any(mark in value for name, value in pairs if name == "O"):
             raise RequestRefused(field="subject")
         now = self._clock.now()
-        secret = self._randomness.bytes(32)
+        shown = typable(self._randomness, 32)
+        secret = jose.decoded(shown, "hmac_key")
         credential = Credential(
-            kid=jose.encoded(self._randomness.bytes(15)),
+            kid=typable(self._randomness, 15),
             profile=profile,
             subject=pairs,
             domains=dns_names(domains),
@@ -120,7 +122,7 @@ class Accounts:
             store.add_credential(connection, credential, sealed)
             details = {"profile": profile, "owner": owner}
             self._audit.append(connection, actor, "issuing_ca.acme_credential_made", credential.kid, details)
-        return NewCredential(credential, jose.encoded(secret))
+        return NewCredential(credential, shown)
 
     def credentials(self, after: str | None, limit: int) -> tuple[Credential, ...]:
         """Credentials in the order of their identifiers, from behind ``after``."""
@@ -203,7 +205,7 @@ class Accounts:
         if payload.get("onlyReturnExisting") is True:
             raise AccountDoesNotExist
         kid = self._bound(payload.get("externalAccountBinding"), key)
-        account = Account(jose.encoded(self._randomness.bytes(15)), key.thumbprint, key.jwk, kid, Status.VALID)
+        account = Account(typable(self._randomness, 15), key.thumbprint, key.jwk, kid, Status.VALID)
         with self._database.unit_of_work() as connection:
             found = store.credential(connection, kid, lock=True)
             if found is None or found[0].state is not CredentialState.NEW:

@@ -18,6 +18,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 
+from foundation.base64url import encoded
 from foundation.errors import CamTrustError
 from issuing_ca.acme.errors import BadPublicKey, BadSignatureAlgorithm, Malformed, Unauthorized
 from issuing_ca.key_checks import check_public_key
@@ -135,13 +136,8 @@ def public_key_of(jwk: dict[str, Any]) -> PublicKeyTypes:
     return _loaded(jwk).public_key
 
 
-def encoded(data: bytes) -> str:
-    """base64url without padding (RFC 7515 §2)."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
 def decoded(text: str, what: str) -> bytes:
-    """The inverse, strictly: no padding, no other characters, one spelling. Raises Malformed."""
+    """Base64url, strictly: no padding, no other characters, one spelling. Raises Malformed."""
     try:
         data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):

@@ -12,12 +12,13 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select
 
+from foundation.base64url import encoded
 from foundation.clock import Clock
 from foundation.db.engine import Database
 from foundation.db.once import insert_once
 from foundation.randomness import Randomness
 from issuing_ca.acme.errors import BadNonce, Malformed
-from issuing_ca.acme.jose import decoded, encoded
+from issuing_ca.acme.jose import decoded
 from issuing_ca.acme.tables import nonce_key, used_nonces
 
 LIFETIME = timedelta(hours=1)

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from cryptography import x509
 
+from foundation.base64url import encoded, typable
 from foundation.clock import Clock
 from foundation.db.audit import AuditTrail
 from foundation.db.engine import Database, StaleWrite
@@ -242,7 +243,7 @@ class Orders:
                     id=self._new_id(),
                     authorization=authorization_id,
                     kind=kind,
-                    token=jose.encoded(self._randomness.bytes(32)),
+                    token=encoded(self._randomness.bytes(32)),
                     status=Status.PENDING,
                     validated_at=None,
                     error=None,
@@ -275,7 +276,7 @@ class Orders:
             raise Unauthorized
 
     def _new_id(self) -> str:
-        return jose.encoded(self._randomness.bytes(15))
+        return typable(self._randomness, 15)
 
 
 def evidence(order_id: str) -> str:

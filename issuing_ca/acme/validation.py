@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 
+from foundation.base64url import encoded
 from issuing_ca.acme.errors import IncorrectResponse
-from issuing_ca.acme.jose import encoded
 from issuing_ca.acme.model import ChallengeKind
 from issuing_ca.acme.ports import ChallengeFetcher, TextRecords
 

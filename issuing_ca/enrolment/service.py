@@ -6,7 +6,6 @@ otherwise is refused rather than corrected, so that nobody gets another certific
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 import re
@@ -16,6 +15,7 @@ from datetime import timedelta
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from foundation.base64url import typable
 from foundation.clock import Clock
 from foundation.db.audit import AuditTrail
 from foundation.db.engine import Database, StaleWrite
@@ -94,9 +94,9 @@ class Enrolment:
         if mark and not any(mark in value for name, value in pairs if name in ("O", "CN")):
             raise RequestRefused(field="subject")
         now = self._clock.now()
-        secret = _text(self._randomness.bytes(24))
+        secret = typable(self._randomness, 24)
         credential = EnrolmentCredential(
-            reference=_text(self._randomness.bytes(12)),
+            reference=typable(self._randomness, 12),
             profile=profile,
             subject=pairs,
             dns_names=dns_names(names),
@@ -270,10 +270,6 @@ class Enrolment:
         if found is None:
             raise EnrolmentCredentialUnknown
         return found[0]
-
-
-def _text(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 def _purpose(reference: str) -> str:

@@ -13,13 +13,13 @@ the conditions would find since then is not touched.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection
 
+from foundation.base64url import typable
 from foundation.clock import Clock
 from foundation.db.audit import AuditTrail
 from foundation.db.engine import Database
@@ -73,7 +73,7 @@ class RevocationProposals:
             if serials_digest(found) != digest:
                 raise QueryChanged
             one = RevocationProposal(
-                id=base64.urlsafe_b64encode(self._randomness.bytes(15)).decode(),
+                id=typable(self._randomness, 15),
                 conditions=query.told,
                 reason=reason,
                 count=len(found),

@@ -7,7 +7,6 @@ RA-TWO      two approvals, of two different persons, before anything is signed
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,6 +16,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from foundation.base64url import typable
 from foundation.clock import Clock
 from foundation.db.audit import AuditTrail
 from foundation.db.engine import Database
@@ -124,7 +124,7 @@ class Registration:
         check_public_key(request.public_key())
         now = self._clock.now()
         one = CertificateApplication(
-            id=base64.urlsafe_b64encode(self._randomness.bytes(15)).decode(),
+            id=typable(self._randomness, 15),
             authority=authority,
             profile=profile,
             csr=request.public_bytes(Encoding.DER),

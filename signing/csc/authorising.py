@@ -10,12 +10,12 @@ signature is made is decided in the token alone. An extension changes neither wh
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
+from foundation.base64url import encoded
 from foundation.clock import Clock
 from foundation.db.audit import AuditTrail
 from foundation.db.engine import Database
@@ -101,7 +101,7 @@ class CscAuthorising:
             activation, digests = self._by_code(actor, credential, what, proof)
         self._note(actor, "signing.csc_authorised", credential_id, digests)
         self._signing.history.record(credential, Act.AUTHORISATION, digests, through(actor))
-        return Authorised(base64.urlsafe_b64encode(activation.token).decode().rstrip("="), activation.expires)
+        return Authorised(encoded(activation.token), activation.expires)
 
     def extend(self, actor: Actor, credential_id: str, sad: bytes, what: Wanted) -> Authorised:
         """The SAD for the digests that come next: of this person and credential, permitted, not signed, in their order.
@@ -113,7 +113,7 @@ class CscAuthorising:
         left = iter(known.left())
         if not all(any(one == other for other in left) for one in what.digests):
             raise CscRefused("invalid_request", "the SAD does not permit these hashes, or not in this order any more")
-        return Authorised(base64.urlsafe_b64encode(sad).decode().rstrip("="), known.expires)
+        return Authorised(encoded(sad), known.expires)
 
     def behind(self, actor: Actor, credential_id: str, sad: bytes) -> Authorisation:
         """What a SAD of the actor's stands for. CscRefused."""

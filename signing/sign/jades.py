@@ -23,6 +23,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from foundation.base64url import encoded
 from signing import jws
 from signing.errors import DocumentTooLarge, FormUnknown
 from signing.parallel_signatures import PARALLEL_HEADER
@@ -96,7 +97,7 @@ class Jades:
     def _with(self, member: dict[str, Any]) -> Jades:
         if self.compact:
             raise FormUnknown
-        return replace(self, unsigned=(*self.unsigned, jws.encode(jws.write(member))))
+        return replace(self, unsigned=(*self.unsigned, encoded(jws.write(member))))
 
 
 @dataclass(frozen=True)
@@ -107,13 +108,13 @@ class JadesDraft:
     compact: bool
 
     def to_be_signed(self) -> bytes:
-        return f"{self._protected()}.{jws.encode(self.job.data)}".encode()
+        return f"{self._protected()}.{encoded(self.job.data)}".encode()
 
     def signed(self, signature: bytes) -> Jades:
         public_key = self.job.signatory.certificate.public_key()
         if isinstance(public_key, ec.EllipticCurvePublicKey):
             signature = raw_ecdsa(signature, public_key)
-        return Jades(self._protected(), jws.encode(self.job.data), jws.encode(signature), self.compact)
+        return Jades(self._protected(), encoded(self.job.data), encoded(signature), self.compact)
 
     def _protected(self) -> str:
         certificate = self.job.signatory.certificate
@@ -128,7 +129,7 @@ class JadesDraft:
         }
         if self.job.beside is not None:
             header[PARALLEL_HEADER] = jws.thumbprint(self.job.beside.certificate)
-        return jws.encode(jws.write(header))
+        return encoded(jws.write(header))
 
 
 def _values(data: ValidationData) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from typing import Any
 
 from cryptography import x509
 
+from foundation.base64url import encoded
 from signing import jws, strict_xml
 from signing.asic_container import ASIC_S, Container, ContainerRefused, is_container, read, strict_base64
 from signing.cms_parts import ARCHIVE_TIMESTAMP_V3, CmsParts
@@ -129,7 +130,7 @@ def _signature(payload: str, entry: dict[str, Any]) -> Reopened:
     members = [jws.member(one) for one in told]
     if any("arcTst" in one for one in members) and not all(isinstance(one, str) for one in told):
         raise jws.JsonRefused
-    unsigned = tuple(one if isinstance(one, str) else jws.encode(jws.write(one)) for one in told)
+    unsigned = tuple(one if isinstance(one, str) else encoded(jws.write(one)) for one in told)
     header = jws.read(jws.decode(entry["protected"]))
     values = [item["x509Cert"]["val"] for one in members for item in (*one.get("xVals", ()), *_later(one))]
     return Reopened(

@@ -27,6 +27,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from foundation.base64url import encoded
 from foundation.clock import parse_rfc3339
 from foundation.x509.signature_check import Outcome, Scheme
 from signing import jws
@@ -83,8 +84,8 @@ def judge_json(
         reason = indeterminate("JWS-LIMIT", "EN 319 102-1 §5.2.2", "verify_too_complex", SubIndication.GENERIC)
         return FileVerdict(name, "JAdES", (), (reason,))
     if not payload and detached is not None:
-        payload = jws.encode(detached)
-    if detached is not None and payload != jws.encode(detached):
+        payload = encoded(detached)
+    if detached is not None and payload != encoded(detached):
         return FileVerdict(name, "JAdES", (), (other_content("JWS-DETACHED"),))
     verdicts = [_verdict(one, payload, str(number), trust, at, policy) for number, one in enumerate(signatures, 1)]
     beside = _parallel(signatures)

@@ -8,7 +8,6 @@ WM-KEY      keyid is the RFC 7638 thumbprint of the key; alg is ecdsa-p256-sha25
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 from collections.abc import Callable, Mapping
@@ -19,6 +18,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 from http_message_signatures import HTTPMessageSigner, algorithms
+
+from foundation.base64url import encoded
 
 VALID_FOR = timedelta(minutes=5)
 TAG = "camtrust-webhook"
@@ -75,17 +76,13 @@ def jwk(public_key: bytes) -> dict[str, str]:
     plain = {
         "crv": "P-256",
         "kty": "EC",
-        "x": _b64(numbers.x.to_bytes(_OCTETS, "big")),
-        "y": _b64(numbers.y.to_bytes(_OCTETS, "big")),
+        "x": encoded(numbers.x.to_bytes(_OCTETS, "big")),
+        "y": encoded(numbers.y.to_bytes(_OCTETS, "big")),
     }
     canonical = json.dumps(plain, separators=(",", ":"), sort_keys=True).encode()
-    return {**plain, "kid": _b64(hashlib.sha256(canonical).digest()), "alg": "ES256", "use": "sig"}
+    return {**plain, "kid": encoded(hashlib.sha256(canonical).digest()), "alg": "ES256", "use": "sig"}
 
 
 def thumbprint(public_key: bytes) -> str:
     """RFC 7638."""
     return jwk(public_key)["kid"]
-
-
-def _b64(octets: bytes) -> str:
-    return base64.urlsafe_b64encode(octets).decode().rstrip("=")

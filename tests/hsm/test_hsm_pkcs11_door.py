@@ -55,10 +55,8 @@ class Doorway:
 
     def tool(self, *args: str, pin: str | None = USER_PIN, check: bool = True) -> CompletedProcess[str]:
         """OpenSC's pkcs11-tool."""
-        login = () if pin is None else ("--login", "--pin", pin)
-        return run(
-            "pkcs11-tool", "--module", path("p11-kit-client.so"), *login, *args, env=self.environment, check=check
-        )
+        login = ("--module", path("p11-kit-client.so"), *(() if pin is None else ("--login", "--pin", pin)))
+        return run("pkcs11-tool", *login, *args, env=self.environment, check=check)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -77,9 +75,17 @@ class Doorway:
         given = (self.file("public.pem", pem), "-signature", str(signature), self.file("message", MESSAGE))
         assert "Verified OK" in run("openssl", "dgst", "-sha256", "-verify", *given).stdout
 
-    def ended(self) -> int:
-        """How many logins have been ended."""
-        return sum(row["action"] == "logout" for row in self.client.audit_entries())
+    def open(self) -> int:
+        """How many logins of programs are open; this object's own client has one."""
+        done = [row["action"] for row in self.client.audit_entries() if row["outcome"] == "done"]
+        return done.count("login") - done.count("logout") - 1
+
+    def all_ended(self) -> bool:
+        """Whether no program's login is open, or soon is none: that of a program which left ends a moment later."""
+        end = time.monotonic() + 20
+        while self.open() and time.monotonic() < end:
+            time.sleep(0.02)
+        return not self.open()
 
 
 @pytest.fixture(scope="module")
@@ -251,18 +257,16 @@ def test_the_login_ends_with_the_program(doorway: Doorway) -> None:
         lambda program, _: program.close(),
     )
     for way in ways:
-        before = doorway.ended()
+        assert doorway.all_ended()
         with P11KitClient(doorway.door.socket_path) as program:
             session = program.session()
             assert program.login(session, USER_PIN) == OK
             assert program.login(session, USER_PIN) == CKR["CKR_USER_ALREADY_LOGGED_IN"]
             (handle,) = program.find(session, label=b"seal", kind=b"\3")
             assert program.sign_init(session, 0x1041, handle) == OK
+            assert doorway.open() == 1
             way(program, session)
-            end = time.monotonic() + 20
-            while doorway.ended() == before and time.monotonic() < end:
-                time.sleep(0.02)
-            assert doorway.ended() == before + 1
+            assert doorway.all_ended()
             with suppress(OSError):
                 assert program.sign(session, bytes(32))[0] != OK
     assert doorway.client.sign(doorway.keys["seal"].key_id, Mechanism.ECDSA, bytes(32))

@@ -16,6 +16,7 @@ from joserfc import jws as jose
 from joserfc.errors import BadSignatureError
 from joserfc.jwk import import_key
 
+from foundation.base64url import encoded
 from foundation.keys.port import KeyAlgorithm
 from signing import jws
 from signing.errors import LevelNotAllowed
@@ -65,7 +66,7 @@ def test_joserfc_verifies(desk: Desk, form: Form, algorithm: KeyAlgorithm) -> No
     made = sealed(desk, TEXT, form, Level.B_B, algorithm=algorithm)
     header = header_of(made)
     certificate = load_der_x509_certificate(base64.b64decode(header["x5c"][0]))
-    assert header["x5t#S256"] == jws.encode(hashlib.sha256(certificate.public_bytes(Encoding.DER)).digest())
+    assert header["x5t#S256"] == encoded(hashlib.sha256(certificate.public_bytes(Encoding.DER)).digest())
     pem = certificate.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     key = import_key(pem, "RSA" if algorithm is KeyAlgorithm.RSA_3072 else "EC")
     registry = jose.JWSRegistry(algorithms=[header["alg"]], strict_check_header=False)
@@ -74,7 +75,7 @@ def test_joserfc_verifies(desk: Desk, form: Form, algorithm: KeyAlgorithm) -> No
         assert jose.deserialize_compact(made, key, registry=registry).payload == TEXT
         head, _, value = made.split(b".")
         with pytest.raises(BadSignatureError):
-            jose.deserialize_compact(b".".join((head, jws.encode(b"other").encode(), value)), key, registry=registry)
+            jose.deserialize_compact(b".".join((head, encoded(b"other").encode(), value)), key, registry=registry)
         return
     assert jose.deserialize_json(json.loads(made), key, registry=registry).payload == TEXT
 
@@ -98,7 +99,7 @@ def made(desk: Desk) -> dict[str, Any]:
 def _protected(value: dict[str, Any], **changes: Any) -> dict[str, Any]:
     header = json.loads(jws.decode(value["protected"]))
     header.update({name.replace("__", "#"): one for name, one in changes.items()})
-    return {**value, "protected": jws.encode(jws.write(header))}
+    return {**value, "protected": encoded(jws.write(header))}
 
 
 def _hmac(value: dict[str, Any]) -> dict[str, Any]:
@@ -108,7 +109,7 @@ def _hmac(value: dict[str, Any]) -> dict[str, Any]:
     certificate = load_der_x509_certificate(base64.b64decode(header["x5c"][0]))
     secret = certificate.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     message = f"{changed['protected']}.{changed['payload']}".encode()
-    return {**changed, "signature": jws.encode(hmac.digest(secret, message, "sha256"))}
+    return {**changed, "signature": encoded(hmac.digest(secret, message, "sha256"))}
 
 
 def _der(value: dict[str, Any]) -> dict[str, Any]:
@@ -117,19 +118,19 @@ def _der(value: dict[str, Any]) -> dict[str, Any]:
 
     raw = jws.decode(value["signature"])
     numbers = (int.from_bytes(one, "big") for one in (raw[:32], raw[32:]))
-    return {**value, "signature": jws.encode(encode_dss_signature(*numbers))}
+    return {**value, "signature": encoded(encode_dss_signature(*numbers))}
 
 
 Value = dict[str, Any]
 ATTACKS: dict[str, tuple[Callable[[Value], Value], str]] = {
-    "another payload": (lambda one: {**one, "payload": jws.encode(b"other")}, "JWS-SIGNATURE"),
+    "another payload": (lambda one: {**one, "payload": encoded(b"other")}, "JWS-SIGNATURE"),
     "alg none": (lambda one: {**_protected(one, alg="none"), "signature": ""}, "JWS-ALGORITHM"),
     "alg None in other letters": (lambda one: _protected(one, alg="nOnE"), "JWS-ALGORITHM"),
     "HMAC with the public key": (_hmac, "JWS-ALGORITHM"),
     "alg of another curve": (lambda one: _protected(one, alg="ES384"), "JWS-SIGNATURE"),
     "alg of another kind of key": (lambda one: _protected(one, alg="RS256"), "JWS-SIGNATURE"),
     "a signature in DER": (_der, "JWS-SIGNATURE"),
-    "r and s zero": (lambda one: {**one, "signature": jws.encode(bytes(64))}, "JWS-SIGNATURE"),
+    "r and s zero": (lambda one: {**one, "signature": encoded(bytes(64))}, "JWS-SIGNATURE"),
     "a protected header that was changed": (lambda one: _protected(one, iat=1), "JWS-SIGNATURE"),
     "b64 without crit": (lambda one: _protected(one, b64=False), "JWS-CRIT"),
     "b64 with crit": (lambda one: _protected(one, b64=False, crit=["b64"]), "JWS-CRIT"),
@@ -144,7 +145,7 @@ ATTACKS: dict[str, tuple[Callable[[Value], Value], str]] = {
     "padding": (lambda one: {**one, "payload": one["payload"] + "=="}, "JWS-FORM"),
     "white space": (lambda one: {**one, "payload": one["payload"] + "\n"}, "JWS-FORM"),
     "the other alphabet": (lambda one: {**one, "payload": "+/" + one["payload"]}, "JWS-FORM"),
-    "no certificate named": (lambda one: _protected(one, x5t__S256=jws.encode(bytes(32))), "JWS-CERTIFICATE"),
+    "no certificate named": (lambda one: _protected(one, x5t__S256=encoded(bytes(32))), "JWS-CERTIFICATE"),
     "no certificates": (lambda one: _protected(one, x5c=[]), "JWS-CERTIFICATE"),
     "a key of its own": (
         lambda one: _protected(one, x5c=[], jwk={"kty": "oct", "k": "AAAA"}, jku="https://specimen.invalid/"),
@@ -166,7 +167,7 @@ def test_attacks(desk: Desk, made: dict[str, Any], attack: str) -> None:
 def test_names_that_stand_twice(desk: Desk, made: dict[str, Any]) -> None:
     """Two payloads: one reader takes the first, another the last."""
     text = json.dumps(made)
-    twice = text[:-1] + ', "payload": "' + jws.encode(b"other") + '"}'
+    twice = text[:-1] + ', "payload": "' + encoded(b"other") + '"}'
     assert outcome(judged(desk, twice.encode())) == ("TOTAL-FAILED", "FORMAT_FAILURE")
 
 
