@@ -1,8 +1,8 @@
 """Active authentication: the chip signs a challenge of ours with a key that never leaves it (ICAO 9303-11 §6.1).
 
-ECDSA alone: the key is in DG15, the hash in the security information of DG14. RSA keys answer by ISO/IEC 9796-2
-scheme 1, a primitive that the cryptographic library does not have and that is not written by hand here: UNSUPPORTED,
-and the cap stays.
+The key is in DG15. ECDSA: the hash is in the security information of DG14. RSA: ISO/IEC 9796-2 scheme 1, which names
+its hash itself (:mod:`ekyc.chip.message_recovery`). A right answer by SHA-1 or by an RSA key under 2048 bits is WEAK:
+it is no reason to refuse, it proves no possession, and the cap stays.
 
 A challenge is single use. Nothing here remembers it: the caller draws it from a secure source, stores it before it is
 sent, and takes it out of the store *before* calling :func:`prove_possession`, whatever the result. An answer to a
@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from ekyc.chip.curves import CurveForged, CurveUnsupported
 from ekyc.chip.der import INTEGER, OID, SEQUENCE, SET, Fields, Malformed, check_bounds, single
 from ekyc.chip.lds import TAGS
+from ekyc.chip.message_recovery import verify_recovered
 from ekyc.chip.signatures import AlgorithmUnsupported, SignatureAlgorithm, oid, read_public_key, verify
 from ekyc.chip.verdict import ChipOutcome, ChipVerdict, Proof, Rule, Standing, Step, with_possession
 from foundation.x509.signature_check import Scheme
@@ -69,7 +70,8 @@ def _judge(groups: Mapping[int, bytes], challenge: Challenge, response: bytes, a
         check_bounds(groups[15])
         key = read_public_key(single(groups[15], TAGS[15]).content)
         if not isinstance(key, ec.EllipticCurvePublicKey):
-            return Step(Rule.POSSESSION, Standing.UNSUPPORTED, "ISO/IEC 9796-2 scheme 1")
+            weak = verify_recovered(key, response, challenge.nonce)
+            return Step(Rule.POSSESSION, Standing.WEAK if weak else Standing.HOLDS, " ".join(weak))
         algorithm = SignatureAlgorithm(Scheme.ECDSA, _hash_name(groups))
         half = (key.curve.key_size + 7) // 8
         if len(response) != 2 * half:

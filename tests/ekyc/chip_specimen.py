@@ -7,12 +7,22 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from ekyc import mrz
 from foundation.x509 import der
-from tests.ekyc.chip_parties import Party, PrivateKey, authority, crl, digest, digest_id, document_signer, public_info
+from tests.ekyc.chip_parties import (
+    HASHES,
+    Party,
+    PrivateKey,
+    authority,
+    crl,
+    digest,
+    digest_id,
+    document_signer,
+    public_info,
+)
 
 TAGS = {1: 0x61, 2: 0x75, 3: 0x63, 11: 0x6B, 14: 0x6E, 15: 0x6F}
 
@@ -149,3 +159,26 @@ def answer(key: ec.EllipticCurvePrivateKey, nonce: bytes) -> bytes:
     r, s = decode_dss_signature(key.sign(nonce, ec.ECDSA(hashes.SHA256())))
     size = (key.curve.key_size + 7) // 8
     return r.to_bytes(size, "big") + s.to_bytes(size, "big")
+
+
+TRAILERS = {"sha1": "bc", "sha224": "38cc", "sha256": "34cc", "sha384": "36cc", "sha512": "35cc"}
+
+
+def representative(octets: int, nonce: bytes, hash_name: str = "sha256") -> bytes:
+    """What a chip with an RSA key signs: ISO/IEC 9796-2 scheme 1, with the nonce as the part that is not recovered."""
+    trailer = bytes.fromhex(TRAILERS[hash_name])
+    free = octets - 1 - HASHES[hash_name].digest_size - len(trailer)
+    first = (b"SPECIMEN" * octets)[:free]
+    return b"\x6a" + first + digest(hash_name, first + nonce) + trailer
+
+
+def raised(key: rsa.RSAPrivateKey, opened: bytes) -> bytes:
+    """The private operation on any octets: what it takes to open to them."""
+    numbers = key.private_numbers()
+    number = pow(int.from_bytes(opened, "big"), numbers.d, numbers.public_numbers.n)
+    return number.to_bytes((key.key_size + 7) // 8, "big")
+
+
+def rsa_answer(key: rsa.RSAPrivateKey, nonce: bytes, hash_name: str = "sha256") -> bytes:
+    """The answer of a chip with an RSA key."""
+    return raised(key, representative(key.key_size // 8, nonce, hash_name))

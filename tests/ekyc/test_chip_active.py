@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from ekyc.chip import Challenge, ChipOutcome, ChipVerdict, Rule, Standing, authenticate, prove_possession
 from foundation.x509 import der
-from tests.ekyc.chip_parties import NOW, PrivateKey, authority, document_signer, ec_key, explicit_info, rsa_key
+from tests.ekyc.chip_parties import NOW, PrivateKey, authority, document_signer, ec_key, explicit_info
 from tests.ekyc.chip_specimen import Chip, answer, chip, dg14, dg15, sod
 
 KEY = ec_key(ec.SECP256R1, "aa")
@@ -68,14 +68,6 @@ def test_a_replay_is_refused_by_the_store() -> None:
     assert first is not None
     assert first.possession_proved
     assert submit(CHALLENGE.nonce, recorded) is None
-
-
-def test_an_rsa_key_is_unsupported_and_the_cap_stays() -> None:
-    """ISO/IEC 9796-2 is not written by hand: the reason is told, the data stay authentic."""
-    verdict = prove_possession(passive(rsa_key()), CHALLENGE, bytes(256), NOW)
-    assert (verdict.outcome, last(verdict)) == (ChipOutcome.AUTHENTIC, Standing.UNSUPPORTED)
-    assert "9796-2" in verdict.steps[-1].detail
-    assert verdict.capped
 
 
 def _groups(groups: dict[int, bytes]) -> Chip:
