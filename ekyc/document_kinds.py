@@ -18,7 +18,7 @@ from ekyc.mrz import Mrz
 
 KHMER_ID_CARD = "khmer-id-card"
 PASSPORT = "passport"
-# A person without a nationality, a refugee (two kinds), a person whose nationality is not known: ICAO 9303-3 §5 part D.
+# A person without a nationality, a refugee (two kinds), a person whose nationality is not known: ICAO 9303-3 §5 part E.
 _WITHOUT_NATIONALITY = frozenset({"XXA", "XXB", "XXC", "XXX"})
 
 

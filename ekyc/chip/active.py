@@ -88,7 +88,7 @@ def _judge(groups: Mapping[int, bytes], challenge: Challenge, response: bytes, a
 
 
 def _hash_name(groups: Mapping[int, bytes]) -> str:
-    """The hash that ActiveAuthenticationInfo in DG14 names (ICAO 9303-11 §9.2.5)."""
+    """The hash that ActiveAuthenticationInfo in DG14 names (ICAO 9303-11 §9.2.4)."""
     if 14 not in groups:
         raise AlgorithmUnsupported("no security information")
     check_bounds(groups[14])

@@ -1,7 +1,7 @@
 """From a document signer to the country's signing authority: who signed its certificate, and whether it was revoked.
 
 Paths have two certificates: a document signer is issued by a CSCA directly, and every CSCA in use, link certificates
-included, is imported as an anchor (ICAO 9303-12 §3). An issuer is found by name and proved by its key.
+included, is imported as an anchor (ICAO 9303-12 §2, §6.1.1). An issuer is found by name and proved by its key.
 """
 
 from __future__ import annotations

@@ -8,6 +8,9 @@ the signature opens to has one form alone, octet by octet, so that no room is le
 6A says partial recovery and no padding beyond one half octet; M1 is as long as the key lets it be. The trailer names
 the hash: BC is SHA-1, else two octets of ISO/IEC 10118 (33CC for SHA-1 is not ICAO's form, and no trailer here).
 
+ISO/IEC 9796-2 has two ways to make s of that number. ICAO asks chips for the one of Annex B.6, where s opens to it. By
+B.4, which chips should not use, s may open to n less it: such an answer is told apart, and proves nothing.
+
 Opening is the public operation of RSA on public values. The library has it only for PKCS #1; there is nothing to keep
 secret in it.
 """
@@ -23,6 +26,7 @@ from ekyc.chip.der import Malformed
 from ekyc.chip.signatures import HASHES, STRONG_RSA, AlgorithmUnsupported, digest
 
 _HEADER = b"\x6a"
+_LAST = 0xC  # the last half octet of every trailer
 _IMPLICIT = b"\xbc"
 _TRAILERS: Mapping[bytes, str] = {
     b"\x38\xcc": "sha224",
@@ -36,17 +40,21 @@ def verify_recovered(key: rsa.RSAPublicKey, signature: bytes, second: bytes) -> 
     """That ``signature`` is one over some M1 and ``second`` (M2), by ``key``. What comes back is why it proves less
     than it should: SHA-1, a key under 2048 bits; nothing where it proves possession.
 
-    Raises Malformed where it is no such signature, AlgorithmUnsupported for a modulus that is not of whole octets.
+    Raises Malformed where it is no such signature, AlgorithmUnsupported for a modulus that is not of whole octets, and
+    for a signature by Annex B.4.
     """
     if key.key_size % 8:
         raise AlgorithmUnsupported(f"rsa-{key.key_size}")
     octets = key.key_size // 8
     numbers = key.public_numbers()
     opened = int.from_bytes(signature, "big")
-    # n - s is another number, not another writing of s: what it opens to has neither header nor trailer.
     if len(signature) != octets or opened >= numbers.n:
         raise Malformed("response")
-    hash_name = read_representative(pow(opened, numbers.e, numbers.n).to_bytes(octets, "big"), second)
+    number = pow(opened, numbers.e, numbers.n)
+    if number & 0xF != _LAST and (numbers.n - number) & 0xF == _LAST:
+        read_representative((numbers.n - number).to_bytes(octets, "big"), second)
+        raise AlgorithmUnsupported("ISO/IEC 9796-2 B.4")
+    hash_name = read_representative(number.to_bytes(octets, "big"), second)
     short = (f"rsa-{key.key_size}",) if key.key_size < STRONG_RSA else ()
     return (("sha1",) if hash_name == "sha1" else ()) + short
 

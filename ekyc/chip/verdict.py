@@ -51,7 +51,7 @@ CLAUSES: Mapping[Rule, str] = {
     Rule.ANCHOR: "ICAO 9303-11 §5.1",
     Rule.DSC_SIGNATURE: "RFC 5280 §6.1.3 (a)(1)",
     Rule.DSC_VALIDITY: "RFC 5280 §6.1.3 (a)(2)",
-    Rule.DSC_STATUS: "ICAO 9303-11 §5.1; RFC 5280 §6.3",
+    Rule.DSC_STATUS: "ICAO 9303-12 §6.1.2; RFC 5280 §6.3",
     Rule.MRZ: "ICAO 9303-10 §4.7.1; ICAO 9303-3 §4.9",
     Rule.COUNTRY: "ICAO 9303-12 §7.1; ICAO 9303-3 §5",
     Rule.POSSESSION: "ICAO 9303-11 §6.1, §6.2",

@@ -1,8 +1,9 @@
 """A specimen chip in a process of its own: its side of chip authentication, and READ BINARY in the session after it.
 
 Written from ICAO 9303-11 apart from `ekyc.chip`: what one side gets wrong, the other does not repeat. One line of JSON
-says what the chip is (``key``: PEM, ``dg1``: hex); then each line is a command in hex, answered by a line in hex. The
-session that a phone has with the chip before (BAC, PACE) is left out: its commands come as they are.
+says what the chip is (``key``: PEM, or ``modp``: prime and private value in hex; ``dg1``: hex); then each line is a
+command in hex, answered by a line in hex. The session that a phone has with the chip before (BAC, PACE) is left out:
+its commands come as they are.
 """
 
 from __future__ import annotations
@@ -17,17 +18,18 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.cmac import CMAC
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-OID = bytes.fromhex("04007f000702020302")  # id-CA-ECDH, without its last arc
+ECDH, DH = bytes.fromhex("04007f000702020302"), bytes.fromhex("04007f000702020301")  # id-CA-*, without the last arc
 KEYS = {1: ("sha1", 16), 2: ("sha1", 16), 3: ("sha256", 24), 4: ("sha256", 32)}
 GOOD, WRONG = b"\x90\x00", b"\x69\x88"
 
 
 def objects(data: bytes) -> dict[int, bytes]:
-    """Data objects by tag; lengths up to 255."""
+    """Data objects by tag; lengths up to 65535."""
     found = {}
     while data:
-        at = 3 if data[1] == 0x81 else 2
-        size = data[at - 1]
+        more = data[1] - 0x80 if data[1] > 0x80 else 0
+        at = 2 + more
+        size = int.from_bytes(data[2:at], "big") if more else data[1]
         found[data[0]], data = data[at : at + size], data[at + size :]
     return found
 
@@ -39,8 +41,9 @@ def tlv(tag: int, value: bytes) -> bytes:
 class Chip:
     """The chip: its private key, DG1, and the session it is in."""
 
-    def __init__(self, key: ec.EllipticCurvePrivateKey, dg1: bytes) -> None:
-        self.key, self.dg1 = key, dg1
+    def __init__(self, key: ec.EllipticCurvePrivateKey | tuple[int, int], dg1: bytes) -> None:
+        self.key, self.dg1 = key, dg1  # the key: or prime and private value
+        self.oid = DH if isinstance(key, tuple) else ECDH
         self.variant: int | None = None
         self.keys: tuple[bytes, bytes] | None = None
         self.counter = 0
@@ -48,8 +51,10 @@ class Chip:
     def answer(self, command: bytes) -> bytes:
         if command[0] == 0x0C:
             return self.protected(command) if self.keys else WRONG
-        data = objects(command[5 : 5 + command[4]])
-        if command[1:4] == b"\x22\x41\xa4" and data[0x80][:-1] == OID:
+        long = command[4] == 0  # extended length
+        size = int.from_bytes(command[5:7], "big") if long else command[4]
+        data = objects(command[7 : 7 + size] if long else command[5 : 5 + size])
+        if command[1:4] == b"\x22\x41\xa4" and data[0x80][:-1] == self.oid:
             self.variant = data[0x80][-1]
             return GOOD
         if command[1:4] == b"\x22\x41\xa6":
@@ -60,8 +65,12 @@ class Chip:
         return b"\x6d\x00"
 
     def agree(self, point: bytes, told: bytes) -> bytes:
-        other = ec.EllipticCurvePublicKey.from_encoded_point(self.key.curve, point)
-        shared = self.key.exchange(ec.ECDH(), other)
+        if isinstance(self.key, tuple):
+            prime, private = self.key
+            shared = pow(int.from_bytes(point, "big"), private, prime).to_bytes((prime.bit_length() + 7) // 8, "big")
+        else:
+            other = ec.EllipticCurvePublicKey.from_encoded_point(self.key.curve, point)
+            shared = self.key.exchange(ec.ECDH(), other)
         name, size = KEYS[self.variant or 0]
         enc, mac = (hashlib.new(name, shared + bytes([0, 0, 0, n])).digest()[:size] for n in (1, 2))
         self.keys, self.counter = (enc, mac), 0
@@ -119,8 +128,14 @@ class Chip:
 def main() -> None:
     """Answer until the input ends."""
     said = json.loads(sys.stdin.readline())
-    key = load_pem_private_key(said["key"].encode(), None)
-    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    key: ec.EllipticCurvePrivateKey | tuple[int, int]
+    if "modp" in said:
+        prime, private = (int(one, 16) for one in said["modp"])
+        key = prime, private
+    else:
+        loaded = load_pem_private_key(said["key"].encode(), None)
+        assert isinstance(loaded, ec.EllipticCurvePrivateKey)
+        key = loaded
     chip = Chip(key, bytes.fromhex(said["dg1"]))
     for line in sys.stdin:
         print(chip.answer(bytes.fromhex(line.strip())).hex(), flush=True)

@@ -168,17 +168,6 @@ def test_a_forged_curve_is_refused() -> None:
     assert after.outcome is ChipOutcome.FAILED
 
 
-def test_a_key_over_a_prime_field_is_unsupported() -> None:
-    """Diffie-Hellman without a curve: told, announced, and the cap stays."""
-    info = der.sequence([der.oid("0.4.0.127.0.7.2.2.1.1"), der.sequence([])])
-    dg14 = der.tlv(0x6E, der.tlv(0x31, info))
-    assert announces(dg14)
-    with pytest.raises(AlgorithmUnsupported, match="prime field"):
-        AGREEMENT.commands(dg14)
-    after = prove_by_agreement(passive(signed(dg14)), AGREEMENT, b"any", NOW)
-    assert (after.outcome, after.capped) == (ChipOutcome.AUTHENTIC, True)
-
-
 def test_the_published_specimen_names_a_curve_that_the_library_lacks(test_data: Path) -> None:
     """DG14 of BSI's specimen (2008): read to its end, brainpoolP224r1 stated in full, 3DES."""
     dg14 = (test_data / "emrtd" / "bsi2008" / "Datagroup14.bin").read_bytes()

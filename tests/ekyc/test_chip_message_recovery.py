@@ -77,7 +77,6 @@ def _forged(kind: str) -> bytes:
         "header bits": raised(KEY, b"\x2a" + good[1:]),
         "long padding, short message": raised(KEY, padded[:OCTETS]),
         "hash to the left, garbage after it": raised(KEY, short + bytes(OCTETS - len(short) - 2) + b"\x34\xcc"),
-        "n - s": (modulus - number).to_bytes(OCTETS, "big"),
         "n + s": (modulus + number).to_bytes(OCTETS + 1, "big"),
         "an octet more in front": b"\x00" + answer,
         "an octet less": answer[1:],
@@ -105,7 +104,6 @@ def _forged(kind: str) -> bytes:
         "header bits",
         "long padding, short message",
         "hash to the left, garbage after it",
-        "n - s",
         "n + s",
         "an octet more in front",
         "an octet less",
@@ -123,6 +121,16 @@ def test_forged_answers_fail(kind: str) -> None:
     verdict = prove_possession(passive(), CHALLENGE, _forged(kind), NOW)
     assert (verdict.outcome, verdict.steps[-1].standing) == (ChipOutcome.FAILED, Standing.FAILED)
     assert (verdict.possession_proved, verdict.mrz) == (False, None)
+
+
+def test_n_less_s_proves_nothing_and_refuses_nobody() -> None:
+    """Chips may answer so by ISO/IEC 9796-2 B.4, and anybody can make it of an answer by B.6: told, and the cap stays.
+    To another nonce it is no answer at all."""
+    modulus = KEY.public_key().public_numbers().n
+    for nonce, standing in ((NONCE, Standing.UNSUPPORTED), (b"earlier!", Standing.FAILED)):
+        answer = (modulus - int.from_bytes(rsa_answer(KEY, nonce), "big")).to_bytes(OCTETS, "big")
+        verdict = prove_possession(passive(), CHALLENGE, answer, NOW)
+        assert (verdict.steps[-1].standing, verdict.possession_proved) == (standing, False)
 
 
 def test_s_beyond_the_modulus_is_refused_where_it_fits_into_the_octets() -> None:

@@ -232,6 +232,6 @@ def test_proposals_are_readable_and_differ(data: st.DataObject) -> None:
 
 
 def test_check_digit_of_the_standard() -> None:
-    """The worked examples of ICAO 9303-3 §4.9."""
+    """The worked examples of ICAO 9303-3 Appendix A."""
     assert check_digit("520727") == "3"
     assert check_digit("AB2134<<<") == "5"
