@@ -112,7 +112,7 @@ class CaForCitizens:
                 requested_by=f"ekyc:{request.enrolment_id}",
             )
         )
-        return _told(issued.serial, issued.certificate.public_bytes(Encoding.DER), issued.chain)
+        return _told(issued.serial, issued.encoded, issued.chain)
 
     def revoke_citizen(self, serial: str, *, compromised: bool) -> None:
         record = self._ca.revoke(serial, Reason.KEY_COMPROMISE if compromised else Reason.SUPERSEDED, "ekyc:recovery")

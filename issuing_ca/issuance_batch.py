@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -22,7 +21,7 @@ from foundation.db.audit import Act, AuditTrail
 from foundation.db.engine import Database
 from foundation.errors import CamTrustError, Kind
 from foundation.log_proof import subject_of
-from foundation.x509.template import issuer_of, signed_octets
+from foundation.x509.template import algorithm_and_issuer_of, signed_octets
 from issuing_ca import approvals, issuance_store, store
 from issuing_ca.authorities import Authorities
 from issuing_ca.drafts import Draft
@@ -34,14 +33,6 @@ SIGNING_TIME = timedelta(minutes=1)  # a signature that has not come out by then
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True)
-class _Signed:
-    """A certificate that came out, and its octets as they are stored."""
-
-    certificate: x509.Certificate
-    encoded: bytes
 
 
 class IssuanceBatch:
@@ -107,48 +98,47 @@ class IssuanceBatch:
     # --- steps ----------------------------------------------------------------------------------------------------
 
     def _finish(self, drafts: Sequence[Draft]) -> list[IssuedCertificate | Exception]:
-        signed = dict[int, _Signed | Exception]()
+        signed = dict[int, bytes | Exception]()
         for name in dict.fromkeys(draft.authority.name for draft in drafts):
             of_one = [at for at, draft in enumerate(drafts) if draft.authority.name == name]
             for at, made in zip(of_one, _together(self._signed, [drafts[at] for at in of_one]), strict=True):
                 signed[at] = made
         return _together(self._stored, [(draft, signed[at]) for at, draft in enumerate(drafts)])
 
-    def _signed(self, drafts: Sequence[Draft]) -> list[_Signed | Exception]:
-        """Certificates of one authority, each verified and held against its draft."""
+    def _signed(self, drafts: Sequence[Draft]) -> list[bytes | Exception]:
+        """Certificates (DER) of one authority: each draft as it was linted, under a signature that was verified."""
         authority = drafts[0].authority
         signer = self._authorities.signer(authority)
         if signer.public_key != authority.certificate.public_key():
             raise IssuanceMismatch
-        own = authority.certificate.subject.public_bytes()
+        own = signer.algorithm + authority.certificate.subject.public_bytes()
         altered = {
             at
             for at, one in enumerate(drafts)
-            if hashlib.sha256(one.tbs).hexdigest() != one.row["tbs_digest"] or issuer_of(one.tbs) != own
+            if hashlib.sha256(one.tbs).hexdigest() != one.row["tbs_digest"] or algorithm_and_issuer_of(one.tbs) != own
         }
         to_sign = [draft for at, draft in enumerate(drafts) if at not in altered]
         signatures = iter(signer.sign_each([draft.tbs for draft in to_sign]) if to_sign else ())
-        made: list[_Signed | Exception] = []
+        made: list[bytes | Exception] = []
         for at, draft in enumerate(drafts):
             signature = IssuanceMismatch() if at in altered else next(signatures)
             made.append(
-                signature if isinstance(signature, Exception) else _certificate(draft, signer.algorithm, signature)
+                signature if isinstance(signature, Exception) else signed_octets(draft.tbs, signer.algorithm, signature)
             )
         return made
 
-    def _stored(self, results: Sequence[tuple[Draft, _Signed | Exception]]) -> list[IssuedCertificate | Exception]:
+    def _stored(self, results: Sequence[tuple[Draft, bytes | Exception]]) -> list[IssuedCertificate | Exception]:
         """Write down what came out, in one unit of work. No certificate: the serial number is closed at once, rather
         than left as an orphan."""
-        made = [(draft, one) for draft, one in results if isinstance(one, _Signed)]
+        made = [(draft, one) for draft, one in results if isinstance(one, bytes)]
         with self._database.unit_of_work() as connection:
-            encoded = [(draft.serial, one.encoded) for draft, one in made]
-            issuance_store.issued(connection, encoded, self._clock.now())
+            issuance_store.issued(connection, [(draft.serial, one) for draft, one in made], self._clock.now())
             for draft, one in results:
                 if isinstance(one, Exception):
                     states = CertificateState.SIGNING, CertificateState.ABANDONED
                     store.move(connection, draft.serial, *states, tbs=None)
             if self._log is not None:
-                about = [(one.encoded, draft.named or subject_of(one.certificate)) for draft, one in made]
+                about = [(one, draft.named or _subject(one)) for draft, one in made]
                 self._log.record_certificates(connection, about)
             self._audit.append_many(connection, [_ended(draft, one) for draft, one in results])
         return [
@@ -168,20 +158,12 @@ def _together(work: Callable[[Sequence[Item]], Sequence[Result]], items: Sequenc
     return [result for item in items for result in _together(work, [item])]
 
 
-def _certificate(draft: Draft, algorithm: bytes, signature: bytes) -> _Signed | Exception:
-    encoded = signed_octets(draft.tbs, algorithm, signature)
-    try:
-        certificate = x509.load_der_x509_certificate(encoded)
-    except ValueError as error:
-        return error
-    if certificate.tbs_certificate_bytes != draft.tbs:
-        return IssuanceMismatch()
-    return _Signed(certificate, encoded)
+def _issued(authority: Authority, serial: str, encoded: bytes) -> IssuedCertificate:
+    return IssuedCertificate(serial, encoded, (authority.certificate, *authority.chain), authority.root)
 
 
-def _issued(authority: Authority, serial: str, made: _Signed) -> IssuedCertificate:
-    chain = (authority.certificate, *authority.chain)
-    return IssuedCertificate(serial, made.certificate, chain, authority.root, made.encoded)
+def _subject(encoded: bytes) -> str:
+    return subject_of(x509.load_der_x509_certificate(encoded))
 
 
 def _prepared(draft: Draft) -> Act:
@@ -190,7 +172,7 @@ def _prepared(draft: Draft) -> Act:
     return Act(row["requested_by"], "issuing_ca.certificate_prepared", draft.serial, details)
 
 
-def _ended(draft: Draft, outcome: _Signed | Exception) -> Act:
+def _ended(draft: Draft, outcome: bytes | Exception) -> Act:
     by = draft.row["requested_by"]
     if isinstance(outcome, Exception):
         code = getattr(outcome, "code", "foundation.internal")

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
@@ -150,14 +151,18 @@ class PreparedCertificate:
 
 @dataclass(frozen=True)
 class IssuedCertificate:
-    """A certificate that was signed, verified and stored. ``chain``: from its issuer up, without the root.
-    ``encoded``: its DER as stored, where that is at hand."""
+    """A certificate that was signed, verified and stored. ``encoded``: its DER as stored. ``chain``: from its issuer
+    up, without the root."""
 
     serial: str
-    certificate: x509.Certificate
+    encoded: bytes
     chain: tuple[x509.Certificate, ...]
     root: x509.Certificate
-    encoded: bytes | None = None
+
+    @cached_property
+    def certificate(self) -> x509.Certificate:
+        """The same for whoever looks into it: most who ask for certificates pass them on."""
+        return x509.load_der_x509_certificate(self.encoded)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from foundation.db.engine import Database
 from foundation.errors import CamTrustError
 from foundation.randomness import Randomness
 from foundation.time_source import TimeSource
-from foundation.x509.csr import proven_key
+from foundation.x509.csr import ProvenKey, proven_keys
+from foundation.x509.errors import CsrInvalid
 from foundation.x509.profile import Profile, load_profiles
 from issuing_ca import store
 from issuing_ca.authorities import Authorities
@@ -64,10 +65,12 @@ def packaged_profiles() -> Mapping[str, Profile]:
 
 
 def _tried(
-    work: Callable[[CertificateAsked], CertificateRequest], one: CertificateAsked
+    work: Callable[[CertificateAsked, ProvenKey | CsrInvalid], CertificateRequest],
+    one: CertificateAsked,
+    key: ProvenKey | CsrInvalid,
 ) -> CertificateRequest | Exception:
     try:
-        return work(one)
+        return work(one, key)
     except Exception as error:
         return error
 
@@ -171,19 +174,21 @@ class CertificateAuthority:
         asked = CertificateAsked(
             profile, csr, tuple(subject), owner, requested_by, not_after_limit, tuple(dns_names), authority
         )
-        return self.issuance.issue_now(self._requested(asked))
+        return self.issuance.issue_now(self._requested(asked, *proven_keys((csr,))))
 
     def issue_for_requests(self, asked: Sequence[CertificateAsked]) -> list[IssuedCertificate | Exception]:
         """The same for many at once, which share their commits: for each its certificate, or what would be raised."""
-        read = [_tried(self._requested, one) for one in asked]
+        keys = proven_keys([one.csr for one in asked])
+        read = [_tried(self._requested, *pair) for pair in zip(asked, keys, strict=True)]
         issued = iter(self.issuance.issue_many([one for one in read if isinstance(one, CertificateRequest)]))
         return [next(issued) if isinstance(one, CertificateRequest) else one for one in read]
 
-    def _requested(self, asked: CertificateAsked) -> CertificateRequest:
+    def _requested(self, asked: CertificateAsked, key: ProvenKey | CsrInvalid) -> CertificateRequest:
         if asked.profile not in BY_REQUEST:
             raise ProfileRefused(profile=asked.profile)
         self.require_no_approval(asked.profile)
-        key = proven_key(asked.csr)
+        if isinstance(key, CsrInvalid):
+            raise key
         return CertificateRequest(
             authority=asked.authority,
             profile=asked.profile,

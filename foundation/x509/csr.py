@@ -5,7 +5,9 @@ What a request asks for in extensions is never taken: extensions come from the p
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -18,6 +20,9 @@ from cryptography.x509.oid import SignatureAlgorithmOID
 from foundation.x509 import der
 from foundation.x509.algorithms import POINT_HEADERS, key_algorithm, signature_hash
 from foundation.x509.errors import AlgorithmInvalid, CsrInvalid, SignatureWrong
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 # What these keys sign requests with (RFC 5758 §3.2).
 _ECDSA = {
@@ -45,16 +50,42 @@ def read_csr(data: bytes) -> x509.CertificateSigningRequest:
 
     CsrInvalid for what is not one, is too long, has a key of an algorithm that we do not certify, or does not prove it.
     """
-    return _read(data)[0]
+    asked = _read(data)
+    _require_proof(asked)
+    return asked.request
 
 
 def proven_key(data: bytes) -> ProvenKey:
     """The key of such a request, for whoever needs nothing else of it: it is read once. Raises CsrInvalid."""
-    _, tbs, public_key = _read(data)
-    return ProvenKey(public_key, _encoded(tbs, public_key))
+    (key,) = proven_keys((data,))
+    if isinstance(key, CsrInvalid):
+        raise key
+    return key
 
 
-def _read(data: bytes) -> tuple[x509.CertificateSigningRequest, bytes, CertificatePublicKeyTypes]:
+def proven_keys(requests: Sequence[bytes]) -> list[ProvenKey | CsrInvalid]:
+    """The same for many: for each its key, or what would be raised. All are read before the first signature is
+    verified: a processor that does one kind of work at a time does it in its caches."""
+    read = [_tried(_read, data) for data in requests]
+    return [one if isinstance(one, CsrInvalid) else _tried(_proven_key, one) for one in read]
+
+
+class _Asked(NamedTuple):
+    """A request that was read; that its key signed it is still to be seen."""
+
+    request: x509.CertificateSigningRequest
+    tbs: bytes
+    public_key: CertificatePublicKeyTypes
+
+
+def _tried(work: Callable[[Item], Result], item: Item) -> Result | CsrInvalid:
+    try:
+        return work(item)
+    except CsrInvalid as error:
+        return error
+
+
+def _read(data: bytes) -> _Asked:
     if len(data) > MAX_BYTES:
         raise CsrInvalid(reason="it is too long")
     try:
@@ -68,14 +99,25 @@ def _read(data: bytes) -> tuple[x509.CertificateSigningRequest, bytes, Certifica
         key_algorithm(public_key)
         tbs = request.tbs_certrequest_bytes
         _read_subject(request, tbs)
-        proven = _proven(request, tbs, public_key)
     except (ValueError, UnsupportedAlgorithm, TypeError, x509.InvalidVersion):
         raise CsrInvalid(reason="it cannot be read") from None
     except AlgorithmInvalid as error:
         raise CsrInvalid(reason=f"its key is of a kind that is not certified: {error.params['what']}") from None
+    return _Asked(request, tbs, public_key)
+
+
+def _require_proof(asked: _Asked) -> None:
+    try:
+        proven = _proven(*asked)
+    except (ValueError, UnsupportedAlgorithm, TypeError):
+        raise CsrInvalid(reason="it cannot be read") from None
     if not proven:
         raise CsrInvalid(reason="its signature does not prove possession of the key")
-    return request, tbs, public_key
+
+
+def _proven_key(asked: _Asked) -> ProvenKey:
+    _require_proof(asked)
+    return ProvenKey(asked.public_key, _encoded(asked.tbs, asked.public_key))
 
 
 def _read_subject(request: x509.CertificateSigningRequest, tbs: bytes) -> None:

@@ -185,12 +185,14 @@ def unsigned_octets(tbs: bytes, algorithm: bytes) -> bytes:
     return der.sequence((tbs, algorithm, _DUMMY_SIGNATURE))
 
 
-def issuer_of(tbs: bytes) -> bytes:
-    """The issuer's Name (DER) in a TBSCertificate of version 3. ValueError where it is cut short."""
+def algorithm_and_issuer_of(tbs: bytes) -> bytes:
+    """What a TBSCertificate of version 3 says of who signs it: signature and issuer (RFC 5280 §4.1.2.3, §4.1.2.4), DER,
+    one behind the other. ValueError where it is cut short."""
     _, at, _ = der.read(tbs)
-    for _ in range(3):  # version, serialNumber, signature
+    for _ in range(2):  # version, serialNumber
         _, _, at = der.read(tbs, at)
-    return tbs[at : der.read(tbs, at)[2]]
+    _, _, issuer = der.read(tbs, at)
+    return tbs[at : der.read(tbs, issuer)[2]]
 
 
 def signed_octets(tbs: bytes, algorithm: bytes, signature: bytes) -> bytes:

@@ -361,7 +361,7 @@ def _names(extensions: Any) -> tuple[str, ...] | None:
 
 
 def _response(number: int, issued: IssuedCertificate) -> dict[str, Any]:
-    certificate = asn1_x509.Certificate.load(issued.certificate.public_bytes(Encoding.DER))
+    certificate = asn1_x509.Certificate.load(issued.encoded)
     return {
         "id": number,
         "status": status(_ACCEPTED),

@@ -236,7 +236,8 @@ class Enrolment:
             store.follow(connection, serial, reference)
 
     def _again(self, record: CertificateRecord, wanted: Wanted) -> IssuedCertificate:
-        certificate = x509.load_der_x509_certificate(record.certificate or b"")
+        encoded = record.certificate or b""
+        certificate = x509.load_der_x509_certificate(encoded)
         spki = [
             key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
             for key in (certificate.public_key(), wanted.public_key)
@@ -244,7 +245,7 @@ class Enrolment:
         if spki[0] != spki[1]:
             raise EnrolmentCredentialUsed
         authority = self.ca.authorities.get(record.authority)
-        return IssuedCertificate(record.serial, certificate, (authority.certificate, *authority.chain), authority.root)
+        return IssuedCertificate(record.serial, encoded, (authority.certificate, *authority.chain), authority.root)
 
     def _check(self, credential: EnrolmentCredential, wanted: Wanted) -> None:
         """What a request says about itself must be what was verified, where it says anything (RFC 7030 §4.2.2)."""

@@ -19,7 +19,7 @@ from foundation.http.actor import Actor, ActorKind
 from foundation.http.direct import direct, read_json
 from foundation.http.guard import Guard
 from foundation.http.problems import log_failure
-from foundation.x509.pem import certificate_pem, chain_pem, encoded_pem
+from foundation.x509.pem import chain_pem, encoded_pem
 from issuing_ca.batches import Batches
 from issuing_ca.model import CertificateAsked, IssuedCertificate
 from issuing_ca.ra.api import IssuedView, NewRequest, Strict, owner_of
@@ -139,7 +139,7 @@ def _outcome(one: IssuedCertificate | Exception) -> dict[str, object]:
 def _view(one: IssuedCertificate) -> dict[str, str]:
     return {
         "serial": one.serial,
-        "certificate": (encoded_pem(one.encoded) if one.encoded else certificate_pem(one.certificate)).decode(),
+        "certificate": encoded_pem(one.encoded).decode(),
         "chain": _chain(one.chain),
     }
 

@@ -18,6 +18,7 @@ from foundation.keys.handles import public_key
 from foundation.x509.errors import CsrInvalid, ProfileMismatch
 from issuing_ca import issuance_store
 from issuing_ca.errors import (
+    IssuanceMismatch,
     IssuanceTokenInvalid,
     KeyInUse,
     KeyNotTheirs,
@@ -159,6 +160,27 @@ def test_what_was_linted_is_what_is_signed(world: World) -> None:
         connection.execute(update(certificates).where(certificates.c.serial == other.serial).values(tbs=b"\x30\x00"))
     with pytest.raises(Exception, match="issuance_mismatch"):
         world.ca.issue(other.token)
+
+
+@pytest.mark.parametrize(
+    ("own", "other"),
+    [
+        (b"\xce\x3d\x04\x03\x03", b"\xce\x3d\x04\x03\x02"),  # the ends of ecdsa-with-SHA384 and -SHA256
+        (b"SPECIMEN Issuing CA", b"SPECIMEN Another C."),
+    ],
+)
+def test_what_names_another_signer_is_not_signed(world: World, own: bytes, other: bytes) -> None:
+    """Octets with another signature algorithm or issuer than who signs, even where their digest was changed too."""
+    issuance = world.ca.issuance
+    draft = issuance._drafts.draft(officer_request(world))
+    assert draft.tbs.count(own) == 1
+    tbs = draft.tbs.replace(own, other)
+    altered = replace(draft, tbs=tbs, row={**draft.row, "tbs": tbs, "tbs_digest": hashlib.sha256(tbs).hexdigest()})
+    world.keys.before = down("sign")
+    (outcome,) = issuance._batch.issue([altered])
+    world.keys.before = up
+    assert isinstance(outcome, IssuanceMismatch)
+    assert world.ca.certificate(draft.serial).state is CertificateState.ABANDONED
 
 
 def test_a_crash_between_the_steps_leaves_a_named_orphan(world: World) -> None:

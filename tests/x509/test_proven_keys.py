@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from foundation.keys.port import KeyAlgorithm
 from foundation.x509 import der
 from foundation.x509.algorithms import throwaway_key
-from foundation.x509.csr import build_csr, proven_key, read_csr
+from foundation.x509.csr import ProvenKey, build_csr, proven_key, proven_keys, read_csr
 from foundation.x509.errors import CsrInvalid
 from foundation.x509.names import subject_name
 
@@ -59,6 +59,19 @@ def test_a_subject_that_cannot_be_read_is_refused_each_time() -> None:
             else:
                 with pytest.raises(CsrInvalid):
                     read(request)
+
+
+def test_each_of_many_is_its_own() -> None:
+    """Of many at once each has its key or its own refusal, in their order."""
+    keys = [throwaway_key(one) for one in (KeyAlgorithm.EC_P256, KeyAlgorithm.ED25519, KeyAlgorithm.RSA_2048)]
+    good = [x509.load_pem_x509_csr(build_csr(NAME, key)).public_bytes(Encoding.DER) for key in keys]
+    unproven = good[0][:-1] + bytes((good[0][-1] ^ 1,))
+    read = proven_keys((good[0], b"no request", good[1], unproven, good[2]))
+    assert [one.public_key for one in read if isinstance(one, ProvenKey)] == [key.public_key() for key in keys]
+    reasons = [one.params["reason"] if isinstance(one, CsrInvalid) else None for one in read]
+    unread, forged = "it does not hold exactly one request", "its signature does not prove possession of the key"
+    assert reasons == [None, unread, None, forged, None]
+    assert proven_keys(()) == []
 
 
 def _signed_by_hand(subject: bytes, point: bytes, key: ec.EllipticCurvePrivateKey) -> bytes:
