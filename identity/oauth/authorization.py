@@ -222,11 +222,13 @@ class Authorizations:
         digest, now = digest_of(code), self._clock.now()
         with self._database.read() as connection:
             row = store.code(connection, digest)
-        if row is None or row.expires_at <= now:
+        if row is None:
             raise invalid_grant("OC-01")
         if row.client_id != proven.client.client_id:
             raise invalid_grant("OC-02")
-        try:
+        if row.used_at is None and row.expires_at <= now:
+            raise invalid_grant("OC-01")
+        try:  # also when it has run out since: what came from a used code lives on for longer than the code
             with self._database.unit_of_work() as connection:
                 store.use_code(connection, digest, now)
         except StaleWrite:

@@ -46,6 +46,16 @@ def test_a_code_is_good_once_and_ends_what_came_from_it(both_worlds: OAuthWorld)
     assert both_worlds.refusals()[-2]["rule"] == "OC-03"
 
 
+def test_a_code_ends_what_came_from_it_also_when_it_has_run_out(flow: Flow) -> None:
+    """A code that was stolen and is shown minutes later still tells that it was: the token does not live on."""
+    code = flow.answer()["code"]
+    _, told = flow.redeem(code)
+    flow.world.clock.advance(timedelta(minutes=5))
+    assert flow.redeem(code)[1]["error"] == "invalid_grant"
+    assert flow.get(told["access_token"], "/test/delegates").status_code == 401
+    assert "OC-03" in {one["rule"] for one in flow.world.refusals()}
+
+
 def test_a_code_is_another_client_s(flow: Flow) -> None:
     """A client that got hold of another's code gets nothing, and does not use it up."""
     code = flow.answer()["code"]
