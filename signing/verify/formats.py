@@ -6,9 +6,8 @@
     CMS     a DER or BER SEQUENCE                                  `cades_document`
     ASiC    a ZIP file with a container's mimetype, or META-INF    `asic`
     alone   a timestamp token or a certificate                     `bare`
-    paper   the text of a QR code that was printed                 `paper`
 
-A file that is none of these gives None. Names and suffixes say nothing here.
+A file that is none of these gives None. Codes on paper (`paper`) come before them. Names and suffixes say nothing here.
 """
 
 from __future__ import annotations
@@ -25,7 +24,6 @@ from signing.verify.cms import CmsMalformed
 from signing.verify.evidence_records import judge_record
 from signing.verify.jades import judge_json
 from signing.verify.model import FileVerdict
-from signing.verify.paper import judge_code
 from signing.verify.policy import Policy
 from signing.verify.trust import Trust
 from signing.verify.xades_document import judge_xml
@@ -35,9 +33,6 @@ def judge_document(
     data: bytes, name: str, trust: Trust, at: datetime, policy: Policy, detached: bytes | None
 ) -> FileVerdict | None:
     """The verdict on a file of one of these formats; None for any other. ``detached``: what was signed."""
-    code = judge_code(data, name, trust, at, policy, detached)
-    if code is not None:
-        return code
     if is_container(data):
         return judge_container(data, name, trust, at, policy)
     if looks_like_xml(data):

@@ -5,7 +5,8 @@
     P3  its signature verifies under that certificate                                        PAPER-SIGNATURE
     P4  it was not sealed in the future, nor outside the certificate's time                  PAPER-TIME
     P5  the certificate's path and its status as of now                                      `standing`
-    P6  where the file is there too (``--detached``), it begins with the document            PAPER-DOCUMENT
+    P6  where the file is there too (``--detached``), it is the document; or it begins with  PAPER-DOCUMENT
+        the document, and passes as a whole under the same seal
 
 A code proves what it says of itself, never that the paper around it says the same: the reader compares the fields
 (PAPER-FIELDS) with what is printed. A code without fields, and without the file, proves nothing about a paper.
@@ -14,6 +15,7 @@ A code proves what it says of itself, never that the paper around it says the sa
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
@@ -22,6 +24,7 @@ from signing import paper_code
 from signing.paper_code import Code, CodeInvalid
 from signing.verify.model import (
     FileVerdict,
+    Indication,
     Reason,
     SignatureKind,
     SignatureVerdict,
@@ -36,12 +39,16 @@ from signing.verify.standing import identity, judge_certificate
 from signing.verify.trust import Trust
 
 _CLAUSE = "RFC 9052 §4.4"
+_DOCUMENT = "EN 319 102-1 §5.2.7"
+
+JudgeFile = Callable[[bytes], FileVerdict]
 
 
 def judge_code(
-    data: bytes, name: str, trust: Trust, at: datetime, policy: Policy, detached: bytes | None
+    data: bytes, name: str, trust: Trust, at: datetime, policy: Policy, detached: bytes | None, judge: JudgeFile
 ) -> FileVerdict | None:
-    """The verdict on the text of a code; None for anything else. ``detached``: the document, sealed or before."""
+    """The verdict on the text of a code; None for anything else. ``detached``: the document, sealed or before;
+    ``judge``: the verdict on a file, by the same trust and policy."""
     if not paper_code.looks_like(data):
         return None
     base = SignatureVerdict(SignatureKind.PAPER, "-", ())
@@ -50,11 +57,17 @@ def judge_code(
     except (CodeInvalid, UnicodeDecodeError):
         reason = failed("PAPER-FORM", _CLAUSE, "verify_paper_form", SubIndication.FORMAT_FAILURE)
         return FileVerdict(name, "paper", (base.with_reasons((reason,)),))
-    return FileVerdict(name, "paper", (_judged(code, base, trust, at, policy, detached),))
+    return FileVerdict(name, "paper", (_judged(code, base, trust, at, policy, detached, judge),))
 
 
 def _judged(
-    code: Code, base: SignatureVerdict, trust: Trust, at: datetime, policy: Policy, detached: bytes | None
+    code: Code,
+    base: SignatureVerdict,
+    trust: Trust,
+    at: datetime,
+    policy: Policy,
+    detached: bytes | None,
+    judge: JudgeFile,
 ) -> SignatureVerdict:
     base = replace(base, claimed_at=code.claim.at)
     known = trust.bundle.contents.seals if trust.bundle is not None else ()
@@ -70,7 +83,8 @@ def _judged(
     judgement = judge_certificate(case_of(at, policy, trust, (certificate,)), certificate)
     base = replace(base, relied_on=judgement.relied_on, specimen=judgement.specimen)
     verdict = base.with_reasons((*_time(code, at, policy, certificate.not_valid_before_utc), *judgement.reasons))
-    return verdict.with_reasons((*_document(code, detached), *_fields(code), *specimen_note(judgement.specimen)))
+    about = _document(code, detached, identity(certificate).sha256, judge)
+    return verdict.with_reasons((*about, *_fields(code), *specimen_note(judgement.specimen)))
 
 
 def _time(code: Code, at: datetime, policy: Policy, since: datetime) -> tuple[Reason, ...]:
@@ -80,15 +94,24 @@ def _time(code: Code, at: datetime, policy: Policy, since: datetime) -> tuple[Re
     return ()
 
 
-def _document(code: Code, detached: bytes | None) -> tuple[Reason, ...]:
+def _document(code: Code, detached: bytes | None, seal: str, judge: JudgeFile) -> tuple[Reason, ...]:
     if detached is None:
         if code.claim.fields:
             return ()
         alone = SubIndication.SIGNED_DATA_NOT_FOUND
-        return (indeterminate("PAPER-DOCUMENT", "EN 319 102-1 §5.2.7", "verify_paper_alone", alone),)
+        return (indeterminate("PAPER-DOCUMENT", _DOCUMENT, "verify_paper_alone", alone),)
     if hashlib.sha256(detached[: code.claim.size]).digest() != code.claim.sha256:
-        return (failed("PAPER-DOCUMENT", "EN 319 102-1 §5.2.7", "verify_paper_document", SubIndication.HASH_FAILURE),)
-    return (noted("PAPER-DOCUMENT", "EN 319 102-1 §5.2.7", "verify_paper_same"),)
+        return (failed("PAPER-DOCUMENT", _DOCUMENT, "verify_paper_document", SubIndication.HASH_FAILURE),)
+    if len(detached) > code.claim.size and not _sealed(judge(detached), seal):
+        # Whatever stands behind the document can show another one, so it must be what this seal covers.
+        return (indeterminate("PAPER-DOCUMENT", _DOCUMENT, "verify_paper_grown", SubIndication.SIGNED_DATA_NOT_FOUND),)
+    return (noted("PAPER-DOCUMENT", _DOCUMENT, "verify_paper_same"),)
+
+
+def _sealed(file: FileVerdict, seal: str) -> bool:
+    """Whether a file passes, and the seal with this SHA-256 of its certificate is on it."""
+    signers = {one.signer.sha256 for one in file.signatures if one.signer is not None}
+    return file.indication is Indication.TOTAL_PASSED and seal in signers
 
 
 def _fields(code: Code) -> tuple[Reason, ...]:

@@ -43,6 +43,7 @@ from signing.verify.model import (
     indeterminate,
     noted,
 )
+from signing.verify.paper import judge_code
 from signing.verify.pdf import PdfContent, PdfSignature, read_pdf, unreadable
 from signing.verify.pdf_parallel import judge_beside
 from signing.verify.policy import STRICT, Policy
@@ -95,12 +96,24 @@ def _verify(
         if not content.signatures:
             return FileVerdict(name, "PDF", (), content.objections or (_unsigned("verify_no_signature"),))
         return FileVerdict(name, "PDF", _pdf_signatures(data, content, trust, at, policy), content.objections)
+    code = judge_code(
+        data, name, trust, at, policy, detached, partial(_file_of_code, name, trust, at, policy, password)
+    )
+    if code is not None:
+        return code
     found = judge_document(data, name, trust, at, policy, detached)
     if found is not None:
         return found
     if pdf_bytes.claims_any(data):
         return FileVerdict(name, None, (), (unreadable(),))
     return FileVerdict(name, None, (), (_unsigned("verify_unknown_format"),))
+
+
+def _file_of_code(
+    name: str, trust: Trust, at: datetime, policy: Policy, password: bytes | None, data: bytes
+) -> FileVerdict:
+    """The verdict on the file that came beside a code on paper."""
+    return verify_file(data, name, trust, at, policy, password=password)
 
 
 def _unsigned(key: str) -> Reason:

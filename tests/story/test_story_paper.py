@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pyhanko.pdf_utils.generic import NumberObject, pdf_name
+from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 
 from camtrust.organisations import ROLE, make_seal_credential
 from foundation.clock import SystemClock
 from foundation.http.actor import ActorKind
 from issuing_ca.model import Reason
+from signing import paper_code
 from signing.verify.policy import STRICT
 from signing.verify.trust import build_trust
 from signing.verify.verdict import verify_file
@@ -82,6 +86,37 @@ def test_a_print_is_checked_offline(
     assert (status, verdict["sub_indication"]) == (1, "HASH_FAILURE"), verdict
 
 
+def test_a_file_that_grew_is_not_the_document(
+    assembled: Installation, agency: tuple[Staff, str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another page put behind the sealed document, or behind the one before the seal: the code vouches for neither."""
+    page = tmp_path / "permit.pdf"
+    page.write_bytes(sealed(assembled, agency).content)
+    code = code_on(page, tmp_path)
+    before = page.read_bytes()[: paper_code.read(code.read_text()).claim.size]
+    grown = tmp_path / "grown.pdf"
+    for octets in (page.read_bytes(), before):
+        grown.write_bytes(_shown_otherwise(octets))
+        assert grown.read_bytes().startswith(octets)
+        status, verdict = verified(assembled, capsys, code, "--detached", str(grown))
+        assert (status, verdict["indication"]) == (3, "INDETERMINATE"), verdict
+        assert "PAPER-DOCUMENT" in {one["rule"] for one in verdict["signatures"][0]["reasons"]}
+    grown.write_bytes(before)
+    status, verdict = verified(assembled, capsys, code, "--detached", str(grown))
+    assert (status, verdict["indication"]) == (0, "TOTAL-PASSED"), verdict
+
+
+def _shown_otherwise(data: bytes) -> bytes:
+    """An incremental update that turns the first page on its side: what is shown is another page."""
+    writer = IncrementalPdfFileWriter(io.BytesIO(data))
+    page = writer.root["/Pages"]["/Kids"][0]
+    page[pdf_name("/Rotate")] = NumberObject(90)
+    writer.update_container(page)
+    out = io.BytesIO()
+    writer.write(out)
+    return out.getvalue()
+
+
 def test_a_changed_code_never_passes(
     assembled: Installation, agency: tuple[Staff, str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -121,6 +156,7 @@ def test_a_revoked_seal_is_told_from_the_bundle(
     [
         {"printed": "[]"},
         {"printed": "{"},
+        {"printed": "[" * 1000},
         {"printed": json.dumps({"a": "x" * 61})},
         {"printed": json.dumps({str(n): "x" for n in range(7)})},
         {"printed": json.dumps({"line": "one\ntwo"})},
