@@ -92,15 +92,17 @@ def read_policy(value: dict[str, Any]) -> SealPolicy:
         raise SealPolicyInvalid(field=sorted(set(value) - known)[0])
     chosen: dict[str, Any] = {key: tuple(one) if isinstance(one, list) else one for key, one in value.items()}
     checks: dict[str, Callable[[Any], bool]] = {
-        "levels": lambda one: bool(one) and set(one) <= {level.value for level in Level},
-        "formats": lambda one: bool(one) and set(one) <= _FORMATS,
+        "levels": lambda one: isinstance(one, tuple) and bool(one) and set(one) <= {level.value for level in Level},
+        "formats": lambda one: isinstance(one, tuple) and bool(one) and set(one) <= _FORMATS,
         "most_octets": lambda one: one is None or (type(one) is int and one > 0),
         "per_day": lambda one: one is None or (type(one) is int and one > 0),
         "first_hour": lambda one: type(one) is int and 0 <= one < 24,
         "rsa_pss": lambda one: isinstance(one, bool),
         "parallel": lambda one: one is None or (isinstance(one, str) and re.fullmatch("[0-9a-f]{32}", one) is not None),
         "last_hour": lambda one: type(one) is int and 0 < one <= 24,
-        "releasers": lambda one: len(one) <= _MOST_RELEASERS and all(_ACTOR.fullmatch(name) for name in one),
+        "releasers": lambda one: (
+            isinstance(one, tuple) and len(one) <= _MOST_RELEASERS and all(_ACTOR.fullmatch(name) for name in one)
+        ),
     }
     for key, one in chosen.items():
         try:

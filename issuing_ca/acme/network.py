@@ -86,9 +86,12 @@ class HttpFetcher:
         """Whether we connect there: a public unicast address, or one of the operator's networks."""
         if any(address in network for network in self._networks if network.version == address.version):
             return True
-        if isinstance(address, IPv6Address) and (address.ipv4_mapped or address.sixtofour or address.teredo):
-            return False  # an IPv4 address in disguise
-        return address.is_global and not address.is_multicast
+        if isinstance(address, IPv6Address) and (
+            address.ipv4_mapped or address.sixtofour or address.teredo or address.is_site_local
+        ):
+            return False  # an IPv4 address in disguise, or a network's own
+        # Reserved, as the prefixes that translate to IPv4 (RFC 6052, RFC 8215), is global to the library all the same.
+        return address.is_global and not address.is_multicast and not address.is_reserved
 
     def _get(self, host: str, path: str) -> tuple[int, str | None, bytes]:
         found = self._resolver.addresses(host)

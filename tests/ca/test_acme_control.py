@@ -64,7 +64,8 @@ def test_the_fetcher_is_not_led_elsewhere(small_door: AcmeWorld) -> None:
     resolver = DnsResolver(("127.0.0.1",), small_door.names.port)
     strict = HttpFetcher(resolver, (), small_door.web.port)
     inside = "127.0.0.1 10.0.0.1 192.168.1.1 169.254.169.254 100.64.0.1 0.0.0.0 ::1 fe80::1 fd00::1 ::ffff:127.0.0.1"
-    for address in f"{inside} 2002:7f00:1:: 224.0.0.1 ff02::1".split():
+    translated = "64:ff9b::a9fe:a9fe 64:ff9b:1::a00:1 ::10.0.0.1 ::ffff:0:10.0.0.1"
+    for address in f"{inside} {translated} fec0::1 2002:7f00:1:: 224.0.0.1 ff02::1".split():
         assert not strict.allowed(ip_address(address)), address
     for address in ("203.144.0.1", "2606:4700::1111"):
         assert strict.allowed(ip_address(address)), address

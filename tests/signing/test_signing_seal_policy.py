@@ -81,6 +81,7 @@ def test_a_day_s_number_holds_under_a_race(policies: SealPolicies) -> None:
         {"levels": []}, {"levels": ["B-X"]}, {"formats": ["doc"]}, {"per_day": 0}, {"per_day": True},
         {"most_octets": -1},
         {"first_hour": 24}, {"last_hour": 0}, {"first_hour": 9, "last_hour": 9}, {"colour": 1}, {"levels": 7},
+        {"releasers": "act_1"}, {"levels": "B-B"}, {"formats": "pades"},
     ],
 )  # fmt: skip
 def test_policies_that_cannot_be(value: dict[str, Any]) -> None:
