@@ -169,7 +169,7 @@ def _printed(words: str) -> tuple[tuple[str, str], ...]:
         if not isinstance(given, dict) or not all(isinstance(one, str) for one in given.values()):
             raise OptionInvalid(option="printed")
         return checked_fields(given)
-    except (ValueError, CodeInvalid):
+    except (ValueError, RecursionError, CodeInvalid):
         raise OptionInvalid(option="printed") from None
 
 

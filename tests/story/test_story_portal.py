@@ -143,6 +143,17 @@ def test_a_form_from_elsewhere_is_refused(assembled: Installation, letter: bytes
     assert [one["id"] for one in person.get("/sign/v1/documents")["documents"]].count(document) == 1
 
 
+def test_an_answer_that_is_none_is_told(assembled: Installation, letter: bytes) -> None:
+    """What a passkey cannot have said, nested without end or no JSON at all, is an answer to no question: a page."""
+    person = assembled.applicant().until("certificate")
+    request, page = asked(assembled, person, letter), Browser(assembled, person.session)
+    document = person.uploaded("SPECIMEN.pdf", letter)
+    for path in (f"/portal/requests/{request['id']}/passkey", f"/portal/documents/{document}/passkey"):
+        for assertion in ("[" * 10_000, "{", "null", ""):
+            answer = page.post(path, question="0" * 32, assertion=assertion)
+            assert answer.status_code == 404, (path, assertion[:4], answer.status_code)
+
+
 def test_logging_in_and_out(assembled: Installation) -> None:
     """A wrong PIN is told on the page; the right one gives a new session in a cookie that scripts and other sites
     never see; a place outside the portal is not led to; after logging out the session is over."""
