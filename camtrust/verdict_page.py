@@ -15,6 +15,7 @@ from fpdf.enums import Align
 from camtrust.pages import BLUE, GREY, INK, RED, Page, Words
 from foundation.catalogue import Language
 from foundation.clock import rfc3339
+from foundation.printable import is_printable
 from signing.verify.model import FileVerdict, Indication, Reason, SignatureVerdict
 from signing.verify.report import ReportSource
 from signing.verify.trust import Trust
@@ -143,5 +144,5 @@ def _reason(page: Page, reason: Reason) -> None:
 
 def _printable(value: str) -> str:
     """Names come from the document: one line, no controls, nothing that turns the line's direction."""
-    kept = "".join(one if one.isprintable() or one == "\u200b" else " " for one in value)
+    kept = "".join(one if is_printable(one) else " " for one in value)
     return " ".join(kept.split(" "))

@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from foundation.http.actor import Actor, ActorKind
+from foundation.printable import is_line
 from identity.errors import ActorInvalid
 
 REGISTRABLE = frozenset({ActorKind.OFFICER, ActorKind.CLIENT, ActorKind.OPERATOR})
@@ -70,7 +71,7 @@ class ActorPage:
 def checked_label(label: str) -> str:
     """One printable line of at most 100 characters. Raises ActorInvalid."""
     label = label.strip()
-    if not label or len(label) > _MAX_LABEL or not all(char.isprintable() or char == "\u200b" for char in label):
+    if not is_line(label, _MAX_LABEL):
         raise ActorInvalid(field="label")
     return label
 

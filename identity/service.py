@@ -8,8 +8,8 @@ import threading
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from foundation.base64url import encoded
 from foundation.clock import Clock
+from foundation.cursor import read_cursor, write_cursor
 from foundation.db.audit import AuditTrail
 from foundation.db.engine import Database, StaleWrite
 from foundation.http.actor import Actor, ActorKind, Credential, Unauthenticated
@@ -206,11 +206,14 @@ class IdentityService:
 
     def list_actors(self, cursor: str | None = None, limit: int = 50) -> ActorPage:
         """A page of actors, disabled ones too. Raises CursorInvalid."""
-        after = "" if cursor is None else _from_cursor(cursor)
+        try:
+            after = "" if cursor is None else read_cursor(cursor)
+        except ValueError:
+            raise CursorInvalid from None
         with self._database.read() as connection:
             found = tuple(self._actors.page(connection, after, limit + 1))
         more = len(found) > limit
-        return ActorPage(found[:limit], _to_cursor(found[limit - 1].id) if more else None)
+        return ActorPage(found[:limit], write_cursor(found[limit - 1].id) if more else None)
 
     def _prune_now_and_then(self, now: datetime) -> None:
         with self._pruning:
@@ -219,14 +222,3 @@ class IdentityService:
             self._pruned = now
         with self._database.unit_of_work() as connection:
             self._used.prune(connection, now)
-
-
-def _to_cursor(actor_id: str) -> str:
-    return encoded(actor_id.encode())
-
-
-def _from_cursor(cursor: str) -> str:
-    try:
-        return base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
-    except ValueError:
-        raise CursorInvalid from None

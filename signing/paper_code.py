@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from foundation.base64url import encoded
+from foundation.printable import is_printable
 from signing.raw_signature import der_ecdsa, raw_ecdsa
 
 LARGEST = 480
@@ -107,7 +108,7 @@ def checked_fields(given: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     for name, value in pairs:
         if not 1 <= len(name) <= LONGEST_LABEL or not 1 <= len(value) <= LONGEST_VALUE:
             raise CodeInvalid("fields")
-        if not all(one.isprintable() or one == "\u200b" for one in name + value):
+        if not is_printable(name + value):
             raise CodeInvalid("fields")
     return tuple(sorted(pairs))
 

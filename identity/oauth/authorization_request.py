@@ -27,6 +27,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from foundation.printable import is_printable
 from identity.oauth.errors import OAuthRefused, invalid_request
 from identity.oauth.model import CREDENTIAL, OPENID, PROFILE, OAuthClient
 
@@ -216,7 +217,7 @@ def _line(value: Any, name: str, longest: int) -> str | None:
         return None
     if not isinstance(value, str) or len(value) > longest:
         raise invalid_request(f"{name} is too long, or no text", "OR-05")
-    if not all(char.isprintable() or char in "\u200b" for char in value):
+    if not is_printable(value):
         raise invalid_request(f"{name} has characters that cannot be shown", "OR-05")
     return value.strip() or None
 

@@ -23,6 +23,7 @@ from foundation.clock import Clock
 from foundation.db.audit import AuditTrail
 from foundation.db.engine import Database
 from foundation.http.actor import Actor, ActorKind
+from foundation.printable import is_line
 from foundation.randomness import Randomness
 from foundation.vault import Vault
 from signing.agencies import store
@@ -371,8 +372,4 @@ def _sha256(credential: Credential) -> str:
 
 
 def _is_name(text: str) -> bool:
-    return bool(text.strip() == text and 0 < len(text) <= MAX_NAME and all(map(_printable, text)))
-
-
-def _printable(one: str) -> bool:
-    return one.isprintable() or one == "\u200b"
+    return text.strip() == text and is_line(text, MAX_NAME)

@@ -18,6 +18,7 @@ from foundation.db.audit import AuditTrail
 from foundation.db.engine import Database
 from foundation.http.actor import Actor, Delegation
 from foundation.keys.activation import Proof
+from foundation.printable import is_printable
 from foundation.randomness import Randomness
 from foundation.use_record import Act
 from foundation.vault import Vault
@@ -71,7 +72,7 @@ class Prompts:
         self._signing.person_credential(actor, credential_id)
         if what.documents:
             raise CscRefused("invalid_request", "documents are authorised with authData; hashes can be without")
-        if len(description) > LONGEST_DESCRIPTION:
+        if len(description) > LONGEST_DESCRIPTION or not is_printable(description):
             raise CscRefused("invalid_request", "Invalid parameter description")
         handle, now = self._randomness.bytes(16).hex(), self._clock.now()
         sealed = self._vault.seal(actor.id, _PURPOSE + handle, description.encode())

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from foundation.db.engine import Database
 from foundation.http.actor import Actor, ActorKind
+from foundation.printable import is_line
 from signing.errors import LevelNotAllowed, TooManyDocuments
 from signing.forms import PADES, Form
 from signing.model import CredentialStatus, Level
@@ -47,9 +48,9 @@ class Delivery:
         level: Level | None,
         lasts: timedelta,
     ) -> None:
-        if not _line(purpose, LONGEST_PURPOSE):
+        if not is_line(purpose, LONGEST_PURPOSE):
             raise RequestInvalid(field="purpose")
-        if reference is not None and not _line(reference, LONGEST_REFERENCE):
+        if reference is not None and not is_line(reference, LONGEST_REFERENCE):
             raise RequestInvalid(field="reference")
         if not self._limits.shortest <= lasts <= self._limits.longest:
             raise RequestInvalid(field="expires_in")
@@ -83,8 +84,3 @@ class Delivery:
             raise RequestsTooMany(limit=limits.waiting_in_all)
         if store.waiting(connection, person, client_id) >= limits.waiting_of_client:
             raise RequestsTooMany(limit=limits.waiting_of_client)
-
-
-def _line(text: str, longest: int) -> bool:
-    """Whether a text is one printable line; what turns the direction of writing can lie, and is not taken."""
-    return bool(text.strip()) and len(text) <= longest and all(one.isprintable() or one == "\u200b" for one in text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
@@ -117,6 +118,8 @@ def test_the_list_is_paged_by_cursor(both_worlds: World) -> None:
     assert set(seen) == made
     with pytest.raises(CursorInvalid):
         both_worlds.identity.list_actors("€€")
+    with pytest.raises(CursorInvalid):  # a NUL, which PostgreSQL does not take
+        both_worlds.identity.list_actors(base64.urlsafe_b64encode(b"act\x00").decode())
 
 
 @pytest.mark.parametrize(

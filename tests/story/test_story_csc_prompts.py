@@ -126,6 +126,7 @@ def test_nobody_is_buried_in_prompts(assembled: Installation, person: Applicant)
     status, told = app.ask("credentials/authorize", body)
     assert (status, told["error"]) == (429, "temporarily_unavailable")
     assert person.ask("POST", f"/sign/v1/prompts/{handles[0]}/refusal", {}).status_code == 204
-    assert app.ask("credentials/authorize", {**body, "description": "x" * 501})[0] == 400
+    for words in ("x" * 501, "SPECIMEN lease\nof stall 12", "SPECIMEN \u202e21 llats", "SPECIMEN \u2067lease"):
+        assert app.ask("credentials/authorize", {**body, "description": words})[0] == 400, words
     assert app.ask("credentials/authorize", body)[0] == 202
     assert app.check("0" * 32)[0] == 400
