@@ -23,6 +23,7 @@ import ekyc.without_phone_api
 import identity.api
 import identity.oauth.api
 import issuing_ca.acme.api
+import issuing_ca.acme.credentials_api
 import issuing_ca.api
 import issuing_ca.cmp.api
 import issuing_ca.enrolment.api
@@ -123,7 +124,7 @@ def application(services: Services) -> FastAPI:
             issuing_ca.ra.proposals_api.create_router(services.revocation_proposals, guard),
             issuing_ca.api.create_public_router(ca),
             issuing_ca.acme.api.create_router(services.acme, refusals),
-            issuing_ca.acme.api.create_credential_router(services.acme, guard),
+            issuing_ca.acme.credentials_api.create_credential_router(services.acme, guard),
             issuing_ca.enrolment.api.create_router(services.enrolment, guard),
             create_registry_router(services.registry_events, guard),
             issuing_ca.est.api.create_router(services.enrolment, secret),
@@ -245,4 +246,5 @@ def _answers(keys: HsmClient | SplitKeys, token: HsmClient) -> None:
 
 def _installed(ca: CertificateAuthority) -> None:
     ca.authorities.get("issuing")
+    ca.authorities.issuing(ca.settings.citizens)
     ca.authorities.get("tsa")

@@ -37,6 +37,7 @@ class RegistrationAuthorityKey:
     """`ekyc.ports.RegistrationAuthority` over a key of the token; :attr:`pins` are for the CA."""
 
     naming: CitizenNaming
+    issuer: str
     pins: frozenset[str]
     _keys: KeyStore
     _info: KeyInfo
@@ -62,7 +63,7 @@ def registration_authority(
     found = keys.find(label=_LABEL, use=_USE)
     info = found[0] if found else _make(keys)
     pins = frozenset(settings.ca.registration_authority) or _pinned(home.path / _PIN_FILE, info)
-    one = RegistrationAuthorityKey(naming, pins, keys, info)
+    one = RegistrationAuthorityKey(naming, settings.ca.citizens, pins, keys, info)
     if not one.pinned:
         _log.error("the registration authority's key %s is not pinned: no citizen gets a certificate", info.key_id)
     return one

@@ -96,6 +96,9 @@ class CaSettings(Section):
     algorithm: Annotated[Literal["ec-p256", "ec-p384"], Field(description="key of the issuing and timestamping CA")] = (
         "ec-p384"
     )
+    citizens: Annotated[
+        str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$", description="the issuing CA of persons' certificates")
+    ] = "issuing"
     crl_days: Annotated[int, Field(ge=1, le=30, description="validity of a CRL, in days")] = 7
     crl_partitions: Annotated[
         Literal[0, 16, 256],

@@ -27,7 +27,6 @@ from foundation.clock import parse_rfc3339
 from foundation.keys.attestation import KeyAttestation, verify
 from foundation.keys.port import KeyInfo, KeyUse
 
-_AUTHORITY = "issuing"
 DECLARED = "declared"  # the type of a document that there is none of: its holder was vouched for
 
 
@@ -117,7 +116,7 @@ class ApprovalDesk:
             raise ApprovalImpossible(problem="evidence")
         subject = naming.subject(enrolment.person_id, name.surname, name.given_names, name.khmer)
         approval = Approval(
-            authority=_AUTHORITY,
+            authority=self._authority.issuer,
             profile=profile,
             person=enrolment.person_id,
             subject=subject_digest(subject),

@@ -270,6 +270,11 @@ class RegistrationAuthority(Protocol):
         """How the CA names citizens."""
         ...
 
+    @property
+    def issuer(self) -> str:
+        """The issuing CA that certifies them."""
+        ...
+
     def sign(self, approval: Approval) -> bytes:
         """The signed document of a statement. Raises what the key store raises."""
         ...

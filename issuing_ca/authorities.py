@@ -125,6 +125,13 @@ class Authorities:
             self._installed[name] = authority
         return authority
 
+    def issuing(self, name: str) -> Authority:
+        """An issuing CA that is installed. Raises AuthorityUnknown (for other kinds too), AuthorityNotInstalled."""
+        authority = self.get(name)
+        if authority.kind is not AuthorityKind.ISSUING:
+            raise AuthorityUnknown(name=name)
+        return authority
+
     def all(self) -> tuple[Authority, ...]:
         """Every installed authority."""
         with self._database.read() as connection:

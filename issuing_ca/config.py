@@ -40,6 +40,9 @@ class IssuingCaSettings(BaseModel):
     }
     """Certificate policy by assurance level. 2.999 is the arc for examples."""
 
+    citizens: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")] = "issuing"
+    """The issuing CA of persons' certificates. Those that another one issued stay its own."""
+
     registration_authority: frozenset[str] = frozenset()
     """SHA-256 (hexadecimal) of the SubjectPublicKeyInfo of each key whose statements approve citizens' certificates.
     None: no citizen gets one."""

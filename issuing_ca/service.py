@@ -24,7 +24,7 @@ from issuing_ca import store
 from issuing_ca.authorities import Authorities
 from issuing_ca.config import IssuingCaSettings
 from issuing_ca.drafts import CAMDX, OFFICER, ORGANISATION_AUTH, ORGANISATION_SEAL, TLS_SERVER
-from issuing_ca.errors import ApprovalRequired, AuthorityUnknown, ProfileRefused
+from issuing_ca.errors import ApprovalRequired, AuthorityUnknown, ProfileRefused, RequestRefused
 from issuing_ca.issuance import Issuance
 from issuing_ca.log import IssuanceLog
 from issuing_ca.model import (
@@ -57,6 +57,7 @@ _log = logging.getLogger(__name__)
 
 # Profiles that an officer may ask for with a CSR.
 BY_REQUEST = frozenset({ORGANISATION_SEAL, ORGANISATION_AUTH, OFFICER, TLS_SERVER, *CAMDX})
+EST_OPERATIONS = frozenset({"cacerts", "csrattrs", "simpleenroll", "simplereenroll", "serverkeygen", "fullcmc"})
 
 
 def packaged_profiles() -> Mapping[str, Profile]:
@@ -120,7 +121,18 @@ class CertificateAuthority:
     def init(
         self, name: str, subject: Sequence[tuple[str, str]], actor: str, kind: AuthorityKind | None = None
     ) -> bytes:
-        """Make an authority's key; gives its CSR (PEM). See :meth:`Authorities.init`."""
+        """Make an authority's key; gives its CSR (PEM). See :meth:`Authorities.init`.
+
+        An issuing CA's name stands in addresses of the doors: a profile's (CMP), or an operation's of EST (RFC 7030
+        §3.2.2), is refused (RequestRefused).
+        """
+        words = {one.value for one in AuthorityKind}
+        if (
+            kind in (None, AuthorityKind.ISSUING)
+            and name not in words
+            and name in EST_OPERATIONS | self.profiles.keys()
+        ):
+            raise RequestRefused(field="name")
         return self.authorities.init(name, subject, actor, kind)
 
     def install(
@@ -153,7 +165,7 @@ class CertificateAuthority:
 
     def issue_citizen(self, request: CitizenRequest) -> IssuedCertificate:
         """See :meth:`Issuance.issue_citizen`."""
-        return self.issuance.issue_citizen(request)
+        return self.issuance.issue_citizen(request, self.settings.citizens)
 
     def issue_for_request(
         self,

@@ -16,6 +16,7 @@ class SoftwareAuthority:
     """Implements `ekyc.ports.RegistrationAuthority`; :attr:`pins` are what the CA knows it by."""
 
     naming = CitizenNaming("KH", "CT", "SPECIMEN")
+    issuer = "issuing"
 
     def __init__(self) -> None:
         self.key = ec.generate_private_key(ec.SECP256R1())

@@ -111,10 +111,11 @@ def create(context: Context) -> typer.Typer:
             list[str] | None, typer.Option(help="a domain that may be asked for, with all below it; may be repeated")
         ] = None,
         days: Annotated[int, typer.Option(min=1, max=365, help="until when it must be used")] = 30,
+        authority: Annotated[str, typer.Option("--ca", help="the CA that it is good at")] = "issuing",
     ) -> None:
         """Make an external account credential for one ACME account; its HMAC key is shown this once."""
         with services_of(context) as services:
-            made = services.acme.accounts.new_credential(
+            made = services.acme.of(authority).accounts.new_credential(
                 profile_name, _subject(subject), domain or (), owner, ACTOR, days
             )
         value = {"kid": made.credential.kid, "hmac_key": made.hmac_key}
@@ -128,11 +129,12 @@ def create(context: Context) -> typer.Typer:
         owner: Annotated[str, typer.Option(help="opaque id of whom it names")],
         dns_name: Annotated[list[str] | None, typer.Option(help="a verified host name; may be repeated")] = None,
         days: Annotated[int, typer.Option(min=1, max=365, help="until when it must be used")] = 30,
+        authority: Annotated[str, typer.Option("--ca", help="the CA that it is good at")] = "issuing",
     ) -> None:
         """Make a credential by which one machine enrols through EST or CMP; its secret is shown this once."""
         with services_of(context) as services:
             made = services.enrolment.new_credential(
-                profile_name, _subject(subject), dns_name or (), owner, ACTOR, days
+                profile_name, _subject(subject), dns_name or (), owner, ACTOR, days, authority
             )
         value = {"reference": made.credential.reference, "secret": made.secret}
         lines = [f"Reference: {made.credential.reference}", f"Secret:    {made.secret}"]

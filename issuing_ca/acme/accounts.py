@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from foundation.base64url import typable
@@ -30,6 +30,7 @@ from issuing_ca.acme.model import Account, Credential, CredentialState, NewCrede
 from issuing_ca.acme.nonces import Nonces
 from issuing_ca.dns_names import dns_names
 from issuing_ca.errors import ProfileRefused, RequestRefused
+from issuing_ca.model import ISSUING
 from issuing_ca.service import CertificateAuthority
 
 PROFILES = frozenset({"tls-server", "camdx-auth", "camdx-auth-ec"})
@@ -60,15 +61,17 @@ class Accounts:
         randomness: Randomness,
         audit: AuditTrail,
         nonces: Nonces,
+        authority: str,
     ) -> None:
         self._ca = ca
+        self._authority = authority
         self._database = database
         self._vault = vault
         self._clock = clock
         self._randomness = randomness
         self._audit = audit
         self._nonces = nonces
-        self._base = ca.settings.public_url.rstrip("/") + "/acme"
+        self._base = ca.settings.public_url.rstrip("/") + ("/acme" if authority == ISSUING else f"/acme/ca/{authority}")
 
     def url(self, path: str) -> str:
         """The address of a resource: what requests must name and answers give."""
@@ -85,11 +88,12 @@ class Accounts:
         actor: str,
         days: int = 30,
     ) -> NewCredential:
-        """A credential for one account; its HMAC key is shown this once. ``days``: until when it must be used.
+        """A credential for one account here; its HMAC key is shown this once. ``days``: until when it must be used.
 
-        Whoever asks has verified the organisation and the domains. Raises ProfileRefused, RequestRefused, NameInvalid,
-        DnsNameRefused.
+        Whoever asks has verified the organisation and the domains. Raises AuthorityUnknown, AuthorityNotInstalled,
+        ProfileRefused, RequestRefused, NameInvalid, DnsNameRefused.
         """
+        self._ca.authorities.issuing(self._authority)
         if profile not in PROFILES:
             raise ProfileRefused(profile=profile)
         self._ca.require_no_approval(profile)
@@ -107,6 +111,7 @@ class Accounts:
         secret = jose.decoded(shown, "hmac_key")
         credential = Credential(
             kid=typable(self._randomness, 15),
+            authority=self._authority,
             profile=profile,
             subject=pairs,
             domains=dns_names(domains),
@@ -120,7 +125,7 @@ class Accounts:
         sealed = self._vault.seal(_VAULT_OWNER, f"acme:{credential.kid}", secret)
         with self._database.unit_of_work() as connection:
             store.add_credential(connection, credential, sealed)
-            details = {"profile": profile, "owner": owner}
+            details = {"authority": self._authority, "profile": profile, "owner": owner}
             self._audit.append(connection, actor, "issuing_ca.acme_credential_made", credential.kid, details)
         return NewCredential(credential, shown)
 
@@ -180,7 +185,7 @@ class Accounts:
             raise AccountDoesNotExist
         with self._database.read() as connection:
             account = store.account(connection, account_id)
-            if account is None:
+            if account is None or account.authority != self._authority:
                 raise AccountDoesNotExist
             found = store.credential(connection, account.credential)
         if account.status is not Status.VALID or found is None or found[0].state is not CredentialState.BOUND:
@@ -197,7 +202,7 @@ class Accounts:
         key, request = self.asked_with_key(body, "new-account")
         payload = request.json()
         with self._database.read() as connection:
-            known = store.account_of_key(connection, key.thumbprint)
+            known = store.account_of_key(connection, self._authority, key.thumbprint)
         if known is not None:
             if known.status is not Status.VALID:
                 raise Unauthorized
@@ -205,7 +210,8 @@ class Accounts:
         if payload.get("onlyReturnExisting") is True:
             raise AccountDoesNotExist
         kid = self._bound(payload.get("externalAccountBinding"), key)
-        account = Account(typable(self._randomness, 15), key.thumbprint, key.jwk, kid, Status.VALID)
+        account_id = typable(self._randomness, 15)
+        account = Account(account_id, self._authority, key.thumbprint, key.jwk, kid, Status.VALID)
         with self._database.unit_of_work() as connection:
             found = store.credential(connection, kid, lock=True)
             if found is None or found[0].state is not CredentialState.NEW:
@@ -230,6 +236,8 @@ class Accounts:
             found = store.credential(connection, inner.kid) if _KID.fullmatch(inner.kid) else None
         if found is None or found[0].state is not CredentialState.NEW or found[0].expires_at <= self._clock.now():
             raise Unauthorized
+        if found[0].authority != self._authority:
+            raise Unauthorized
         secret = self._vault.open(_VAULT_OWNER, f"acme:{inner.kid}", found[1])
         jose.check_mac(inner, secret)
         if inner.url != self.url("new-account") or jose.read_key(inner.json()).thumbprint != key.thumbprint:
@@ -251,7 +259,7 @@ class Accounts:
             store.change_account(connection, account, status=Status.DEACTIVATED.value)
             store.close_authorizations(connection, account.id)
             self._audit.append(connection, f"acme:{account.id}", "issuing_ca.acme_account_deactivated", account.id)
-        return Account(account.id, account.thumbprint, account.jwk, account.credential, Status.DEACTIVATED)
+        return replace(account, status=Status.DEACTIVATED)
 
     def change_key(self, asked: Asked) -> Account:
         """Give an account another key, which signs too (RFC 8555 §7.3.5). Raises an AcmeRefused."""
@@ -267,12 +275,12 @@ class Accounts:
         if jose.read_key(old).thumbprint != account.thumbprint:
             raise Malformed(what="oldKey")
         with self._database.unit_of_work() as connection:
-            holder = store.account_of_key(connection, key.thumbprint)
+            holder = store.account_of_key(connection, self._authority, key.thumbprint)
             if holder is not None:
                 raise AccountKeyInUse(holder.id)
             store.change_account(connection, account, thumbprint=key.thumbprint, jwk=json.dumps(key.jwk))
             self._audit.append(connection, f"acme:{account.id}", "issuing_ca.acme_key_changed", account.id)
-        return Account(account.id, key.thumbprint, key.jwk, account.credential, account.status)
+        return replace(account, thumbprint=key.thumbprint, jwk=key.jwk)
 
 
 def _algorithm(account: Account) -> str:

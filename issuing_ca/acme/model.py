@@ -46,10 +46,12 @@ class Credential:
     """An external account credential (RFC 8555 §7.3.4): what an officer verified about who will ask.
 
     ``subject``: verified attributes, without the CN, which is the first name of each order; ``domains``: names that may
-    be asked for, each with everything below it (none: any name whose control is shown).
+    be asked for, each with everything below it (none: any name whose control is shown). ``authority``: the issuing CA
+    that it is good at, and no other.
     """
 
     kid: str
+    authority: str
     profile: str
     subject: tuple[tuple[str, str], ...]
     domains: tuple[str, ...]
@@ -71,9 +73,10 @@ class NewCredential:
 
 @dataclass(frozen=True)
 class Account:
-    """An account: a key, and the credential that says for whom it asks."""
+    """An account at one CA: a key, and the credential that says for whom it asks."""
 
     id: str
+    authority: str
     thumbprint: str
     jwk: dict[str, Any]
     credential: str

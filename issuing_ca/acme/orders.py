@@ -45,7 +45,6 @@ from issuing_ca.service import CertificateAuthority
 _LIFETIME = timedelta(days=7)
 _SIGNING = timedelta(minutes=5)  # a certificate that has not come out by then never will
 _OPEN_ORDERS = 200
-_AUTHORITY = "issuing"
 _CN_OCTETS = 64
 
 
@@ -59,8 +58,10 @@ class Orders:
         clock: Clock,
         randomness: Randomness,
         audit: AuditTrail,
+        authority: str,
     ) -> None:
         self._ca = ca
+        self._authority = authority
         self._database = database
         self._clock = clock
         self._randomness = randomness
@@ -176,7 +177,7 @@ class Orders:
             elif "CN" not in rule.optional:
                 raise BadCsr(reason="CN")
         return CertificateRequest(
-            authority=_AUTHORITY,
+            authority=self._authority,
             profile=credential.profile,
             subject=tuple(subject),
             public_key=csr.public_key(),
@@ -262,14 +263,16 @@ class Orders:
         if asked is None or asked.tzinfo is None:
             raise Malformed(what="notAfter")
         days = self._ca.profiles[credential.profile].validity.max_days
-        last = min(now + timedelta(days=days), self._ca.authorities.get(_AUTHORITY).certificate.not_valid_after_utc)
+        last = min(
+            now + timedelta(days=days), self._ca.authorities.issuing(self._authority).certificate.not_valid_after_utc
+        )
         if not now < asked < last:
             raise Malformed(what="notAfter")
         return asked.astimezone(now.tzinfo).replace(microsecond=0)
 
     def _check_replaces(self, value: object, names: Sequence[str], account: Account) -> None:
         """RFC 9773 §5: a certificate of this account, for at least one of these names."""
-        record = replaced_certificate(self._ca, value)
+        record = replaced_certificate(self._ca, self._authority, value)
         with self._database.read() as connection:
             before = store.order_of_certificate(connection, record.serial)
         if before is None or before.account != account.id or not set(before.names) & set(names):

@@ -19,8 +19,8 @@ ASK_AGAIN = timedelta(hours=6)
 _IDENTIFIER = re.compile(r"([A-Za-z0-9_-]{1,60})\.([A-Za-z0-9_-]{1,28})")
 
 
-def replaced_certificate(ca: CertificateAuthority, identifier: object) -> CertificateRecord:
-    """The certificate of ours with this identifier (RFC 9773 §4.1). Raises Malformed, ResourceUnknown."""
+def replaced_certificate(ca: CertificateAuthority, authority: str, identifier: object) -> CertificateRecord:
+    """The certificate of this CA with this identifier (RFC 9773 §4.1). Raises Malformed, ResourceUnknown."""
     parts = _IDENTIFIER.fullmatch(identifier) if isinstance(identifier, str) else None
     if parts is None:
         raise Malformed(what="certificate identifier")
@@ -34,17 +34,17 @@ def replaced_certificate(ca: CertificateAuthority, identifier: object) -> Certif
     except CamTrustError:
         raise ResourceUnknown from None
     own = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
-    if own != key_identifier or record.certificate is None:
+    if own != key_identifier or record.certificate is None or record.authority != authority:
         raise ResourceUnknown
     return record
 
 
-def renewal_info(ca: CertificateAuthority, identifier: str, clock: Clock) -> RenewalInfo:
+def renewal_info(ca: CertificateAuthority, authority: str, identifier: str, clock: Clock) -> RenewalInfo:
     """The window: the last third of the lifetime, a tenth of it wide; at once where the certificate is not good.
 
     Raises Malformed, ResourceUnknown.
     """
-    record, now = replaced_certificate(ca, identifier), clock.now().replace(microsecond=0)
+    record, now = replaced_certificate(ca, authority, identifier), clock.now().replace(microsecond=0)
     if record.state is not CertificateState.ISSUED:
         return RenewalInfo(now - timedelta(days=1), now - timedelta(minutes=1))
     lifetime = record.not_after - record.not_before

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from cryptography import x509
 
 from foundation.clock import Clock
@@ -25,7 +27,7 @@ from issuing_ca.acme.nonces import Nonces
 from issuing_ca.acme.orders import Orders
 from issuing_ca.acme.ports import ChallengeFetcher, TextRecords
 from issuing_ca.acme.renewal import renewal_info
-from issuing_ca.model import CertificateRecord, CertificateState, Reason, serial_text
+from issuing_ca.model import ISSUING, CertificateRecord, CertificateState, Reason, serial_text
 from issuing_ca.service import CertificateAuthority
 
 # What a subscriber may say (BR §4.9.1.1): that it is on hold, or that a CA is compromised, is for others to say.
@@ -39,7 +41,7 @@ _REASONS = {
 
 
 class AcmeService:
-    """The ACME server (RFC 8555) of the issuing CA."""
+    """The ACME server (RFC 8555) of one issuing CA; accounts, orders and certificates of another are unknown to it."""
 
     def __init__(
         self,
@@ -51,18 +53,30 @@ class AcmeService:
         audit: AuditTrail,
         fetcher: ChallengeFetcher,
         records: TextRecords,
+        authority: str = ISSUING,
     ) -> None:
         self._ca = ca
         self._database = database
         self._clock = clock
+        self.authority = authority
         self.nonces = Nonces(database, clock, randomness)
-        self.accounts = Accounts(ca, database, vault, clock, randomness, audit, self.nonces)
-        self.orders = Orders(ca, database, clock, randomness, audit)
+        self.accounts = Accounts(ca, database, vault, clock, randomness, audit, self.nonces, authority)
+        self.orders = Orders(ca, database, clock, randomness, audit, authority)
         self.control = Control(database, clock, audit, fetcher, records)
+        self.at = self.accounts.url
+        self._of = partial(AcmeService, ca, database, vault, clock, randomness, audit, fetcher, records)
+        self._others: dict[str, AcmeService] = {}
+
+    def of(self, authority: str) -> AcmeService:
+        """The server of another issuing CA, or this one. Raises AuthorityUnknown, AuthorityNotInstalled."""
+        if authority == self.authority:
+            return self
+        self._ca.authorities.issuing(authority)
+        return self._others.get(authority) or self._others.setdefault(authority, self._of(authority))
 
     def renewal_info(self, identifier: str) -> RenewalInfo:
         """See :func:`renewal_info`."""
-        return renewal_info(self._ca, identifier, self._clock)
+        return renewal_info(self._ca, self.authority, identifier, self._clock)
 
     def revoke(self, body: bytes) -> None:
         """Revoke a certificate, asked by the account that ordered it or by its own key (RFC 8555 §7.6).
@@ -106,6 +120,6 @@ class AcmeService:
             record = self._ca.certificate(serial_text(x509.load_der_x509_certificate(der).serial_number))
         except (ValueError, CamTrustError):
             raise ResourceUnknown from None
-        if record.certificate != der:
+        if record.certificate != der or record.authority != self.authority:
             raise ResourceUnknown
         return payload, record

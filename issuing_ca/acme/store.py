@@ -35,6 +35,7 @@ def add_credential(connection: Connection, credential: Credential, secret: bytes
         insert(credentials).values(
             kid=credential.kid,
             secret=secret,
+            authority=credential.authority,
             profile=credential.profile,
             subject=json.dumps(credential.subject, ensure_ascii=False),
             domains=json.dumps(credential.domains),
@@ -76,6 +77,7 @@ def move_credential(
 def _credential(row: Row[Any]) -> Credential:
     return Credential(
         kid=row.kid,
+        authority=row.authority,
         profile=row.profile,
         subject=tuple((name, value) for name, value in json.loads(row.subject)),
         domains=tuple(json.loads(row.domains)),
@@ -95,6 +97,7 @@ def add_account(connection: Connection, account: Account, at: datetime) -> None:
     connection.execute(
         insert(accounts).values(
             id=account.id,
+            authority=account.authority,
             thumbprint=account.thumbprint,
             jwk=json.dumps(account.jwk),
             credential=account.credential,
@@ -110,8 +113,9 @@ def account(connection: Connection, account_id: str, *, lock: bool = False) -> A
     return _account(row) if row is not None else None
 
 
-def account_of_key(connection: Connection, thumbprint: str) -> Account | None:
-    row = connection.execute(select(accounts).where(accounts.c.thumbprint == thumbprint)).one_or_none()
+def account_of_key(connection: Connection, authority: str, thumbprint: str) -> Account | None:
+    query = select(accounts).where(accounts.c.authority == authority, accounts.c.thumbprint == thumbprint)
+    row = connection.execute(query).one_or_none()
     return _account(row) if row is not None else None
 
 
@@ -126,7 +130,7 @@ def change_account(connection: Connection, before: Account, **values: Any) -> No
 
 
 def _account(row: Row[Any]) -> Account:
-    return Account(row.id, row.thumbprint, json.loads(row.jwk), row.credential, Status(row.status))
+    return Account(row.id, row.authority, row.thumbprint, json.loads(row.jwk), row.credential, Status(row.status))
 
 
 # --- orders -------------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Integer, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import Column, Integer, LargeBinary, MetaData, String, Table, Text, UniqueConstraint
 
 from foundation.db.types import UtcDateTime
 
@@ -27,6 +27,7 @@ credentials = Table(
     metadata,
     Column("kid", String(40), primary_key=True),
     Column("secret", LargeBinary, nullable=False),  # sealed in the vault
+    Column("authority", String(40), nullable=False, server_default="issuing"),
     Column("profile", String(60), nullable=False),
     Column("subject", Text, nullable=False),  # JSON
     Column("domains", Text, nullable=False),  # JSON
@@ -42,11 +43,14 @@ accounts = Table(
     "acme_accounts",
     metadata,
     Column("id", String(40), primary_key=True),
-    Column("thumbprint", String(64), nullable=False, unique=True),
+    Column("authority", String(40), nullable=False, server_default="issuing"),
+    Column("thumbprint", String(64), nullable=False),
     Column("jwk", Text, nullable=False),
     Column("credential", String(40), nullable=False, index=True),
     Column("status", String(12), nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+    # a key has one account at each CA
+    UniqueConstraint("authority", "thumbprint", name="acme_accounts_authority_thumbprint_key"),
 )
 
 orders = Table(

@@ -1,4 +1,4 @@
-"""The CMP door: ``/.well-known/cmp`` and ``/.well-known/cmp/p/<profile>`` (RFC 9811 §3).
+"""The CMP door: ``/.well-known/cmp`` and ``/.well-known/cmp/p/<name>`` (RFC 9811 §3).
 
 Requests prove by themselves who asks; every answer is a PKIMessage with status 200, a refusal too.
 (Annotations are not postponed here: FastAPI resolves them.)
@@ -23,7 +23,7 @@ async def message_of(request: Request) -> bytes:
 
 
 Body = Annotated[bytes, Depends(message_of)]
-ProfileName = Annotated[str, Path(pattern=r"^[a-z][a-z0-9-]{0,59}$")]
+Name = Annotated[str, Path(pattern=r"^[a-z][a-z0-9-]{0,59}$", description="a profile, or an issuing CA")]
 
 
 def create_router(server: CmpServer) -> APIRouter:
@@ -35,10 +35,10 @@ def create_router(server: CmpServer) -> APIRouter:
         """A PKIMessage: ir, cr, kur, p10cr, rr, certConf or genm."""
         return _answer(server.answer(body))
 
-    @router.post("/p/{profile}", response_class=Response)
-    def cmp_of_profile(body: Body, profile: ProfileName) -> Response:
-        """The same, for credentials of one profile alone."""
-        return _answer(server.answer(body, profile))
+    @router.post("/p/{name}", response_class=Response)
+    def cmp_of_name(body: Body, name: Name) -> Response:
+        """The same, for credentials of one profile alone, or of another issuing CA."""
+        return _answer(server.at(name, body))
 
     return router
 

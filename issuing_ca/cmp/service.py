@@ -16,7 +16,7 @@ from typing import Any
 
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, load_der_public_key
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from foundation.clock import Clock
 from foundation.db.audit import AuditTrail
@@ -26,6 +26,7 @@ from foundation.randomness import Randomness
 from foundation.x509 import der
 from foundation.x509.csr import read_csr
 from issuing_ca.cmp import asn1, store
+from issuing_ca.cmp.cert_request import requested
 from issuing_ca.cmp.message import (
     CmpRefused,
     Failure,
@@ -40,9 +41,9 @@ from issuing_ca.cmp.message import (
 )
 from issuing_ca.enrolment.model import Applicant, Wanted
 from issuing_ca.enrolment.request import wanted_of
-from issuing_ca.enrolment.service import AUTHORITY, Enrolment
+from issuing_ca.enrolment.service import Enrolment
 from issuing_ca.errors import TransitionRefused
-from issuing_ca.model import IssuedCertificate, Reason, serial_text
+from issuing_ca.model import ISSUING, Authority, IssuedCertificate, Reason, serial_text
 
 _log = logging.getLogger(__name__)
 
@@ -91,21 +92,29 @@ class CmpServer:
         self._randomness = randomness
         self._audit = audit
 
-    def answer(self, data: bytes, profile: str | None = None) -> bytes:
+    def at(self, name: str, data: bytes) -> bytes:
+        """The answer at ``p/<name>``: a profile's name means credentials of that profile at ``issuing``; any other is
+        that of an issuing CA. Raises AuthorityUnknown, AuthorityNotInstalled, and as :meth:`answer`.
+        """
+        return self.answer(data, profile=name) if name in self._ca.profiles else self.answer(data, authority=name)
+
+    def answer(self, data: bytes, profile: str | None = None, authority: str = ISSUING) -> bytes:
         """The PKIMessage that answers one. ``profile``: of the address that was asked; None: any.
 
-        Never raises for what was sent; raises what the token and the database raise.
+        ``authority``: the CA of the address; credentials of another are unknown to it. Never raises for what was sent;
+        raises AuthorityUnknown, AuthorityNotInstalled, and what the token and the database raise.
         """
+        ca = self._ca.authorities.issuing(authority)
         header, asked = None, None
         try:
             message = read(data)
             header = message.header
-            asked = self._asked(message)
+            asked = self._asked(message, ca)
             if profile is not None and asked.applicant.credential.profile != profile:
                 raise CmpRefused(Failure.NOT_AUTHORIZED)
-            kind, content, extra = self._act(message, asked)
+            kind, content, extra = self._act(message, asked, ca)
             confirm = kind in asn1.ANSWERS.values() and _wants_no_confirmation(message)
-            return self._answer(header, asked, kind, content, extra, confirm)
+            return self._answer(ca, header, asked, kind, content, extra, confirm)
         except CmpRefused as refused:
             failure, code = refused.failure, refused.code
         except CamTrustError as error:
@@ -118,11 +127,11 @@ class CmpServer:
                 details = {"failure": failure.name, "code": code}
                 self._audit.append(connection, actor, "issuing_ca.cmp_refused", asked.transaction.hex(), details)
         error_content = asn1.ErrorContent({"status": status(_REJECTED, failure, code)}).dump()
-        return self._answer(header, asked, asn1.ERROR, error_content, (), False)
+        return self._answer(ca, header, asked, asn1.ERROR, error_content, (), False)
 
     # --- who asks -------------------------------------------------------------------------------------------------
 
-    def _asked(self, message: Message) -> _Asked:
+    def _asked(self, message: Message, ca: Authority) -> _Asked:
         header = message.header
         if header["pvno"].native not in (2, 3):
             raise CmpRefused(Failure.UNSUPPORTED_VERSION)
@@ -135,29 +144,29 @@ class CmpServer:
         if algorithm.native is None or message.protection is None:
             raise CmpRefused(Failure.BAD_MESSAGE_CHECK)
         if algorithm["algorithm"].dotted == asn1.PBM:
-            return self._by_mac(message, transaction)
-        return self._by_signature(message, transaction, algorithm["algorithm"].dotted)
+            return self._by_mac(message, transaction, ca)
+        return self._by_signature(message, transaction, ca, algorithm["algorithm"].dotted)
 
-    def _by_mac(self, message: Message, transaction: bytes) -> _Asked:
+    def _by_mac(self, message: Message, transaction: bytes, ca: Authority) -> _Asked:
         try:
             reference = (message.header["sender_kid"].native or b"").decode("ascii")
         except UnicodeDecodeError:
             raise CmpRefused(Failure.BAD_MESSAGE_CHECK) from None
-        found = self._enrolment.secret_of(reference)
+        found = self._enrolment.secret_of(reference, ca.name)
         if found is None:
             raise CmpRefused(Failure.BAD_MESSAGE_CHECK)
         check_mac(message, found[1])
         protection = MacProtection(reference, found[1], self._randomness.bytes(16))
         return _Asked(Applicant(found[0]), transaction, protection)
 
-    def _by_signature(self, message: Message, transaction: bytes, algorithm: str) -> _Asked:
+    def _by_signature(self, message: Message, transaction: bytes, ca: Authority, algorithm: str) -> _Asked:
         """The first certificate that comes along is the signer's (RFC 9483 §3.3)."""
         try:
             certificate = x509.load_der_x509_certificate(message.certificates[0])
             public_key = certificate.public_key()
         except Exception:  # cryptography raises ValueError, UnsupportedAlgorithm and, for odd keys, others
             raise CmpRefused(Failure.SIGNER_NOT_TRUSTED) from None
-        applicant = self._enrolment.by_certificate(certificate)
+        applicant = self._enrolment.by_certificate(certificate, ca.name)
         if applicant is None:
             raise CmpRefused(Failure.SIGNER_NOT_TRUSTED)
         if not verify(public_key, algorithm, message.protection or b"", message.protected):
@@ -166,7 +175,7 @@ class CmpServer:
 
     # --- what is asked --------------------------------------------------------------------------------------------
 
-    def _act(self, message: Message, asked: _Asked) -> tuple[int, bytes, tuple[bytes, ...]]:
+    def _act(self, message: Message, asked: _Asked, ca: Authority) -> tuple[int, bytes, tuple[bytes, ...]]:
         if message.kind == asn1.CERT_CONF:
             return self._confirm(message, asked)
         content = message.content()
@@ -179,12 +188,12 @@ class CmpServer:
         if message.kind in asn1.ANSWERS:
             if message.kind == asn1.KUR and asked.applicant.certificate is None:
                 raise CmpRefused(Failure.WRONG_INTEGRITY)
-            number, wanted = _requested(content)
+            number, wanted = requested(content)
             return self._issue(message, asked, number, wanted)
         if message.kind == asn1.RR:
             return self._revoke(content, asked)
         if message.kind == asn1.GENM:
-            return asn1.GENP, self._information(content), ()
+            return asn1.GENP, self._information(content, ca), ()
         raise CmpRefused(Failure.BAD_REQUEST)
 
     def _issue(
@@ -262,26 +271,22 @@ class CmpServer:
         self._ca.revoke(serial_text(own.serial_number), reason, actor)
         return asn1.RP, asn1.RevRepContent({"status": [status(_ACCEPTED)]}).dump(), ()
 
-    def _information(self, content: Any) -> bytes:
+    def _information(self, content: Any, ca: Authority) -> bytes:
         """RFC 9483 §4.3: our CA certificates; what we have nothing about comes back without a value."""
         known = []
         for one in content:
             kind = one["type"].dotted
             if kind == asn1.CA_CERTS:
-                known.append({"type": kind, "value": asn1.Certificates(self._certificates())})
+                known.append({"type": kind, "value": asn1.Certificates(_certificates(ca))})
             else:
                 known.append({"type": kind})
         return bytes(asn1.InfoTypesAndValues(known).dump())
-
-    def _certificates(self) -> list[asn1_x509.Certificate]:
-        authority = self._ca.authorities.get(AUTHORITY)
-        chain = (authority.certificate, *authority.chain)
-        return [asn1_x509.Certificate.load(one.public_bytes(Encoding.DER)) for one in chain]
 
     # --- answers --------------------------------------------------------------------------------------------------
 
     def _answer(
         self,
+        authority: Authority,
         header: Any | None,
         asked: _Asked | None,
         kind: int,
@@ -290,7 +295,7 @@ class CmpServer:
         confirm: bool,
     ) -> bytes:
         """Protected as the request was; by our signature where that is not known."""
-        authority, nonce = self._ca.authorities.get(AUTHORITY), self._randomness.bytes(16)
+        nonce = self._randomness.bytes(16)
         if asked is not None and kind in asn1.ANSWERS.values():
             with self._database.unit_of_work() as connection:
                 for state in (store.WAITING, store.DONE):
@@ -313,51 +318,8 @@ class CmpServer:
         return assembled(top, kind, content, unit.signer.sign(der.sequence([top, body])), certificates)
 
 
-def _requested(content: Any) -> tuple[int, Wanted]:
-    """One certificate request, with the proof that its key is held (RFC 9483 §4.1.1). Raises CmpRefused."""
-    if len(content) != 1:
-        raise CmpRefused(Failure.BAD_REQUEST)
-    request, popo = content[0]["request"], content[0]["popo"]
-    template = request["template"]
-    if template["public_key"].native is None:
-        raise CmpRefused(Failure.BAD_CERT_TEMPLATE)
-    try:
-        public_key = load_der_public_key(template["public_key"].untag().dump(force=True))
-    except Exception:  # whatever an odd key makes the library say
-        raise CmpRefused(Failure.BAD_CERT_TEMPLATE) from None
-    if popo.native is None or popo.name != "signature" or popo.chosen["input"].native is not None:
-        raise CmpRefused(Failure.BAD_POP)
-    proof = popo.chosen
-    algorithm, signature = proof["algorithm"]["algorithm"].dotted, bytes(proof["signature"].native)
-    if not verify(public_key, algorithm, signature, request.dump()):
-        raise CmpRefused(Failure.BAD_POP)
-    number = request["id"].native
-    return number, Wanted(public_key, _subject(template["subject"]), _names(template["extensions"]))  # type: ignore[arg-type]
-
-
-def _subject(name: Any) -> x509.Name | None:
-    if name.native is None:
-        return None
-    try:
-        return x509.Name(
-            [
-                x509.NameAttribute(x509.ObjectIdentifier(pair["type"].dotted), str(pair["value"].native))
-                for rdn in name.chosen
-                for pair in rdn
-            ]
-        )
-    except Exception:  # a value that no name can have
-        raise CmpRefused(Failure.BAD_CERT_TEMPLATE) from None
-
-
-def _names(extensions: Any) -> tuple[str, ...] | None:
-    for extension in extensions if extensions.native is not None else ():
-        if extension["extn_id"].native == "subject_alt_name":
-            given = extension["extn_value"].parsed
-            if not all(one.name == "dns_name" for one in given):
-                raise CmpRefused(Failure.BAD_CERT_TEMPLATE)
-            return tuple(str(one.native) for one in given)
-    return None
+def _certificates(ca: Authority) -> list[asn1_x509.Certificate]:
+    return [asn1_x509.Certificate.load(one.public_bytes(Encoding.DER)) for one in (ca.certificate, *ca.chain)]
 
 
 def _response(number: int, issued: IssuedCertificate) -> dict[str, Any]:

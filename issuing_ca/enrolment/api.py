@@ -13,6 +13,8 @@ from foundation.http.actor import Actor, ActorKind
 from foundation.http.guard import Guard
 from issuing_ca.enrolment.model import CredentialState, EnrolmentCredential
 from issuing_ca.enrolment.service import Enrolment
+from issuing_ca.model import ISSUING
+from issuing_ca.named_authority import AuthorityNamed
 
 Reference = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
 
@@ -22,6 +24,7 @@ class NewEnrolment(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
+    authority: AuthorityNamed = ISSUING
     profile: Annotated[str, Field(max_length=60)]
     subject: Annotated[list[tuple[str, str]], Field(min_length=1, max_length=10)]
     dns_names: Annotated[list[Annotated[str, Field(max_length=253)]], Field(max_length=100)] = []
@@ -33,6 +36,7 @@ class EnrolmentView(BaseModel):
     """A credential. ``secret`` is there once, when it is made: password of EST, shared secret of CMP."""
 
     reference: str
+    authority: str
     profile: str
     subject: list[tuple[str, str]]
     dns_names: list[str]
@@ -58,7 +62,9 @@ def create_router(service: Enrolment, guard: Guard) -> APIRouter:
 
     @router.post("", status_code=201)
     def make_enrolment_credential(actor: Annotated[Actor, Depends(issuers)], body: NewEnrolment) -> EnrolmentView:
-        made = service.new_credential(body.profile, body.subject, body.dns_names, body.owner, str(actor), body.days)
+        made = service.new_credential(
+            body.profile, body.subject, body.dns_names, body.owner, str(actor), body.days, body.authority
+        )
         return _view(made.credential, made.secret)
 
     @router.get("")
@@ -83,6 +89,7 @@ def create_router(service: Enrolment, guard: Guard) -> APIRouter:
 def _view(one: EnrolmentCredential, secret: str | None = None) -> EnrolmentView:
     return EnrolmentView(
         reference=one.reference,
+        authority=one.authority,
         profile=one.profile,
         subject=list(one.subject),
         dns_names=list(one.dns_names),

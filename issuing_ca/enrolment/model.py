@@ -25,9 +25,13 @@ class CredentialState(StrEnum):
 
 @dataclass(frozen=True)
 class EnrolmentCredential:
-    """Who the machine is, as an officer verified it: the whole subject, and the names for the subjectAltName."""
+    """Who the machine is, as an officer verified it: the whole subject, and the names for the subjectAltName.
+
+    ``authority``: the issuing CA that it is good at, and no other.
+    """
 
     reference: str
+    authority: str
     profile: str
     subject: tuple[tuple[str, str], ...]
     dns_names: tuple[str, ...]

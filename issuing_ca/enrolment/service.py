@@ -39,13 +39,19 @@ from issuing_ca.errors import (
     ProfileRefused,
     RequestRefused,
 )
-from issuing_ca.model import CertificateRecord, CertificateRequest, CertificateState, IssuedCertificate, serial_text
+from issuing_ca.model import (
+    ISSUING,
+    CertificateRecord,
+    CertificateRequest,
+    CertificateState,
+    IssuedCertificate,
+    serial_text,
+)
 from issuing_ca.service import BY_REQUEST, CertificateAuthority
 
 _VAULT_OWNER = "service:enrolment"
 _REFERENCE = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _SIGNING = timedelta(minutes=5)  # a certificate that has not come out by then never will
-AUTHORITY = "issuing"
 
 
 class Enrolment:
@@ -77,11 +83,14 @@ class Enrolment:
         owner: str,
         actor: str,
         days: int = 30,
+        authority: str = ISSUING,
     ) -> NewEnrolmentCredential:
         """A credential for one machine; its secret is shown this once. ``days``: until when it must be used.
 
-        Whoever asks has verified subject and names. Raises ProfileRefused, RequestRefused, NameInvalid, DnsNameRefused.
+        ``authority``: the issuing CA that it is good at. Whoever asks has verified subject and names. Raises
+        AuthorityUnknown, AuthorityNotInstalled, ProfileRefused, RequestRefused, NameInvalid, DnsNameRefused.
         """
+        self.ca.authorities.issuing(authority)
         if profile not in BY_REQUEST:
             raise ProfileRefused(profile=profile)
         self.ca.require_no_approval(profile)
@@ -97,6 +106,7 @@ class Enrolment:
         secret = typable(self._randomness, 24)
         credential = EnrolmentCredential(
             reference=typable(self._randomness, 12),
+            authority=authority,
             profile=profile,
             subject=pairs,
             dns_names=dns_names(names),
@@ -110,7 +120,7 @@ class Enrolment:
         sealed = self._vault.seal(_VAULT_OWNER, _purpose(credential.reference), secret.encode())
         with self._database.unit_of_work() as connection:
             store.add(connection, credential, sealed)
-            details = {"profile": profile, "owner": owner}
+            details = {"authority": authority, "profile": profile, "owner": owner}
             self._audit.append(connection, actor, "issuing_ca.enrolment_credential_made", credential.reference, details)
         return NewEnrolmentCredential(credential, secret)
 
@@ -132,27 +142,27 @@ class Enrolment:
 
     # --- who asks -------------------------------------------------------------------------------------------------
 
-    def secret_of(self, reference: str) -> tuple[EnrolmentCredential, bytes] | None:
-        """The secret of a credential that may enrol now; None where there is no such."""
+    def secret_of(self, reference: str, authority: str) -> tuple[EnrolmentCredential, bytes] | None:
+        """The secret of a credential of this CA that may enrol now; None where there is no such."""
         if not _REFERENCE.fullmatch(reference):
             return None
         with self._database.read() as connection:
             found = store.credential(connection, reference)
-        if found is None or found[0].state is CredentialState.WITHDRAWN:
+        if found is None or found[0].state is CredentialState.WITHDRAWN or found[0].authority != authority:
             return None
         if found[0].expires_at <= self._clock.now():
             return None
         return found[0], self._vault.open(_VAULT_OWNER, _purpose(reference), found[1])
 
-    def by_secret(self, reference: str, secret: bytes) -> Applicant | None:
-        """Who shows reference and secret of a credential; None for anything but both, right and current."""
-        found = self.secret_of(reference)
+    def by_secret(self, reference: str, secret: bytes, authority: str) -> Applicant | None:
+        """Who shows reference and secret of a credential of this CA; None for anything but both, right and current."""
+        found = self.secret_of(reference, authority)
         if found is None or not hmac.compare_digest(hashlib.sha256(found[1]).digest(), hashlib.sha256(secret).digest()):
             return None
         return Applicant(found[0])
 
-    def by_certificate(self, certificate: x509.Certificate) -> Applicant | None:
-        """Who holds a certificate of ours that followed from a credential, and that is good now.
+    def by_certificate(self, certificate: x509.Certificate, authority: str) -> Applicant | None:
+        """Who holds a certificate of ours that followed from a credential of this CA, and that is good now.
 
         That its key is theirs, the caller has had proved (TLS, or a signature).
         """
@@ -167,7 +177,7 @@ class Enrolment:
         with self._database.read() as connection:
             reference = store.reference_of(connection, serial)
             found = store.credential(connection, reference) if reference is not None else None
-        if found is None or found[0].state is CredentialState.WITHDRAWN:
+        if found is None or found[0].state is CredentialState.WITHDRAWN or found[0].authority != authority:
             return None
         return Applicant(found[0], certificate)
 
@@ -217,7 +227,7 @@ class Enrolment:
     def _issue(self, credential: EnrolmentCredential, wanted: Wanted, door: str, evidence: str) -> IssuedCertificate:
         return self.ca.issue_now(
             CertificateRequest(
-                authority=AUTHORITY,
+                authority=credential.authority,
                 profile=credential.profile,
                 subject=credential.subject,
                 public_key=wanted.public_key,

@@ -21,6 +21,7 @@ def add(connection: Connection, credential: EnrolmentCredential, secret: bytes) 
         insert(credentials).values(
             reference=credential.reference,
             secret=secret,
+            authority=credential.authority,
             profile=credential.profile,
             subject=json.dumps(credential.subject, ensure_ascii=False),
             dns_names=json.dumps(credential.dns_names),
@@ -74,6 +75,7 @@ def reference_of(connection: Connection, serial: str) -> str | None:
 def _credential(row: Row[Any]) -> EnrolmentCredential:
     return EnrolmentCredential(
         reference=row.reference,
+        authority=row.authority,
         profile=row.profile,
         subject=tuple((name, value) for name, value in json.loads(row.subject)),
         dns_names=tuple(json.loads(row.dns_names)),

@@ -13,6 +13,7 @@ credentials = Table(
     metadata,
     Column("reference", String(40), primary_key=True),
     Column("secret", LargeBinary, nullable=False),  # sealed in the vault
+    Column("authority", String(40), nullable=False, server_default="issuing"),
     Column("profile", String(60), nullable=False),
     Column("subject", Text, nullable=False),  # JSON
     Column("dns_names", Text, nullable=False),  # JSON

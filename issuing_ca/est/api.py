@@ -1,4 +1,5 @@
-"""The EST door: ``/.well-known/est`` (RFC 7030 with RFC 8951 and RFC 9908).
+"""The EST door: ``/.well-known/est`` (RFC 7030 with RFC 8951 and RFC 9908), and ``/.well-known/est/NAME`` for another
+issuing CA, whose name is the label of RFC 7030 §3.2.2.
 
 Who asks is proved by HTTP Basic (reference and secret of an enrolment credential), or by a certificate of ours in TLS.
 TLS ends at a proxy, which hands the client's certificate over in a header: it is believed only beside the secret that
@@ -24,10 +25,11 @@ from foundation.http.guard import public
 from foundation.x509.csr import read_csr
 from issuing_ca.enrolment.model import Applicant, Wanted
 from issuing_ca.enrolment.request import wanted_of
-from issuing_ca.enrolment.service import AUTHORITY, Enrolment
+from issuing_ca.enrolment.service import Enrolment
 from issuing_ca.errors import EnrolmentRefused, EstUnauthenticated, ServerKeysRefused
 from issuing_ca.est.attributes import csr_attributes
 from issuing_ca.model import IssuedCertificate
+from issuing_ca.named_authority import authority_of, declared
 
 _CERTS_ONLY = "application/pkcs7-mime; smime-type=certs-only"
 _MOST = 64 * 1024
@@ -42,14 +44,23 @@ Body = Annotated[bytes, Depends(body_of)]
 
 
 def create_router(service: Enrolment, proxy_secret: bytes | None) -> APIRouter:
-    """``/.well-known/est``. ``proxy_secret``: shared with the proxy that ends TLS; None: no header is believed."""
-    router = APIRouter(prefix="/.well-known/est", tags=["EST"], dependencies=[Depends(public)])
-    Body = Annotated[bytes, Depends(body_of)]
+    """``/.well-known/est``, for each CA. ``proxy_secret``: shared with the proxy that ends TLS; None: no header is
+    believed."""
+    router = APIRouter(tags=["EST"], dependencies=[Depends(public)])
+    router.include_router(_of_one(service, proxy_secret), prefix="/.well-known/est")
+    labelled = _of_one(service, proxy_secret)
+    router.include_router(labelled, prefix="/.well-known/est/{authority}", dependencies=[Depends(declared)])
+    return router
+
+
+def _of_one(service: Enrolment, proxy_secret: bytes | None) -> APIRouter:
+    """The operations, at the CA that the address names."""
+    router = APIRouter()
 
     @router.get("/cacerts", response_class=Response)
-    def cacerts() -> Response:
+    def cacerts(request: Request) -> Response:
         """The CA's certificates up to the root, PKCS#7 (RFC 7030 §4.1)."""
-        authority = service.ca.authorities.get(AUTHORITY)
+        authority = service.ca.authorities.issuing(authority_of(request))
         return _certificates([authority.certificate, *authority.chain, authority.root])
 
     @router.get("/csrattrs", response_class=Response)
@@ -88,7 +99,11 @@ def _shows_something(request: Request) -> bool:
 
 
 def _applicant(service: Enrolment, request: Request, proxy_secret: bytes | None) -> Applicant:
-    """Who asks. One proof alone: with two, nobody could say which one counted. Raises EstUnauthenticated."""
+    """Who asks. One proof alone: with two, nobody could say which one counted.
+
+    Raises EstUnauthenticated, for whoever is known to another CA too; AuthorityUnknown, AuthorityNotInstalled.
+    """
+    authority = service.ca.authorities.issuing(authority_of(request)).name
     authorizations = request.headers.getlist("authorization")
     try:
         certificate = shown_certificate(request, proxy_secret)
@@ -97,11 +112,11 @@ def _applicant(service: Enrolment, request: Request, proxy_secret: bytes | None)
     if certificate is not None:
         if authorizations:
             raise EstUnauthenticated(rule="EST-ONE-PROOF")
-        found = service.by_certificate(certificate)
+        found = service.by_certificate(certificate, authority)
     else:
         if len(authorizations) != 1:
             raise EstUnauthenticated
-        found = service.by_secret(*_basic(authorizations[0]))
+        found = service.by_secret(*_basic(authorizations[0]), authority)
     if found is None:
         raise EstUnauthenticated(rule="EST-CREDENTIAL")
     return found

@@ -350,7 +350,7 @@ class Registration:
             raise CertificateUnknown
         return self.ca.issue_now(
             CertificateRequest(
-                authority=newest.authority,
+                authority=self.ca.settings.citizens,
                 profile=CITIZEN_AUTH,
                 subject=approved.subject,
                 public_key=request.public_key(),

@@ -13,7 +13,7 @@ import socket
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_network
 from pathlib import Path
@@ -42,7 +42,8 @@ from foundation.http.guard import Guard
 from foundation.http.problems import audit_refusals, install
 from foundation.randomness import SystemRandomness
 from foundation.vault import Vault
-from issuing_ca.acme.api import create_credential_router, create_router
+from issuing_ca.acme.api import create_router
+from issuing_ca.acme.credentials_api import create_credential_router
 from issuing_ca.acme.model import NewCredential
 from issuing_ca.acme.network import DnsResolver, HttpFetcher
 from issuing_ca.acme.service import AcmeService
@@ -153,16 +154,25 @@ class AcmeWorld:
     http: httpx2.Client
     challenge_port: int
     folder: Path
+    authority: str = "issuing"
+
+    @property
+    def base(self) -> str:
+        return "/acme" if self.authority == "issuing" else f"/acme/ca/{self.authority}"
 
     @property
     def directory(self) -> str:
-        return f"{self.url}/acme/directory"
+        return f"{self.url}{self.base}/directory"
+
+    def at(self, authority: str) -> AcmeWorld:
+        """The same world, at the addresses of another CA."""
+        return replace(self, authority=authority)
 
     def credential(
         self, profile: str = "tls-server", domains: tuple[str, ...] = (), owner: str = "organisation:specimen"
     ) -> NewCredential:
         subject = ORGANISATION if profile == "tls-server" else MEMBER
-        return self.service.accounts.new_credential(profile, subject, domains, owner, OPERATOR)
+        return self.service.of(self.authority).accounts.new_credential(profile, subject, domains, owner, OPERATOR)
 
     def client(self, profile: str = "tls-server", domains: tuple[str, ...] = ()) -> Client:
         """A client with an account."""
@@ -189,7 +199,7 @@ class Client:
         return dict(self.key.as_dict(private=False))
 
     def nonce(self) -> str:
-        return str(self.at.http.head("/acme/new-nonce").headers["Replay-Nonce"])
+        return str(self.at.http.head(f"{self.at.base}/new-nonce").headers["Replay-Nonce"])
 
     def signed(self, url: str, payload: Any, *, key: ECKey | None = None, **header: Any) -> dict[str, str]:
         """A flattened JWS. ``header`` replaces parts of the protected header; None leaves one out."""
@@ -214,7 +224,7 @@ class Client:
         return self.at.http.post(url, content=json.dumps(body), headers={"Content-Type": "application/jose+json"})
 
     def register(self, credential: NewCredential | None, **binding: Any) -> httpx2.Response:
-        url = f"{self.at.url}/acme/new-account"
+        url = f"{self.at.url}{self.at.base}/new-account"
         payload: dict[str, Any] = {"contact": ["mailto:admin@specimen.example"]}
         if credential is not None:
             payload["externalAccountBinding"] = self.binding(credential, **binding)
@@ -228,12 +238,13 @@ class Client:
     ) -> dict[str, str]:
         padded = credential.hmac_key + "=" * (-len(credential.hmac_key) % 4)
         secret = OctKey.import_key(base64.urlsafe_b64decode(padded))
-        protected = {"alg": alg, "kid": credential.credential.kid, "url": url or f"{self.at.url}/acme/new-account"}
+        place = url or f"{self.at.url}{self.at.base}/new-account"
+        protected = {"alg": alg, "kid": credential.credential.kid, "url": place}
         return flattened(protected | header, json.dumps(jwk or self.jwk).encode(), secret, alg)
 
     def order(self, *names: str, **more: Any) -> httpx2.Response:
         identifiers = [{"type": "dns", "value": name} for name in names]
-        return self.post("/acme/new-order", {"identifiers": identifiers} | more)
+        return self.post(f"{self.at.base}/new-order", {"identifiers": identifiers} | more)
 
     def challenge(self, authorization: str, kind: str = "http-01") -> dict[str, Any]:
         found = self.post(authorization).json()

@@ -254,7 +254,7 @@ class World:
         naming, now = self.ca.settings.naming, self.clock.now().replace(microsecond=0)
         subject = naming.subject(request.person_id, request.surname, request.given_name, request.khmer_name)
         return Approval(
-            authority="issuing",
+            authority=self.ca.settings.citizens,
             profile="citizen-sign",
             person=request.person_id,
             subject=subject_digest(subject),
@@ -280,7 +280,7 @@ class World:
         subject: Pairs = self.ca.settings.naming.subject(person_id, "SPECIMEN SOK", "SPECIMEN DARA", "សុខ ដារ៉ា")
         now = self.clock.now().replace(microsecond=0)
         statement = Approval(
-            authority="issuing",
+            authority=self.ca.settings.citizens,
             profile="citizen-auth",
             person=person_id,
             subject=subject_digest(subject),
@@ -326,6 +326,12 @@ def make_world(
         csr = ca.init(name, [("C", "KH"), ("O", "SPECIMEN CamTrust"), ("CN", f"SPECIMEN {title}")], OPERATOR)
         ca.install(name, root.sign_ca(csr), [root.certificate], OPERATOR)
     return World(ca, database, clock, keys, root, trail, folder, prefix)
+
+
+def add_ca(world: World, name: str, title: str) -> None:
+    """Another issuing CA under the same root."""
+    request = world.ca.init(name, [("C", "KH"), ("O", "SPECIMEN CamTrust"), ("CN", f"SPECIMEN {title}")], OPERATOR)
+    world.ca.install(name, world.root.sign_ca(request), [world.root.certificate], OPERATOR)
 
 
 @contextmanager

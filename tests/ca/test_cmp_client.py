@@ -37,15 +37,21 @@ class Failed(Exception):
     """The client was refused; the text is what it wrote."""
 
 
-def client(door: EnrolmentWorld, command: str, *options: str | os.PathLike[str], path: str = "cmp") -> None:
-    """`openssl cmp`, trusting this world's root alone. Raises Failed."""
+def client(
+    door: EnrolmentWorld,
+    command: str,
+    *options: str | os.PathLike[str],
+    path: str = "cmp",
+    ca: tuple[str, str] = ("issuing", "Issuing CA"),
+) -> None:
+    """`openssl cmp`, trusting this world's root alone, for one CA (name, title). Raises Failed."""
     root = door.world.write("root.pem", door.world.root.certificate)
     address = door.url.removeprefix("http://")
-    issuing = door.world.write("issuing.pem", door.world.ca.authorities.get("issuing").certificate)
+    issuing = door.world.write("issuing.pem", door.world.ca.authorities.get(ca[0]).certificate)
     done = programs.run(
         "openssl", "cmp", "-config", "", "-cmd", command, "-server", address, "-path", f"/.well-known/{path}",
         "-trusted", root, "-out_trusted", root, "-untrusted", issuing, "-no_proxy", "127.0.0.1",
-        "-recipient", "/C=KH/O=SPECIMEN CamTrust/CN=SPECIMEN Issuing CA", *options, check=False, timeout=60,
+        "-recipient", f"/C=KH/O=SPECIMEN CamTrust/CN=SPECIMEN {ca[1]}", *options, check=False, timeout=60,
     )  # fmt: skip
     if done.returncode:
         raise Failed(f"{done.stdout}{done.stderr}")

@@ -18,7 +18,7 @@ from issuing_ca.config import IssuingCaSettings
 from issuing_ca.model import Reason
 from issuing_ca.ra.api import create_router as create_ra_router
 from issuing_ca.ra.certificates_api import create_router as create_certificates_router
-from tests.ca.ca_world import OPERATOR, World
+from tests.ca.ca_world import OPERATOR, World, add_ca
 from tests.ca.named_actors import NamedActors, as_actor
 from tests.ca.ra_world import registration
 from tests.ca.test_ca_api import ISSUER, SUBJECT, csr
@@ -31,9 +31,7 @@ OF_FIRST = as_actor("client/first", *DOES, "ca-of-issuing", "ca-profile-officer"
 
 @pytest.fixture
 def two(world: World) -> World:
-    name = [("C", "KH"), ("O", "SPECIMEN CamTrust"), ("CN", "SPECIMEN Agencies CA")]
-    request = world.ca.init(SECOND, name, OPERATOR)
-    world.ca.install(SECOND, world.root.sign_ca(request), [world.root.certificate], OPERATOR)
+    add_ca(world, SECOND, "Agencies CA")
     return world
 
 

@@ -21,6 +21,33 @@ _EST = "RFC 7030 §3.2.3: HTTP Basic or a client certificate (tests/ca/test_est.
 _CMP = "RFC 9483 §3: each message is protected by a secret or a key (tests/ca/test_cmp_rules.py)"
 _CLIENT = "RFC 6749 §2.3: the client proves itself in the request (tests/identity/test_oauth_machines.py)"
 _ASKED = "the page where a person proves both factors for a client's request (tests/identity/test_oauth_attacks.py)"
+# At `issuing`, and at each other issuing CA.
+_OF_A_CA = {
+    "/acme": {
+        "GET /directory": "RFC 8555 §7.1.1",
+        "GET /new-nonce": "RFC 8555 §7.2",
+        "HEAD /new-nonce": "RFC 8555 §7.2",
+        "POST /new-account": "RFC 8555 §7.3: signed, with an officer's credential",
+        "POST /accounts/{account_id}": _SIGNED,
+        "POST /accounts/{account_id}/orders": _SIGNED,
+        "POST /key-change": _SIGNED,
+        "POST /new-order": _SIGNED,
+        "POST /orders/{order_id}": _SIGNED,
+        "POST /orders/{order_id}/finalize": _SIGNED,
+        "POST /authorizations/{authorization_id}": _SIGNED,
+        "POST /challenges/{challenge_id}": _SIGNED,
+        "POST /certificates/{serial}": _SIGNED,
+        "POST /revoke-cert": "RFC 8555 §7.6: signed by the account's key or the certificate's",
+        "GET /renewal-info/{identifier}": "RFC 9773 §4: dates of a certificate, nothing else",
+    },
+    "/.well-known/est": {
+        "GET /cacerts": "RFC 7030 §4.1",
+        "GET /csrattrs": "RFC 7030 §4.5.1: nobody need authenticate",
+        "POST /simpleenroll": _EST,
+        "POST /simplereenroll": _EST,
+        "POST /serverkeygen": "refuses everybody",
+    },
+}
 # Open to everybody, each on purpose. An endpoint that is not here is refused by the test: decide, then write it down.
 PUBLIC = {
     "GET /": "the portal",
@@ -53,28 +80,14 @@ PUBLIC = {
     "GET /log/tile/{path:path}": "the issuance log: hashes",
     "GET /log/timestamps/{hour}/{digest}": "proofs of tokens, for whoever has one",
     "GET /log/proof/{kind}/{digest}": "the issuance log: proofs of what is published, never of certificates",
-    "GET /acme/directory": "RFC 8555 §7.1.1",
-    "GET /acme/new-nonce": "RFC 8555 §7.2",
-    "HEAD /acme/new-nonce": "RFC 8555 §7.2",
-    "POST /acme/new-account": "RFC 8555 §7.3: signed, with an officer's credential",
-    "POST /acme/accounts/{account_id}": _SIGNED,
-    "POST /acme/accounts/{account_id}/orders": _SIGNED,
-    "POST /acme/key-change": _SIGNED,
-    "POST /acme/new-order": _SIGNED,
-    "POST /acme/orders/{order_id}": _SIGNED,
-    "POST /acme/orders/{order_id}/finalize": _SIGNED,
-    "POST /acme/authorizations/{authorization_id}": _SIGNED,
-    "POST /acme/challenges/{challenge_id}": _SIGNED,
-    "POST /acme/certificates/{serial}": _SIGNED,
-    "POST /acme/revoke-cert": "RFC 8555 §7.6: signed by the account's key or the certificate's",
-    "GET /acme/renewal-info/{identifier}": "RFC 9773 §4: dates of a certificate, nothing else",
-    "GET /.well-known/est/cacerts": "RFC 7030 §4.1",
-    "GET /.well-known/est/csrattrs": "RFC 7030 §4.5.1: nobody need authenticate",
-    "POST /.well-known/est/simpleenroll": _EST,
-    "POST /.well-known/est/simplereenroll": _EST,
-    "POST /.well-known/est/serverkeygen": "refuses everybody",
+    **{
+        f"{method} {base}{path}": why
+        for prefix, named in (("/acme", "/acme/ca/{authority}"), ("/.well-known/est", "/.well-known/est/{authority}"))
+        for base in (prefix, named)
+        for (method, path), why in ((one.split(), why) for one, why in _OF_A_CA[prefix].items())
+    },
     "POST /.well-known/cmp": _CMP,
-    "POST /.well-known/cmp/p/{profile}": _CMP,
+    "POST /.well-known/cmp/p/{name}": _CMP,
     "POST /csc/v1/info": "CSC API v1.0.4 §11.1: what the service can do",
     "POST /csc/v2/info": "the same",
     "POST /csc/v1/auth/login": "CSC API v1.0.4 §11.2: always refused, with the reason",
