@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,13 +20,9 @@ from issuing_ca.acme.model import NewCredential
 from issuing_ca.model import CertificateState, Reason
 from tests import programs
 from tests.ca.acme_world import AcmeWorld, acme_world
+from tests.ports import free_port
 
 NAME = "www.ministry.example"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 @pytest.fixture

@@ -277,9 +277,10 @@ def test_what_waits_goes_together() -> None:
 
 def test_too_many_are_told_to_come_later_and_errors_reach_everybody() -> None:
     """Beyond the bound Overloaded at once; what the work raises, each of the batch hears; the next one works again."""
-    go = Event()
+    taken, go = Event(), Event()
 
     def work(questions: Sequence[bytes]) -> list[bytes]:
+        taken.set()
         assert go.wait(30)
         if b"bad" in questions:
             raise DerInvalid
@@ -289,7 +290,7 @@ def test_too_many_are_told_to_come_later_and_errors_reach_everybody() -> None:
 
     async def ask() -> list[object]:
         first = asyncio.ensure_future(batches.ask(b"first"))
-        await asyncio.sleep(0.2)  # the thread has taken it and waits
+        assert await asyncio.to_thread(taken.wait, 30)  # the thread has it, and waits
         asking = [asyncio.ensure_future(batches.ask(one)) for one in (b"bad", b"1", b"2", b"3", b"4")]
         await asyncio.sleep(0)
         go.set()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 
 import pytest
@@ -14,15 +13,14 @@ from foundation.keys.port import KeyStore
 from issuing_ca.config import IssuingCaSettings
 from issuing_ca.model import IssuedCertificate, Reason
 from tests.ca.ca_world import OPERATOR, World, make_world, served
+from tests.ports import free_port
 from tests.programs import run
 
 
 @pytest.fixture
 def port() -> int:
     """A free port, to be named in certificates before anything listens there."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        number: int = listener.getsockname()[1]
-    return number
+    return free_port()
 
 
 @pytest.fixture

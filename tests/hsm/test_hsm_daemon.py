@@ -207,7 +207,7 @@ def test_connections_are_bounded(served: Served, monkeypatch: pytest.MonkeyPatch
         assert refused["error"]["code"] == TokenUnavailable.code
     for connection in held:
         connection.close()
-    for _ in range(200):
+    for _ in range(1000):
         if served.daemon.open_connections == 1:
             break
         time.sleep(0.02)
@@ -288,18 +288,18 @@ class Deaf:
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(os.fspath(self.path))
         self._listener.listen()
-        self._listener.settimeout(5)
+        self._listener.settimeout(60)
 
     def run(self, connections: int) -> None:
         for _ in range(connections):
             connection, _ = self._listener.accept()
             with connection:
                 for _ in range(2):
-                    name = asked_for(receive_frame(connection, LONGEST_FRAME, 5, 5) or b"")
+                    name = asked_for(receive_frame(connection, LONGEST_FRAME, 60, 60) or b"")
                     self.seen.append(name)
                     if name not in ("login", "resume"):
                         break
-                    send_frame(connection, encode({"ok": bytes(32) if name == "login" else None}), 5)
+                    send_frame(connection, encode({"ok": bytes(32) if name == "login" else None}), 60)
         self._listener.close()
 
 
@@ -308,7 +308,7 @@ def test_what_may_have_been_done_is_not_sent_again(served: Served) -> None:
     deaf = Deaf(served.directory)
     thread = threading.Thread(target=deaf.run, args=(4,))
     thread.start()
-    client = HsmClient(deaf.path, timeout=5)
+    client = HsmClient(deaf.path, timeout=60)
     client.login(USER_PIN)
     for seen in (["login", "sign"], ["login", "sign", "resume", "sign"]):
         with pytest.raises(TokenUnavailable):

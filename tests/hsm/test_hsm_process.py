@@ -57,8 +57,8 @@ def logged_in(daemon: KeyDaemon) -> HsmClient:
 
 
 def eventually(true: Callable[[], bool]) -> bool:
-    """Look for up to ten seconds."""
-    for _ in range(200):
+    """Look for up to a minute."""
+    for _ in range(1200):
         if true():
             return True
         time.sleep(0.05)
@@ -202,7 +202,7 @@ def test_it_runs_on_its_own_and_is_hardened(directory: Path) -> None:
         client.login(USER_PIN)
         client.close()
         process.terminate()
-        _, log = process.communicate(timeout=15)
+        _, log = process.communicate(timeout=60)
     finally:
         process.kill()
     assert process.returncode == 0

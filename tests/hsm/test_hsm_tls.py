@@ -28,6 +28,7 @@ from hsm_emulation.client import HsmClient
 from hsm_emulation.process import KeyDaemon, initialise
 from hsm_emulation.tls import TlsIdentity
 from tests.hsm.conftest import CHEAP, SO_PIN, USER_PIN
+from tests.ports import free_port
 
 SIGN = Mechanism.ECDSA_SHA256
 
@@ -84,9 +85,7 @@ class Door:
 def door(tmp_path: Path) -> Iterator[Door]:
     initialise(tmp_path / "token", SO_PIN, USER_PIN, costs=CHEAP)
     server, services, auditor = (party(tmp_path, word) for word in ("daemon", "services", "auditor"))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     options = (
         *(f"--tls=127.0.0.1:{port}", f"--tls-certificate={server.certificate}", f"--tls-key={server.key_file}"),
         *(f"--tls-allow=user={services.certificate}", f"--tls-allow=auditor={auditor.certificate}", "--workers=2"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import os
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ import pytest
 from camtrust.cli.main import COMMANDS
 from camtrust.settings import reference
 from tests import programs
+from tests.ports import free_port
 from tests.project.tree import PACKAGES, ROOT, modules, name, syntax
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "deploy").rglob("*.md")])
@@ -145,9 +145,7 @@ def test_units_name_commands_that_exist() -> None:
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
     """The demo, told once and then serving: its home and its origin."""
     home = tmp_path_factory.mktemp("tour") / "home"
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     origin = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-P", "-c", "from camtrust.cli.main import main; main()"]
     log = (home.parent / "demo.log").open("wb")
@@ -163,7 +161,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str
         yield home, origin
     finally:
         process.terminate()
-        process.wait(60)
+        process.wait(120)
         log.close()
 
 

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import pyotp
 import pytest
 from cryptography import x509
 from sqlalchemy import Connection
 
 from foundation.blobs import LocalBlobs
-from foundation.clock import SetClock, SystemClock
+from foundation.clock import SetClock
 from foundation.db import audit
 from foundation.db.engine import Database
 from foundation.errors import CamTrustError
@@ -37,6 +35,7 @@ from signing.sign.ades import AdesSigner
 from signing.sign.documents import DocumentSigner
 from signing.sign.extend import Extender
 from signing.sign.pades import PadesSigner, Stamps
+from tests.phone import Phone
 from tests.signing.specimen_pki import SpecimenPki
 
 PIN = "482913"
@@ -55,9 +54,7 @@ class Person:
     def __init__(self, desk: Desk, keys: Any) -> None:
         self.owner = f"specimen-{secrets.token_hex(8)}"
         self.actor = Actor(ActorKind.PERSON, self.owner)
-        self._totp = pyotp.parse_uri(keys.enrol(self.owner, PIN).provisioning_uri)
-        _leave_the_end_of_a_step()
-        self._step = SystemClock().now() - timedelta(seconds=30)
+        self._phone = Phone(keys.enrol(self.owner, PIN).provisioning_uri, lasting=15)
         keys.confirm(self.owner, self.code())
         made = keys.generate_wrapped(self.owner, KeyAlgorithm.EC_P256, KeyUse.CITIZEN_SIGN)
         with desk.database.unit_of_work() as connection:
@@ -68,18 +65,9 @@ class Person:
             "system:test", self.owner, self.key.key_id, self.signatory.certificate, self.signatory.chain
         )
 
-    def code(self) -> str:
-        """The next code: the first is used up by the enrolment, two more are good at once."""
-        step = max(self._step, SystemClock().now() - timedelta(seconds=25))  # an older one could end on its way
-        self._step = step + timedelta(seconds=30)
-        return str(self._totp.at(step))
-
-
-def _leave_the_end_of_a_step() -> None:
-    """The code of the step before is wanted first: it must not grow too old on its way to the token."""
-    left = 30 - time.time() % 30
-    if left < 5:
-        time.sleep(left)
+    def code(self, lasting: float | None = None) -> str:
+        """The next code; ``lasting``: for how many seconds at least it is good."""
+        return self._phone.code(lasting)
 
 
 @dataclass

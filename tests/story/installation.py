@@ -11,17 +11,14 @@ import itertools
 import json
 import logging
 import secrets
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import httpx2
-import pyotp
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from fastapi import FastAPI
@@ -45,10 +42,10 @@ from foundation.db.engine import Database
 from foundation.http.actor import Actor, ActorKind
 from foundation.terminal import Terminal
 from identity.service import IdentityService
+from tests.phone import Phone
 
 UPLOAD_MEBIBYTES = 2
 PIN = "739218465017"
-_STEP = 30
 _numbers = itertools.count(41)
 
 
@@ -76,26 +73,6 @@ def logged() -> Iterator[Lines]:
     finally:
         root.removeHandler(lines)
         root.setLevel(before)
-
-
-class Phone:
-    """An authenticator: shows one code after another, each from a later step than the last, and waits for none.
-
-    The token takes the step before, the present one and the next. The first code is that of the present step and the
-    second that of the next, so each stays good for half a minute at least, and a third has to wait.
-    """
-
-    def __init__(self, provisioning_uri: str) -> None:
-        self.secret = parse_qs(urlsplit(provisioning_uri).query)["secret"][0]
-        self._totp = pyotp.TOTP(self.secret)
-        self._last = 0
-
-    def code(self) -> str:
-        """The next code. AssertionError where the token would not take it yet: show fewer codes."""
-        present = int(time.time()) // _STEP
-        self._last = max(present, self._last + 1)
-        assert self._last <= present + 1, "the test shows more codes than there are steps"
-        return str(self._totp.generate_otp(self._last))
 
 
 class Staff(Officer):
@@ -235,9 +212,10 @@ class Applicant(Citizen):
         self.credential = done["credential_id"]
         return done
 
-    def next_code(self) -> str:
+    def next_code(self, lasting: float | None = None) -> str:
+        """The next code; ``lasting``: for how many seconds at least it is good."""
         assert self.phone is not None
-        return self.phone.code()
+        return self.phone.code(lasting)
 
     def authorisation(self, *documents: str, **changes: Any) -> dict[str, Any]:
         """The request to sign these documents; PIN and the next code are right unless ``changes`` says otherwise."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -27,6 +26,7 @@ from foundation.db.audit import AuditTrail
 from foundation.db.engine import open_database
 from foundation.http.actor import ActorKind
 from foundation.vault import Vault
+from tests.ports import free_port
 from tests.story.installation import Staff, code_of, found_authorities, make_home, register, settings_for
 
 COMMAND = [sys.executable, "-P", "-c", "from camtrust.cli.main import main; main()"]
@@ -140,9 +140,7 @@ class Server:
 @contextmanager
 def served() -> Iterator[tuple[Server, Callable[[httpx2.Client], Staff]]]:
     """A home with authorities and a review officer, and its server (not started yet). No process outlives the block."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     folder = Path(tempfile.mkdtemp(prefix="camtrust-story-", dir="/tmp"))
     home = make_home(folder / "home")
     with opened(home, settings_for(None), SystemClock()) as services:

@@ -159,7 +159,7 @@ def test_a_wrong_pin(assembled: Installation, letter: bytes) -> None:
 def test_a_replayed_totp(assembled: Installation, letter: bytes) -> None:
     """The code that confirmed the authenticator is refused for signing; the next one signs, and is then refused."""
     person = assembled.applicant().until("factors")
-    used = person.next_code()
+    used = person.next_code(lasting=60)  # else it would be told as wrong by the time it is shown again
     person.post(f"{person.base}/factors/confirmation", {"code": used})
     person.certificate()
     document = person.uploaded("SPECIMEN letter.pdf", letter)
@@ -184,7 +184,7 @@ def test_a_replayed_totp(assembled: Installation, letter: bytes) -> None:
 def test_a_replayed_totp_does_not_log_in(assembled: Installation) -> None:
     """Logging in with a used code is refused with the words of a wrong PIN, and the trail has the cause."""
     person = assembled.applicant().until("factors")
-    used = person.next_code()
+    used = person.next_code(lasting=60)  # else it would be told as wrong by the time it is shown again
     person.post(f"{person.base}/factors/confirmation", {"code": used})
     body = {"person_id": person.person_id, "pin": person.pin, "totp": used}
     problem = refused(

@@ -102,7 +102,7 @@ def test_the_key_daemon_is_killed_while_somebody_enrols(
     revive(installation)
     person.factors()
     kill_daemon(installation)
-    code = person.next_code()
+    code = person.next_code(lasting=60)  # it has to outlive the daemon
     unavailable(installation, person.ask("POST", f"{person.base}/factors/confirmation", {"code": code}), by)
     revive(installation)
     assert person.post(f"{person.base}/factors/confirmation", {"code": code})["state"] == "FACTOR_BOUND"
@@ -133,7 +133,7 @@ def test_the_key_daemon_is_killed_before_signing(
     assert person.get("/sign/v1/documents")["documents"] == []
     document = person.uploaded("SPECIMEN letter.pdf", letter)
 
-    body = person.authorisation(document)
+    body = person.authorisation(document, totp=person.next_code(lasting=60))  # it has to outlive the daemon
     kill_daemon(installation)
     unavailable(installation, person.ask("POST", "/sign/v1/authorisations", body), by)
     unavailable(installation, person.ask("GET", f"/sign/v1/documents/{document}"), by)

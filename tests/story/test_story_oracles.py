@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
 from tests.programs import run
 
 COMMAND = [sys.executable, "-P", "-c", "from camtrust.cli.main import main; main()"]
@@ -35,9 +35,7 @@ class Site:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The demo, told once, and `camtrust serve` on its home."""
     home = tmp_path_factory.mktemp("oracles") / "home"
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     subprocess.run([*COMMAND, "demo", "--home", str(home)], check=True, capture_output=True, timeout=240)
     log = (home.parent / "serve.log").open("wb")
     server = subprocess.Popen(
@@ -45,22 +43,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     )
     url = f"http://127.0.0.1:{port}"
     try:
-        run(
-            "curl",
-            "-sf",
-            "--retry",
-            "50",
-            "--retry-connrefused",
-            "--retry-delay",
-            "1",
-            "--max-time",
-            "40",
-            f"{url}/healthz",
-        )
+        patient = ("--retry", "180", "--retry-connrefused", "--retry-delay", "1", "--retry-max-time", "200")
+        run("curl", "-sf", *patient, f"{url}/healthz", timeout=240)
         yield Site(home, url)
     finally:
         server.send_signal(signal.SIGINT)
-        server.wait(30)
+        server.wait(120)
         log.close()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from tests.ports import free_port
 from tests.programs import run
 
 COMMAND = (str(Path(sys.executable).with_name("camtrust")),)
@@ -22,9 +22,7 @@ COMMAND = (str(Path(sys.executable).with_name("camtrust")),)
 @pytest.fixture(scope="module")
 def port() -> int:
     """One that is free, which the certificates name."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_port()
 
 
 @pytest.fixture(scope="module")
@@ -50,12 +48,12 @@ def served(home: Path, port: int) -> Iterator[None]:
     words = [*COMMAND, "serve", "--home", str(home), "--port", str(port)]
     server = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment(port))
     try:
-        patient = ("--retry", "50", "--retry-connrefused", "--retry-delay", "1", "--max-time", "60")
-        run("curl", "-sf", *patient, f"http://127.0.0.1:{port}/healthz", timeout=90)
+        patient = ("--retry", "180", "--retry-connrefused", "--retry-delay", "1", "--retry-max-time", "200")
+        run("curl", "-sf", *patient, f"http://127.0.0.1:{port}/healthz", timeout=240)
         yield
     finally:
         server.send_signal(signal.SIGINT)
-        server.wait(30)
+        server.wait(120)
 
 
 def judged(home: Path, store: Path) -> str:
