@@ -37,7 +37,9 @@ _AT_ONCE = 4  # runs at the same time
 _HANDED_AT_ONCE = 200
 _LOOK_EVERY = 0.25  # seconds
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=5), timedelta(minutes=15)
-_ALIVE = ["ENQUEUED", "DELAYED", "PENDING"]
+_BEGUN = "PENDING"
+_ALIVE = ["ENQUEUED", "DELAYED", _BEGUN]
+_ASK_AGAIN_EVERY = 40  # looks: ten seconds
 _PATIENCE = 30  # seconds that runs under way are given at the end
 _FORGET_AFTER = timedelta(days=1)
 _FORGET_EVERY = 2400  # looks: ten minutes
@@ -63,20 +65,30 @@ class Jobs:
     def __init__(self, database: Database, clock: Clock, handlers: Mapping[str, Handler]) -> None:
         self._database, self._clock, self._handlers = database, clock, handlers
         self._ending = threading.Event()
-        self._counting, self.under_way = threading.Lock(), 0
+        self.under_way: set[str] = set()  # the names of the runs that are at work here
+        self._idle: frozenset[str] = frozenset()  # begun by the engine, and at work nowhere, when last looked
 
     def ask_again(self) -> None:
-        """What was handed on and the engine does not have: it was put back from a copy, or lost."""
+        """Ask for what was handed on and nobody works at: the engine lost it or was put back from a copy, or it or we
+        could not write down what became of the run (the disk was full, say).
+
+        A run that the engine has begun is given until the next time to be at work. One that is then begun late finds
+        that another was asked for, and does nothing.
+        """
         with self._database.read() as connection:
             handed = job_requests.handed(connection)
-        known: set[str] = set()
-        for begin in range(0, len(handed), _HANDED_AT_ONCE):
-            names = [one.name for one in handed[begin : begin + _HANDED_AT_ONCE]]
-            found = DBOS.list_workflows(workflow_ids=names, status=_ALIVE, load_input=False, load_output=False)
-            known.update(one.workflow_id for one in found)
-        with self._database.unit_of_work() as connection:
-            for one in handed:
-                if one.name not in known:
+        waiting, begun = set[str](), set[str]()
+        for first in range(0, len(handed), _HANDED_AT_ONCE):
+            names = [one.name for one in handed[first : first + _HANDED_AT_ONCE]]
+            for found in DBOS.list_workflows(workflow_ids=names, status=_ALIVE, load_input=False, load_output=False):
+                (begun if found.status == _BEGUN else waiting).add(found.workflow_id)
+        idle = frozenset(begun - self.under_way)
+        alive = (waiting | begun) - (idle & self._idle)
+        self._idle = idle
+        lost = [one for one in handed if one.name not in alive]
+        if lost:
+            with self._database.unit_of_work() as connection:
+                for one in lost:
                     job_requests.again(connection, one, self._clock.now())
 
     def look(self) -> int:
@@ -93,14 +105,15 @@ class Jobs:
         return len(due)
 
     def run(self, kind: str, subject: str, run: int) -> None:
-        """One run, unless it was done before."""
-        with self._counting:
-            self.under_way += 1
+        """One run, unless it was done before. What became of it and could not be written down is told in the log."""
+        name = JobRequest(kind, subject, run, 0).name
+        self.under_way.add(name)
         try:
             self._run(kind, subject, run)
+        except Exception as error:  # the database failed: the run is asked for again
+            _log.error("job %s was not settled: %s", kind, _name(error))
         finally:
-            with self._counting:
-                self.under_way -= 1
+            self.under_way.discard(name)
 
     def _run(self, kind: str, subject: str, run: int) -> None:
         with self._database.read() as connection:
@@ -113,8 +126,7 @@ class Jobs:
         try:
             due = self._handlers[kind](subject, self._ending.is_set)
         except Exception as error:  # the text of an error may quote data
-            code = error.code if isinstance(error, CamTrustError) else type(error).__qualname__
-            _log.error("job %s failed (%d times before): %s", kind, one.failures, code)
+            _log.error("job %s failed (%d times before): %s", kind, one.failures, _name(error))
             self._settle(one, self._clock.now() + pause(one.failures), failed=True)
         else:
             self._settle(one, due)
@@ -143,10 +155,12 @@ class Jobs:
         while not self._ending.wait(_LOOK_EVERY):
             try:
                 self.look()
+                if looks % _ASK_AGAIN_EVERY == _ASK_AGAIN_EVERY - 1:
+                    self.ask_again()
                 if looks % _FORGET_EVERY == 0:
                     self._forget()
             except Exception as error:
-                _log.error("jobs: %s", error.code if isinstance(error, CamTrustError) else type(error).__qualname__)
+                _log.error("jobs: %s", _name(error))
             looks += 1
 
     def _forget(self) -> None:
@@ -158,6 +172,10 @@ class Jobs:
             if not old:
                 return
             DBOS.delete_workflows([one.workflow_id for one in old])
+
+
+def _name(error: Exception) -> str:
+    return error.code if isinstance(error, CamTrustError) else type(error).__qualname__
 
 
 def pause(failures: int) -> timedelta:
