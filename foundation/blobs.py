@@ -14,6 +14,7 @@ from obstore.exceptions import BaseError
 from obstore.store import LocalStore
 
 from foundation.errors import CamTrustError, Kind
+from foundation.storage import StorageFull, is_full
 
 _KEY = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)*")
 MAX_KEY = 200
@@ -43,13 +44,16 @@ class LocalBlobs:
         self._store = LocalStore(self._folder)
 
     def put(self, key: str, data: bytes) -> None:
-        """Store, replacing what was there. After a crash the key holds the old octets or the new ones, whole."""
+        """Store, replacing what was there. After a crash the key holds the old octets or the new ones, whole.
+
+        StorageFull where there is no room, BlobsUnavailable; then it holds the old ones.
+        """
         _check(key)
         try:
             self._store.put(key, data)
             self._settle(key)
         except (BaseError, OSError) as error:
-            raise BlobsUnavailable from error
+            raise _told(error) from error
 
     def get(self, key: str) -> bytes:
         """What is stored; BlobMissing when nothing is."""
@@ -59,7 +63,7 @@ class LocalBlobs:
         except FileNotFoundError:
             raise BlobMissing from None
         except (BaseError, OSError) as error:
-            raise BlobsUnavailable from error
+            raise _told(error) from error
 
     def delete(self, key: str) -> None:
         """Remove; nothing happens where there is nothing."""
@@ -69,7 +73,7 @@ class LocalBlobs:
         except FileNotFoundError:
             return
         except (BaseError, OSError) as error:
-            raise BlobsUnavailable from error
+            raise _told(error) from error
 
     def _settle(self, key: str) -> None:
         """The store renames a finished file into place but leaves it to the system when it reaches the disk."""
@@ -80,6 +84,10 @@ class LocalBlobs:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
+
+
+def _told(error: Exception) -> CamTrustError:
+    return StorageFull() if is_full(error) else BlobsUnavailable()
 
 
 def _check(key: str) -> None:

@@ -23,6 +23,7 @@ from foundation.canonical import canonical_json
 from foundation.db.engine import Database
 from foundation.log_proof import EntryKind, InclusionProof, name_digest
 from foundation.merkle import HASH_SIZE, Frontier, leaf_hash, path_of, root_of
+from foundation.storage import StorageFull, is_full
 from issuing_ca import log_store
 from issuing_ca.authorities import Authorities
 from issuing_ca.errors import LogEntryPending, LogEntryUnknown
@@ -77,15 +78,14 @@ class TimestampJournal:
         self._lock = Lock()
 
     def add(self, token: bytes, at: datetime) -> None:
-        """Write down that a token was given at this time. Raises OSError, and then it must not be given."""
+        """Write down that a token was given at this time. Raises StorageFull or OSError: then it must not be given."""
         hour = f"{at:%Y%m%dT%H}"
         digest = hashlib.sha256(token).digest()
         with self._lock:
             if self._file is None or self._file[0] != hour:
                 self._open(hour)
             assert self._file is not None  # noqa: S101 - it was opened just now
-            if os.write(self._file[1], digest) != HASH_SIZE:
-                raise OSError("the journal of timestamps is full")
+            _append(self._file[1], digest)
 
     def close_hours(self, now: datetime, authority: str = "tsa") -> tuple[ClosedHour, ...]:
         """Close what is over: its root goes into the log, once. Raises DatabaseUnavailable, OSError."""
@@ -104,8 +104,8 @@ class TimestampJournal:
                     frontier.append(leaf_hash(digest))
                 one = ClosedHour(hour, part, frontier.size, frontier.root)
                 self._record(one, authority)
-                path.with_suffix(".json").write_bytes(one.statement)
-                path.with_suffix(_NODES).write_bytes(b"".join(_nodes(file.fileno())))
+                _put(path.with_suffix(".json"), one.statement)
+                _put(path.with_suffix(_NODES), b"".join(_nodes(file.fileno())))
                 path.rename(path.with_suffix(_CLOSED))
             closed.append(one)
         return tuple(closed)
@@ -129,7 +129,7 @@ class TimestampJournal:
         nodes_file = path.with_suffix(_NODES)
         with path.open("rb") as file:
             if not nodes_file.exists():  # closed by an earlier version
-                nodes_file.write_bytes(b"".join(_nodes(file.fileno())))
+                _put(nodes_file, b"".join(_nodes(file.fileno())))
             first = index - index % _BLOCK
             block = os.pread(file.fileno(), _BLOCK * HASH_SIZE, first * HASH_SIZE)
         octets = nodes_file.read_bytes()
@@ -153,6 +153,30 @@ class TimestampJournal:
         if self._file is not None:
             os.close(self._file[1])
         self._file = hour, opened
+
+
+def _append(file: int, digest: bytes) -> None:
+    """Write a digest whole or not at all: half of one would move every later one out of its place."""
+    before = os.fstat(file).st_size
+    try:
+        if os.write(file, digest) == HASH_SIZE:
+            return
+    except OSError as error:
+        if is_full(error):
+            raise StorageFull from error
+        raise
+    os.ftruncate(file, before)
+    raise StorageFull
+
+
+def _put(path: Path, octets: bytes) -> None:
+    """Write a file whole or not at all."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        partial.write_bytes(octets)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _find(path: Path, digest: bytes) -> int | None:

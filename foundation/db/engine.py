@@ -16,6 +16,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from foundation.errors import CamTrustError, Kind
+from foundation.storage import StorageFull, is_full
 
 # What SQLite reports as "operational" and is a defect of ours or of the schema.
 _DEFECTS = ("no such table", "no such column", "syntax error", "has no column")
@@ -94,6 +95,8 @@ def _told() -> Iterator[None]:
     except OperationalError as error:
         if any(defect in str(error.orig).lower() for defect in _DEFECTS):
             raise  # waiting does not cure it: the schema is not the one this build knows
+        if error.orig is not None and is_full(error.orig):
+            raise StorageFull from error
         raise DatabaseUnavailable from error
     except DBAPIError as error:
         if error.connection_invalidated:

@@ -41,6 +41,7 @@ from foundation.http.errors import (
     RouteUnknown,
 )
 from foundation.http.trace import route_template, trace_id_of
+from foundation.storage import StorageFull, is_full
 
 LOG = logging.getLogger("camtrust.problems")
 
@@ -248,7 +249,7 @@ def log_failure(failure: BaseException, trace_id: str, *, event: str = "failure"
 
 
 def _unexpected(failure: Exception) -> CamTrustError:
-    error = InternalError()
+    error = StorageFull() if is_full(failure) else InternalError()
     error.__cause__ = failure
     return error
 
