@@ -136,7 +136,8 @@ def verify(signed: bytes, pins: Collection[str]) -> Approval:
             raise ApprovalRefused(rule="APPROVAL-FORM")
         key, signature = bytes.fromhex(outer["key"]), bytes.fromhex(outer["signature"])
         statement = canonical_json(outer["approval"])
-        if canonical_json(outer) != signed:
+        # one form alone: "0A" and "0 a" would be the same octets (bytes.fromhex)
+        if canonical_json(outer) != signed or (key.hex(), signature.hex()) != (outer["key"], outer["signature"]):
             raise ApprovalRefused(rule="APPROVAL-FORM")
         if hashlib.sha256(key).hexdigest() not in pins:
             raise ApprovalRefused(rule="APPROVAL-SIGNER")

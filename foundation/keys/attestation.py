@@ -102,7 +102,7 @@ def verify(document: bytes, token_key: bytes, kind: type[S]) -> S:
     try:
         outer = json.loads(document)
         value, signature = outer["statement"], bytes.fromhex(outer["signature"])
-        if set(outer) != {"statement", "signature"}:
+        if set(outer) != {"statement", "signature"} or signature.hex() != outer["signature"]:
             raise AttestationInvalid
         key = load_der_public_key(token_key)
         if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foundation.approval import Approval, ApprovalRefused, check_bound, check_time, document, parse, verify
+from foundation.canonical import canonical_json
 from tests.registration_authority import SoftwareAuthority
 
 AT = datetime(2026, 5, 1, tzinfo=UTC)
@@ -54,6 +55,16 @@ def test_no_octet_may_change(place: int, change: int) -> None:
     changed[place] ^= change
     with pytest.raises(ApprovalRefused):
         verify(bytes(changed), AUTHORITY.pins)
+
+
+@pytest.mark.parametrize("part", ["key", "signature"])
+def test_the_same_octets_in_other_digits_are_refused(part: str) -> None:
+    """Key and signature have one spelling: in capital letters, or with a space in between, they are not taken."""
+    outer = json.loads(SIGNED)
+    for spelt in (outer[part].upper(), f"{outer[part][:2]} {outer[part][2:]}"):
+        with pytest.raises(ApprovalRefused) as told:
+            verify(canonical_json(outer | {part: spelt}), AUTHORITY.pins)
+        assert rule_of(told.value) == "APPROVAL-FORM"
 
 
 @given(st.binary(max_size=300) | st.recursive(st.none() | st.integers() | st.text(max_size=5), st.lists).map(repr))

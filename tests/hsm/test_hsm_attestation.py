@@ -151,6 +151,15 @@ def test_a_changed_field_does_not_verify(attested: tuple[bytes, bytes], field: s
         verify(canonical_json(changed), key, KeyAttestation)
 
 
+def test_the_signature_has_one_spelling(attested: tuple[bytes, bytes]) -> None:
+    """The same octets in capital letters, or with a space in between, are another document."""
+    statement, key = attested
+    outer = json.loads(statement)
+    for spelt in (outer["signature"].upper(), f"{outer['signature'][:2]} {outer['signature'][2:]}"):
+        with pytest.raises(AttestationInvalid):
+            verify(canonical_json(outer | {"signature": spelt}), key, KeyAttestation)
+
+
 def test_fields_are_checked_under_a_good_signature_too() -> None:
     """A signer who leaves a field out, adds one, or writes a time otherwise, is not understood."""
     private = ec.generate_private_key(ec.SECP256R1())
