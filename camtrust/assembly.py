@@ -59,6 +59,7 @@ from identity.oauth.service import AuthorizationServer
 from identity.service import IdentityService
 from issuing_ca.acme.network import DnsResolver, HttpFetcher
 from issuing_ca.acme.service import AcmeService
+from issuing_ca.audit_heads import AuditHeads
 from issuing_ca.background_lint import BackgroundLint
 from issuing_ca.cmp.service import CmpServer
 from issuing_ca.drafts import ORGANISATION_SEAL_SANDBOX
@@ -129,6 +130,7 @@ class Services:
     outbox: Outbox
     delivery: Delivery
     log: IssuanceLog
+    audit_heads: AuditHeads
     acme: AcmeService
     enrolment: Enrolment
     registration: Registration
@@ -335,6 +337,7 @@ def assemble(
         outbox,
         delivery,
         log,
+        AuditHeads(database, trail, clock, log),
         acme,
         enrolment,
         registration,

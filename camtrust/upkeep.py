@@ -45,6 +45,7 @@ def tasks(services: Services) -> Mapping[str, Callable[[], object]]:
         "certificates that were superseded": services.ekyc.renewals.resume,
         "guardianships that ended": services.ekyc.guardians.resume,
         "heads of the revocation trees": lambda: ca.heads.publish() if ca.heads is not None else None,
+        "head of the audit trail": services.audit_heads.publish,
         "issuance log": services.log.integrate,
         "answers of the CSC API": services.csc_responses.resume,
         "notices about persons' keys": services.signing.history.notify,

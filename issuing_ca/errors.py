@@ -45,6 +45,7 @@ CamTrustError
 ├── ScopeExceeded          a machine's credential that does not reach so far
 ├── LintAlarm              pkilint found faults in certificates that were issued
 ├── WitnessesFail           a witness does not cosign the log; nothing waits for it
+├── AuditHeadMissing       the audit trail does not have a head that was published
 └── LogBroken               the stored log is not the one that was signed; nothing more is signed
 """
 
@@ -312,6 +313,13 @@ class WitnessesFail(CamTrustError):
 
     code = "issuing_ca.witnesses_fail"
     kind = Kind.UNAVAILABLE
+
+
+class AuditHeadMissing(CamTrustError):
+    """``at``: when the oldest head was published that the trail does not have."""
+
+    code = "issuing_ca.audit_head_missing"
+    kind = Kind.INTERNAL
 
 
 class LogBroken(CamTrustError):

@@ -151,6 +151,12 @@ def entry_of(connection: Connection, digest: bytes, kind: EntryKind | None = Non
     return _entry(row) if row is not None else None
 
 
+def openings_of(connection: Connection, kind: EntryKind) -> tuple[Opening, ...]:
+    """Every opening of a kind of which there are few."""
+    query = select(log_entries).where(log_entries.c.kind == kind.value)
+    return tuple(_entry(row).opening for row in connection.execute(query))
+
+
 def digests_of(connection: Connection, label: bytes) -> tuple[bytes, ...]:
     """What is recorded under a label."""
     query = select(log_entries.c.digest).where(log_entries.c.label == label)

@@ -256,13 +256,22 @@ def create(context: Context) -> typer.Typer:
 
     @app.command()
     def audit() -> None:
-        """Walk the services' audit chain, count orphaned serial numbers, and tell token switches that still wait."""
+        """Walk the audit chain, hold it against its published heads and those against the log; tell orphaned serial
+        numbers and token switches that still wait."""
+        from foundation.clock import rfc3339
+
         with services_of(context) as services:
-            count = services.trail.verify(services.database)
+            services.log.verify()
+            walked = services.audit_heads.verify()
             orphans = services.ca.orphans()
             waiting = services.ca.reconcile()
-        value = {"events": count, "orphans": [one.serial for one in orphans], "waiting": list(waiting)}
-        lines = [f"Audit chain: {count} events, unbroken"]
+        published = None if walked.published_at is None else rfc3339(walked.published_at)
+        value = {
+            **{"events": walked.events, "heads": walked.heads, "last_head_at": published},
+            **{"orphans": [one.serial for one in orphans], "waiting": list(waiting)},
+        }
+        lines = [f"Audit chain: {walked.events} events, unbroken"]
+        lines += [f"Published heads: {walked.heads}, all met; the newest at {published or 'no time'}"]
         lines += [f"Orphan {one.serial} ({one.profile}, signing: {one.signing})" for one in orphans]
         lines += [f"Key of {serial} still waits for its switch" for serial in waiting]
         context.terminal.result(value, lines)

@@ -71,7 +71,8 @@ def _database(services: Services) -> tuple[bool, str]:
 
 
 def _audit(services: Services) -> tuple[bool, str]:
-    return True, f"{services.trail.verify(services.database)} events, chain unbroken"
+    walked = services.audit_heads.verify()
+    return True, f"{walked.events} events, chain unbroken, {walked.heads} published heads met"
 
 
 def _token(services: Services) -> tuple[bool, str]:

@@ -6,7 +6,7 @@ breaking every later hash. Rows hold opaque ids and codes, never personal data.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -22,6 +22,7 @@ from sqlalchemy import (
     Table,
     Text,
     bindparam,
+    func,
     select,
     update,
 )
@@ -138,10 +139,23 @@ class AuditTrail:
         if moved.rowcount != 1:
             raise StaleWrite
 
-    def verify(self, database: Database) -> int:
+    def held(self, connection: Connection) -> tuple[int, bytes]:
+        """Number and hash of the last event; nobody appends until the caller's unit of work ends."""
+        last = connection.execute(_HEAD_HELD).one()
+        return int(last.sequence), bytes(last.hash)
+
+    def last_of(self, connection: Connection, action: str) -> datetime | None:
+        """When this was last done."""
+        found: datetime | None = connection.execute(
+            select(func.max(events.c.at)).where(events.c.action == action)
+        ).scalar()
+        return found
+
+    def verify(self, database: Database, seen: Callable[[int, bytes], None] | None = None) -> int:
         """Walk the chain up to its head as it is now; gives the number of events, raises AuditChainBroken.
 
-        Services may append meanwhile: what comes after the head that was read is left to the next walk.
+        ``seen`` is told number and hash of each event. Services may append meanwhile: what comes after the head that
+        was read is left to the next walk.
         """
         previous, count = GENESIS, 0
         with database.read() as connection:
@@ -152,6 +166,8 @@ class AuditTrail:
                 if event.sequence != count or event.hash != expected:
                     raise AuditChainBroken(sequence=count)
                 previous = expected
+                if seen is not None:
+                    seen(count, expected)
         if (last.sequence, last.hash) != (count, previous):
             raise AuditChainBroken(sequence=count)
         return count
