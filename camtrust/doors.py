@@ -210,6 +210,8 @@ def _portal(services: Services, emulated: Sequence[str]) -> Parts:
         services.ekyc.authenticators,
         services.home,
         services.clock,
+        services.csc_authorising,
+        services.csc_responses,
     )
 
 

@@ -11,6 +11,9 @@ xades     enveloping, enveloped, detached   EN 319 132-1        B-B B-T B-LT B-L
 xades     counter                           EN 319 132-1        B-B B-T B-LT       (a signed file goes in)
 jades     json                              TS 119 182-1        B-B B-T B-LT B-LTA
 jades     compact                           TS 119 182-1        B-B
+
+pades, cades over a digest: the document stays elsewhere; B-B B-T B-LT. No client names this form: its document is a
+digest, which `signing.csc` and the portal take as one.
 """
 
 from __future__ import annotations
@@ -45,6 +48,7 @@ class Packaging(StrEnum):
     XADES = "xades"
     PARALLEL = "parallel"  # the document is a signed message: one more signer in it
     COUNTER = "counter"  # … a signature over its signature
+    DIGEST = "digest"  # the document is known by its digest alone
 
     @property
     def adds(self) -> bool:
@@ -67,7 +71,7 @@ class Form:
             chosen = Packaging(packaging) if packaging else None
         except ValueError:
             raise FormUnknown from None
-        allowed = [form.packaging for form in _KINDS if form.format is kind]
+        allowed = [form.packaging for form in _KINDS if form.format is kind and form not in DIGESTS]
         if chosen is None:
             chosen = allowed[0]
         if chosen not in allowed:
@@ -77,7 +81,7 @@ class Form:
     @classmethod
     def parse(cls, text: str) -> Form:
         """The inverse of ``str``."""
-        return cls.named(*text.split("/"))
+        return next((one for one in DIGESTS if str(one) == text), None) or cls.named(*text.split("/"))
 
     def __str__(self) -> str:
         return f"{self.format}/{self.packaging}" if self.packaging else str(self.format)
@@ -109,7 +113,7 @@ class Form:
 
     def file_name(self, name: str) -> str:
         """What the result is called, for a document of this name."""
-        if self.format is Format.PADES:
+        if self == PADES:
             stem = name[:-4] if name.lower().endswith(".pdf") else name
             return f"{stem or 'document'}.signed.pdf"
         if self.packaging is not None and self.packaging.adds:
@@ -119,6 +123,9 @@ class Form:
 
 
 PADES = Form(Format.PADES)
+PADES_DIGEST = Form(Format.PADES, Packaging.DIGEST)
+CADES_DIGEST = Form(Format.CADES, Packaging.DIGEST)
+DIGESTS = (PADES_DIGEST, CADES_DIGEST)
 
 
 @dataclass(frozen=True)
@@ -144,6 +151,8 @@ _KINDS = {
     Form(Format.ASIC_E, Packaging.CADES): _Kind(ASIC_E, ".asice", Level.B_LT),
     Form(Format.ASIC_E, Packaging.XADES): _Kind(ASIC_E, ".asice", Level.B_LTA),
     Form(Format.ASIC_S, Packaging.CADES): _Kind(ASIC_S, ".asics", Level.B_LTA),
+    PADES_DIGEST: _Kind("application/json", ".json", Level.B_LT),
+    CADES_DIGEST: _Kind("application/json", ".json", Level.B_LT),
 }
 
 

@@ -9,7 +9,7 @@ from foundation.randomness import Randomness
 from signing.config import SigningConfig
 from signing.custody import Custody
 from signing.file_name import plain_name
-from signing.forms import PADES, Form
+from signing.forms import PADES, Form, Packaging
 from signing.model import Document, DocumentState, NamedDocument
 from signing.pdf_options import PdfOptions
 from signing.sign.documents import DocumentSigner
@@ -62,4 +62,6 @@ class Taking:
         if form == PADES:
             return inspect(data, password=password, field=field, limit=self._config.maximum_document_bytes)
         self._signer.ades.inspect(data, name, form)
-        return Inspection(len(data), hashlib.sha256(data).digest(), 0, False, (), 0)
+        known = form.packaging is Packaging.DIGEST and len(data) == hashlib.sha256().digest_size
+        digest = data if known else hashlib.sha256(data).digest()
+        return Inspection(len(data), digest, 0, False, (), 0)

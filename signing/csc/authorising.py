@@ -89,18 +89,23 @@ class CscAuthorising:
         self._keep(actor, credential, what, request.nonce.hex(), what.digests, request.expires)
         return request.options or ""
 
-    def authorise(self, actor: Actor, credential_id: str, what: Wanted, proof: AnyProof) -> Authorised:
-        """Have the token permit exactly this. Raises CredentialNotFound, CredentialNotUsable, and what the token
-        raises about the proof: then nothing is permitted."""
+    def authorise(
+        self, actor: Actor, credential_id: str, what: Wanted, proof: AnyProof, via: Through | None = None
+    ) -> Authorised:
+        """Have the token permit exactly this; ``via``: where it came in, for the history; None: this API.
+
+        Raises CredentialNotFound, CredentialNotUsable, and what the token raises about the proof: then nothing is
+        permitted.
+        """
         credential = self._signing.person_credential(actor, credential_id)
         if isinstance(proof, PasskeyAssertion):
-            activation, digests = self._by_passkey(actor, credential, what, proof)
+            activation, digests = self._by_passkey(actor, credential, what, proof, via)
         elif what.documents:
-            activation, digests = self._by_code_for_documents(actor, credential, what, proof)
+            activation, digests = self._by_code_for_documents(actor, credential, what, proof, via)
         else:
             activation, digests = self._by_code(actor, credential, what, proof)
         self._note(actor, "signing.csc_authorised", credential_id, digests)
-        self._signing.history.record(credential, Act.AUTHORISATION, digests, through(actor))
+        self._signing.history.record(credential, Act.AUTHORISATION, digests, via or through(actor))
         return Authorised(encoded(activation.token), activation.expires)
 
     def extend(self, actor: Actor, credential_id: str, sad: bytes, what: Wanted) -> Authorised:
@@ -133,6 +138,14 @@ class CscAuthorising:
         """These were signed with it."""
         with self._database.unit_of_work() as connection:
             store.add_signed(connection, _digest(sad), digests)
+
+    def forget(self, actor: Actor, credential_id: str, sad: bytes) -> None:
+        """Remove a SAD and the documents that it was given for, signed or not: whoever asked has what was made."""
+        known = self.behind(actor, credential_id, sad)
+        for document_id in known.documents or ():
+            self._signing.delete(actor, document_id)
+        with self._database.unit_of_work() as connection:
+            store.remove(connection, known.authorisation_id)
 
     def sweep(self) -> int:
         """Forget what ran out, with the documents that were not signed; gives how many."""
@@ -178,11 +191,13 @@ class CscAuthorising:
         return activation, digests
 
     def _by_code_for_documents(
-        self, actor: Actor, credential: Credential, what: Wanted, proof: PinTotp
+        self, actor: Actor, credential: Credential, what: Wanted, proof: PinTotp, via: Through | None
     ) -> tuple[Activation, tuple[bytes, ...]]:
         asked, ids = self._ask(actor, credential, what, Method.PIN_TOTP)
         try:
-            activation = self._signing.approvals.prove(actor, credential, asked.approval_id, proof, through(actor))
+            activation = self._signing.approvals.prove(
+                actor, credential, asked.approval_id, proof, via or through(actor)
+            )
         except BaseException:
             self._discard(actor.id, ids)
             raise
@@ -193,7 +208,7 @@ class CscAuthorising:
         return activation, digests
 
     def _by_passkey(
-        self, actor: Actor, credential: Credential, what: Wanted, proof: PasskeyAssertion
+        self, actor: Actor, credential: Credential, what: Wanted, proof: PasskeyAssertion, via: Through | None
     ) -> tuple[Activation, tuple[bytes, ...]]:
         now = self._clock.now()
         with self._database.read() as connection:
@@ -201,7 +216,9 @@ class CscAuthorising:
         if asked is None:
             raise CscRefused("invalid_request", "no challenge was given for exactly this")
         if asked.documents is not None:
-            activation = self._signing.approvals.prove(actor, credential, asked.authorisation_id, proof, through(actor))
+            activation = self._signing.approvals.prove(
+                actor, credential, asked.authorisation_id, proof, via or through(actor)
+            )
         else:
             try:
                 activation = self._factors.approve(bytes.fromhex(asked.authorisation_id), proof)

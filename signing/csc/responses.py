@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -25,8 +26,11 @@ from signing.csc.errors import CscRefused, refusal_of
 from signing.csc.service import CscService
 from signing.csc.wanted import DETACHED
 from signing.errors import DocumentNotFound
+from signing.forms import Packaging
+from signing.history import Through
 from signing.model import DocumentState
 from signing.service import SigningService
+from signing.sign.digest_forms import Answer
 
 LONGEST = 24 * 3600 * 1000  # milliseconds that an answer is kept
 _DEFAULT = 3600 * 1000
@@ -60,8 +64,11 @@ class CscResponses:
         self._database, self._vault, self._clock, self._randomness = database, vault, clock, randomness
         self._signing, self._csc, self._authorising = signing, csc, authorising
 
-    def sign_documents(self, actor: Actor, credential_id: str, sad: bytes, subject: str) -> dict[str, Any]:
-        """The documents that the SAD was given for, signed; ``subject``: of what the client sends along.
+    def sign_documents(
+        self, actor: Actor, credential_id: str, sad: bytes, subject: str, via: Through | None = None
+    ) -> dict[str, Any]:
+        """The documents that the SAD was given for, signed; ``subject``: of what the client sends along; ``via``: where
+        it came in, for the history; None: this API.
 
         Raises CscRefused, ``invalid_hash`` where that is something else, and what signing raises of the first document.
         """
@@ -73,7 +80,9 @@ class CscResponses:
         found = [self._signing.document(actor, one).document for one in known.documents]
         if not all(one.state is DocumentState.SIGNED for one in found):
             credential = self._signing.person_credential(actor, credential_id)
-            outcomes = self._signing.approvals.sign(actor, credential, known.authorisation_id, sad, through(actor))
+            outcomes = self._signing.approvals.sign(
+                actor, credential, known.authorisation_id, sad, via or through(actor)
+            )
             failed = next((one.error for one in outcomes if one.error is not None), None)
             if failed is not None:
                 raise failed
@@ -177,14 +186,31 @@ class CscResponses:
     def _told(self, actor: Actor, documents: tuple[str, ...] | list[str]) -> dict[str, Any]:
         """Signed files, or the signatures beside them where the packaging says so."""
         told: dict[str, list[str]] = {}
+        beside: list[Answer] = []
         for document_id in documents:
             form = self._signing.document(actor, document_id).document.form
             name = "SignatureObject" if form.packaging in DETACHED else "DocumentWithSignature"
             _, data = self._signing.signed(actor, document_id)
+            if form.packaging is Packaging.DIGEST:
+                beside.append(Answer.parse(data))
+                data = beside[-1].signature
             told.setdefault(name, []).append(base64.b64encode(data).decode())
         if not told:
             raise DocumentNotFound
-        return told
+        return {**told, **_validation_info(beside)}
+
+
+def _validation_info(answers: Sequence[Answer]) -> dict[str, Any]:
+    """``validationInfo`` (§11.11), each value once: what the security store of a PDF is made of. Nothing below B-LT."""
+    found = {
+        "ocsp": [item for one in answers for item in one.ocsps],
+        "crl": [item for one in answers for item in one.crls],
+        "certificates": [item for one in answers for item in one.certificates],
+    }
+    if not any(found.values()):
+        return {}
+    told = {name: [base64.b64encode(one).decode() for one in dict.fromkeys(items)] for name, items in found.items()}
+    return {"validationInfo": told}
 
 
 def _refusal(refused: CscRefused) -> dict[str, Any]:

@@ -54,7 +54,9 @@ def create_signatures_router(
 
     @router.post("/signatures/signDoc", openapi_extra=BODY, responses=ANSWERS)
     async def sign_documents(request: Request, actor: Annotated[Actor, Depends(signer)]) -> Response:
-        """Sign whole documents that were permitted (v2.0.0.2 §11.11); operationMode A: to come back for."""
+        """Sign whole documents, or documents that are known by their digests, that were permitted (v2.0.0.2 §11.11).
+
+        operationMode A: to come back for."""
 
         def work(body: dict[str, Any]) -> dict[str, Any]:
             credential_id = requests.text(body, "credentialID")

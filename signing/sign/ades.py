@@ -22,12 +22,13 @@ from signing.errors import (
     LogProofUnavailable,
     SignatureNotAccepted,
 )
-from signing.forms import Form, Format, Packaging
+from signing.forms import CADES_DIGEST, PADES_DIGEST, Form, Format, Packaging
 from signing.model import Level, Signatory
 from signing.ports import LogProofs, SignsDigests, StatusSource, TimestampAuthority
 from signing.sign.asic import check_documents, extended_cades, extended_xades, simple_cades
 from signing.sign.cades import CadesDraft
 from signing.sign.cades_more import CounterDraft, ParallelDraft, check_attached, check_one_signer
+from signing.sign.digest_forms import DigestDraft, accept_digest, check_digest
 from signing.sign.envelope import Draft, Envelope, Job
 from signing.sign.evidence import Evidence
 from signing.sign.formats_acceptance import accept
@@ -147,6 +148,9 @@ class AdesSigner:
                 envelope = self._archived(envelope)
             signers.append(prepared.parallel)
         signed = envelope.encode()
+        if prepared.form.packaging is Packaging.DIGEST:
+            accept_digest(signed, prepared.job, prepared.form, prepared.level)
+            return signed
         jobs = [one.job for one in signers]
         accept(signed, jobs, prepared.form, prepared.level, self._stamping.above(), self._clock.now())
         return signed
@@ -215,4 +219,6 @@ _MAKINGS = {
     Form(Format.ASIC_E, Packaging.CADES): _Making(extended_cades, check_documents),
     Form(Format.ASIC_E, Packaging.XADES): _Making(extended_xades, check_documents),
     Form(Format.ASIC_S, Packaging.CADES): _Making(simple_cades),
+    CADES_DIGEST: _Making(lambda job: DigestDraft(job, pdf=False), check_digest),
+    PADES_DIGEST: _Making(lambda job: DigestDraft(job, pdf=True), check_digest),
 }

@@ -241,7 +241,7 @@ def test_a_session_is_ended_by_its_own_person(assembled: Installation, person: A
 def test_what_cannot_be_is_refused_in_the_api_s_own_form(
     assembled: Installation, person: Applicant, letter: bytes
 ) -> None:
-    """Formats, levels, envelopes, algorithms, documentDigests, and a broken document: nothing is kept of it."""
+    """Formats, levels, envelopes, algorithms, and a broken document: nothing is kept of it."""
     good = entry(letter)
     proof = {"authData": [{"id": "PIN", "value": person.pin}, {"id": "OTP", "value": "000000"}]}
     before = len(person.get("/sign/v1/documents")["documents"])
@@ -259,7 +259,6 @@ def test_what_cannot_be_is_refused_in_the_api_s_own_form(
         assert (status, set(answer)) == (400, {"error", "error_description"}), (wrong, answer)
     for wrong_body in (
         {"documents": [good], "hashes": [_digest(1)]},
-        {"documentDigests": [{"hashes": [_digest(1)]}]},
         {"documents": [good] * 21},
         {"documents": [good]},  # a wrong code
     ):

@@ -20,6 +20,8 @@ from foundation.keys.activation import Method
 from foundation.keys.factors import PersonFactors
 from foundation.words import khmer_words, words
 from identity.service import IdentityService
+from signing.csc.authorising import CscAuthorising
+from signing.csc.responses import CscResponses
 from signing.model import Credential, CredentialStatus, Outcome
 from signing.preview.previews import Previews
 from signing.requests.desk import RequestDesk
@@ -41,6 +43,8 @@ class Parts:
     authenticators: AuthenticatorDesk
     home: Home
     clock: Clock
+    authorising: CscAuthorising
+    responses: CscResponses
 
     def usable(self, visit: Visit) -> tuple[Credential, ...]:
         """The person's credentials that can sign now, the newest first."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from fastapi import APIRouter, Depends
 
-from camtrust.web.portal import documents, login, passkeys, requests
+from camtrust.web.portal import documents, local, login, passkeys, requests
 from camtrust.web.portal.parts import Parts, problem_page
 from signing.config import SigningConfig
 
@@ -24,5 +24,6 @@ def create_router(parts: Parts) -> APIRouter:
     router.include_router(login.create_router(parts))
     router.include_router(requests.create_router(parts))
     router.include_router(documents.create_router(parts))
+    router.include_router(local.create_router(parts))
     router.include_router(passkeys.create_router(parts))
     return router

@@ -36,13 +36,15 @@ async function newOf(options) {
   return { id: made.id, rawId: text(made.rawId), type: made.type, response };
 }
 
+const ASKED = ["form_token", "person", "credential", "name", "digest", "format"];
+
 class Refused extends Error {}
 
 async function send(form) {
   const fields = form.elements;
   if (form.dataset.person) fields.person.value = document.getElementById(form.dataset.person).value.trim();
   const asking = new URLSearchParams();
-  for (const name of ["form_token", "person", "credential"]) if (fields[name]) asking.set(name, fields[name].value);
+  for (const name of ASKED) if (fields[name]) asking.set(name, fields[name].value);
   const headers = { Accept: "application/json", "Accept-Language": document.documentElement.lang };
   const asked = await fetch(form.dataset.passkey, { method: "POST", body: asking, headers });
   if (!asked.ok) {
@@ -53,7 +55,7 @@ async function send(form) {
   fields.question.value = question.id;
   const options = JSON.parse(question.options);
   fields.assertion.value = JSON.stringify(await ("new" in form.dataset ? newOf(options) : answerOf(options)));
-  form.submit();
+  if (form.dispatchEvent(new Event("answered", { cancelable: true }))) form.submit();
 }
 
 for (const form of document.querySelectorAll("form[data-passkey]")) {

@@ -1,0 +1,279 @@
+"""Files that are signed on a page and never leave the browser: in Debian's Chromium, behind a relay that keeps every
+octet that the browser sends."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import quote
+
+import pikepdf
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from camtrust.web.portal.session import SESSION_COOKIE
+from tests import programs
+from tests.story.installation import Applicant, Installation
+from tests.story.test_story_formats import verified
+from tests.story.test_story_local import recorded
+from tests.story.test_story_portal import letter
+from tests.story.test_story_portal_chromium import browsing, log_in, with_passkey
+from tests.verify.verify_world import document
+
+__all__ = ["letter"]
+
+_WINDOW = 16  # octets of the document that must not be seen together
+TEXT = ("SPECIMEN កិច្ចសន្យាសម្ងាត់ " + "".join(f"clause {number}: confidential; " for number in range(200))).encode()
+
+
+@dataclass
+class Sitting:
+    """A page behind the relay, and what it sent."""
+
+    page: Page
+    sent: list[bytes]
+
+    def assert_kept(self, data: bytes) -> None:
+        """No part of the document is in what was sent: as it is, percent-encoded, in hexadecimal, or in Base64."""
+        everything = b"".join(self.sent)
+        assert len(everything) > 2000  # something was recorded at all
+        parts = [data[start : start + _WINDOW] for start in range(0, len(data) - _WINDOW, _WINDOW // 2)]
+        parts = [one for one in parts if len(set(one)) > 7]  # more than white space and zeros
+        assert parts
+        for written in (bytes, lambda one: quote(one).encode(), lambda one: one.hex().encode()):
+            _assert_absent(everything, {written(one) for one in parts})
+        for shift in range(3):
+            encoded = base64.b64encode(data[shift:])
+            whole = {encoded[start : start + 24] for start in range(0, len(encoded) - 24, 24)}
+            _assert_absent(everything, {one for one in whole if len(set(one)) > 9})
+
+
+def _assert_absent(everything: bytes, parts: set[bytes]) -> None:
+    for size in {len(one) for one in parts}:
+        same = {one for one in parts if len(one) == size}
+        found = [start for start in range(len(everything) - size) if everything[start : start + size] in same]
+        assert not found, everything[found[0] : found[0] + size]
+
+
+@contextmanager
+def sitting(assembled: Installation, language: str = "en") -> Iterator[Sitting]:
+    """A browser that reaches the service through the relay alone, and nothing else."""
+    with recorded(assembled.url) as (url, sent):
+        relayed: Any = SimpleNamespace(url=url)
+        with browsing(relayed, language) as page:
+            yield Sitting(page, sent)
+
+
+def known(page: Page, person: Applicant) -> None:
+    """The person's session in the browser."""
+    session = {"name": SESSION_COOKIE, "value": person.session, "url": "https://localhost:8440"}
+    page.context.add_cookies([session | {"secure": True, "httpOnly": True, "sameSite": "Strict"}])  # type: ignore[list-item]
+
+
+def choose(page: Page, name: str, data: bytes, where: str = "inside") -> None:
+    page.goto("/portal/local")
+    page.get_by_label("File", exact=True).set_input_files(
+        {"name": name, "mimeType": "application/octet-stream", "buffer": data}
+    )
+    page.get_by_label("Where the signature goes").select_option(where)
+    page.get_by_role("button", name="Compute the fingerprint").click()
+
+
+def download(page: Page) -> tuple[str, bytes]:
+    expect(page.get_by_role("heading", name="Signed", exact=True)).to_be_visible()
+    with page.expect_download() as fetched:
+        page.get_by_role("link", name="Download").click()
+    return fetched.value.suggested_filename, fetched.value.path().read_bytes()
+
+
+def approve(page: Page, person: Applicant) -> None:
+    """With PIN and the next code."""
+    page.get_by_label("PIN").fill(person.pin)
+    page.get_by_label("One-time code").fill(person.next_code())
+    page.get_by_role("button", name="Sign with PIN and code").click()
+
+
+def test_a_file_that_is_no_pdf(assembled: Installation, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Hashed in the browser, approved by the passkey, which takes no other digest; a signature beside it that openssl
+    and the verifier accept, and not over one octet more; nothing is kept at the service but the history."""
+    with sitting(assembled) as here:
+        page = here.page
+        person = with_passkey(assembled, page)
+        log_in(page, person)
+        page.get_by_role("link", name="Sign a file that does not leave this browser").click()
+        choose(page, "SPECIMEN កិច្ចសន្យា.txt", TEXT)
+        expect(page.locator("#how")).to_have_text(re.compile("^This is not a PDF"))
+        expect(page.locator("#words li")).not_to_have_count(0)
+
+        def tampered(route: Route) -> None:
+            """What a script in the page could do: send another digest with the device's answer."""
+            body = re.sub(
+                r"digest=[^&]*", "digest=" + quote(base64.b64encode(bytes(32))), route.request.post_data or ""
+            )
+            route.continue_(post_data=body)
+
+        page.route("**/portal/local/passkey", tampered)
+        page.get_by_role("button", name="Sign with a passkey").click()
+        expect(page.locator("#trouble")).to_be_visible()
+        page.unroute("**/portal/local/passkey")
+        page.get_by_role("button", name="Sign with a passkey").click()
+        name, signature = download(page)
+    here.assert_kept(TEXT)
+    assert name == "SPECIMEN កិច្ចសន្យា.txt.p7s"
+    file, beside = tmp_path / "a.txt", tmp_path / "a.txt.p7s"
+    file.write_bytes(TEXT)
+    beside.write_bytes(signature)
+    verify = ("openssl", "cms", "-verify", "-noverify", "-binary", "-inform", "DER", "-in", beside, "-content", file)
+    programs.run(*verify, "-out", tmp_path / "out")
+    status, verdict = verified(assembled, capsys, beside, "--detached", str(file))
+    assert (status, verdict["signatures"][0]["level"]) == (0, "B-LT"), verdict
+    file.write_bytes(TEXT + b"!")
+    assert verified(assembled, capsys, beside, "--detached", str(file))[0] == 1
+    assert person.get("/sign/v1/documents")["documents"] == []
+    used = [one for one in person.get("/sign/v1/history")["entries"] if one["act"] == "signature"]
+    assert [(one["door"], one["documents"][0]["name"]) for one in used] == [("sign", "SPECIMEN កិច្ចសន្យា.txt")]
+
+
+def test_real_pdfs(
+    assembled: Installation, test_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each real document is signed inside by the page, or beside where it cannot be, and the page says why; pdfsig and
+    qpdf accept what comes out, the verifier passes it at B-LT, and no part of any document was sent."""
+    beside, pdfs = [], sorted((test_data / "pdfs").glob("*.pdf"))
+    with sitting(assembled) as here:
+        page = here.page
+        person = with_passkey(assembled, page)
+        log_in(page, person)
+        made: dict[str, bytes] = {}
+        for pdf in pdfs:
+            choose(page, pdf.name, pdf.read_bytes())
+            page.get_by_role("button", name="Sign with a passkey").click()
+            name, data = download(page)
+            if name.endswith(".p7s"):
+                expect(page.locator("#kept")).to_have_text(re.compile("^This PDF is encrypted"))
+                beside.append(pdf.name)
+            made[pdf.name] = data
+    for pdf in pdfs:
+        here.assert_kept(pdf.read_bytes())
+        out = tmp_path / f"{pdf.name}{'.p7s' if pdf.name in beside else ''}"
+        out.write_bytes(made[pdf.name])
+        more = ("--detached", str(pdf)) if pdf.name in beside else ()
+        status, verdict = verified(assembled, capsys, out, *more)
+        assert (status, verdict["indication"], verdict["signatures"][0]["level"]) == (0, "TOTAL-PASSED", "B-LT"), (
+            verdict
+        )
+        if not more:
+            assert made[pdf.name].startswith(pdf.read_bytes())
+            assert "Signature is Valid." in programs.run("pdfsig", "-nocert", out).stdout
+            programs.run("qpdf", "--check", out)
+    assert beside == ["libreoffice-writer-password.pdf"]
+
+
+def test_the_verdict_is_that_of_the_service_s_own(
+    assembled: Installation, letter: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One document signed by the service for one person, and by another on the page with PIN and code: the verdicts
+    have the same level, coverage and reasons."""
+    person, other = (assembled.applicant().until("certificate") for _ in range(2))
+    (uploaded,) = other.sign(other.uploaded("letter.pdf", letter))
+    with sitting(assembled) as here:
+        page = here.page
+        known(page, person)
+        choose(page, "letter.pdf", letter)
+        approve(page, person)
+        name, local = download(page)
+        assert name == "letter.signed.pdf"
+    here.assert_kept(letter)
+    told = []
+    for number, data in enumerate((uploaded, local)):
+        file = tmp_path / f"{number}.pdf"
+        file.write_bytes(data)
+        status, verdict = verified(assembled, capsys, file)
+        assert status == 0, verdict
+        (one,) = verdict["signatures"]
+        told.append((one["level"], one["coverage"], [reason["rule"] for reason in one["reasons"]]))
+    assert told[0] == told[1]
+
+
+def changed(data: bytes, change: Callable[[pikepdf.Pdf], None]) -> bytes:
+    """Another document."""
+    out = BytesIO()
+    with pikepdf.open(BytesIO(data)) as pdf:
+        change(pdf)
+        pdf.save(out)
+    return out.getvalue()
+
+
+def certified(pdf: pikepdf.Pdf) -> pikepdf.Dictionary:
+    """What the catalog of a certified document has."""
+    return pikepdf.Dictionary(DocMDP=pdf.make_indirect(pikepdf.Dictionary(Type=pikepdf.Name("/Sig"))))
+
+
+def test_behind_another_signature(
+    assembled: Installation, letter: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The page signs what it signed, behind the first signature and its status; both pass. A certified document, an XFA
+    form, a broken file and one that is chosen so get a signature beside, with the reason; an empty one gets none."""
+    beside = {
+        "cannot read the structure": letter[: len(letter) - 40],
+        "restricts what may be added": changed(letter, lambda pdf: pdf.Root.__setattr__("Perms", certified(pdf))),
+        "is an XFA form": changed(letter, lambda pdf: pdf.Root.__setattr__("AcroForm", pikepdf.Dictionary(XFA=[]))),
+    }
+    with sitting(assembled) as here:
+        page = here.page
+        person = with_passkey(assembled, page)
+        log_in(page, person)
+        data = letter
+        for _ in range(2):
+            choose(page, "letter.pdf", data)
+            page.get_by_role("button", name="Sign with a passkey").click()
+            data = download(page)[1]
+        choose(page, "letter.pdf", letter, "beside")
+        expect(page.locator("#how")).to_have_text(re.compile("^The signature is a file of its own"))
+        for reason, other in beside.items():
+            choose(page, "letter.pdf", other)
+            expect(page.locator("#how")).to_have_text(re.compile(reason))
+        choose(page, "empty.pdf", b"")
+        expect(page.locator("#trouble")).to_have_text(re.compile("The file is empty"))
+        expect(page.locator("#approve")).to_be_hidden()
+    file = tmp_path / "twice.pdf"
+    file.write_bytes(data)
+    status, verdict = verified(assembled, capsys, file)
+    assert (status, [one["level"] for one in verdict["signatures"]]) == (0, ["B-LT", "B-LT"]), verdict
+    assert programs.run("pdfsig", "-nocert", file).stdout.count("Signature is Valid.") == 2
+
+
+def test_a_service_that_lies(assembled: Installation) -> None:
+    """A wrong code signs nothing and says so; a signature over something else, and no answer at all, make no file."""
+    pdf = document("SPECIMEN letter")
+    with sitting(assembled) as here:
+        page = here.page
+        person = assembled.applicant().until("certificate")
+        known(page, person)
+        choose(page, "letter.pdf", pdf)
+        page.get_by_label("PIN").fill(person.pin)
+        page.get_by_label("One-time code").fill("000000")
+        page.get_by_role("button", name="Sign with PIN and code").click()
+        expect(page.locator("#trouble")).to_be_visible()
+
+        def lying(route: Route) -> None:
+            other = {"signature": base64.b64encode(bytes(4000)).decode(), "certificates": [], "ocsp": [], "crl": []}
+            route.fulfill(status=200, content_type="application/json", body=json.dumps(other))
+
+        page.route("**/portal/local/approval", lying)
+        page.get_by_role("button", name="Sign with PIN and code").click()
+        expect(page.locator("#trouble")).to_have_text(re.compile("does not fit this file"))
+        page.unroute("**/portal/local/approval")
+        page.route("**/portal/local/approval", lambda route: route.abort())
+        page.get_by_role("button", name="Sign with PIN and code").click()
+        expect(page.locator("#trouble")).to_have_text(re.compile("gave no answer"))
+        expect(page.locator("#done")).to_be_hidden()
+    assert [one for one in person.get("/sign/v1/history")["entries"] if one["act"] == "signature"] == []
