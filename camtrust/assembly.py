@@ -48,6 +48,7 @@ from ekyc.policy import default_policy
 from ekyc.registry_http import HttpRegistry
 from ekyc.registry_subjects import RegistrySubjectIndex
 from ekyc.service import EkycService
+from foundation.arc import is_example
 from foundation.blobs import LocalBlobs
 from foundation.clock import Clock
 from foundation.db.audit import AuditTrail
@@ -94,8 +95,6 @@ if TYPE_CHECKING:  # it needs python-pkcs11, which is not asked of those who hav
     from camtrust.split_keys import SplitKeys
 
 _log = logging.getLogger(__name__)
-
-_EXAMPLE_ARC = "2.999."
 
 
 @dataclass(frozen=True)
@@ -375,8 +374,8 @@ def _refuse_examples(ca: CertificateAuthority) -> None:
     for profile in ca.profiles.values():
         if profile.name == ORGANISATION_SEAL_SANDBOX:  # an example on purpose, in every installation
             continue
-        if profile.policies and any(oid.startswith(_EXAMPLE_ARC) for oid in profile.policies.oids):
+        if profile.policies and any(map(is_example, profile.policies.oids)):
             raise ExampleOidRefused(profile=profile.name)
     for level, oid in ca.settings.policies.items():
-        if oid.startswith(_EXAMPLE_ARC):
+        if is_example(oid):
             raise ExampleOidRefused(profile=f"citizen-sign ({level})")

@@ -21,6 +21,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from foundation import arc
 from foundation.canonical import canonical_json, digest
 from foundation.clock import parse_rfc3339, rfc3339
 from foundation.errors import CamTrustError, Kind
@@ -29,8 +30,9 @@ from foundation.signed_note import Checkpoint, Note, NoteInvalid, NoteKey, read_
 from foundation.x509.finding import Finding
 from foundation.x509.names import SubjectName
 
-# The unsigned CMS attribute in which a proof travels (an OCTET STRING with a C2SP tlog-proof), in the example arc.
-PROOF_ATTRIBUTE = "2.999.116.9.1"
+# The unsigned CMS attribute in which a proof travels (an OCTET STRING with a C2SP tlog-proof); those it is read from.
+PROOF_ATTRIBUTE = arc.LOG_PROOF
+PROOF_ATTRIBUTES = (arc.LOG_PROOF, arc.LOG_PROOF_BEFORE)
 
 ENTRY_FORM = "camtrust.log.entry/v1"
 LABEL_FORM = "camtrust.log.label/v1"

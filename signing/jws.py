@@ -14,11 +14,13 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, mldsa, rsa
 
 from foundation.base64url import encoded
-from foundation.log_proof import PROOF_ATTRIBUTE
+from foundation.log_proof import PROOF_ATTRIBUTE, PROOF_ATTRIBUTES
 from foundation.x509.signature_check import Scheme
 
 LOG_PROOF = f"urn:oid:{PROOF_ATTRIBUTE}"
 """The member of etsiU that holds a proof of the issuance log."""
+LOG_PROOFS = tuple(f"urn:oid:{one}" for one in PROOF_ATTRIBUTES)
+"""The members that one is read from."""
 # RFC 7518 §3.1, RFC 9964 §4: a scheme, a hash, and for ECDSA the one curve. Neither "none" nor HMAC.
 ALGORITHMS: dict[str, tuple[Scheme, str, str | None]] = {
     "ES256": (Scheme.ECDSA, "sha256", "secp256r1"),

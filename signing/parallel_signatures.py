@@ -15,14 +15,15 @@ from dataclasses import dataclass
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from foundation import arc
 from foundation.x509 import der
 from signing.cms_parts import DIGESTS, CmsParts
 
 MULTIPLE_SIGNATURES_OID = "1.2.840.113549.1.9.16.2.51"
 MULTIPLE_SIGNATURES = der.oid(MULTIPLE_SIGNATURES_OID)
-PARALLEL_MESSAGE = der.oid("2.999.116.9.2")
+PARALLEL_MESSAGE = der.oid(arc.PARALLEL_MESSAGE)
 """The unsigned attribute of a PDF signature with the message of the signature beside it, in the example arc."""
-PARALLEL_HEADER = "urn:oid:2.999.116.9.3"
+PARALLEL_HEADER = f"urn:oid:{arc.PARALLEL_SIGNER}"
 """The protected member of a JSON Web Signature with the x5t#S256 of the signature beside it."""
 
 Attributes = Sequence[tuple[bytes, bytes]]

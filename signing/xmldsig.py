@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lxml import etree
 
-from foundation.log_proof import PROOF_ATTRIBUTE
+from foundation.log_proof import PROOF_ATTRIBUTE, PROOF_ATTRIBUTES
 from foundation.x509.signature_check import Scheme
 from signing.strict_xml import Element
 
@@ -14,6 +14,7 @@ XADES_141 = "http://uri.etsi.org/01903/v1.4.1#"
 ARCHIVE_TIMESTAMP = f"{{{XADES_141}}}ArchiveTimeStamp"
 TIMESTAMP_VALIDATION_DATA = f"{{{XADES_141}}}TimeStampValidationData"
 LOG = f"urn:oid:{PROOF_ATTRIBUTE}"  # the namespace of a proof of the issuance log
+LOGS = tuple(f"urn:oid:{one}" for one in PROOF_ATTRIBUTES)  # where one is looked for
 SIGNED_PROPERTIES = "http://uri.etsi.org/01903#SignedProperties"
 COUNTERSIGNED = "http://uri.etsi.org/01903#CountersignedSignature"
 OBJECT = f"{DS}Object"

@@ -17,6 +17,7 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
+from foundation import arc
 from foundation.canonical import canonical_json
 from foundation.keys.activation import Method
 from foundation.keys.errors import PolicyInvalid
@@ -202,7 +203,6 @@ _EXTENSIONS = frozenset(
 )
 _NO_CHECK = "1.3.6.1.5.5.7.48.1.5"
 _FOR_CAS = frozenset({"2.5.29.30", "2.5.29.33", "2.5.29.36", "2.5.29.54"})  # name and policy constraints, mappings
-_TWIN_STATEMENT = "2.999.116.9.1"  # foundation.x509.twin: critical, and processed by nobody
 _FOR_PERSONS = frozenset({f"{_PKIX}.1.3", "1.3.6.1.5.5.7.1.24"})  # qcStatements, TLS feature
 _END_ENTITY = frozenset(KEY_USAGES) - {"keyCertSign", "cRLSign"}
 _CA_KINDS = frozenset({Signable.CERTIFICATE, Signable.CRL, Signable.OCSP, Signable.REQUEST})
@@ -215,7 +215,7 @@ DEFAULTS: Mapping[KeyUse, KeyPolicy] = {
             subjects=frozenset(Subject),
             longest_days=9132,
             path_length=None,
-            extensions=_EXTENSIONS | _FOR_CAS | {_NO_CHECK, _TWIN_STATEMENT},
+            extensions=_EXTENSIONS | _FOR_CAS | {_NO_CHECK, arc.STATEMENT},
             key_usages=frozenset({"keyCertSign", "cRLSign", "digitalSignature"}),
             extended_key_usages=frozenset({_OCSP_SIGNING}),
         ),

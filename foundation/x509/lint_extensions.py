@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from cryptography import x509
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtensionOID
 
+from foundation.arc import is_example
 from foundation.x509 import der, oids
 from foundation.x509.certificate import alternative_names_allowed, key_identifier_of, qc_statements
 from foundation.x509.finding import Finding, finding
@@ -131,7 +132,7 @@ def _lint_policies(profile: Profile, value: x509.CertificatePolicies) -> Iterato
         yield finding("X509-POLICIES", "the policies or their qualifiers are not the profile's", rule.clause)
     for policy in value:
         identifier = policy.policy_identifier
-        if identifier != oids.ANY_POLICY and oids.is_example(identifier) != profile.specimen:
+        if identifier != oids.ANY_POLICY and is_example(identifier.dotted_string) != profile.specimen:
             kind = "a specimen has a real policy" if profile.specimen else "the policy is of the example arc"
             yield finding("X509-POLICY-ARC", kind)
 

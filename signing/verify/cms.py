@@ -26,7 +26,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from foundation.log_proof import PROOF_ATTRIBUTE
+from foundation.log_proof import PROOF_ATTRIBUTES
 from foundation.x509 import der
 from foundation.x509.signature_check import HASHES, SIGNATURE_ALGORITHMS, Outcome, Scheme
 from foundation.x509.status_evidence import extension_of
@@ -286,7 +286,7 @@ def _log_proofs(attributes: Any) -> tuple[bytes, ...]:
     """The octets of every proof that there is; what is no OCTET STRING is none."""
     if isinstance(attributes, core.Void):
         return ()
-    values = [value.dump() for one in attributes if one["type"].dotted == PROOF_ATTRIBUTE for value in one["values"]]
+    values = [value.dump() for one in attributes if one["type"].dotted in PROOF_ATTRIBUTES for value in one["values"]]
     found = [value[der.read(value)[1] :] for value in values if value[:1] == bytes((der.OCTET_STRING,))]
     return tuple(found[:_MAX_PROOFS])
 

@@ -211,7 +211,9 @@ def _claim(one: _Jws, payload: str, policy: Policy) -> tuple[Claim, Any, tuple[x
             for place in places
         ),
         archive_complete=bool(places) and not any(_EVIDENCE & set(item) for item in members[places[-1] :]),
-        log_proofs=tuple(jws.decode_base64(item[jws.LOG_PROOF]) for item in members if jws.LOG_PROOF in item)[:8],
+        log_proofs=tuple(jws.decode_base64(item[name]) for item in members for name in jws.LOG_PROOFS if name in item)[
+            :8
+        ],
     )
     return claim, evidence_of(ocsps, crls), (*certificates, *carried)
 

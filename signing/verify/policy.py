@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from foundation.x509.oids import POLICY_SANDBOX_SEAL
+from foundation import arc
 from foundation.x509.path import PathRules
 from foundation.x509.signature_check import AlgorithmRules
 
-SANDBOX = POLICY_SANDBOX_SEAL.dotted_string  # certificates of organisations that only try the service
-EXAMPLE_ARC = "2.999"  # ITU-T X.660: what carries a policy below it is a specimen
+SANDBOX = arc.SANDBOX_SEAL_POLICY  # certificates of organisations that only try the service
 
 
 @dataclass(frozen=True)
@@ -65,4 +64,4 @@ POLICIES = {policy.name: policy for policy in (STRICT, EUROPEAN)}
 
 def is_specimen(policies: frozenset[str]) -> bool:
     """Whether a certificate policy below the example arc is among these OIDs."""
-    return any(one == EXAMPLE_ARC or one.startswith(EXAMPLE_ARC + ".") for one in policies)
+    return any(map(arc.is_example, policies))

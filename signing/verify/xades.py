@@ -70,7 +70,7 @@ from signing.xmldsig import (
     COUNTERSIGNED,
     ENVELOPED,
     INCLUSIVE,
-    LOG,
+    LOGS,
     OBJECT,
     SIGNATURE_METHODS,
     SIGNED_PROPERTIES,
@@ -192,7 +192,7 @@ class _Signature:
             tuple(self._stamps(archive)),
             tuple(Stamp(one.token, one.digest_of, covering(archive, one.place)) for one in archive),
             archive_complete=bool(archive) and not evidence_behind(self._properties(), archive[-1]),
-            log_proofs=tuple(self._material("Proof", LOG)[:8]),
+            log_proofs=tuple(proof for namespace in LOGS for proof in self._material("Proof", namespace))[:8],
         )
         return claim, evidence_of(ocsps, crls), (*certificates, *carried)
 

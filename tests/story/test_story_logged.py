@@ -11,6 +11,7 @@ import pytest
 from camtrust.ceremonies import log_transcripts
 from camtrust.cli.main import run as command
 from camtrust.errors import RootsRefused
+from foundation.arc import LOG_PROOF_BEFORE
 from foundation.http.actor import ActorKind
 from foundation.log_proof import PROOF_ATTRIBUTE, EntryKind, InclusionProof, check_entry, name_digest
 from foundation.x509 import der
@@ -41,6 +42,8 @@ def test_a_certificate_that_was_kept_out_of_the_log_is_worthless(
     attribute = der.oid(PROOF_ATTRIBUTE).hex().encode()
     assert sealed.count(attribute) == 1
     assert verdict(sealed) == ("TOTAL-PASSED", {"LOG-PROVED"})
+    before = der.oid(LOG_PROOF_BEFORE).hex().encode()  # as it was signed until each number had one meaning
+    assert verdict(sealed.replace(attribute, before)) == ("TOTAL-PASSED", {"LOG-PROVED"})
     # the attribute is unsigned: whoever takes it away breaks no signature
     assert verdict(sealed.replace(attribute, attribute[:-2] + b"7f")) == ("INDETERMINATE", {"LOG-MISSING"})
     index = sealed.index(b"\nindex ".hex().encode(), sealed.index(attribute)) + 14
