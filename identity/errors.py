@@ -4,6 +4,7 @@ CamTrustError
 ├── ActorInvalid          a label, role or kind that cannot be registered
 ├── ActorKeyInvalid       not a P-256 public key
 ├── ActorKeyRegistered    another actor has this key (or had it)
+├── ActorPersonRegistered this person is an officer already: two officers are two people
 ├── ActorUnknown
 ├── ActorDisabled         is disabled already
 ├── ActorIsYourself       nobody changes their own registration
@@ -37,6 +38,13 @@ class ActorKeyInvalid(CamTrustError):
 
 class ActorKeyRegistered(CamTrustError):
     code = "identity.actor_key_registered"
+    kind = Kind.CONFLICT
+
+
+class ActorPersonRegistered(CamTrustError):
+    """Where two officers are asked for, one person under two ids would be both."""
+
+    code = "identity.actor_person_registered"
     kind = Kind.CONFLICT
 
 

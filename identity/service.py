@@ -23,6 +23,7 @@ from identity.errors import (
     ActorInvalid,
     ActorIsYourself,
     ActorKeyRegistered,
+    ActorPersonRegistered,
     ActorUnknown,
     CursorInvalid,
 )
@@ -149,8 +150,8 @@ class IdentityService:
         """Register an officer, client or operator with a P-256 public key (PEM or DER).
 
         ``by`` is the operator who does it; None at the installation, on the machine itself. ``person_id``: under which
-        an officer is enrolled as a citizen, so that nobody reviews their own enrolment. Raises ActorInvalid,
-        ActorKeyInvalid, ActorKeyRegistered.
+        an officer is enrolled as a citizen, so that nobody reviews their own enrolment, and no two officers are one
+        person. Raises ActorInvalid, ActorKeyInvalid, ActorKeyRegistered, ActorPersonRegistered.
         """
         if kind not in REGISTRABLE:
             raise ActorInvalid(field="kind")
@@ -166,6 +167,8 @@ class IdentityService:
             person_id=person_id,
         )
         with self._database.unit_of_work() as connection:
+            if kind is ActorKind.OFFICER and person_id is not None and self._actors.is_officer(connection, person_id):
+                raise ActorPersonRegistered
             if not self._actors.add(connection, actor):
                 raise ActorKeyRegistered
             details = {

@@ -84,6 +84,12 @@ class ActorStore:
         row = connection.execute(select(actors).where(actors.c.id == actor_id)).one_or_none()
         return None if row is None else _actor(row)
 
+    def is_officer(self, connection: Connection, person_id: str) -> bool:
+        """Whether an officer who is not disabled is enrolled as this person."""
+        same = (actors.c.person_id == person_id) & (actors.c.kind == ActorKind.OFFICER.value)
+        active = same & (actors.c.status == ActorStatus.ACTIVE.value)
+        return connection.execute(select(actors.c.id).where(active).limit(1)).first() is not None
+
     def page(self, connection: Connection, after: str, limit: int) -> Sequence[RegisteredActor]:
         """At most ``limit`` actors whose ids come after ``after``, in the order of their ids."""
         rows = connection.execute(select(actors).where(actors.c.id > after).order_by(actors.c.id).limit(limit))

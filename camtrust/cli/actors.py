@@ -45,7 +45,8 @@ def create(context: Context) -> typer.Typer:
         """Let a client seal for its organisation: key in the token, certificate, signing credential.
 
         Asked again with the same names, it gives the same credential. After a revocation it makes a new one. With one
-        by ml-dsa-65, `actors seal-policy --parallel` has every seal made a second time beside the first.
+        by ml-dsa-65, `actors seal-policy --parallel` has every seal made a second time beside the first. A client that
+        an organisation's representatives added gets one in the approved name and number alone, in production.
         """
         from camtrust.organisations import make_seal_credential
         from foundation.keys.port import KeyAlgorithm
@@ -54,6 +55,7 @@ def create(context: Context) -> typer.Typer:
             raise typer.BadParameter(f"one of {', '.join(_SEAL_ALGORITHMS)}", param_hint="--algorithm")
 
         with services_of(context) as services:
+            services.agencies.require_seal(client, organisation, organisation_identifier, common_name)
             made = make_seal_credential(
                 services,
                 ACTOR,

@@ -33,24 +33,36 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "demo": Command("camtrust.cli.demo", "Tell the whole story, station by station; leave every artifact in --home."),
-    "serve": Command("camtrust.cli.serve", "Run all services in one process."),
+    "serve": Command("camtrust.cli.serve", "Run all services on one port, in one process or several."),
     "doctor": Command("camtrust.cli.doctor", "Check clock, database, key store, trust bundle and certificates."),
-    "hsm": Command("camtrust.cli.hsm", "The emulated HSM: init, serve, inventory."),
-    "root": Command("camtrust.cli.root", "Root ceremonies: check, rehearse, perform, verify."),
-    "ca": Command("camtrust.cli.ca", "The issuing CA: init, install, profile, issue, revoke, crl, log, audit."),
-    "ekyc": Command("camtrust.cli.ekyc", "Enrolments: list, show, decide."),
-    "actors": Command("camtrust.cli.actors", "Officers, clients, operators: register, list, disable, seal-credential."),
+    "hsm": Command(
+        "camtrust.cli.hsm", "The emulated HSM: keys, cards, custodians, backups; a report on any PKCS#11 module."
+    ),
+    "root": Command("camtrust.cli.root", "Root ceremonies: check, rehearse, perform, cosign, verify, record."),
+    "ca": Command(
+        "camtrust.cli.ca", "The issuing CA: certificates, revocation, status, the public log, the audit trail."
+    ),
+    "ekyc": Command("camtrust.cli.ekyc", "Enrolments: look, decide, call back; devices, chip authorities, retention."),
+    "actors": Command(
+        "camtrust.cli.actors", "Officers, clients, operators: register, list, disable; OAuth, seals and their policy."
+    ),
     "sign": Command("camtrust.cli.sign", "Sign documents with a credential of the home."),
-    "extend": Command("camtrust.cli.extend", "Raise a signature's level."),
+    "extend": Command("camtrust.cli.extend", "Raise a signature's level, or keep files by evidence records."),
     "verify": Command("camtrust.cli.verify", "Verify documents offline against a pinned trust bundle."),
-    "bundle": Command("camtrust.cli.bundle", "The offline trust bundle: export, show, check."),
+    "bundle": Command("camtrust.cli.bundle", "The offline trust bundle: export, sign, show, check, operators."),
     "db": Command("camtrust.cli.db", "The database: upgrade, backup, restore."),
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Entry point: run one command and exit with its code."""
-    sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
+    try:
+        code = run(list(sys.argv[1:] if arguments is None else arguments))
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read has gone: nobody was told a verdict, and 0 would be one
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = FAILED
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:
@@ -73,8 +85,7 @@ def run(arguments: list[str]) -> int:
         print("camtrust: interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        raise
     except Exception:  # a defect of ours must not exit with 1, which means "not valid"
         if os.environ.get("CAMTRUST_DEBUG"):
             raise
@@ -134,6 +145,8 @@ def _call(command: Command, context: Context, rest: list[str]) -> int:
         code = typer.main.get_command(app)(args=rest[1:], prog_name=f"camtrust {rest[0]}", standalone_mode=False)
     except typer.Exit as done:
         return done.exit_code
+    except SystemExit:  # typer's own end, with 1, where the reader of the output has gone: 1 is a verdict here
+        raise BrokenPipeError from None
     except typer.Abort:
         print("camtrust: stopped", file=sys.stderr)
         return INTERRUPTED

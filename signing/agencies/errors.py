@@ -43,6 +43,11 @@ class AgencyNumberTaken(CamTrustError):
     kind = Kind.CONFLICT
 
 
+class AgencySealOtherwise(CamTrustError):
+    code = "signing.agency_seal_otherwise"
+    kind = Kind.CONFLICT
+
+
 class MandateNotHeld(CamTrustError):
     code = "signing.mandate_not_held"
     kind = Kind.INVALID

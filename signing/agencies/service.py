@@ -32,6 +32,7 @@ from signing.agencies.errors import (
     AgencyInvalid,
     AgencyNotFound,
     AgencyOfficerInvolved,
+    AgencySealOtherwise,
     AgencyStateConflict,
     MandateNotHeld,
     MandateNotSigned,
@@ -231,6 +232,17 @@ class Agencies:
             self._end_seals(str(actor), client_id)
             raise
         return self._client(agency_id, client_id)
+
+    def require_seal(self, client_id: str, name: str, number: str, common_name: str) -> None:
+        """Before a seal credential is made past the representatives, at the console: a client of an organisation here
+        gets a real one in the approved names alone, in production. Raises AgencySealOtherwise."""
+        with self._database.read() as connection:
+            agency = store.of_client(connection, client_id)
+        if agency is None:
+            return
+        approved = (agency.name_latin, agency.number, agency.name_latin)
+        if agency.state is not AgencyState.PRODUCTION or (name, number, common_name) != approved:
+            raise AgencySealOtherwise
 
     # --- leaving --------------------------------------------------------------------------------------------------
 

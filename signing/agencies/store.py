@@ -94,6 +94,13 @@ def of_person(connection: Connection, person_id: str, limit: int) -> Sequence[Ag
     return [_agency(connection, row) for row in rows]
 
 
+def of_client(connection: Connection, client_id: str) -> Agency | None:
+    """The organisation of a client; None for one that belongs to none here."""
+    same = select(agencies).join(clients, clients.c.agency_id == agencies.c.agency_id)
+    row = connection.execute(same.where(clients.c.client_id == client_id)).first()
+    return None if row is None else _agency(connection, row)
+
+
 def change(connection: Connection, agency: Agency, **values: Any) -> None:
     """Change one that still is as it was read, or touch it. Raises AgencyStateConflict, AgencyNumberTaken."""
     same = (agencies.c.agency_id == agency.agency_id) & (agencies.c.version == agency.version)

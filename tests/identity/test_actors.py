@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 
 from foundation.db.audit import events
 from foundation.http.actor import ActorKind
-from identity.errors import ActorInvalid, ActorKeyRegistered, CursorInvalid
+from identity.errors import ActorInvalid, ActorKeyRegistered, ActorPersonRegistered, CursorInvalid
 from tests.web.world import Officer, World
 
 PATH = "/identity/v1/actors"
@@ -72,6 +72,19 @@ def test_one_key_is_one_actor(both_worlds: World) -> None:
     value = {"kind": "officer", "label": "SPECIMEN 2", "roles": [], "public_key": pem}
     answer = admin.call("POST", PATH, value)
     assert (answer.status_code, answer.json()["code"]) == (409, "identity.actor_key_registered")
+
+
+def test_two_officers_are_two_people(both_worlds: World) -> None:
+    """Whoever is an officer is not registered as another one beside it: alone they would be both of two officers. The
+    old registration disabled, they are, with a new key; of officers without a person id nothing is known."""
+    register, person = both_worlds.identity.register_actor, "KH-SPECIMEN"
+    first = register(None, ActorKind.OFFICER, "SPECIMEN 1", [], new_pem().encode(), person)
+    with pytest.raises(ActorPersonRegistered):
+        register(None, ActorKind.OFFICER, "SPECIMEN 2", [], new_pem().encode(), person)
+    register(None, ActorKind.OFFICER, "SPECIMEN 3", [], new_pem().encode())
+    register(None, ActorKind.OFFICER, "SPECIMEN 4", [], new_pem().encode())
+    both_worlds.identity.disable_actor(None, first.id)
+    assert register(None, ActorKind.OFFICER, "SPECIMEN 2", [], new_pem().encode(), person).person_id == person
 
 
 def test_disabling_works_at_once_and_once(both_worlds: World) -> None:

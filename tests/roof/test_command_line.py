@@ -64,6 +64,19 @@ def test_wrong_usage_is_2(arguments: tuple[str, ...]) -> None:
     assert camtrust(*arguments).returncode == 2
 
 
+@pytest.mark.parametrize("arguments", [("--help",), ("demo", "--help")])
+def test_nobody_listening_is_no_success(arguments: tuple[str, ...]) -> None:
+    """Where the reader of the output has gone, the code is 4, never 0, which would say "valid"; and no traceback."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        command = [*COMMAND, *arguments]
+        done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=120, check=False)
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (4, "")
+
+
 def test_a_failure_is_4_with_its_code(tmp_path: Path) -> None:
     """A failure ends with 4; its code and a hint are on standard error; with --json also as JSON."""
     done = camtrust("doctor", "--json", "--home", tmp_path / "nowhere")

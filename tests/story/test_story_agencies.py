@@ -122,6 +122,18 @@ def verdict(site: Installation, tmp_path: Path, capsys: pytest.CaptureFixture[st
     return one
 
 
+def at_the_console(site: Installation, capsys: pytest.CaptureFixture[str], client: Staff, names: dict[str, str]) -> str:
+    """What `camtrust actors seal-credential` gives for a client in these names: the credential, or why not."""
+    options = [part for name, value in names.items() for part in (f"--{name}", value)]
+    capsys.readouterr()
+    with pytest.MonkeyPatch.context() as patch:
+        if url := site.services.settings.database.url:
+            patch.setenv("CAMTRUST_DATABASE__URL", url)
+        command(["--home", str(site.home.path), "--json", "actors", "seal-credential", client.id, *options])
+    said: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return str(said["error"]["code"] if "error" in said else said["credential"])
+
+
 def test_from_a_proposal_over_the_sandbox_to_a_real_seal(
     assembled: Installation, letter: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -150,12 +162,17 @@ def test_from_a_proposal_over_the_sandbox_to_a_real_seal(
         bad = [each.rule for each in judged.reasons if each.indication is not Indication.TOTAL_PASSED]
         assert bad == ["SGN-SANDBOX"]  # nothing else stands in its way: without this rule it passes
 
+    names = {"organisation": "SPECIMEN Agency", "organisation-identifier": one.number, "common-name": "SPECIMEN Agency"}
+    assert at_the_console(assembled, capsys, client, names) == "signing.agency_seal_otherwise"
     assert told(one.person.ask("POST", f"{one.at}/approval", {"stage": "production", "mandate": "0" * 64}))[0] == 403
     assert one.approve("production").json()["state"] == "production"
     stopped = told(form(client, assembled.http, SEALS, made["credential"], letter))
     assert stopped == (409, "signing.credential_not_usable")
     again = one.person.ask("POST", f"{one.at}/clients/{client.id}/credential").json()
     assert (again["stage"], again["credential"] == made["credential"]) == ("production", False)
+    for other in ({"organisation": "SPECIMEN Bank"}, {"common-name": "SPECIMEN Bank"}):
+        assert at_the_console(assembled, capsys, client, names | other) == "signing.agency_seal_otherwise"
+    assert at_the_console(assembled, capsys, client, names) == again["credential"]
     sealed = form(client, assembled.http, SEALS, again["credential"], letter)
     found = verdict(assembled, tmp_path, capsys, sealed.content)
     assert found["indication"] == "TOTAL-PASSED"
