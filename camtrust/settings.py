@@ -170,6 +170,19 @@ class WebhookSettings(Section):
     ] = ()
 
 
+class BackupSettings(Section):
+    """Copies of database and token."""
+
+    days: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=365,
+            description="how old the newest copies may be before `doctor` tells; default: 1, and never for a specimen",
+        ),
+    ] = None
+
+
 class TrustSettings(Section):
     """The trust bundle and the trust list."""
 
@@ -209,6 +222,7 @@ class Settings(BaseSettings):
     ca: CaSettings = CaSettings()
     log: LogSettings = LogSettings()
     trust: TrustSettings = TrustSettings()
+    backup: BackupSettings = BackupSettings()
     webhooks: WebhookSettings = WebhookSettings()
 
     @classmethod

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from camtrust.backups import DATABASE, note
 from camtrust.cli.context import Context
 from camtrust.errors import BackupUnusable, EmbeddedOnly
 from foundation.clock import rfc3339
@@ -46,7 +47,9 @@ def create(context: Context) -> typer.Typer:
         with sqlite3.connect(f"file:{source}?mode=ro", uri=True) as live, sqlite3.connect(file) as copy:
             live.backup(copy)
         _check(file)
-        at = rfc3339(context.clock.now().replace(microsecond=0))
+        now = context.clock.now()
+        note(context.home(), DATABASE, file, now)
+        at = rfc3339(now.replace(microsecond=0))
         context.terminal.result({"file": str(file), "at": at}, [f"Copied to {file}; it opens and is whole."])
 
     @app.command()

@@ -26,9 +26,9 @@ def create(context: Context) -> typer.Typer:
 
     @app.command()
     def doctor() -> None:
-        """Check clock, database and audit chain, key store, authorities, orphans, trust bundle. Exit 4: see to it."""
+        """Check clock, database, audit chain, keys, authorities, orphans, trust bundle, backups. Exit 4: see to it."""
         with services_of(context) as services:
-            findings = [_examined(name, check, services) for name, check in _CHECKS.items()]
+            findings = examine(services)
         lines = [f"{'ok  ' if one['ok'] else 'LOOK'}  {one['check']:<14} {one['detail']}" for one in findings]
         context.terminal.result({"healthy": all(one["ok"] for one in findings), "checks": findings}, lines)
         if not all(one["ok"] for one in findings):
@@ -38,6 +38,11 @@ def create(context: Context) -> typer.Typer:
 
 
 Check = Callable[["Services"], tuple[bool, str]]
+
+
+def examine(services: Services) -> list[dict[str, object]]:
+    """Every check by its name, whether all is well, and what there is to say: where it is not, what to do."""
+    return [_examined(name, check, services) for name, check in _CHECKS.items()]
 
 
 def _examined(name: str, check: Check, services: Services) -> dict[str, object]:
@@ -143,6 +148,23 @@ def _lint(services: Services) -> tuple[bool, str]:
     return True, f"no open finding; {f'{behind} behind' if behind else 'every certificate was looked at'}"
 
 
+def _backups(services: Services) -> tuple[bool, str]:
+    """Copies of what cannot be made again; a database server's are its own operators'."""
+    from camtrust.backups import DATABASE, TOKEN, findings, newest
+
+    embedded = services.database.dialect == "sqlite"
+    parts = ([DATABASE] if embedded else []) + [TOKEN]
+    days = services.settings.backup.days
+    wanted = days is not None or not services.settings.specimen
+    faults = findings(services.home, parts, services.clock.now(), timedelta(days=days or 1))
+    said = ", ".join(f"{part} {one.at}" for part, one in newest(services.home).items()) or "none was ever made"
+    if not embedded:
+        said += "; copies of the database server are not looked at"
+    if faults and wanted:
+        return False, f"{'; '.join(faults)}: camtrust db backup, camtrust hsm backup"
+    return True, said + ("" if wanted else " (a specimen needs none)")
+
+
 _CHECKS: dict[str, Check] = {
     "clock": _clock,
     "database": _database,
@@ -155,4 +177,5 @@ _CHECKS: dict[str, Check] = {
     "issuance log": _log,
     "log witnesses": _witnesses,
     "trust bundle": _bundle,
+    "backups": _backups,
 }
