@@ -35,8 +35,9 @@ from camtrust.key_uses import LoggedUses, PersonsNotices
 from camtrust.notices import notice_delivery
 from camtrust.receipts import ReceiptKey
 from camtrust.registration_authority import RegistrationAuthorityKey, registration_authority
+from camtrust.seal_images import ConfinedSealImages
 from camtrust.settings import Settings
-from camtrust.signing_room import signing_room
+from camtrust.signing_room import signing_room, stamps_of
 from camtrust.webhook_sender import WebhookSender
 from camtrust.witnesses import witnessed_log
 from ekyc.config import RegistryHttpSettings
@@ -89,6 +90,7 @@ from signing.preview.previews import Previews
 from signing.requests.desk import RequestDesk
 from signing.requests.oversight import RequestOversight
 from signing.service import SigningService
+from signing.templates.service import Templates
 from signing.webhooks.service import Webhooks
 
 if TYPE_CHECKING:  # it needs python-pkcs11, which is not asked of those who have no module
@@ -142,6 +144,7 @@ class Services:
     registry_url: str
     oauth: AuthorizationServer
     agencies: Agencies
+    templates: Templates
 
     def close(self) -> None:
         self.witnessing.close()
@@ -351,6 +354,7 @@ def assemble(
         registry_url,
         oauth,
         agencies,
+        Templates(database, trail, clock, randomness, agencies, ConfinedSealImages(), stamps_of(settings)),
     )
 
 

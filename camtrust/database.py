@@ -41,6 +41,7 @@ import signing.history_store
 import signing.requests.store
 import signing.seal_store
 import signing.store
+import signing.templates.store
 import signing.webhooks.store
 from foundation.db.engine import Database
 

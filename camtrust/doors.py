@@ -40,6 +40,7 @@ import signing.digests.api
 import signing.held.api
 import signing.preview.api
 import signing.requests.api
+import signing.templates.api
 import signing.webhooks.api
 from camtrust.assembly import Services
 from camtrust.errors import ProxySecretInvalid
@@ -104,6 +105,7 @@ def application(services: Services) -> FastAPI:
                 **signing.api.body_limits(services.signing.config),
                 **signing.csc.api.body_limits(services.signing.config.maximum_document_bytes),
                 **signing.requests.api.body_limits(services.signing.config),
+                **signing.templates.api.body_limits(),
                 **signing.batches.api.body_limits(services.signing.config),
                 **portal.body_limits(services.signing.config),
                 CHECKING: (settings.upload_mebibytes + 1) * MIB,
@@ -146,6 +148,7 @@ def application(services: Services) -> FastAPI:
             ekyc.api.create_outbox_router(services.outbox, guard),
             signing.api.create_router(services.signing, guard),
             signing.agencies.api.create_router(services.agencies, guard),
+            signing.templates.api.create_router(services.templates, services.signing, guard),
             signing.held.api.create_router(services.held_seals, guard),
             signing.preview.api.create_router(services.previews, guard),
             signing.requests.api.create_router(services.requests, services.request_oversight, guard),

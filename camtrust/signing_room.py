@@ -25,6 +25,11 @@ from signing.sign.extend import Extender
 from signing.sign.pades import PadesSigner, Stamps
 
 
+def stamps_of(settings: Settings) -> Stamps:
+    """What visible signatures are drawn with."""
+    return Stamps(Path(str(files("camtrust") / "fonts")), f"{settings.public_url.rstrip('/')}/verify")
+
+
 def signing_room(
     database: Database,
     trail: AuditTrail,
@@ -53,7 +58,7 @@ def signing_room(
         config.text,
         config.maximum_document_bytes,
         proofs,
-        Stamps(Path(str(files("camtrust") / "fonts")), f"{settings.public_url.rstrip('/')}/verify"),
+        stamps_of(settings),
     )
     ades = AdesSigner(keys, timestamps, status, clock, config.maximum_document_bytes, proofs)
     signer, extender = DocumentSigner(keys, pades, ades), Extender(pades, timestamps, status, clock)

@@ -191,7 +191,8 @@ def create_router(service: SigningService, guard: Guard) -> APIRouter:
         """Put the organisation's seal on a document and give it back at once; nothing of the document is kept.
 
         ``format``, ``packaging``, ``field``, ``visible``, ``lock`` and ``certify`` as for an upload. ``printed``: JSON,
-        an object of labels and values, for a QR code by which a print can be checked.
+        an object of labels and values, for a QR code by which a print can be checked. ``visible`` with template=NAME:
+        as an approved template of the client's organisation looks.
         """
         if "credential" not in form.fields:
             raise UploadInvalid

@@ -18,7 +18,8 @@ CamTrustError
 │   ├── SignatureFieldUsed        the field holds a signature already
 │   ├── SignatureFieldConstraint  the field asks for something else (seed values)
 │   ├── CertificationNotFirst     a certification is always the first signature
-│   └── NoPlaceForSignature       no free space, page or words for a visible signature
+│   ├── NoPlaceForSignature       no free space, page or words for a visible signature
+│   └── TemplateUnknown           no approved template of this name is your organisation's
 ├── DocumentNotFound              no such document of yours
 ├── DocumentAlreadySigned         signed before: it is not signed twice
 ├── DocumentNotSigned             there is no signed version yet
@@ -132,6 +133,12 @@ class CertificationNotFirst(DocumentRefused):
 
 class NoPlaceForSignature(DocumentRefused):
     code = "signing.no_place"
+
+
+class TemplateUnknown(DocumentRefused):
+    """The client's organisation has no approved template of this name, or whoever signs has no organisation."""
+
+    code = "signing.template_unknown"
 
 
 class OptionInvalid(CamTrustError):

@@ -8,6 +8,8 @@ A visible signature is asked for in words, the same for the command line and the
     anchor=Signed by:             beside the first place where these words stand (always last: they go on to the end)
     size=230x76                   its width and height in points
     qr                            with a QR code that leads to verification
+    template=official             as this template of the client's organisation looks; it has a size of its own, and a
+                                  place where none is asked for (`signing.templates`)
 
 What is printed of a document can be named beside it, label by label (``printed``): then the QR code of a seal carries
 that too, signed, so that a print can be checked (`signing.paper_code`).
@@ -31,6 +33,7 @@ _SMALLEST = (60.0, 24.0)
 _NUMBER = r"-?\d{1,5}(?:\.\d{1,3})?"
 _AT = re.compile(rf"({_NUMBER}),({_NUMBER})")
 _SIZE = re.compile(rf"({_NUMBER})x({_NUMBER})")
+_TEMPLATE = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 
 
 class Where(StrEnum):
@@ -40,6 +43,7 @@ class Where(StrEnum):
     FIELD = "field"
     AT = "at"
     ANCHOR = "anchor"
+    TEMPLATE = "template"
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ class Visible:
     size: tuple[float, float] = DEFAULT_SIZE
     anchor: str | None = None
     qr: bool = False
+    template: str | None = None
 
     @classmethod
     def parse(cls, words: str) -> Visible:
@@ -68,6 +73,11 @@ class Visible:
             raise OptionInvalid(option="visible")
         for word in given:
             found = _with(found, word)
+        if found.template is not None:
+            if found.size != DEFAULT_SIZE:
+                raise OptionInvalid(option="visible")
+            if not places and not anchored:
+                found = replace(found, where=Where.TEMPLATE)
         return found
 
 
@@ -79,6 +89,8 @@ def _with(found: Visible, word: str) -> Visible:
     name, _, value = word.partition("=")
     if name == "page" and re.fullmatch(r"-?[1-9]\d{0,4}", value):
         return replace(found, page=int(value))
+    if name == "template" and _TEMPLATE.fullmatch(value):
+        return replace(found, template=value)
     place = _AT.fullmatch(value) if name == "at" else None
     if place:
         return replace(found, where=Where.AT, at=(float(place[1]), float(place[2])))
@@ -152,6 +164,7 @@ class PdfOptions:
                 (visible["size"][0], visible["size"][1]),
                 visible["anchor"],
                 visible["qr"],
+                visible.get("template"),
             )
         printed = given.get("printed")
         kept = None if printed is None else tuple((name, value) for name, value in printed)

@@ -135,6 +135,17 @@ class AgencySeals(Protocol):
         ...
 
 
+class SealImages(Protocol):
+    """Where images of strangers are decoded: in a process that can do nothing else."""
+
+    def clean(self, data: bytes) -> bytes:
+        """A JPEG of the pixels alone, encoded anew: no metadata, transparent parts white, at most 800 pixels a side.
+
+        Raises SealImageRefused with the cause; what can be tried again is of kind UNAVAILABLE or THROTTLED.
+        """
+        ...
+
+
 class PersonTokens(Protocol):
     """The authorisation server: access tokens of clients, and sessions."""
 

@@ -7,6 +7,7 @@
     SP-PARALLEL  where the policy asks for a signature beside, it is by a credential that is fit for it: the client's,
                usable, an ML-DSA key, the same subject; and the format has a place for two
     SP-QUOTA   the day's number is not used up; days are Cambodia's too
+    SP-APPEARANCE  what is seen of the seal is a template that the policy names, or `plain`, where it names any
     SP-RELEASE whoever is named in ``releasers`` releases each seal, and never the client that asked (`signing.held`)
 
 A client without a policy of its own has :data:`DEFAULT`. What is refused is not signed, and is in the audit trail.
@@ -44,6 +45,7 @@ ROLE = "sign-seal"
 _FORMATS = frozenset({"pades", "cades", "xades", "jades", "asic-e", "asic-s"})
 _ACTOR = re.compile(r"[!-~]{1,200}")
 _MOST_RELEASERS = 20
+_APPEARANCE, _MOST_NAMES = re.compile(r"[a-z0-9][a-z0-9-]{0,39}"), 50
 _T_AND_ABOVE = tuple(level.value for level in Level if level is not Level.B_B)
 
 
@@ -52,7 +54,8 @@ class SealPolicy:
     """``levels`` and ``formats`` by name; ``most_octets`` and ``per_day`` None: no limit of its own; seals are made
     from ``first_hour`` on and before ``last_hour`` (0 to 24). ``parallel``: the credential by which every seal is
     made a second time, beside the first (hybrid seals), by its id; None: they are not. ``rsa_pss``: RSA keys sign with
-    PSS and not with PKCS#1 v1.5."""
+    PSS and not with PKCS#1 v1.5. ``appearances``: names of templates (`signing.templates`) and ``plain``, what is drawn
+    without one; None: any of the client's organisation. A seal that is not seen is none of them."""
 
     levels: tuple[str, ...] = _T_AND_ABOVE
     formats: tuple[str, ...] = tuple(sorted(_FORMATS))
@@ -63,6 +66,7 @@ class SealPolicy:
     releasers: tuple[str, ...] = ()
     parallel: str | None = None
     rsa_pss: bool = False
+    appearances: tuple[str, ...] | None = None
 
     def json(self) -> dict[str, Any]:
         return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
@@ -102,6 +106,10 @@ def read_policy(value: dict[str, Any]) -> SealPolicy:
         "last_hour": lambda one: type(one) is int and 0 < one <= 24,
         "releasers": lambda one: (
             isinstance(one, tuple) and len(one) <= _MOST_RELEASERS and all(_ACTOR.fullmatch(name) for name in one)
+        ),
+        "appearances": lambda one: (
+            one is None
+            or (isinstance(one, tuple) and len(one) <= _MOST_NAMES and all(map(_APPEARANCE.fullmatch, one)))
         ),
     }
     for key, one in chosen.items():
@@ -192,6 +200,16 @@ class SealPolicies:
         if rule is not None:
             self._refused(actor, rule, level, form)
             raise SealNotAllowed(rule=rule)
+
+    def appearance(self, actor: Actor, level: Level, form: Form, named: str | None) -> None:
+        """``named``: what policies call the appearance that is asked for; None: nothing is seen of the seal.
+
+        Raises SealNotAllowed (SP-APPEARANCE).
+        """
+        allowed = self.of(actor.id).appearances
+        if named is not None and allowed is not None and named not in allowed:
+            self._refused(actor, "SP-APPEARANCE", level, form)
+            raise SealNotAllowed(rule="SP-APPEARANCE")
 
     def beside(
         self, actor: Actor, credential: Credential, level: Level, form: Form, find: Callable[[str], Credential]

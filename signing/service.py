@@ -55,6 +55,8 @@ from signing.seal_policy import SealPolicies
 from signing.sign.documents import DocumentSigner
 from signing.sign.extend import Extender
 from signing.taking import Taking
+from signing.templates.appearance import Appearance
+from signing.templates.approved import ApprovedTemplates, named_in
 
 MAX_PAGE = 100
 _PLAIN = PdfOptions()
@@ -90,6 +92,7 @@ class SigningService:
         self._restraints = restraints
         self._custody = custody
         self.seal_policies = SealPolicies(database, audit)
+        self._templates = ApprovedTemplates(database)
         self.taking = Taking(config, clock, randomness, custody, signer)
         self.history = history
         self.holdings = Credentials(database, audit, clock, randomness, keys, standing, history)
@@ -281,6 +284,7 @@ class SigningService:
         """
         credential = self.credential(actor, credential_id, KeyUse.ORGANISATION_SEAL)
         level = form.level(level, self.config.default_level)
+        appearance = self.appearance(actor, level, form, options)
         if released_by is None:
             self.seal_policies.take(actor, level, form, len(data), self._clock.now())
         else:
@@ -298,6 +302,7 @@ class SigningService:
             options=options,
             parallel=parallel,
             pss=self.seal_policies.of(actor.id).rsa_pss,
+            appearance=appearance,
         )
         (signature,) = self.signer.signatures([prepared])
         sealed = self.signer.complete(prepared, signature, self.signer.beside(prepared))
@@ -307,6 +312,15 @@ class SigningService:
             details |= {"beside": f"{parallel.certificate.serial_number:x}"} if parallel is not None else {}
             self._audit.append(connection, str(actor), "signing.sealed", credential_id, details)
         return sealed
+
+    def appearance(self, actor: Actor, level: Level, form: Form, options: PdfOptions) -> Appearance | None:
+        """The approved template that a client asks for, as its policy lets it; None where it asks for none.
+
+        Raises SealNotAllowed, TemplateUnknown.
+        """
+        self.seal_policies.appearance(actor, level, form, named_in(options))
+        template = options.visible.template if options.visible is not None else None
+        return None if template is None else self._templates.of_client(actor.id, template)
 
     def extend(
         self,

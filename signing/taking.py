@@ -8,6 +8,7 @@ from foundation.clock import Clock
 from foundation.randomness import Randomness
 from signing.config import SigningConfig
 from signing.custody import Custody
+from signing.errors import TemplateUnknown
 from signing.file_name import plain_name
 from signing.forms import PADES, Form, Packaging
 from signing.model import Document, DocumentState, NamedDocument
@@ -33,6 +34,8 @@ class Taking:
 
         Raises a DocumentRefused with the cause: nothing is kept. Who cannot write the row calls :meth:`discard`.
         """
+        if options.visible is not None and options.visible.template is not None:
+            raise TemplateUnknown  # persons have none
         name = plain_name(name)
         inspection = self.inspect(data, name, form, password, options.field)
         document_id = self._randomness.bytes(16).hex()

@@ -94,12 +94,16 @@ def create(context: Context) -> typer.Typer:
             str | None, typer.Option(metavar="CREDENTIAL", help="an ml-dsa-65 credential that signs beside each seal")
         ] = None,
         rsa_pss: Annotated[bool, typer.Option("--rsa-pss", help="RSA keys seal with PSS, not PKCS#1 v1.5")] = False,
+        appearance: Annotated[
+            list[str] | None,
+            typer.Option(metavar="NAME", help="a template that visible seals may have, or plain; repeatable"),
+        ] = None,
     ) -> None:
         """Show what a client may seal, or set it: what is not named goes back to the default."""
         from signing.seal_policy import read_policy
 
         named = {"levels": level, "formats": format, "most_octets": most_octets, "per_day": per_day}
-        named |= {"releasers": releaser}
+        named |= {"releasers": releaser, "appearances": appearance}
         value = {key: one for key, one in {**named, "parallel": parallel, "rsa_pss": rsa_pss}.items() if one}
         if hours is not None:
             first, _, last = hours.partition("-")
@@ -120,6 +124,7 @@ def create(context: Context) -> typer.Typer:
             [
                 f"{client} may seal at {', '.join(policy.levels)} as {', '.join(policy.formats)}{beside}; {quota}; "
                 f"from {policy.first_hour}:00 to {policy.last_hour}:00.",
+                *([f"Visible seals look as: {', '.join(policy.appearances)}."] if policy.appearances else []),
                 *([f"Each seal waits for one of: {', '.join(policy.releasers)}."] if policy.releasers else []),
             ],
         )

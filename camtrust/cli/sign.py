@@ -42,7 +42,10 @@ def create(context: Context) -> typer.Typer:
         ] = None,
         visible: Annotated[
             str | None,
-            typer.Option(help="auto; field; at=LEFT,BOTTOM page=N; anchor=WORDS; with size=WxH in points, and qr"),
+            typer.Option(
+                help="auto; field; at=LEFT,BOTTOM page=N; anchor=WORDS; with size=WxH in points, and qr; with --client "
+                "template=NAME"
+            ),
         ] = None,
         field: Annotated[str | None, typer.Option(help="an existing empty signature field of the PDF")] = None,
         lock: Annotated[

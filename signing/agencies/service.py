@@ -119,7 +119,7 @@ class Agencies:
 
     def show(self, actor: Actor, agency_id: str) -> Agency:
         """One that the actor represents; any for an officer. Raises AgencyNotFound."""
-        return self._visible(actor, agency_id)
+        return self.visible(actor, agency_id)
 
     def list(self, actor: Actor, state: AgencyState, limit: int = 50) -> tuple[Agency, ...]:
         """Those that a person represents, whatever their state; for an officer those in this one. The newest first."""
@@ -131,14 +131,14 @@ class Agencies:
 
     def mandate(self, actor: Actor, agency_id: str) -> bytes:
         """What representatives sign. Raises AgencyNotFound."""
-        return mandate_of(self._visible(actor, agency_id))
+        return mandate_of(self.visible(actor, agency_id))
 
     def sign_mandate(self, actor: Actor, agency_id: str, signature: bytes) -> Agency:
         """Take a representative's detached signature (CAdES) over the mandate.
 
         Raises AgencyNotFound, RepresentativeWithoutCertificate, MandateNotHeld, AgencyStateConflict.
         """
-        agency = self._visible(actor, agency_id)
+        agency = self.visible(actor, agency_id)
         certificate = self._signer(actor, agency, signature)
         if agency.state is not AgencyState.PROPOSED:
             raise AgencyStateConflict
@@ -161,7 +161,7 @@ class Agencies:
         AgencyNumberTaken.
         """
         agency = self._found(agency_id)
-        self._require_uninvolved(officer, agency)
+        self.require_uninvolved(officer, agency)
         before = {AgencyState.SANDBOX: (AgencyState.PROPOSED,)}
         if agency.state not in before.get(stage, (AgencyState.PROPOSED, AgencyState.SANDBOX)) or not stage.approved:
             raise AgencyStateConflict
@@ -177,7 +177,7 @@ class Agencies:
     def refuse(self, officer: Actor, agency_id: str) -> Agency:
         """Say no, for good. Raises AgencyNotFound, AgencyOfficerInvolved, AgencyStateConflict."""
         agency = self._found(agency_id)
-        self._require_uninvolved(officer, agency)
+        self.require_uninvolved(officer, agency)
         if agency.state is not AgencyState.PROPOSED:
             raise AgencyStateConflict
         self._decide(officer, agency, AgencyState.REFUSED, "signing.agency_refused")
@@ -191,7 +191,7 @@ class Agencies:
         Raises AgencyNotFound, RepresentativeWithoutCertificate, AgencyStateConflict, AgencyInvalid, and what
         registering and issuing raise: a client that got no credential is given one by :meth:`renew_credential`.
         """
-        agency = self._represented(actor, agency_id)
+        agency = self.represented(actor, agency_id)
         if len([one for one in agency.clients if one.withdrawn_at is None]) >= MAX_CLIENTS:
             raise AgencyInvalid(field="clients")
         client_id = self._clients.register(actor, f"{agency.name_latin}: {label}", public_key)
@@ -212,7 +212,7 @@ class Agencies:
         Raises AgencyNotFound, AgencyClientNotFound, RepresentativeWithoutCertificate, AgencyStateConflict, and what
         issuing raises.
         """
-        agency = self._represented(actor, agency_id)
+        agency = self.represented(actor, agency_id)
         client = agency.client(client_id)
         if client is None:
             raise AgencyClientNotFound
@@ -248,7 +248,7 @@ class Agencies:
 
     def withdraw_client(self, actor: Actor, agency_id: str, client_id: str) -> AgencyClient:
         """End a client's rights, at once and for good. Raises AgencyNotFound, AgencyClientNotFound."""
-        agency = self._visible(actor, agency_id)
+        agency = self.visible(actor, agency_id)
         if agency.client(client_id) is None:
             raise AgencyClientNotFound
         self._withdraw(actor, agency, client_id)
@@ -256,7 +256,7 @@ class Agencies:
 
     def withdraw_representative(self, actor: Actor, agency_id: str, person_id: str) -> Agency:
         """End what a person may do for an approved organisation. Raises AgencyNotFound, AgencyStateConflict."""
-        agency = self._visible(actor, agency_id)
+        agency = self.visible(actor, agency_id)
         if not agency.state.approved or agency.representative(person_id) is None:
             raise AgencyStateConflict
         with self._database.unit_of_work() as connection:
@@ -269,7 +269,7 @@ class Agencies:
     def withdraw(self, actor: Actor, agency_id: str) -> Agency:
         """End an organisation's rights and those of its clients, at once and for good. Raises AgencyNotFound,
         AgencyStateConflict."""
-        agency = self._visible(actor, agency_id)
+        agency = self.visible(actor, agency_id)
         if agency.state is not AgencyState.WITHDRAWN:
             if not agency.state.approved:
                 raise AgencyStateConflict
@@ -335,25 +335,34 @@ class Agencies:
         if not self._good(person_id):
             raise RepresentativeWithoutCertificate
 
-    def _require_uninvolved(self, officer: Actor, agency: Agency) -> None:
+    def require_uninvolved(self, officer: Actor, agency: Agency) -> None:
+        """Raises AgencyOfficerInvolved."""
         person = self._clients.person_of(officer.id)
         if person is None or person in {one.person_id for one in agency.representatives}:
             with self._database.unit_of_work() as connection:
                 self._audit.append(connection, str(officer), "signing.agency_officer_involved", agency.agency_id)
             raise AgencyOfficerInvolved
 
-    def _represented(self, actor: Actor, agency_id: str) -> Agency:
-        """An approved organisation that the actor represents, with a good certificate."""
-        agency = self._visible(actor, agency_id)
+    def represented(self, actor: Actor, agency_id: str) -> Agency:
+        """An approved organisation that the actor represents, with a good certificate.
+
+        Raises AgencyNotFound, RepresentativeWithoutCertificate, AgencyStateConflict.
+        """
+        agency = self.visible(actor, agency_id)
         self._require_certificate(actor.id)
         if not agency.state.approved:
             raise AgencyStateConflict
         return agency
 
-    def _visible(self, actor: Actor, agency_id: str) -> Agency:
-        """For an officer, or a representative. To end rights no more is asked: stopping must be easy."""
+    def visible(self, actor: Actor, agency_id: str) -> Agency:
+        """For an officer, a representative, or a client. To end rights no more is asked: stopping must be easy.
+
+        Raises AgencyNotFound.
+        """
         agency = self._found(agency_id)
-        if actor.kind is not ActorKind.OFFICER and agency.representative(actor.id) is None:
+        client = agency.client(actor.id) if actor.kind is ActorKind.CLIENT else None
+        acts = client is not None and client.withdrawn_at is None
+        if actor.kind is not ActorKind.OFFICER and not acts and agency.representative(actor.id) is None:
             raise AgencyNotFound
         return agency
 

@@ -68,8 +68,11 @@ class BatchService:
     def create(
         self, actor: Actor, credential_id: str, *, form: Form, level: Level | None, options: PdfOptions
     ) -> Batch:
-        """An open batch. Raises CredentialNotFound, CredentialNotUsable, LevelNotAllowed, TooManyBatches."""
+        """An open batch. Raises CredentialNotFound, CredentialNotUsable, LevelNotAllowed, SealNotAllowed,
+        TemplateUnknown, TooManyBatches."""
         self._signing.credential(actor, credential_id, KeyUse.ORGANISATION_SEAL)
+        level = form.level(level, self.config.default_level)
+        self._signing.appearance(actor, level, form, options)
         batch_id, now = self._randomness.bytes(16).hex(), self._clock.now()
         batch = Batch(
             sequence=0,
@@ -77,7 +80,7 @@ class BatchService:
             owner=actor.id,
             credential_id=credential_id,
             form=form,
-            level=form.level(level, self.config.default_level),
+            level=level,
             options=self._custody.seal_options(actor.id, batch_id, options),
             state=BatchState.OPEN,
             created_at=now,

@@ -18,6 +18,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from sqlalchemy import Connection
 
@@ -32,10 +33,12 @@ from signing.batches.custody import BatchCustody
 from signing.batches.model import Batch, BatchState, Item, ItemState
 from signing.errors import CredentialNotUsable, SealNotAllowed
 from signing.model import Credential, Signatory
+from signing.pdf_options import PdfOptions
 from signing.ports import Clients
 from signing.seal_policy import ROLE
 from signing.service import SigningService
 from signing.sign.documents import AnyPrepared
+from signing.templates.appearance import Appearance
 from signing.webhooks.model import EventKind
 from signing.webhooks.service import Webhooks
 
@@ -115,7 +118,8 @@ class BatchWork:
 
     def _seal(self, batch: Batch, chunk: Sequence[Item]) -> None:
         try:
-            signatories = self._signatories(batch)
+            signatories, options = self._signatories(batch), self._custody.options(batch)
+            appearance = self._signing.appearance(_actor(batch), batch.level, batch.form, options)
         except CamTrustError as error:
             if error.kind in _LATER:
                 raise
@@ -124,13 +128,14 @@ class BatchWork:
         sealed: dict[Item, bytes] = {}
         refused: dict[Item, CamTrustError] = {}
         prepared: dict[Item, AnyPrepared] = {}
+        prepare = partial(self._prepare, batch, signatories, options, appearance)
         try:
             for item in chunk:
                 before = self._custody.sealed_before(batch, item)
                 if before is not None:
                     sealed[item] = hashlib.sha256(before).digest()
                     continue
-                self._or_refused(item, refused, lambda one=item: self._prepare(batch, one, signatories, prepared))  # type: ignore[misc]
+                self._or_refused(item, refused, lambda one=item: prepared.update({one: prepare(one)}))  # type: ignore[misc]
             if prepared:
                 made = self._signing.signer.signatures(list(prepared.values()))
                 for (item, one), signature in zip(prepared.items(), made, strict=True):
@@ -145,17 +150,23 @@ class BatchWork:
             self._settle(batch, sealed, refused)
 
     def _prepare(
-        self, batch: Batch, item: Item, signatories: tuple[Signatory, Signatory | None], into: dict[Item, AnyPrepared]
-    ) -> None:
-        into[item] = self._signing.signer.prepare(
+        self,
+        batch: Batch,
+        signatories: tuple[Signatory, Signatory | None],
+        options: PdfOptions,
+        appearance: Appearance | None,
+        item: Item,
+    ) -> AnyPrepared:
+        return self._signing.signer.prepare(
             self._custody.original(batch, item),
             form=batch.form,
             name=item.document_id,
             signatory=signatories[0],
             level=batch.level,
-            options=self._custody.options(batch),
+            options=options,
             parallel=signatories[1],
             pss=self._signing.seal_policies.of(batch.owner).rsa_pss,
+            appearance=appearance,
         )
 
     def _complete(

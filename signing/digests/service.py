@@ -71,6 +71,8 @@ class DigestSeals:
             raise DigestsInvalid
         if self._signing.seal_policies.of(actor.id).parallel is not None:
             raise SealNotAllowed(rule="SP-PARALLEL")  # the second signature would be the client's word
+        if self._signing.seal_policies.of(actor.id).appearances is not None:
+            raise SealNotAllowed(rule="SP-APPEARANCE")  # what is seen of it would be the client's word
         for _ in digests:
             self._signing.seal_policies.take(actor, Level.B_B, _ANY, None, self._clock.now())
         algorithm = SigningAlgorithm(name, key.mechanism)

@@ -90,6 +90,7 @@ class HeldSeals:
             raise ReleaseNotAsked
         self._signing.credential(actor, credential_id, KeyUse.ORGANISATION_SEAL)
         name, level = plain_name(name), form.level(level, self._signing.config.default_level)
+        self._signing.appearance(actor, level, form, options)
         inspection = self._signing.taking.inspect(data, name, form, password, options.field)
         self._signing.seal_policies.take(actor, level, form, len(data), now, held=True)
         held = HeldSeal(

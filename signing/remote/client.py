@@ -13,7 +13,7 @@ from foundation.clock import Clock
 from foundation.keys.port import KeyUse
 from foundation.randomness import Randomness
 from signing.config import MIB
-from signing.errors import LevelNotAllowed
+from signing.errors import LevelNotAllowed, TemplateUnknown
 from signing.forms import PADES, Form
 from signing.model import Level, Signatory, SignatureText
 from signing.pdf_options import PdfOptions
@@ -23,6 +23,8 @@ from signing.remote.parts import RemoteKey, RemoteLog, RemoteStatus, RemoteTimes
 from signing.sign.ades import AdesSigner
 from signing.sign.documents import DocumentSigner
 from signing.sign.pades import PadesSigner, Stamps
+from signing.templates.appearance import Appearance
+from signing.templates.errors import TemplateInvalid
 
 LARGEST_DOCUMENT = 1024 * MIB
 """Octets of a document: it is in this machine's memory alone."""
@@ -88,6 +90,7 @@ class RemoteSigner:
         level = form.level(level, Level.B_LT)
         if self._person and not level.includes(Level.B_T):
             raise LevelNotAllowed(level=level.value)
+        appearance = self._appearance(options)
         prepared = [
             self._signer.prepare(
                 one.data,
@@ -97,11 +100,32 @@ class RemoteSigner:
                 level=level,
                 password=one.password,
                 options=options,
+                appearance=appearance,
             )
             for one in drafts
         ]
         signatures = self._signer.signatures(prepared)
         return [self._signer.complete(one, signature) for one, signature in zip(prepared, signatures, strict=True)]
+
+    def _appearance(self, options: PdfOptions) -> Appearance | None:
+        """What the template that is asked for looks like: the one of the client's organisation, as it was approved.
+
+        Raises TemplateUnknown for a person, ServiceRefused, ServiceUnreachable.
+        """
+        name = options.visible.template if options.visible is not None else None
+        if name is None:
+            return None
+        if self._person:
+            raise TemplateUnknown
+        told = self._link.look(f"/sign/v1/seal-templates/{name}")
+        try:
+            picture = None if told["picture"] is None else from_base64([told["picture"]])[0]
+            found = Appearance.read(told["appearance"], picture)
+            if found.digest(name) != told["digest"]:
+                raise ServiceUnreachable
+        except (KeyError, TypeError, ValueError, TemplateInvalid) as error:
+            raise ServiceUnreachable from error
+        return found
 
     def _chain(self) -> list[x509.Certificate]:
         """The credential's certificate and those above it, the root last."""

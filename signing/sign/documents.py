@@ -15,6 +15,7 @@ from signing.sign import pause
 from signing.sign.ades import AdesSigner, PreparedForm
 from signing.sign.pades import PadesSigner, Prepared
 from signing.sign.token_signer import sign_digests
+from signing.templates.appearance import Appearance
 
 AnyPrepared = Prepared | PreparedForm
 
@@ -39,11 +40,12 @@ class DocumentSigner:
         options: PdfOptions | None = None,
         parallel: Signatory | None = None,
         pss: bool = False,
+        appearance: Appearance | None = None,
     ) -> AnyPrepared:
         """Everything up to the digest that is to be authorised; see `PadesSigner.prepare` and `AdesSigner.prepare`.
 
-        ``password`` and ``options`` are of PDF alone; ``parallel``: who signs the same beside, in the same file;
-        ``pss``: RSA signs with PSS."""
+        ``password``, ``options`` and ``appearance`` are of PDF alone; ``parallel``: who signs the same beside, in the
+        same file; ``pss``: RSA signs with PSS."""
         if form == PADES:
             return self._pades.prepare(
                 data,
@@ -53,6 +55,7 @@ class DocumentSigner:
                 options=options or PdfOptions(),
                 parallel=parallel,
                 pss=pss,
+                appearance=appearance,
             )
         return self.ades.prepare(data, name, form, signatory=signatory, level=level, parallel=parallel, pss=pss)
 

@@ -29,6 +29,7 @@ from signing.errors import (
     OptionInvalid,
     SignatureFieldConstraint,
     SignatureNotAccepted,
+    TemplateUnknown,
     TimestampUnavailable,
 )
 from signing.model import Level, Signatory, SignatureText
@@ -44,6 +45,7 @@ from signing.sign.pdf_beside import Beside
 from signing.sign.seed_values import follow
 from signing.sign.signed_message import TimestampToken, read_token
 from signing.sign.token_signer import SigningAlgorithm, sign_digests, signing_algorithm
+from signing.templates.appearance import Appearance
 
 _TIMESTAMP_HASH = "sha256"
 _ROOM_FOR_STRUCTURE = 2048
@@ -120,13 +122,14 @@ class PadesSigner:
         options: PdfOptions = _PLAIN,
         parallel: Signatory | None = None,
         pss: bool = False,
+        appearance: Appearance | None = None,
     ) -> Prepared:
         """Everything up to the digest that is to be authorised. ``parallel``: who signs the same beside; ``pss``: RSA
         signs with PSS.
 
         ``options``: without a field, a new one is made, whose name is its own; where a field says more about itself,
-        that counts. Raises DocumentRefused, OptionInvalid, CredentialNotUsable, KeyUnsupported, LogProofUnavailable,
-        key store errors.
+        that counts. ``appearance``: of the template that they name. Raises DocumentRefused, OptionInvalid,
+        CredentialNotUsable, KeyUnsupported, LogProofUnavailable, key store errors.
         """
         now, signers = self._clock.now(), [signatory, *([parallel] if parallel is not None else [])]
         certificate = signatory.certificate
@@ -142,7 +145,7 @@ class PadesSigner:
             where, words = follow(where, words, signatory, algorithm, level, first=opened.unsigned)
             if where.certify is not None and not opened.unsigned:
                 raise CertificationNotFirst
-            where = self._seen(where, options, data, password, signatory, now, words)
+            where = self._seen(where, options, data, password, signatory, now, words, appearance)
             placeholder = revisions.place(
                 revisions.Draft(data, password, opened.reader),
                 where,
@@ -291,9 +294,15 @@ class PadesSigner:
         signatory: Signatory,
         now: datetime,
         words: SignatureText,
+        appearance: Appearance | None,
     ) -> revisions.Place:
         """What is seen of the signature, and where. A field that has an area is never left empty."""
-        visible, size = options.visible, area_of(where.field) if where.field is not None else (0.0, 0.0)
+        if options.visible is not None and options.visible.template is not None and appearance is None:
+            raise TemplateUnknown
+        visible = options.visible
+        if appearance is not None and visible is not None:
+            visible = appearance.fitted(visible, in_field=where.field is not None)
+        size = area_of(where.field) if where.field is not None else (0.0, 0.0)
         if where.field is not None:
             if visible is not None and visible.where not in (Where.AUTO, Where.FIELD):
                 raise OptionInvalid(option="visible")
@@ -316,8 +325,16 @@ class PadesSigner:
         leads = self._stamps.address if visible.qr else None
         if leads is not None and options.printed is not None:
             leads = self._code(leads, options.printed, data, signatory, now)
-        shown = stamp.seen(signatory.certificate, now, words.reason, leads)
-        return replace(where, spot=spot, drawn=stamp.draw(shown, spot.size, self._stamps.fonts))
+        if appearance is not None:
+            from signing.sign import stamp_template
+
+            values = stamp_template.values(signatory.certificate, now, words.reason)
+            drawn = stamp_template.draw(appearance, values, leads, spot.size, self._stamps.fonts)
+        else:
+            drawn = stamp.draw(
+                stamp.seen(signatory.certificate, now, words.reason, leads), spot.size, self._stamps.fonts
+            )
+        return replace(where, spot=spot, drawn=drawn)
 
     def _code(
         self, address: str, printed: tuple[tuple[str, str], ...], data: bytes, signatory: Signatory, now: datetime

@@ -23,6 +23,11 @@ def number(value: float) -> Any:
     return _g.NumberObject(int(value)) if value == int(value) else _g.FloatObject(f"{value:.2f}")
 
 
+def exact(value: float) -> Any:
+    """A real with four digits behind the point."""
+    return _g.FloatObject(f"{value:.4f}")
+
+
 def text(value: str) -> Any:
     return _g.pdf_string(value)
 

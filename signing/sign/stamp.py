@@ -22,8 +22,8 @@ from fpdf.enums import Align, MethodReturnValue, XPos, YPos
 from foundation.catalogue import Language, text
 from signing.errors import NoPlaceForSignature
 
-_CAMBODIA = timezone(timedelta(hours=7))
-_PADDING, _LEADING = 5.0, 1.5  # points; line heights to the font size, for the signs below and above Khmer letters
+CAMBODIA = timezone(timedelta(hours=7))
+PADDING, LEADING = 5.0, 1.5  # points; line heights to the font size, for the signs below and above Khmer letters
 _LARGEST, _SMALLEST, _STEP = 11.0, 4.0, 0.5
 _SMALLEST_SQUARE = 0.7  # points, a quarter of a millimetre: three dots of a printer with 300 to the inch
 _KHMER = range(0x1780, 0x1800)
@@ -44,7 +44,7 @@ def seen(certificate: x509.Certificate, at: datetime, reason: str | None, addres
         found = certificate.subject.get_attributes_for_oid(kind)
         return str(found[0].value) if found else None
 
-    local = at.astimezone(_CAMBODIA)
+    local = at.astimezone(CAMBODIA)
     heading = [text("signing.stamp_heading", language) for language in (Language.KM, Language.EN)]
     names = [of(NameOID.COMMON_NAME), of(NameOID.ORGANIZATION_NAME)]
     lines = ["\u200b".join(heading[:1]) + " · " + heading[1], *dict.fromkeys(one for one in names if one)]
@@ -58,15 +58,15 @@ def draw(what: Seen, size: tuple[float, float], fonts: Path) -> bytes:
     Raises NoPlaceForSignature where the QR code would be too small to be read.
     """
     width, height = size
-    side = min(height - 2 * _PADDING, width / 2)
-    rows = None if what.address is None else _code(what.address, side)
-    sheet = _Sheet(size, fonts)  # it has files open until its end: nothing may fail in between
+    side = min(height - 2 * PADDING, width / 2)
+    rows = None if what.address is None else code_of(what.address, side)
+    sheet = Sheet(size, fonts)  # it has files open until its end: nothing may fail in between
     sheet.frame()
-    left = _PADDING
+    left = PADDING
     if rows is not None:
         sheet.code(rows, left, (height - side) / 2, side)
-        left += side + _PADDING
-    room = (width - left - _PADDING, height - 2 * _PADDING)
+        left += side + PADDING
+    room = (width - left - PADDING, height - 2 * PADDING)
     letters = _LARGEST
     while letters > _SMALLEST and sheet.height_of(what.lines, letters, room[0]) > room[1]:
         letters -= _STEP
@@ -74,15 +74,15 @@ def draw(what: Seen, size: tuple[float, float], fonts: Path) -> bytes:
     return bytes(sheet.output())
 
 
-def _code(address: str, side: float) -> list[list[int]]:
-    """The squares of a QR code, row by row."""
+def code_of(address: str, side: float) -> list[list[int]]:
+    """The squares of a QR code, row by row. Raises NoPlaceForSignature where they would be too small."""
     rows = [list(row) for row in segno.make(address, error="m", boost_error=False).matrix]
     if side / len(rows) < _SMALLEST_SQUARE:
         raise NoPlaceForSignature
     return rows
 
 
-class _Sheet(FPDF):
+class Sheet(FPDF):
     def __init__(self, size: tuple[float, float], fonts: Path) -> None:
         super().__init__(unit="pt", format=size)
         for family, stem in (("khmer", "NotoSansKhmer"), ("latin", "NotoSans")):
@@ -116,28 +116,36 @@ class _Sheet(FPDF):
 
     def height_of(self, lines: tuple[str, ...], letters: float, width: float) -> float:
         return sum(len(self._broken(number, line, letters, width)) for number, line in enumerate(lines)) * (
-            letters * _LEADING
+            letters * LEADING
         )
 
     def write(self, lines: tuple[str, ...], letters: float, left: float, room: tuple[float, float]) -> None:  # type: ignore[override]
-        height = letters * _LEADING
-        top = _PADDING + max(0.0, (room[1] - self.height_of(lines, letters, room[0])) / 2)
+        height = letters * LEADING
+        top = PADDING + max(0.0, (room[1] - self.height_of(lines, letters, room[0])) / 2)
         for number, line in enumerate(lines):
             self.set_text_color(90 if number == 0 else 0)
             for part in self._broken(number, line, letters, room[0]):
                 if top + height > self.h:
                     return
                 self.set_xy(left, top)
-                self._out(f"/Span <</ActualText <{BOM_UTF16_BE.hex()}{part.encode('utf-16-be').hex()}>>> BDC")
-                self.cell(room[0], height, part, align=Align.L, new_x=XPos.LEFT, new_y=YPos.TOP)
-                self._out("EMC")
+                self.readable(part, room[0], height, Align.L)
                 top += height
+
+    def readable(self, part: str, width: float, height: float, align: Align) -> None:
+        """A line that fits, where the sheet stands; its text is beside its glyphs."""
+        self._out(f"/Span <</ActualText <{BOM_UTF16_BE.hex()}{part.encode('utf-16-be').hex()}>>> BDC")
+        self.cell(width, height, part, align=align, new_x=XPos.LEFT, new_y=YPos.TOP)
+        self._out("EMC")
 
     def _broken(self, number: int, line: str, letters: float, width: float) -> list[str]:
         """The line in as many as it takes; the first two, heading and name, look different."""
+        return self.broken(line, letters * (0.8 if number == 0 else 1), width, bold=number == 1)
+
+    def broken(self, line: str, letters: float, width: float, *, bold: bool) -> list[str]:
+        """The line in as many as it takes in letters of this size, whose font is set for them."""
         family = "khmer" if any(ord(one) in _KHMER for one in line) else "latin"
-        self.set_font(family, "B" if number == 1 else "", letters * (0.8 if number == 0 else 1))
+        self.set_font(family, "B" if bold else "", letters)
         written: Any = self.multi_cell(
-            width, letters * _LEADING, line, align=Align.L, dry_run=True, output=MethodReturnValue.LINES
+            width, letters * LEADING, line, align=Align.L, dry_run=True, output=MethodReturnValue.LINES
         )
         return cast("list[str]", written)

@@ -38,7 +38,8 @@ def find_spot(data: bytes, password: str | None, visible: Visible) -> Spot:
 
 
 def _found(pdf: Any, visible: Visible) -> Spot:
-    if visible.where is Where.AUTO and visible.size == DEFAULT_SIZE:  # nobody asked for a size: rather small than not
+    nobody_asked = visible.size == DEFAULT_SIZE or visible.template is not None
+    if visible.where is Where.AUTO and nobody_asked:  # for a size: rather small than not
         for share in _SHARES:
             with suppress(NoPlaceForSignature):
                 return _at_size(pdf, visible, (visible.size[0] * share, visible.size[1] * share))

@@ -217,6 +217,8 @@ def test_what_is_another_s_is_as_absent_as_what_never_was(assembled: Installatio
     agency = owner.post("/sign/v1/agencies", {"name_km": "គំរូ", "name": "SPECIMEN Walk", "number": "GO:KH-900001"})["id"]
     changes["/sign/v1/agencies/{agency_id}/mandate"] = {"signature": "AAAA"}
     changes["/sign/v1/agencies/{agency_id}/clients"] = {"label": "x", "public_key": "x"}
+    look = {"name": "official", "appearance": {"lines": [{"text": "{name}"}]}}
+    changes["/sign/v1/agencies/{agency_id}/templates"] = look
     called = 0
     for endpoint in endpoints(assembled.app):
         if "person" not in (endpoint.allowed or {}) or "{" not in endpoint.path:
@@ -234,6 +236,7 @@ def test_what_is_another_s_is_as_absent_as_what_never_was(assembled: Installatio
             path = path.replace("{serial}", ids[2]).replace("{image_id}", "0" * 32)
             path = path.replace("{page}", "1").replace("{request_id}", ids[3]).replace("{client_id}", ids[4])
             path = path.replace("{agency_id}", agency if ids[0] == enrolment else "0" * 32)
+            path = path.replace("{template_id}", "0" * 32)
             path = path.replace("{person_id}", owner.person_id if ids[0] == enrolment else "nobody")
             path = path.replace("{handle}", prompt if ids[0] == enrolment else "0" * 32)
             path = path.replace("{credential_id}", owner.credential if ids[0] == enrolment else "0" * 32)
