@@ -108,8 +108,7 @@ def read_policy(value: dict[str, Any]) -> SealPolicy:
             isinstance(one, tuple) and len(one) <= _MOST_RELEASERS and all(_ACTOR.fullmatch(name) for name in one)
         ),
         "appearances": lambda one: (
-            one is None
-            or (isinstance(one, tuple) and len(one) <= _MOST_NAMES and all(map(_APPEARANCE.fullmatch, one)))
+            one is None or (isinstance(one, tuple) and len(one) <= _MOST_NAMES and all(map(_APPEARANCE.fullmatch, one)))
         ),
     }
     for key, one in chosen.items():
