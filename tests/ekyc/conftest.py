@@ -35,8 +35,8 @@ def registry_process(running_registry: RegistryProcess) -> Iterator[RegistryProc
 
 @pytest.fixture
 def registry(registry_process: RegistryProcess) -> Iterator[HttpRegistry]:
-    """The adapter to the simulated registry."""
-    adapter = HttpRegistry(RegistryHttpSettings(url=registry_process.url, timeout_seconds=5))
+    """The adapter to the simulated registry. It waits for long: a process on a busy machine is not one that is down."""
+    adapter = HttpRegistry(RegistryHttpSettings(url=registry_process.url, timeout_seconds=60))
     yield adapter
     adapter.close()
 

@@ -272,7 +272,7 @@ def test_slow_and_dead_registries_are_unavailable(registry_process: RegistryProc
         hasty.match(_query())
     hasty.close()
     with RegistryProcess.start() as short_lived:
-        adapter = HttpRegistry(RegistryHttpSettings(url=short_lived.url))
+        adapter = HttpRegistry(RegistryHttpSettings(url=short_lived.url, timeout_seconds=60))
         assert adapter.match(_query()).outcome.value == "match"
     with pytest.raises(RegistryUnavailable):
         adapter.match(_query())

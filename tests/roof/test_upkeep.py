@@ -41,7 +41,7 @@ def test_every_part_is_done_and_one_failure_is_alone(tmp_path: Path, monkeypatch
         assert {"issuance log", "witness of the status", "OCSP responses"} <= set(tasks(site.services))
 
 
-def wait_until(holds: object, tries: int = 200) -> None:
+def wait_until(holds: object, tries: int = 1200) -> None:
     """Look every 0.1 s, at most ``tries`` times."""
     pause = Event()
     for _ in range(tries):

@@ -31,7 +31,7 @@ from camtrust.demo.story import Station, Story
 from camtrust.doors import application
 from camtrust.home import Home
 from camtrust.server import listening, opened
-from camtrust.settings import DatabaseSettings, Settings
+from camtrust.settings import DatabaseSettings, RegistrySettings, Settings
 from ekyc.outbox import ROLE as OUTBOX_ROLE
 from ekyc.outbox import Outbox
 from ekyc.registry_simulation.persons import Specimen, series
@@ -300,8 +300,13 @@ def code_of(outbox: Outbox, person_id: str) -> str:
 
 
 def settings_for(database_url: str | None) -> Settings:
-    """The defaults, with a small limit for uploads; ``database_url`` None: SQLite in the home."""
-    return Settings(upload_mebibytes=UPLOAD_MEBIBYTES, database=DatabaseSettings(url=database_url))
+    """The defaults, with a small limit for uploads, and patience with the registry: on a busy machine it is slow and
+    not down. ``database_url`` None: SQLite in the home."""
+    return Settings(
+        upload_mebibytes=UPLOAD_MEBIBYTES,
+        database=DatabaseSettings(url=database_url),
+        registry=RegistrySettings(timeout_seconds=60),
+    )
 
 
 def make_home(folder: Path) -> Home:

@@ -95,6 +95,7 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                env=os.environ | {"CAMTRUST_REGISTRY__TIMEOUT_SECONDS": "60"},  # it is slow here, and not down
             )
         wait_until(self._answers, f"`camtrust serve` answers:\n{self.log.read_text(encoding='utf-8')[-2000:]}")
         self.started += [self.process.pid, *children(self.process.pid)]

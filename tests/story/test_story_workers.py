@@ -65,6 +65,7 @@ def test_two_server_processes_on_one_port(server: tuple[Server, Callable[[httpx2
         known()
 
     os.kill(worker, signal.SIGKILL)
+    wait_until(lambda: ended(worker), "the killed process takes no connections any more")
     known()
     wait_until(lambda: worker_of(first) not in (None, worker), "the killed process is replaced")
     another = worker_of(first)
@@ -72,8 +73,8 @@ def test_two_server_processes_on_one_port(server: tuple[Server, Callable[[httpx2
     with stopped(first):
         known()
 
+    wait_until(lambda: len(children(first)) == 3, "the key daemon, the registry and the other server process")
     family = children(first)
-    assert len(family) == 3, "the key daemon, the registry and the other server process"
     running.process.terminate()
     assert running.process.wait(PATIENCE) == -signal.SIGTERM
     assert ended(another), "the first process waits for the others"
