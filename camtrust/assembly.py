@@ -383,3 +383,5 @@ def _refuse_examples(ca: CertificateAuthority) -> None:
     for level, oid in ca.settings.policies.items():
         if is_example(oid):
             raise ExampleOidRefused(profile=f"citizen-sign ({level})")
+    if is_example(ca.settings.tsa_policy):
+        raise ExampleOidRefused(profile="tsa (timestamps)")

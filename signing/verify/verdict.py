@@ -19,11 +19,13 @@ It never raises for a bad document, opens nothing, and asks nobody. The steps, a
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from itertools import compress
+from pathlib import PurePath
 
 from cryptography import x509
 
@@ -53,6 +55,7 @@ from signing.verify.timestamps import TimestampProblem, check_token
 from signing.verify.trust import Trust
 
 _log = logging.getLogger(__name__)
+_PLACES = 5
 
 
 def verify_file(
@@ -74,9 +77,15 @@ def verify_file(
     except MemoryError:
         reason = indeterminate("FMT-LIMIT", "EN 319 102-1 §5.2.2", "verify_too_complex", SubIndication.GENERIC)
         return FileVerdict(name, None, (), (reason,))
-    except Exception:  # whatever a hostile document provokes is its failure, never a pass
-        _log.exception("a document provoked an exception in the verifier")
+    except Exception as failure:  # whatever a hostile document provokes is its failure, never a pass
+        _log.error("a document provoked %s in the verifier, at %s", type(failure).__qualname__, _places(failure))
         return FileVerdict(name, None, (), (unreadable(),))
+
+
+def _places(failure: Exception) -> str:
+    """Where it happened, outermost first, in modules and lines alone: what an exception says can be the document's."""
+    frames = traceback.extract_tb(failure.__traceback__)[-_PLACES:]
+    return " ".join(f"{PurePath(one.filename).stem}:{one.lineno}" for one in frames)
 
 
 def _verify(
