@@ -6,6 +6,8 @@ from __future__ import annotations
 from asn1crypto import algos, core, csr, keys, x509
 
 PBM, EXTENSION_REQUEST = "1.2.840.113533.7.66.13", "1.2.840.113549.1.9.14"
+PBMAC1, PBKDF2 = "1.2.840.113549.1.5.14", "1.2.840.113549.1.5.12"
+CONFIRM_WAIT_TIME = "1.3.6.1.5.5.7.4.14"
 IMPLICIT_CONFIRM, CA_CERTS = "1.3.6.1.5.5.7.4.13", "1.3.6.1.5.5.7.4.17"
 
 
@@ -34,6 +36,10 @@ class PbmParameter(core.Sequence):  # type: ignore[misc]
         ("iterations", core.Integer),
         ("mac", Algorithm),
     ]
+
+
+class Pbmac1Parameters(core.Sequence):  # type: ignore[misc]
+    _fields = [("kdf", Algorithm), ("mac", Algorithm)]
 
 
 class Header(core.Sequence):  # type: ignore[misc]

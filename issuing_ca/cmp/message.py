@@ -1,12 +1,11 @@
-"""PKIMessages: reading, protecting, answering (RFC 9810 §5.1, RFC 9483 §3).
+"""PKIMessages: reading, putting together, answering (RFC 9810 §5.1, RFC 9483 §3).
 
-Protection is a MAC under the secret of an enrolment credential (PBM, RFC 9810 §5.1.3.1), or a signature.
+Protection is a MAC under the secret of an enrolment credential (`issuing_ca.cmp.password_mac`), or a signature.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -28,17 +27,7 @@ _SIGNATURES: dict[str, hashes.HashAlgorithm] = {
     "1.2.840.113549.1.1.12": hashes.SHA384(),
     "1.2.840.113549.1.1.13": hashes.SHA512(),
 }
-_OWFS = {"2.16.840.1.101.3.4.2.1": "sha256", "2.16.840.1.101.3.4.2.2": "sha384", "2.16.840.1.101.3.4.2.3": "sha512"}
-_MACS = {
-    "1.3.6.1.5.5.8.1.2": "sha1",  # HMAC-SHA1, OpenSSL's default: as a MAC it is not broken
-    "1.2.840.113549.2.7": "sha1",
-    "1.2.840.113549.2.9": "sha256",
-    "1.2.840.113549.2.10": "sha384",
-    "1.2.840.113549.2.11": "sha512",
-}
 _UTF8_STRING = 0x0C
-_LEAST, _MOST = 100, 100_000  # iterations (RFC 9810 §5.1.3.1; what one message may cost)
-_OWN_ITERATIONS = 1000
 
 
 class Failure(IntEnum):
@@ -130,29 +119,6 @@ def read(data: bytes) -> Message:
     )
 
 
-def check_mac(message: Message, secret: bytes) -> None:
-    """The PBM of a message. Raises CmpRefused."""
-    try:
-        parameters = asn1.PbmParameter.load(message.header["protection_alg"]["parameters"].dump(), strict=True)
-        salt, iterations = parameters["salt"].native, parameters["iterations"].native
-        owf, mac = (parameters[name]["algorithm"].dotted for name in ("owf", "mac"))
-    except Exception:
-        raise CmpRefused(Failure.BAD_DATA_FORMAT) from None
-    if owf not in _OWFS or mac not in _MACS or not _LEAST <= iterations <= _MOST:
-        raise CmpRefused(Failure.BAD_ALG)
-    wanted = pbm(secret, salt, _OWFS[owf], iterations, _MACS[mac], message.protected)
-    if message.protection is None or not hmac.compare_digest(message.protection, wanted):
-        raise CmpRefused(Failure.BAD_MESSAGE_CHECK)
-
-
-def pbm(secret: bytes, salt: bytes, owf: str, iterations: int, mac: str, data: bytes) -> bytes:
-    """RFC 9810 §5.1.3.1: the one-way function again and again over secret and salt gives the key of the MAC."""
-    key = secret + salt
-    for _ in range(iterations):
-        key = hashlib.new(owf, key).digest()
-    return hmac.digest(key, data, mac)
-
-
 def verify(public_key: object, algorithm: str, signature: bytes, data: bytes) -> bool:
     """Whether a signature is one, under an algorithm that goes with the key."""
     digest = _SIGNATURES.get(algorithm)
@@ -168,27 +134,16 @@ def verify(public_key: object, algorithm: str, signature: bytes, data: bytes) ->
     return True
 
 
-@dataclass(frozen=True)
-class MacProtection:
-    """An answer's protection by the secret that the request was protected with."""
-
-    reference: str
-    secret: bytes
-    salt: bytes
-
-    def algorithm(self) -> bytes:
-        owf, mac = der.sequence([der.oid("2.16.840.1.101.3.4.2.1")]), der.sequence([der.oid("1.2.840.113549.2.9")])
-        parameters = der.sequence([der.octet_string(self.salt), owf, der.integer(_OWN_ITERATIONS), mac])
-        return der.sequence([der.oid(asn1.PBM), parameters])
-
-    def protect(self, data: bytes) -> bytes:
-        return pbm(self.secret, self.salt, "sha256", _OWN_ITERATIONS, "sha256", data)
-
-
 def answer_header(
-    request: Any | None, sender: x509.Name, algorithm: bytes, kid: bytes, nonce: bytes, confirm: bool
+    request: Any | None,
+    sender: x509.Name,
+    algorithm: bytes,
+    kid: bytes,
+    nonce: bytes,
+    information: Sequence[Mapping[str, Any]] = (),
 ) -> bytes:
-    """The header of an answer; ``request``: the header that it answers, if that could be read."""
+    """The header of an answer; ``request``: the header that it answers, if that could be read; ``information``: its
+    generalInfo."""
     values: dict[str, Any] = {
         "pvno": 2 if request is None else request["pvno"].native,
         "sender": x509.GeneralName("directory_name", sender),
@@ -202,8 +157,8 @@ def answer_header(
             values["transaction_id"] = request["transaction_id"].native
         if request["sender_nonce"].native is not None:
             values["recip_nonce"] = request["sender_nonce"].native
-    if confirm:
-        values["general_info"] = [{"type": asn1.IMPLICIT_CONFIRM, "value": core.Null()}]
+    if information:
+        values["general_info"] = list(information)
     return bytes(asn1.Header(values).dump())
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
+from asn1crypto import core
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -30,15 +31,14 @@ from issuing_ca.cmp.cert_request import requested
 from issuing_ca.cmp.message import (
     CmpRefused,
     Failure,
-    MacProtection,
     Message,
     answer_header,
     assembled,
-    check_mac,
     read,
     status,
     verify,
 )
+from issuing_ca.cmp.password_mac import MacProtection, check_mac
 from issuing_ca.enrolment.model import Applicant, Wanted
 from issuing_ca.enrolment.request import wanted_of
 from issuing_ca.enrolment.service import Enrolment
@@ -76,6 +76,7 @@ class _Asked:
 
     applicant: Applicant
     transaction: bytes
+    expires: datetime  # until when a certificate can be confirmed
     mac: MacProtection | None
 
 
@@ -113,8 +114,8 @@ class CmpServer:
             if profile is not None and asked.applicant.credential.profile != profile:
                 raise CmpRefused(Failure.NOT_AUTHORIZED)
             kind, content, extra = self._act(message, asked, ca)
-            confirm = kind in asn1.ANSWERS.values() and _wants_no_confirmation(message)
-            return self._answer(ca, header, asked, kind, content, extra, confirm)
+            told = _confirming(message, asked) if kind in asn1.ANSWERS.values() else ()
+            return self._answer(ca, header, asked, kind, content, extra, told)
         except CmpRefused as refused:
             failure, code = refused.failure, refused.code
         except CamTrustError as error:
@@ -127,7 +128,7 @@ class CmpServer:
                 details = {"failure": failure.name, "code": code}
                 self._audit.append(connection, actor, "issuing_ca.cmp_refused", asked.transaction.hex(), details)
         error_content = asn1.ErrorContent({"status": status(_REJECTED, failure, code)}).dump()
-        return self._answer(ca, header, asked, asn1.ERROR, error_content, (), False)
+        return self._answer(ca, header, asked, asn1.ERROR, error_content, (), ())
 
     # --- who asks -------------------------------------------------------------------------------------------------
 
@@ -143,7 +144,7 @@ class CmpServer:
         algorithm = header["protection_alg"]
         if algorithm.native is None or message.protection is None:
             raise CmpRefused(Failure.BAD_MESSAGE_CHECK)
-        if algorithm["algorithm"].dotted == asn1.PBM:
+        if algorithm["algorithm"].dotted in (asn1.PBM, asn1.PBMAC1):
             return self._by_mac(message, transaction, ca)
         return self._by_signature(message, transaction, ca, algorithm["algorithm"].dotted)
 
@@ -156,8 +157,9 @@ class CmpServer:
         if found is None:
             raise CmpRefused(Failure.BAD_MESSAGE_CHECK)
         check_mac(message, found[1])
-        protection = MacProtection(reference, found[1], self._randomness.bytes(16))
-        return _Asked(Applicant(found[0]), transaction, protection)
+        by = message.header["protection_alg"]["algorithm"].dotted
+        protection = MacProtection(reference, found[1], self._randomness.bytes(16), by)
+        return _Asked(Applicant(found[0]), transaction, self._clock.now() + _TRANSACTION, protection)
 
     def _by_signature(self, message: Message, transaction: bytes, ca: Authority, algorithm: str) -> _Asked:
         """The first certificate that comes along is the signer's (RFC 9483 §3.3)."""
@@ -171,7 +173,7 @@ class CmpServer:
             raise CmpRefused(Failure.SIGNER_NOT_TRUSTED)
         if not verify(public_key, algorithm, message.protection or b"", message.protected):
             raise CmpRefused(Failure.BAD_MESSAGE_CHECK)
-        return _Asked(applicant, transaction, None)
+        return _Asked(applicant, transaction, self._clock.now() + _TRANSACTION, None)
 
     # --- what is asked --------------------------------------------------------------------------------------------
 
@@ -181,7 +183,7 @@ class CmpServer:
         content = message.content()
         now, reference = self._clock.now(), asked.applicant.credential.reference
         with self._database.unit_of_work() as connection:
-            if not store.begin(connection, asked.transaction, reference, now, now + _TRANSACTION):
+            if not store.begin(connection, asked.transaction, reference, now, asked.expires):
                 raise CmpRefused(Failure.TRANSACTION_ID_IN_USE)
         if message.kind == asn1.P10CR:
             return self._issue(message, asked, -1, wanted_of(read_csr(message.body)))
@@ -292,7 +294,7 @@ class CmpServer:
         kind: int,
         content: bytes,
         extra: tuple[bytes, ...],
-        confirm: bool,
+        information: Sequence[Mapping[str, Any]],
     ) -> bytes:
         """Protected as the request was; by our signature where that is not known."""
         nonce = self._randomness.bytes(16)
@@ -306,11 +308,11 @@ class CmpServer:
         body = der.explicit(kind, content)
         if asked is not None and asked.mac is not None:
             sender, mac = _name(authority.certificate), asked.mac
-            top = answer_header(header, sender, mac.algorithm(), mac.reference.encode(), nonce, confirm)
+            top = answer_header(header, sender, mac.algorithm(), mac.reference.encode(), nonce, information)
             return assembled(top, kind, content, mac.protect(der.sequence([top, body])), extra)
         unit = self._ca.units.cmp_signer(authority)
         identifier = unit.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
-        top = answer_header(header, _name(unit.certificate), unit.signer.algorithm, identifier, nonce, confirm)
+        top = answer_header(header, _name(unit.certificate), unit.signer.algorithm, identifier, nonce, information)
         chain = tuple(
             one.public_bytes(Encoding.DER) for one in (unit.certificate, authority.certificate, *authority.chain)
         )
@@ -329,6 +331,15 @@ def _response(number: int, issued: IssuedCertificate) -> dict[str, Any]:
         "status": status(_ACCEPTED),
         "pair": {"certificate": asn1.CertOrEncCert("certificate", certificate)},
     }
+
+
+def _confirming(message: Message, asked: _Asked) -> Sequence[Mapping[str, Any]]:
+    """What an answer's header says of the confirmation: that none is wanted, or until when it must come (RFC 9810
+    §5.1.1.1 and §5.1.1.2)."""
+    if _wants_no_confirmation(message):
+        return ({"type": asn1.IMPLICIT_CONFIRM, "value": core.Null()},)
+    until = core.GeneralizedTime(asked.expires.replace(microsecond=0))
+    return ({"type": asn1.CONFIRM_WAIT_TIME, "value": until},)
 
 
 def _wants_no_confirmation(message: Message) -> bool:

@@ -23,7 +23,8 @@ from foundation.keys.port import KeyStore
 from foundation.randomness import SystemRandomness
 from foundation.x509 import der
 from issuing_ca.cmp import asn1
-from issuing_ca.cmp.message import MacProtection, Message, assembled, check_mac, read, status
+from issuing_ca.cmp.message import Message, assembled, read, status
+from issuing_ca.cmp.password_mac import MacProtection, check_mac
 from issuing_ca.cmp.service import CmpServer
 from issuing_ca.enrolment.model import NewEnrolmentCredential
 from issuing_ca.model import CertificateState, Reason
