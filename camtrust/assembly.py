@@ -89,6 +89,7 @@ from signing.history import History
 from signing.preview.previews import Previews
 from signing.requests.desk import RequestDesk
 from signing.requests.oversight import RequestOversight
+from signing.requests.reports import Reports
 from signing.service import SigningService
 from signing.templates.service import Templates
 from signing.webhooks.service import Webhooks
@@ -121,6 +122,7 @@ class Services:
     held_seals: HeldSeals
     requests: RequestDesk
     request_oversight: RequestOversight
+    reports: Reports
     previews: Previews
     batches: BatchService
     batch_work: BatchWork
@@ -244,8 +246,18 @@ def assemble(
             authorising,
         )
         responses = CscResponses(database, vault, clock, randomness, signing_service, csc, authorising)
+        reports = Reports(database, trail, clock)
         oauth = authorisation_server(
-            database, clock, trail, randomness, settings.public_url, identity_service, keys, token, signing_service
+            database,
+            clock,
+            trail,
+            randomness,
+            settings.public_url,
+            identity_service,
+            keys,
+            token,
+            signing_service,
+            reports,
         )
         held_seals = HeldSeals(
             signing_service, custody, database, trail, clock, randomness, RegisteredActors(identity_service)
@@ -254,7 +266,17 @@ def assemble(
         sender = WebhookSender(resolver, settings.webhooks.networks, loopback=settings.specimen)
         webhooks = Webhooks(database, trail, clock, randomness, vault, keys, clients, sender)
         requests = RequestDesk(
-            database, trail, clock, randomness, vault, custody, signing_service, clients, notices, webhooks=webhooks
+            database,
+            trail,
+            clock,
+            randomness,
+            vault,
+            custody,
+            signing_service,
+            clients,
+            notices,
+            webhooks=webhooks,
+            reports=reports,
         )
         delivery = notice_delivery(settings, database, vault, trail, clock)
         outbox = Outbox(database, vault, trail, clock, channels=delivery.channels, randomness=randomness)
@@ -324,11 +346,12 @@ def assemble(
         signing_service,
         csc,
         authorising,
-        Prompts(database, trail, vault, clock, randomness, signing_service, authorising, clients),
+        Prompts(database, trail, vault, clock, randomness, signing_service, authorising, clients, reports),
         responses,
         held_seals,
         requests,
-        RequestOversight(database, trail, clock),
+        RequestOversight(database, trail, clock, reports),
+        reports,
         Previews(database, custody),
         batches,
         batch_work,

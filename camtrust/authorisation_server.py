@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from sqlalchemy import Connection
 
 from foundation.clock import Clock
 from foundation.db.audit import AuditTrail
@@ -26,6 +27,8 @@ from identity.ports import VerifiedName
 from identity.service import IdentityService
 from signing.history import Door, Through
 from signing.model import Credential, CredentialStatus
+from signing.requests.model import ReportKind
+from signing.requests.reports import Reports
 from signing.service import SigningService
 
 _LABEL = "id-token"
@@ -41,6 +44,7 @@ def authorisation_server(
     keys: KeyStore,
     factors: PersonFactors,
     signing: SigningService,
+    reports: Reports,
 ) -> AuthorizationServer:
     """The server. ``keys``: where the services' keys are; ``factors``: where persons' are. Makes its key once."""
     signer = IdTokenSigner(cast(ec.EllipticCurvePrivateKey, private_key(keys, _key(keys))))
@@ -54,6 +58,7 @@ def authorisation_server(
         approvals=Approvals(database, trail, signing, factors),
         signer=signer,
         names=CertifiedNames(signing),
+        reported=Unexpected(reports, clock),
     )
 
 
@@ -128,6 +133,19 @@ class Approvals:
         with self._database.unit_of_work() as connection:
             who = f"{ActorKind.PERSON}:{credential.owner}"
             self._trail.append(connection, who, action, credential.credential_id, details)
+
+
+class Unexpected:
+    """`identity.ports.ReportedClients`: among the reports of the signing room."""
+
+    def __init__(self, reports: Reports, clock: Clock) -> None:
+        self._reports, self._clock = reports, clock
+
+    def reported(self, connection: Connection, client_id: str, subject: str) -> None:
+        self._reports.add(connection, ReportKind.AUTHORISATION, subject, client_id, None, self._clock.now())
+
+    def stopped(self, client_id: str) -> bool:
+        return self._reports.stopped(client_id)
 
 
 class CertifiedNames:

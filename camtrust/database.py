@@ -38,6 +38,7 @@ import signing.csc.prompt_store
 import signing.csc.store
 import signing.held.store
 import signing.history_store
+import signing.requests.reports
 import signing.requests.store
 import signing.seal_store
 import signing.store

@@ -186,6 +186,7 @@ def application(services: Services) -> FastAPI:
         advisories={
             "log_witnesses": services.witnessing.require_well,
             "certificate_lint": services.lint.require_clean,
+            "requesters": services.reports.require_none_stopped,
         },
         gauges={
             "camtrust_certificate_lint_findings": services.lint.open_findings,
@@ -208,6 +209,7 @@ def _portal(services: Services, emulated: Sequence[str]) -> Parts:
         services.identity,
         services.signing,
         services.requests,
+        services.csc_prompts,
         services.previews,
         services.token,
         services.ekyc.authenticators,

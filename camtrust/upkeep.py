@@ -48,6 +48,7 @@ def tasks(services: Services) -> Mapping[str, Callable[[], object]]:
         "head of the audit trail": services.audit_heads.publish,
         "issuance log": services.log.integrate,
         "answers of the CSC API": services.csc_responses.resume,
+        "prompts of the CSC API that ran out": services.csc_prompts.sweep,
         "notices about persons' keys": services.signing.history.notify,
         "witnesses of the log": services.witnessing.ask,
         "certificates looked at by pkilint": services.lint.run_once if services.settings.ca.lint_a_minute else int,

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from sqlalchemy import Connection
+
 from foundation.keys.factors import ApprovalRequest
 from foundation.keys.port import Activation
 
@@ -32,6 +34,18 @@ class SigningApprovals(Protocol):
         self, person_id: str, credential_id: str, digests: Sequence[bytes], nonce: bytes, assertion: str, client_id: str
     ) -> Activation:
         """By the passkey's answer to what was asked under ``nonce``; once."""
+        ...
+
+
+class ReportedClients(Protocol):
+    """What becomes of reports that somebody did not expect to be asked."""
+
+    def reported(self, connection: Connection, client_id: str, subject: str) -> None:
+        """Somebody, nobody knows who, did not expect this client to send them here; ``subject`` names the request."""
+        ...
+
+    def stopped(self, client_id: str) -> bool:
+        """Whether the client may ask nobody to sign."""
         ...
 
 

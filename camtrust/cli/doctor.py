@@ -165,6 +165,12 @@ def _backups(services: Services) -> tuple[bool, str]:
     return True, said + ("" if wanted else " (a specimen needs none)")
 
 
+def _requesters(services: Services) -> tuple[bool, str]:
+    """Clients that people's reports have stopped, until an operator has looked."""
+    services.reports.require_none_stopped()
+    return True, "no client is stopped by people's reports"
+
+
 _CHECKS: dict[str, Check] = {
     "clock": _clock,
     "database": _database,
@@ -178,4 +184,5 @@ _CHECKS: dict[str, Check] = {
     "log witnesses": _witnesses,
     "trust bundle": _bundle,
     "backups": _backups,
+    "requesters": _requesters,
 }

@@ -43,10 +43,10 @@ from identity.errors import AuthorizationGone, AuthorizationUnavailable, FormFor
 from identity.oauth import store
 from identity.oauth.authorization_request import AuthorizationRequest, Signing, read_request
 from identity.oauth.clients import Clients, Proven
-from identity.oauth.errors import invalid_grant, invalid_request
+from identity.oauth.errors import OAuthRefused, invalid_grant, invalid_request
 from identity.oauth.model import PROFILE
 from identity.oauth.tokens import digest_of, seal, secret, unseal
-from identity.ports import SigningApprovals
+from identity.ports import ReportedClients, SigningApprovals
 from identity.proofs import REFUSED, PersonProofs
 
 REQUEST_URI = "urn:ietf:params:oauth:request_uri:"
@@ -107,15 +107,19 @@ class Authorizations:
         clients: Clients,
         proofs: PersonProofs,
         approvals: SigningApprovals | None,
+        reported: ReportedClients | None = None,
     ) -> None:
         self._database, self._clock, self._trail, self._randomness = database, clock, trail, randomness
         self._issuer, self._clients, self._proofs, self._approvals = issuer, clients, proofs, approvals
+        self._reported = reported
 
     def push(self, proven: Proven, parameters: Mapping[str, str]) -> dict[str, Any]:
         """RFC 9126 §2.2. Raises OAuthRefused."""
         request = read_request(proven.client, parameters)
         if request.signing is not None and self._approvals is None:
             raise invalid_request("nothing can be signed here")
+        if request.signing is not None and self._reported is not None and self._reported.stopped(request.client_id):
+            raise OAuthRefused("unauthorized_client", "this client may ask nobody to sign at the moment")
         name, now = secret(self._randomness), self._clock.now()
         with self._database.unit_of_work() as connection:
             store.prune(connection, now)
@@ -155,12 +159,14 @@ class Authorizations:
 
     def refuse(self, opened: Opened, request_uri: str, *, reported: bool = False) -> str:
         """The person says no; gives the address to send them back to. ``reported``: they did not expect to be asked,
-        which the audit trail keeps and the client is not told. AuthorizationGone."""
+        which operators see and the client is not told. AuthorizationGone."""
         digest = _digest(request_uri)
         with self._database.unit_of_work() as connection:
             self._close(connection, digest)
             action = "identity.oauth_reported" if reported else "identity.oauth_refused"
             self._note(connection, "anonymous", action, opened.request, {})
+            if reported and self._reported is not None:
+                self._reported.reported(connection, opened.request.client_id, digest.hex())
         return self._back(opened.request, {"error": "access_denied"})
 
     def ask(self, opened: Opened, request_uri: str, person_id: str) -> ApprovalRequest:

@@ -26,7 +26,7 @@ from identity.oauth.errors import OAuthRefused, invalid_grant, invalid_request
 from identity.oauth.id_token import IdTokenSigner
 from identity.oauth.model import CREDENTIAL, OPENID, PROFILE, SERVICE, AccessGrant, GrantType
 from identity.oauth.tokens import AccessTokens, secret
-from identity.ports import PersonNames, SigningApprovals
+from identity.ports import PersonNames, ReportedClients, SigningApprovals
 from identity.service import IdentityService
 
 MACHINE_LIFETIME = timedelta(minutes=10)
@@ -49,6 +49,7 @@ class AuthorizationServer:
         approvals: SigningApprovals | None = None,
         signer: IdTokenSigner | None = None,
         names: PersonNames | None = None,
+        reported: ReportedClients | None = None,
     ) -> None:
         self.issuer = issuer.rstrip("/")
         self._database, self._clock, self._trail, self._randomness = database, clock, trail, randomness
@@ -57,7 +58,7 @@ class AuthorizationServer:
         self.clients: Clients = identity.clients
         self.tokens: AccessTokens = identity.tokens
         self.authorizations = Authorizations(
-            database, clock, trail, randomness, self.issuer, identity.clients, identity.proofs, approvals
+            database, clock, trail, randomness, self.issuer, identity.clients, identity.proofs, approvals, reported
         )
 
     def push(self, proven: Proven, parameters: Mapping[str, str]) -> dict[str, Any]:

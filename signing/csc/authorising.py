@@ -11,6 +11,7 @@ signature is made is decided in the token alone. An extension changes neither wh
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,11 +30,11 @@ from foundation.randomness import Randomness
 from foundation.use_record import Act
 from foundation.x509.algorithms import signature_hash
 from signing.approval import Asked
-from signing.csc import store
+from signing.csc import prompt_store, store
 from signing.csc.algorithms import DIGESTS, KeyDescription
 from signing.csc.errors import CscRefused
 from signing.csc.store import Authorisation
-from signing.csc.wanted import Wanted
+from signing.csc.wanted import TakenDocuments, Wanted
 from signing.errors import DocumentNotFound
 from signing.history import Door, Through
 from signing.model import Credential, DocumentState
@@ -73,7 +74,7 @@ class CscAuthorising:
         self._database, self._audit, self._clock, self._randomness = database, audit, clock, randomness
         self._signing, self._factors = signing, factors
 
-    def challenge(self, actor: Actor, credential_id: str, what: Wanted) -> str:
+    def challenge(self, actor: Actor, credential_id: str, what: Wanted | TakenDocuments) -> str:
         """What the person's device is asked, as JSON for ``navigator.credentials.get()``; its challenge is bound to
         exactly what is wanted. FactorsNotEnrolled for a person without a passkey; as `SigningService.ask_passkey`."""
         credential = self._signing.person_credential(actor, credential_id)
@@ -90,7 +91,7 @@ class CscAuthorising:
         return request.options or ""
 
     def authorise(
-        self, actor: Actor, credential_id: str, what: Wanted, proof: AnyProof, via: Through | None = None
+        self, actor: Actor, credential_id: str, what: Wanted | TakenDocuments, proof: AnyProof, via: Through | None = None
     ) -> Authorised:
         """Have the token permit exactly this; ``via``: where it came in, for the history; None: this API.
 
@@ -147,6 +148,22 @@ class CscAuthorising:
         with self._database.unit_of_work() as connection:
             store.remove(connection, known.authorisation_id)
 
+    def take(self, actor: Actor, what: Wanted) -> tuple[str, ...]:
+        """Take documents in, all or none; gives their ids. What an upload raises."""
+        ids: list[str] = []
+        try:
+            for one in what.documents:
+                named = self._signing.upload(actor, one.name, one.data, form=one.form, options=one.options)
+                ids.append(named.document.document_id)
+        except BaseException:
+            self._discard(actor.id, ids)
+            raise
+        return tuple(ids)
+
+    def discard(self, person: Actor, ids: Sequence[str]) -> None:
+        """Drop documents that nothing came of, but for those that are signed or wait in a prompt."""
+        self._discard(person.id, ids)
+
     def sweep(self) -> int:
         """Forget what ran out, with the documents that were not signed; gives how many."""
         with self._database.read() as connection:
@@ -166,7 +183,7 @@ class CscAuthorising:
 
     # ------------------------------------------------------------------------------------------------------------------
 
-    def _forget_question(self, actor: Actor, credential_id: str, what: Wanted) -> None:
+    def _forget_question(self, actor: Actor, credential_id: str, what: Wanted | TakenDocuments) -> None:
         """A new question about the same takes the place of the one before."""
         with self._database.read() as connection:
             before = store.unproved(connection, actor.id, credential_id, what.subject, self._clock.now())
@@ -176,7 +193,7 @@ class CscAuthorising:
                 store.remove(connection, before.authorisation_id)
 
     def _by_code(
-        self, actor: Actor, credential: Credential, what: Wanted, proof: PinTotp
+        self, actor: Actor, credential: Credential, what: Wanted | TakenDocuments, proof: PinTotp
     ) -> tuple[Activation, tuple[bytes, ...]]:
         digests = what.digests
         try:
@@ -191,7 +208,12 @@ class CscAuthorising:
         return activation, digests
 
     def _by_code_for_documents(
-        self, actor: Actor, credential: Credential, what: Wanted, proof: PinTotp, via: Through | None
+        self,
+        actor: Actor,
+        credential: Credential,
+        what: Wanted | TakenDocuments,
+        proof: PinTotp,
+        via: Through | None,
     ) -> tuple[Activation, tuple[bytes, ...]]:
         asked, ids = self._ask(actor, credential, what, Method.PIN_TOTP)
         try:
@@ -208,7 +230,12 @@ class CscAuthorising:
         return activation, digests
 
     def _by_passkey(
-        self, actor: Actor, credential: Credential, what: Wanted, proof: PasskeyAssertion, via: Through | None
+        self,
+        actor: Actor,
+        credential: Credential,
+        what: Wanted | TakenDocuments,
+        proof: PasskeyAssertion,
+        via: Through | None,
     ) -> tuple[Activation, tuple[bytes, ...]]:
         now = self._clock.now()
         with self._database.read() as connection:
@@ -229,13 +256,12 @@ class CscAuthorising:
             store.proved(connection, asked.authorisation_id, _digest(activation.token), activation.expires)
         return activation, asked.digests
 
-    def _ask(self, actor: Actor, credential: Credential, what: Wanted, method: Method) -> tuple[Asked, tuple[str, ...]]:
+    def _ask(
+        self, actor: Actor, credential: Credential, what: Wanted | TakenDocuments, method: Method
+    ) -> tuple[Asked, tuple[str, ...]]:
         """Take the documents in and have the token ask for exactly their digests; all of them or none."""
-        ids: list[str] = []
+        ids = what.documents if isinstance(what, TakenDocuments) else self.take(actor, what)
         try:
-            for one in what.documents:
-                named = self._signing.upload(actor, one.name, one.data, form=one.form, options=one.options)
-                ids.append(named.document.document_id)
             level = self._signing.level(what.level)
             asked = self._signing.approvals.ask(actor, credential, ids, level, method=method)
             if asked.refused:
@@ -243,11 +269,16 @@ class CscAuthorising:
         except BaseException:
             self._discard(actor.id, ids)
             raise
-        return asked, tuple(ids)
+        return asked, ids
 
-    def _discard(self, owner: str, ids: list[str] | tuple[str, ...]) -> None:
+    def _discard(self, owner: str, ids: Sequence[str]) -> None:
+        """Drop what was not signed, but for documents that a prompt still waits with."""
         actor = Actor(ActorKind.PERSON, owner)
+        with self._database.read() as connection:
+            waiting = prompt_store.documents_waiting(connection, owner, self._clock.now())
         for document_id in ids:
+            if document_id in waiting:
+                continue
             with suppress(CamTrustError):
                 if self._signing.document(actor, document_id).document.state is not DocumentState.SIGNED:
                     self._signing.delete(actor, document_id)
@@ -256,7 +287,7 @@ class CscAuthorising:
         self,
         actor: Actor,
         credential: Credential,
-        what: Wanted,
+        what: Wanted | TakenDocuments,
         identifier: str,
         digests: tuple[bytes, ...],
         expires: datetime,

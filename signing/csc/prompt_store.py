@@ -11,6 +11,8 @@ from typing import Any
 from sqlalchemy import Column, Connection, LargeBinary, Row, String, Table, Text, delete, func, select, update
 
 from foundation.db.types import UtcDateTime
+from signing.csc.wanted import TakenDocuments
+from signing.model import Level
 from signing.store import metadata
 
 prompts = Table(
@@ -21,7 +23,10 @@ prompts = Table(
     Column("credential_id", String(64), nullable=False),
     Column("client", String(200)),  # None: another session of the person's own
     Column("state", String(20), nullable=False),
-    Column("digests", Text, nullable=False),  # JSON: hexadecimal, in order
+    Column("digests", Text, nullable=False),  # JSON: hexadecimal, in order; none where it is for documents
+    Column("subject", String(64)),  # of what it is for, where it is for documents (`signing.csc.wanted`)
+    Column("documents", Text),  # JSON: ids, where it is for documents
+    Column("level", String(10)),  # of their signatures, where the client named one
     Column("description", LargeBinary, nullable=False),  # sealed: the client's words
     Column("sad", LargeBinary),  # sealed, until the client fetched it
     Column("sad_expires", UtcDateTime),
@@ -55,6 +60,12 @@ class Prompt:
     sad_expires: datetime | None
     asked_at: datetime
     expires: datetime
+    taken: TakenDocuments | None = None
+
+    @property
+    def documents(self) -> tuple[str, ...]:
+        """The ids of the documents that it is for; none where it is for digests."""
+        return self.taken.documents if self.taken else ()
 
 
 def insert(connection: Connection, one: Prompt) -> None:
@@ -66,6 +77,9 @@ def insert(connection: Connection, one: Prompt) -> None:
             client=one.client,
             state=one.state.value,
             digests=json.dumps([digest.hex() for digest in one.digests]),
+            subject=one.taken.subject if one.taken else None,
+            documents=json.dumps(one.documents) if one.taken else None,
+            level=one.taken.level.value if one.taken and one.taken.level else None,
             description=one.description,
             asked_at=one.asked_at,
             expires=one.expires,
@@ -101,9 +115,18 @@ def move(connection: Connection, handle: str, before: PromptState, after: Prompt
     return connection.execute(update(prompts).where(where).values(state=after.value, **values)).rowcount == 1
 
 
-def drop(connection: Connection, now: datetime) -> None:
+def documents_waiting(connection: Connection, owner: str, now: datetime) -> frozenset[str]:
+    """The ids of documents that a person's prompts wait with."""
+    return frozenset(document_id for one in waiting_of(connection, owner, now) for document_id in one.documents)
+
+
+def expired(connection: Connection, now: datetime, limit: int) -> list[Prompt]:
     """What ran out."""
-    connection.execute(delete(prompts).where(prompts.c.expires <= now))
+    return [_prompt(row) for row in connection.execute(select(prompts).where(prompts.c.expires <= now).limit(limit))]
+
+
+def remove(connection: Connection, handle: str) -> None:
+    connection.execute(delete(prompts).where(prompts.c.handle == handle))
 
 
 def _prompt(row: Row[Any]) -> Prompt:
@@ -119,4 +142,9 @@ def _prompt(row: Row[Any]) -> Prompt:
         row.sad_expires,
         row.asked_at,
         row.expires,
+        None if row.documents is None else _taken(row),
     )
+
+
+def _taken(row: Row[Any]) -> TakenDocuments:
+    return TakenDocuments(row.subject, tuple(json.loads(row.documents)), Level(row.level) if row.level else None)

@@ -11,9 +11,20 @@ from foundation.http.actor import Actor
 from foundation.http.guard import Guard
 from foundation.keys.activation import PasskeyAssertion, PinTotp
 from signing.csc.prompts import Prompts, ShownPrompt
+from signing.model import NamedDocument
 from signing.views import ID, Assertion
 
 Handle = Annotated[str, Path(pattern=ID, description="the prompt's id")]
+
+
+class PromptDocumentView(BaseModel):
+    """A document that would be signed. Its pages are at ``/sign/v1/documents/{id}/pages/{page}``."""
+
+    id: str
+    name: str
+    size: int
+    pages: int
+    sha256: str = Field(description="SHA-256 of the file, hexadecimal")
 
 
 class PromptView(BaseModel):
@@ -23,7 +34,8 @@ class PromptView(BaseModel):
     client: str | None = Field(description="the client that asks; null: another session of your own")
     requester: str = Field(description="the label that the client was registered with")
     credential: str
-    digests: list[str] = Field(description="what would be signed, hexadecimal")
+    digests: list[str] = Field(description="what would be signed, hexadecimal; none where it is for documents")
+    documents: list[PromptDocumentView]
     description: str
     asked_at: str
     expires_at: str
@@ -44,6 +56,7 @@ class Refusal(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     unexpected: bool = False
+    block: bool = Field(False, description="take nothing more of this client's; /sign/v1/request-blocks undoes it")
 
 
 class QuestionView(BaseModel):
@@ -80,9 +93,20 @@ def create_prompts_router(service: Prompts, guard: Guard) -> APIRouter:
     @router.post("/{handle}/refusal", status_code=204)
     def refuse(actor: Annotated[Actor, Depends(person)], handle: Handle, body: Refusal) -> None:
         """Refuse; or refuse and report that it was not expected."""
-        service.refuse(actor, handle, unexpected=body.unexpected)
+        service.refuse(actor, handle, unexpected=body.unexpected, block=body.block)
 
     return router
+
+
+def _document(one: NamedDocument) -> PromptDocumentView:
+    document = one.document
+    return PromptDocumentView(
+        id=document.document_id,
+        name=one.name,
+        size=document.size,
+        pages=document.pages,
+        sha256=document.sha256.hex(),
+    )
 
 
 def _view(one: ShownPrompt) -> PromptView:
@@ -90,9 +114,10 @@ def _view(one: ShownPrompt) -> PromptView:
     return PromptView(
         id=prompt.handle,
         client=prompt.client,
-        requester=one.requester,
+        requester=one.requester.label if one.requester else "",
         credential=prompt.credential_id,
         digests=[digest.hex() for digest in prompt.digests],
+        documents=[_document(each) for each in one.documents],
         description=one.description,
         asked_at=rfc3339(prompt.asked_at),
         expires_at=rfc3339(prompt.expires),

@@ -70,6 +70,16 @@ class DocumentWanted:
 
 
 @dataclass(frozen=True)
+class TakenDocuments:
+    """Documents that were wanted and are taken in already, by their ids; ``subject``: of what the client sent."""
+
+    subject: str
+    documents: tuple[str, ...]
+    level: Level | None
+    digests: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True)
 class Wanted:
     """Digests or documents, never both."""
 

@@ -36,6 +36,7 @@ from signing.requests.details import asked_of, place_of, read, written
 from signing.requests.errors import RequestClosed, RequesterStopped, RequestNeedsPasskey, RequestNotFound
 from signing.requests.model import (
     Details,
+    ReportKind,
     Requester,
     RequestLimits,
     RequestPage,
@@ -43,6 +44,7 @@ from signing.requests.model import (
     ShownRequest,
     SigningRequest,
 )
+from signing.requests.reports import Reports
 from signing.service import MAX_PAGE, SigningService
 from signing.webhooks.model import EventKind
 from signing.webhooks.service import Webhooks
@@ -70,12 +72,14 @@ class RequestDesk:
         notices: RequestNotices,
         limits: RequestLimits | None = None,
         webhooks: Webhooks | None = None,
+        reports: Reports | None = None,
     ) -> None:
         self._database, self._audit, self._clock, self._randomness = database, audit, clock, randomness
         self._vault, self._custody, self._signing, self._clients = vault, custody, signing, clients
         self._notices = notices
         self._webhooks = webhooks
         self.limits = limits or RequestLimits()
+        self._reports = reports or Reports(database, audit, clock, self.limits.reports_that_stop)
         self._delivery = Delivery(database, signing, self.limits)
 
     # --- the client ---------------------------------------------------------------------------------------------------
@@ -228,7 +232,7 @@ class RequestDesk:
         action = "signing.request_reported" if unexpected else "signing.request_refused"
         self._end(request, state, str(person), action)
         if unexpected:
-            self._stop_if_reported(request.client_id)
+            self._reports.judge(request.client_id)
             for credential in self._signing.credentials(person)[-1:]:  # the newest: its label is the person's
                 self._signing.history.record(credential, Act.REPORT, (), Through(Door.REQUEST, request.client_id))
         return self.show(person, request_id)
@@ -327,6 +331,9 @@ class RequestDesk:
             if all(documents.document_of_owner(connection, request.person, one) for one in ids):
                 raise RequestClosed
             self._audit.append(connection, by, action, request.request_id, {"client": request.client_id})
+            if state is RequestState.REPORTED:
+                kind, asked_at = ReportKind.REQUEST, request.created_at
+                self._reports.add(connection, kind, request.request_id, request.client_id, request.person, asked_at)
             if state in (RequestState.REFUSED, RequestState.REPORTED):
                 self._tell(connection, request, EventKind.REQUEST_REFUSED)
             for document_id, version in gone.items():  # before the commit: what fails here leaves everything
@@ -336,15 +343,6 @@ class RequestDesk:
     def _tell(self, connection: Connection, request: SigningRequest, kind: EventKind) -> None:
         if self._webhooks is not None:
             self._webhooks.emit(connection, request.client_id, kind, {"request": request.request_id})
-
-    def _stop_if_reported(self, client_id: str) -> None:
-        now = self._clock.now()
-        with self._database.unit_of_work() as connection:
-            stopped, released = store.stop_of(connection, client_id)
-            many = store.reporters_since(connection, client_id, released) >= self.limits.reports_that_stop
-            if stopped is None and many and store.stop(connection, client_id, "reports", now):
-                self._audit.append(connection, "signing", "signing.requester_stopped", client_id, {"by": "reports"})
-                _log.warning("client %s asks nobody to sign any more: too many people did not expect it", client_id)
 
     def _notify(self, connection: Connection, person: str, requester: Requester) -> None:
         """Tell the person by their contact. Who cannot be told finds the request in the portal all the same."""

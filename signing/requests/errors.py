@@ -7,6 +7,7 @@ CamTrustError
 ├── RequestNotDeliverable    the person takes no request of this client's: unknown, cannot sign, or blocked it
 ├── RequestsTooMany          more than one client, or all together, may ask of one person
 ├── RequesterStopped         too many people did not expect its requests, or an operator stopped it
+├── RequestersStopped        for operators: people's reports have stopped clients, and nobody has looked yet
 └── RequestNeedsPasskey      the client or the policy asks for an approval bound to the documents by the device
 """
 
@@ -49,6 +50,13 @@ class RequestsTooMany(CamTrustError):
 class RequesterStopped(CamTrustError):
     code = "signing.requester_stopped"
     kind = Kind.FORBIDDEN
+
+
+class RequestersStopped(CamTrustError):
+    """``count`` clients; ``clients``: the ids of the first."""
+
+    code = "signing.requesters_stopped"
+    kind = Kind.CONFLICT
 
 
 class RequestNeedsPasskey(CamTrustError):

@@ -112,14 +112,24 @@ class RequestPage:
     next: str | None
 
 
+class ReportKind(StrEnum):
+    """What a person did not expect."""
+
+    REQUEST = "request"
+    PROMPT = "prompt"  # of the CSC API, in the person's own session
+    AUTHORISATION = "authorisation"  # the page that a client sent the person to
+
+
 @dataclass(frozen=True)
 class Report:
-    """That a person did not expect a request. Who they are, operators do not see."""
+    """That a person did not expect to be asked; ``subject``: the id of what asked. Who they are, operators do not
+    see."""
 
-    request_id: str
+    subject: str
     client_id: str
     created_at: datetime
     reported_at: datetime
+    kind: ReportKind = ReportKind.REQUEST
     sequence: int = field(default=0, repr=False)
 
 

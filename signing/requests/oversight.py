@@ -1,4 +1,4 @@
-"""What operators see of signing requests: reports of people who did not expect one, and clients that are stopped."""
+"""What operators see of whoever asks people to sign: reports of those who did not expect it, and stopped clients."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ from signing.cursor import read_cursor, write_cursor
 from signing.requests import store
 from signing.requests.errors import RequestNotFound
 from signing.requests.model import Report, Stop
+from signing.requests.reports import Reports
 from signing.service import MAX_PAGE
 
 
 class RequestOversight:
     """Reports, stops and releases. Who reported, and what the documents are, operators do not see."""
 
-    def __init__(self, database: Database, audit: AuditTrail, clock: Clock) -> None:
+    def __init__(self, database: Database, audit: AuditTrail, clock: Clock, reports: Reports) -> None:
         self._database, self._audit, self._clock = database, audit, clock
+        self._reports = reports
 
     def reports(self, cursor: str | None = None, limit: int = 50) -> tuple[tuple[Report, ...], str | None]:
         """A page of reports, the newest first, and the cursor of the following one. CursorInvalid."""
         limit, before = max(1, min(limit, MAX_PAGE)), read_cursor(cursor)
-        with self._database.read() as connection:
-            found = store.reports(connection, before, limit + 1)
+        found = self._reports.page(before, limit + 1)
         return tuple(found[:limit]), write_cursor(found[limit - 1].sequence) if len(found) > limit else None
 
     def stopped(self) -> tuple[Stop, ...]:

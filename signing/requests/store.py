@@ -27,7 +27,7 @@ from foundation.db.engine import StaleWrite, compare_and_set
 from foundation.db.types import UtcDateTime
 from signing.model import Level
 from signing.requests.errors import RequestClosed
-from signing.requests.model import Report, RequestState, SigningRequest, Stop
+from signing.requests.model import RequestState, SigningRequest, Stop
 from signing.store import metadata
 
 requests = Table(
@@ -168,7 +168,7 @@ def waiting(connection: Connection, person: str, client_id: str | None = None) -
     return connection.execute(query).scalar_one()
 
 
-# --- limits, blocks, reports and stops ----------------------------------------------------------------------------
+# --- limits, blocks and stops -------------------------------------------------------------------------------------
 
 
 def count_up(connection: Connection, person: str, client_id: str, day: str, most: int) -> bool:
@@ -201,25 +201,6 @@ def blocked_by(connection: Connection, person: str) -> tuple[str, ...]:
     """The clients that a person takes no requests of."""
     query = select(blocks.c.client_id).where(blocks.c.person == person).order_by(blocks.c.since, blocks.c.client_id)
     return tuple(connection.execute(query).scalars())
-
-
-def reports(connection: Connection, before: int | None, limit: int) -> list[Report]:
-    """A page of the requests that people did not expect, the newest first."""
-    query = select(requests).where(requests.c.state == RequestState.REPORTED.value)
-    if before is not None:
-        query = query.where(requests.c.sequence < before)
-    rows = connection.execute(query.order_by(requests.c.sequence.desc()).limit(limit))
-    return [Report(row.request_id, row.client_id, row.created_at, row.decided_at, row.sequence) for row in rows]
-
-
-def reporters_since(connection: Connection, client_id: str, since: datetime | None) -> int:
-    """How many people reported a client's requests since it was released last."""
-    query = select(func.count(func.distinct(requests.c.person))).where(
-        requests.c.client_id == client_id, requests.c.state == RequestState.REPORTED.value
-    )
-    if since is not None:
-        query = query.where(requests.c.decided_at > since)
-    return connection.execute(query).scalar_one()
 
 
 def stop_of(connection: Connection, client_id: str) -> tuple[Stop | None, datetime | None]:

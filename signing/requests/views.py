@@ -16,7 +16,7 @@ from signing.forms import Form
 from signing.model import DocumentState, Level
 from signing.pdf_options import PdfOptions
 from signing.requests.delivery import LONGEST_PURPOSE, LONGEST_REFERENCE, SentDocument
-from signing.requests.model import AskedDocument, Report, Requester, RequestState, ShownRequest, Stop
+from signing.requests.model import AskedDocument, Report, ReportKind, Requester, RequestState, ShownRequest, Stop
 from signing.views import ID, OutcomeView
 
 WORDS = 8
@@ -149,9 +149,10 @@ class AnsweredView(BaseModel):
 
 
 class ReportView(BaseModel):
-    """That somebody did not expect a request."""
+    """That somebody did not expect to be asked."""
 
-    request: str
+    request: str = Field(description="the id of what asked them")
+    kind: ReportKind = Field(description="a signing request, a prompt of the CSC API, or its authorisation page")
     client: str
     created_at: str
     reported_at: str
@@ -199,7 +200,8 @@ def requester_view(requester: Requester) -> RequesterView:
 def report_view(report: Report) -> ReportView:
     """A report as operators see it."""
     return ReportView(
-        request=report.request_id,
+        request=report.subject,
+        kind=report.kind,
         client=report.client_id,
         created_at=rfc3339(report.created_at),
         reported_at=rfc3339(report.reported_at),

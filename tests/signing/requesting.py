@@ -19,6 +19,7 @@ from signing.requests.delivery import SentDocument
 from signing.requests.desk import RequestDesk
 from signing.requests.model import RequestLimits, ShownRequest
 from signing.requests.oversight import RequestOversight
+from signing.requests.reports import Reports
 from tests.signing.conftest import Desk
 from tests.signing.sample_pdf import sample
 from tests.signing.test_signing_passkey import Holder
@@ -67,7 +68,9 @@ class Office:
             self.notices,
             limits,
         )
-        self.oversight = RequestOversight(desk.database, desk.trail, desk.clock)
+        self.oversight = RequestOversight(
+            desk.database, desk.trail, desk.clock, Reports(desk.database, desk.trail, desk.clock)
+        )
 
     def client(self, label: str = "SPECIMEN Ministry of Markets") -> Actor:
         """A registered client."""

@@ -55,7 +55,9 @@ def create_router(parts: Parts) -> APIRouter:
     def _home(request: Request, visit: Visit, status: int = 200, **more: Any) -> Response:
         waiting = parts.requests.page(visit.person, RequestState.WAITING, limit=_SHOWN).requests
         others = parts.requests.page(visit.person, limit=_SHOWN).requests
+        prompts = parts.prompts.waiting(visit.person)
         held = {one.document_id for shown in waiting for one in shown.details.documents}
+        held |= {document_id for shown in prompts for document_id in shown.prompt.documents}
         documents = [
             one
             for one in signing.documents(visit.person, limit=_SHOWN).documents
@@ -67,6 +69,7 @@ def create_router(parts: Parts) -> APIRouter:
             status=status,
             form=visit.form,
             waiting=waiting,
+            prompts=prompts,
             answered=[one for one in others if one.request.state is not RequestState.WAITING],
             documents=documents,
             **(NO_PROBLEM | more),

@@ -21,6 +21,7 @@ from foundation.keys.factors import PersonFactors
 from foundation.words import khmer_words, words
 from identity.service import IdentityService
 from signing.csc.authorising import CscAuthorising
+from signing.csc.prompts import Prompts
 from signing.csc.responses import CscResponses
 from signing.model import Credential, CredentialStatus, Outcome
 from signing.preview.previews import Previews
@@ -38,6 +39,7 @@ class Parts:
     identity: IdentityService
     signing: SigningService
     requests: RequestDesk
+    prompts: Prompts
     previews: Previews
     factors: PersonFactors
     authenticators: AuthenticatorDesk

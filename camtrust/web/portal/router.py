@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from fastapi import APIRouter, Depends
 
-from camtrust.web.portal import documents, local, login, passkeys, requests
+from camtrust.web.portal import documents, local, login, passkeys, prompts, requests
 from camtrust.web.portal.parts import Parts, problem_page
 from signing.config import SigningConfig
 
@@ -23,6 +23,7 @@ def create_router(parts: Parts) -> APIRouter:
     router = APIRouter(include_in_schema=False, dependencies=[Depends(problem_page(parts.layout))])
     router.include_router(login.create_router(parts))
     router.include_router(requests.create_router(parts))
+    router.include_router(prompts.create_router(parts))
     router.include_router(documents.create_router(parts))
     router.include_router(local.create_router(parts))
     router.include_router(passkeys.create_router(parts))
