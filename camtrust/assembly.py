@@ -73,6 +73,7 @@ from issuing_ca.registry_events import RegistryEvents
 from issuing_ca.service import CertificateAuthority
 from issuing_ca.status_witness import FileWitness
 from issuing_ca.witnessing import Witnessing
+from signing.agencies.representing import Representing
 from signing.agencies.service import Agencies
 from signing.archive.service import Archive
 from signing.batches.custody import BatchCustody
@@ -259,24 +260,14 @@ def assemble(
             signing_service,
             reports,
         )
-        held_seals = HeldSeals(
-            signing_service, custody, database, trail, clock, randomness, RegisteredActors(identity_service)
-        )
+        base = database, trail, clock, randomness
+        mandates = Representing(database, clock, signing_service)
+        held_seals = HeldSeals(signing_service, custody, *base, RegisteredActors(identity_service), mandates)
         clients = RegisteredClients(identity_service)
         sender = WebhookSender(resolver, settings.webhooks.networks, loopback=settings.specimen)
         webhooks = Webhooks(database, trail, clock, randomness, vault, keys, clients, sender)
         requests = RequestDesk(
-            database,
-            trail,
-            clock,
-            randomness,
-            vault,
-            custody,
-            signing_service,
-            clients,
-            notices,
-            webhooks=webhooks,
-            reports=reports,
+            *base, vault, custody, signing_service, clients, notices, webhooks=webhooks, reports=reports
         )
         delivery = notice_delivery(settings, database, vault, trail, clock)
         outbox = Outbox(database, vault, trail, clock, channels=delivery.channels, randomness=randomness)
@@ -287,18 +278,8 @@ def assemble(
         batches = BatchService(database, trail, clock, randomness, signing_service, batch_custody, webhooks)
         batch_work = BatchWork(database, trail, clock, signing_service, batch_custody, clients, webhooks)
         seals = SealsOfAgencies(identity_service, ca, signing_service, keys, clock)
-        agencies = Agencies(
-            database,
-            trail,
-            clock,
-            randomness,
-            vault,
-            signing_service,
-            held_seals,
-            batches,
-            RegisteredAgencyClients(identity_service),
-            seals,
-        )
+        registered = RegisteredAgencyClients(identity_service)
+        agencies = Agencies(*base, vault, signing_service, held_seals, batches, registered, seals)
         ekyc_service = EkycService(
             database=database,
             vault=vault,

@@ -42,6 +42,7 @@ import signing.preview.api
 import signing.requests.api
 import signing.templates.api
 import signing.webhooks.api
+from camtrust.adapters import RegisteredClients
 from camtrust.assembly import Services
 from camtrust.errors import ProxySecretInvalid
 from camtrust.key_uses import OwnTokens
@@ -69,6 +70,7 @@ from issuing_ca.log_api import create_log_router, create_own_log_router, create_
 from issuing_ca.own_log import OwnLog
 from issuing_ca.registry_events_api import create_router as create_registry_router
 from issuing_ca.service import CertificateAuthority
+from signing.agencies.overview import AgencyOverview
 from signing.config import MIB
 from signing.csc.prompts_api import create_prompts_router
 from signing.history_api import create_history_router
@@ -210,6 +212,10 @@ def _portal(services: Services, emulated: Sequence[str]) -> Parts:
         services.signing,
         services.requests,
         services.csc_prompts,
+        services.held_seals,
+        services.agencies,
+        AgencyOverview(services.agencies, services.signing, services.batches, services.webhooks),
+        RegisteredClients(services.identity),
         services.previews,
         services.token,
         services.ekyc.authenticators,

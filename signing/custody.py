@@ -69,11 +69,20 @@ class Custody:
     def discard_signed(self, document_id: str, version: int) -> None:
         self._blobs.delete(_key(document_id, f"signed-{version}"))
 
+    def put_release(self, person: str, document_id: str, data: bytes) -> None:
+        """The signature by which a person let a held seal be made, sealed for that person."""
+        self._blobs.put(_key(document_id, "release"), self._seal_blob(person, document_id, "release", data))
+
+    def release(self, person: str, document_id: str) -> bytes:
+        sealed = self._blobs.get(_key(document_id, "release"))
+        return self._vault.open(person, _purpose(document_id, "release"), sealed)
+
     def discard(self, document_id: str, version: int) -> None:
         """Remove all content of a document that has come to ``version``."""
         for number in range(version + 1):
             self.discard_signed(document_id, number)
             self.discard_prepared(document_id, number)
+        self._blobs.delete(_key(document_id, "release"))
         self.discard_original(document_id)
 
     def discard_original(self, document_id: str) -> None:

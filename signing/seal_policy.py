@@ -8,7 +8,8 @@
                usable, an ML-DSA key, the same subject; and the format has a place for two
     SP-QUOTA   the day's number is not used up; days are Cambodia's too
     SP-APPEARANCE  what is seen of the seal is a template that the policy names, or `plain`, where it names any
-    SP-RELEASE whoever is named in ``releasers`` releases each seal, and never the client that asked (`signing.held`)
+    SP-RELEASE whoever is named in ``releasers`` releases each seal, and never the client that asked (`signing.held`):
+               clients and persons by their ids, or ``representatives``, who are those of the client's organisation
 
 A client without a policy of its own has :data:`DEFAULT`. What is refused is not signed, and is in the audit trail.
 """
@@ -42,6 +43,7 @@ PHNOM_PENH = timezone(timedelta(hours=7), "Asia/Phnom_Penh")  # no summer time
 ROLE = "sign-seal"
 """The role of clients that seal."""
 
+REPRESENTATIVES = "representatives"
 _FORMATS = frozenset({"pades", "cades", "xades", "jades", "asic-e", "asic-s"})
 _ACTOR = re.compile(r"[!-~]{1,200}")
 _MOST_RELEASERS = 20

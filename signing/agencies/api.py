@@ -20,6 +20,7 @@ from signing.views import ID
 
 ADDRESS = "/sign/v1/agencies"
 ROLE = "agency-approve"
+LONGEST_LABEL, LONGEST_KEY = 50, 2000
 
 AgencyId = Annotated[str, Path(pattern=ID, description="the id that proposing gave")]
 ClientId = Annotated[str, Path(max_length=200, description="the client's id")]
@@ -99,8 +100,8 @@ class Approval(_Asked):
 class NewClient(_Asked):
     """A system of the organisation's, by its public key (P-256, PEM)."""
 
-    label: str = Field(min_length=1, max_length=50, description="names the system, not a person")
-    public_key: str = Field(max_length=2000)
+    label: str = Field(min_length=1, max_length=LONGEST_LABEL, description="names the system, not a person")
+    public_key: str = Field(max_length=LONGEST_KEY)
 
 
 def create_router(agencies: Agencies, guard: Guard) -> APIRouter:

@@ -41,7 +41,8 @@ from signing.agencies.errors import (
 )
 from signing.agencies.mandate import NAME, mandate_of
 from signing.agencies.model import Agency, AgencyClient, AgencyState, Representative
-from signing.model import Credential, CredentialStatus
+from signing.agencies.representing import good_credentials
+from signing.model import Credential
 from signing.ports import AgencyClients, AgencySeals
 from signing.verify.model import Indication
 from signing.verify.policy import STRICT
@@ -319,14 +320,7 @@ class Agencies:
         return signer.sha256
 
     def _credentials(self, person_id: str) -> tuple[Credential, ...]:
-        """Those of a person's that are good now, by the books of the CA too."""
-        now = self._clock.now()
-        return tuple(
-            one
-            for one in self._signing.credentials(Actor(ActorKind.PERSON, person_id))
-            if one.status is CredentialStatus.ACTIVE
-            and one.signatory.certificate.not_valid_before_utc <= now <= one.signatory.certificate.not_valid_after_utc
-        )
+        return good_credentials(self._signing, self._clock, person_id)
 
     def _good(self, person_id: str) -> bool:
         return bool(self._credentials(person_id))

@@ -15,6 +15,7 @@ from signing.api import SEAL_FIELDS, attachment, form_of, level_of, options_of, 
 from signing.errors import UploadInvalid
 from signing.held.model import HeldState, NamedHeldSeal, RefusalReason
 from signing.held.service import MAX_PAGE, HeldSeals
+from signing.held.statement import NAME
 from signing.model import Level
 from signing.upload import Upload, read_upload
 from signing.views import ID
@@ -60,6 +61,14 @@ class Release(BaseModel):
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="of the document, as computed from its octets")
 
 
+class SignedStatement(BaseModel):
+    """The person's own document that is the statement, signed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    document: str = Field(pattern=ID)
+
+
 class Refusal(BaseModel):
     """Why not."""
 
@@ -71,8 +80,8 @@ class Refusal(BaseModel):
 def create_router(held: HeldSeals, guard: Guard) -> APIRouter:
     """All endpoints of held seals: for the client that asks (``sign-seal``) and the one that releases."""
     router = APIRouter(prefix=ADDRESS, tags=["Signing"])
-    sealer, releaser = guard.client("sign-seal"), guard.client(RELEASE_ROLE)
-    either = guard.any_of({ActorKind.CLIENT: None})
+    sealer, releaser, person = guard.client("sign-seal"), guard.client(RELEASE_ROLE), guard.person()
+    either = guard.any_of({ActorKind.CLIENT: None, ActorKind.PERSON: None})
 
     async def to_seal(request: Request, _: Annotated[Actor, Depends(sealer)]) -> Upload:
         return await read_upload(request, SEAL_FIELDS)
@@ -100,7 +109,7 @@ def create_router(held: HeldSeals, guard: Guard) -> APIRouter:
         state: Annotated[HeldState | None, Query()] = None,
         limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
     ) -> HeldSealList:
-        """What the client asked for or may release, the newest first."""
+        """What the client asked for or may release; what a person's organisations asked for. The newest first."""
         return HeldSealList(items=[_view(one) for one in held.list(actor, state, limit)])
 
     @router.get("/{held_id}")
@@ -127,6 +136,25 @@ def create_router(held: HeldSeals, guard: Guard) -> APIRouter:
         Again after a failure that passes (no timestamp to be had): the release stands, and the seal is made then.
         """
         return _view(held.release(actor, held_id, bytes.fromhex(body.sha256)))
+
+    @router.get("/{held_id}/statement", response_class=Response, responses=_OCTETS)
+    def statement(actor: Annotated[Actor, Depends(either)], held_id: HeldId) -> Response:
+        """What a person signs to release it: as a document with ``format=cades`` and ``packaging=detached``."""
+        return attachment(NAME, "text/plain; charset=utf-8", held.statement(actor, held_id))
+
+    @router.post("/{held_id}/statement")
+    def release_by_statement(
+        actor: Annotated[Actor, Depends(person)], held_id: HeldId, body: SignedStatement
+    ) -> HeldSealView:
+        """Let the seal be made, as a representative of the organisation: by the statement, signed with one's own key.
+
+        Where the client's policy names the person, or ``representatives``; never by who registered the client."""
+        return _view(held.release_by_statement(actor, held_id, body.document))
+
+    @router.get("/{held_id}/statement/signature", response_class=Response, responses=_OCTETS)
+    def signature(actor: Annotated[Actor, Depends(either)], held_id: HeldId) -> Response:
+        """The signature over the statement by which a person released it: anybody can verify it with the statement."""
+        return attachment(f"{NAME}.p7s", "application/pkcs7-signature", held.release_signature(actor, held_id))
 
     @router.post("/{held_id}/refusal")
     def refuse(actor: Annotated[Actor, Depends(either)], held_id: HeldId, body: Refusal) -> HeldSealView:

@@ -5,6 +5,7 @@ CamTrustError
 ├── HeldSealClosed       released, refused or run out already
 ├── HeldSealOther        the digest that was named is not that of the document which waits
 ├── HeldSealNotMade      there is no sealed document (yet)
+├── ReleaseNotSigned     what was named is not the statement of this seal, signed by the person who releases it
 ├── ReleaseNotAllowed    by whoever asked, or whoever the client's policy does not name
 └── ReleaseNotAsked      the client's policy lets it seal at once: nothing is held
 """
@@ -31,6 +32,13 @@ class HeldSealOther(CamTrustError):
 
 class HeldSealNotMade(CamTrustError):
     code = "signing.held_seal_not_made"
+    kind = Kind.CONFLICT
+
+
+class ReleaseNotSigned(CamTrustError):
+    """``held``: the id of the seal."""
+
+    code = "signing.release_not_signed"
     kind = Kind.CONFLICT
 
 

@@ -1,15 +1,20 @@
-"""Dual control of seals: what one client asks for, another releases, and never the same.
+"""Dual control of seals: what one client asks for, another releases, or a person who represents the organisation.
 
 SP-RELEASE   a client whose policy names releasers seals nothing by itself: each seal waits (`signing.seal_policy`)
-HS-OTHER     nobody releases what they asked for, whatever the policy says
-HS-NAMED     whoever releases is named by the client's policy as it is now: who left it releases nothing more
-HS-ACTING    the client that asked, and whoever releases, are not disabled
-HS-DIGEST    the document is named by its SHA-256, in a request that the releasing client signed
+HS-OTHER     nobody releases what they asked for, whatever the policy says; nor does the person who registered the
+             client that asked, since its key came from them
+HS-NAMED     whoever releases is named by the client's policy as it is now: who left it releases nothing more. Persons
+             are named by their ids, or all representatives together as ``representatives``
+HS-ACTING    the client that asked, and whoever releases, are not disabled; a person speaks for the organisation now,
+             has signed its mandate, and holds a good certificate
+HS-DIGEST    the document is named by its SHA-256, in a request that the releasing client signed; a person signs a
+             statement that names it, with their own key, by passkey or PIN and code (`signing.held.statement`)
 HS-TIME      it runs out; hours, level, format and size are judged again, by the policy as it is now
 """
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -20,8 +25,15 @@ from foundation.http.actor import Actor, ActorKind
 from foundation.keys.port import KeyUse
 from foundation.randomness import Randomness
 from signing import seal_store
+from signing.agencies.representing import Representing
 from signing.custody import Custody
-from signing.errors import CredentialNotFound, CredentialNotUsable, DocumentRefused, TooManyDocuments
+from signing.errors import (
+    CredentialNotFound,
+    CredentialNotUsable,
+    DocumentNotFound,
+    DocumentRefused,
+    TooManyDocuments,
+)
 from signing.file_name import plain_name
 from signing.forms import PADES, Form
 from signing.held import store
@@ -32,12 +44,14 @@ from signing.held.errors import (
     HeldSealOther,
     ReleaseNotAllowed,
     ReleaseNotAsked,
+    ReleaseNotSigned,
 )
 from signing.held.model import HeldSeal, HeldState, NamedHeldSeal, RefusalReason
-from signing.model import Level
+from signing.held.statement import FORM, release_of
+from signing.model import Document, DocumentState, Level
 from signing.pdf_options import PdfOptions
 from signing.ports import Acting
-from signing.seal_policy import read_policy
+from signing.seal_policy import REPRESENTATIVES, read_policy
 from signing.service import SigningService
 from signing.store import Sealed
 
@@ -63,10 +77,11 @@ class HeldSeals:
         clock: Clock,
         randomness: Randomness,
         acting: Acting,
+        mandates: Representing | None = None,
     ) -> None:
         self._signing, self._custody = signing, custody
         self._database, self._audit, self._clock = database, audit, clock
-        self._randomness, self._acting = randomness, acting
+        self._randomness, self._acting, self._mandates = randomness, acting, mandates
 
     def ask(
         self,
@@ -123,15 +138,20 @@ class HeldSeals:
         return NamedHeldSeal(held, name)
 
     def list(self, actor: Actor, state: HeldState | None = None, limit: int = 50) -> tuple[NamedHeldSeal, ...]:
-        """What the actor asked for or may release, the newest first."""
+        """What the actor asked for or may release, the newest first; to a person, what their organisations' clients
+        asked for."""
         limit = max(1, min(limit, MAX_PAGE))
         with self._database.read() as connection:
-            clients = [client for client, policy in seal_store.policies_of_all(connection) if _names(policy, actor.id)]
-            rows = store.of_clients(connection, [actor.id, *clients], state, limit)
+            if actor.kind is ActorKind.PERSON:
+                theirs = self._mandates.clients_of(actor.id) if self._mandates else ()
+            else:
+                every = seal_store.policies_of_all(connection)
+                theirs = (actor.id, *(client for client, policy in every if _names(policy, actor.id)))
+            rows = store.of_clients(connection, theirs, state, limit)
         return tuple(self._named(held, sealed) for held, sealed in rows)
 
     def show(self, actor: Actor, held_id: str) -> NamedHeldSeal:
-        """One that the actor asked for or may release. Raises HeldSealNotFound."""
+        """One that the actor asked for or may release, or of their organisation. Raises HeldSealNotFound."""
         return self._named(*self._visible(actor, held_id))
 
     def document(self, actor: Actor, held_id: str) -> tuple[str, bytes]:
@@ -156,17 +176,38 @@ class HeldSeals:
         held, sealed = self._decidable(actor, held_id, HeldState.WAITING, HeldState.RELEASED)
         if held.sha256 != sha256:
             raise HeldSealOther
-        now = self._clock.now()
-        if held.state is HeldState.WAITING:
-            with self._database.unit_of_work() as connection:
-                store.change(connection, held, HeldState.RELEASED, decided_by=str(actor), decided_at=now)
-                details = {"sha256": sha256.hex()}
-                self._audit.append(connection, str(actor), "signing.held_seal_released", held_id, details)
-        else:  # a crash, or a failure that passes, left it so: this release goes on, and no other beside it
-            with self._database.unit_of_work() as connection:
-                store.change(connection, held, HeldState.RELEASED)
-        held = replace(held, state=HeldState.RELEASED, version=held.version + 1)
-        return self._named(*self._make(actor, held, sealed))
+        return self._release(actor, held, sealed, {"sha256": sha256.hex()})
+
+    def statement(self, actor: Actor, held_id: str) -> bytes:
+        """What a person signs to release it. Raises HeldSealNotFound."""
+        return release_of(self._visible(actor, held_id)[0])
+
+    def release_by_statement(self, person: Actor, held_id: str, document_id: str) -> NamedHeldSeal:
+        """The same by a person. ``document_id``: their document that is the statement, signed with their own key as a
+        detached CAdES signature. The signature is kept, sealed for them.
+
+        Raises HeldSealNotFound, ReleaseNotAllowed, ReleaseNotSigned, HeldSealClosed; else as :meth:`release`.
+        """
+        held, sealed = self._decidable(person, held_id, HeldState.WAITING, HeldState.RELEASED)
+        try:
+            signed = self._signing.document(person, document_id).document
+        except DocumentNotFound:
+            raise ReleaseNotSigned(held=held_id) from None
+        same = signed.sha256 == hashlib.sha256(release_of(held)).digest() and signed.form == FORM
+        if signed.state is not DocumentState.SIGNED or not same:
+            raise ReleaseNotSigned(held=held_id)
+        signature = self._signing.signed(person, document_id)[1]
+        self._custody.put_release(person.id, held_id, signature)
+        details = {"sha256": held.sha256.hex(), "signature": hashlib.sha256(signature).hexdigest()}
+        return self._release(person, held, sealed, details)
+
+    def release_signature(self, actor: Actor, held_id: str) -> bytes:
+        """The signature over the statement by which a person released it. Raises HeldSealNotFound, ReleaseNotSigned."""
+        held, _ = self._visible(actor, held_id)
+        kind, _, person = (held.decided_by or "").partition(":")
+        if kind != ActorKind.PERSON or held.state not in (HeldState.RELEASED, HeldState.SEALED, HeldState.FAILED):
+            raise ReleaseNotSigned(held=held_id)
+        return self._custody.release(person, held_id)
 
     def refuse(self, actor: Actor, held_id: str, reason: RefusalReason) -> NamedHeldSeal:
         """Say no, for good; whoever asked may take it back so too.
@@ -174,7 +215,9 @@ class HeldSeals:
         Raises HeldSealNotFound, ReleaseNotAllowed, HeldSealClosed.
         """
         held, _ = self._visible(actor, held_id)
-        if held.client != actor.id:
+        if (
+            held.client != actor.id and actor.kind is not ActorKind.PERSON
+        ):  # stopping must be easy for who speaks for it
             self._decidable(actor, held_id, HeldState.WAITING)
         elif held.state is not HeldState.WAITING:
             raise HeldSealClosed
@@ -227,6 +270,18 @@ class HeldSeals:
 
     # --------------------------------------------------------------------------------------------------------------
 
+    def _release(self, actor: Actor, held: HeldSeal, sealed: Sealed, details: dict[str, str]) -> NamedHeldSeal:
+        if held.state is HeldState.WAITING:
+            with self._database.unit_of_work() as connection:
+                values = {"decided_by": str(actor), "decided_at": self._clock.now()}
+                store.change(connection, held, HeldState.RELEASED, **values)
+                self._audit.append(connection, str(actor), "signing.held_seal_released", held.held_id, details)
+        else:  # a crash, or a failure that passes, left it so: this release goes on, and no other beside it
+            with self._database.unit_of_work() as connection:
+                store.change(connection, held, HeldState.RELEASED)
+        held = replace(held, state=HeldState.RELEASED, version=held.version + 1)
+        return self._named(*self._make(actor, held, sealed))
+
     def _make(self, releaser: Actor, held: HeldSeal, sealed: Sealed) -> tuple[HeldSeal, Sealed]:
         document = held.document()
         values: dict[str, str] = {}
@@ -264,7 +319,7 @@ class HeldSeals:
 
     def _decidable(self, actor: Actor, held_id: str, *states: HeldState) -> tuple[HeldSeal, Sealed]:
         held, sealed = self._visible(actor, held_id)
-        if not self._may_decide(actor, held):
+        if not self.may_release(actor, held):
             with self._database.unit_of_work() as connection:
                 self._audit.append(connection, str(actor), "signing.release_not_allowed", held_id)
             raise ReleaseNotAllowed
@@ -272,16 +327,33 @@ class HeldSeals:
             raise HeldSealClosed
         return held, sealed
 
-    def _may_decide(self, actor: Actor, held: HeldSeal) -> bool:
-        named = actor.id in self._signing.seal_policies.of(held.client).releasers
-        asking, releasing = self._acting.key_of(held.client), self._acting.key_of(actor.id)
+    def may_release(self, actor: Actor, held: HeldSeal) -> bool:
+        """Whether they may release it, if it waits."""
+        asking = self._acting.key_of(held.client)
+        releasers = self._signing.seal_policies.of(held.client).releasers
+        if actor.kind is ActorKind.PERSON:
+            client = self._mandates.represents(actor.id, held.client) if self._mandates else None
+            if client is None or self._mandates is None or client.added_by == str(actor):
+                return False
+            named = actor.id in releasers or REPRESENTATIVES in releasers
+            return named and asking is not None and self._mandates.good(actor.id)
+        releasing = self._acting.key_of(actor.id)
+        named = actor.id in releasers
         return named and actor.id != held.client and None not in (asking, releasing) and asking != releasing
 
     def _visible(self, actor: Actor, held_id: str) -> tuple[HeldSeal, Sealed]:
         held, sealed = self._found(held_id)
-        if held.client != actor.id and actor.id not in self._signing.seal_policies.of(held.client).releasers:
+        if actor.kind is ActorKind.PERSON:
+            if self._mandates is None or self._mandates.represents(actor.id, held.client) is None:
+                raise HeldSealNotFound
+        elif held.client != actor.id and actor.id not in self._signing.seal_policies.of(held.client).releasers:
             raise HeldSealNotFound
         return held, sealed
+
+    def parts(self, actor: Actor, held_id: str) -> tuple[Document, Sealed]:
+        """The document for whoever draws its pages. Raises HeldSealNotFound."""
+        held, sealed = self._visible(actor, held_id)
+        return held.document(), sealed
 
     def _found(self, held_id: str) -> tuple[HeldSeal, Sealed]:
         with self._database.read() as connection:

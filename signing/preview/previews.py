@@ -64,7 +64,11 @@ class Previews:
 
         Raises DocumentNotFound, PageNotFound, PageNotDrawn, PreviewBusy.
         """
-        document, sealed = self._document(person, document_id)
+        return self.page_of(*self._document(person, document_id), number)
+
+    def page_of(self, document: Document, sealed: store.Sealed, number: int) -> bytes:
+        """The same of a document that the caller may see. PageNotFound, PageNotDrawn, PreviewBusy."""
+        document_id = document.document_id
         last = min(document.pages, MOST_PAGES)
         if document.form != PADES or not 1 <= number <= last:
             raise PageNotFound

@@ -123,6 +123,33 @@ PUBLIC = {
             "POST /portal/documents/{document_id}/passkey-options",
             "POST /portal/documents/{document_id}/passkey",
             "POST /portal/documents/{document_id}/removal",
+            "GET /portal/agencies",
+            "POST /portal/agencies",
+            "GET /portal/agencies/{agency_id}",
+            "POST /portal/agencies/{agency_id}/mandate/approval",
+            "POST /portal/agencies/{agency_id}/mandate/passkey-options",
+            "POST /portal/agencies/{agency_id}/mandate/passkey",
+            "POST /portal/agencies/{agency_id}/withdrawal",
+            "POST /portal/agencies/{agency_id}/representatives",
+            "POST /portal/agencies/{agency_id}/clients",
+            "GET /portal/agencies/{agency_id}/clients/{client_id}",
+            "POST /portal/agencies/{agency_id}/clients/{client_id}/credential",
+            "POST /portal/agencies/{agency_id}/clients/{client_id}/withdrawal",
+            "GET /portal/agencies/{agency_id}/clients/{client_id}/batches/{batch_id}",
+            "GET /portal/held-seals/{held_id}",
+            "GET /portal/held-seals/{held_id}/pages/{page}",
+            "GET /portal/held-seals/{held_id}/document",
+            "GET /portal/held-seals/{held_id}/sealed",
+            "GET /portal/held-seals/{held_id}/signature",
+            "POST /portal/held-seals/{held_id}/approval",
+            "POST /portal/held-seals/{held_id}/passkey-options",
+            "POST /portal/held-seals/{held_id}/passkey",
+            "POST /portal/held-seals/{held_id}/refusal",
+            "GET /portal/prompts/{handle}",
+            "POST /portal/prompts/{handle}/approval",
+            "POST /portal/prompts/{handle}/passkey-options",
+            "POST /portal/prompts/{handle}/passkey",
+            "POST /portal/prompts/{handle}/refusal",
             "GET /portal/requests/{request_id}",
             "POST /portal/requests/{request_id}/approval",
             "POST /portal/requests/{request_id}/passkey-options",
@@ -219,6 +246,8 @@ def test_what_is_another_s_is_as_absent_as_what_never_was(assembled: Installatio
     changes["/sign/v1/agencies/{agency_id}/clients"] = {"label": "x", "public_key": "x"}
     look = {"name": "official", "appearance": {"lines": [{"text": "{name}"}]}}
     changes["/sign/v1/agencies/{agency_id}/templates"] = look
+    changes["/sign/v1/held-seals/{held_id}/statement"] = {"document": "0" * 32}
+    changes["/sign/v1/held-seals/{held_id}/refusal"] = {"reason": "other"}
     called = 0
     for endpoint in endpoints(assembled.app):
         if "person" not in (endpoint.allowed or {}) or "{" not in endpoint.path:
@@ -233,6 +262,8 @@ def test_what_is_another_s_is_as_absent_as_what_never_was(assembled: Installatio
             path = endpoint.path.replace("{enrolment_id}", ids[0]).replace("{document_id}", ids[1])
             # Whose these are: tests/signing/test_signing_passkey.py, tests/ekyc/test_ekyc_authenticators.py.
             path = path.replace("{approval_id}", ids[1] * 2).replace("{change_id}", ids[1] * 2)
+            # … and tests/story/test_story_agencies_portal.py
+            path = path.replace("{held_id}", ids[1] if ids[0] == enrolment else "0" * 32)
             path = path.replace("{serial}", ids[2]).replace("{image_id}", "0" * 32)
             path = path.replace("{page}", "1").replace("{request_id}", ids[3]).replace("{client_id}", ids[4])
             path = path.replace("{agency_id}", agency if ids[0] == enrolment else "0" * 32)

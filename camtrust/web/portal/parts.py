@@ -20,10 +20,14 @@ from foundation.keys.activation import Method
 from foundation.keys.factors import PersonFactors
 from foundation.words import khmer_words, words
 from identity.service import IdentityService
+from signing.agencies.overview import AgencyOverview
+from signing.agencies.service import Agencies
 from signing.csc.authorising import CscAuthorising
 from signing.csc.prompts import Prompts
 from signing.csc.responses import CscResponses
+from signing.held.service import HeldSeals
 from signing.model import Credential, CredentialStatus, Outcome
+from signing.ports import Clients
 from signing.preview.previews import Previews
 from signing.requests.desk import RequestDesk
 from signing.requests.views import WORDS
@@ -40,6 +44,10 @@ class Parts:
     signing: SigningService
     requests: RequestDesk
     prompts: Prompts
+    held: HeldSeals
+    agencies: Agencies
+    overview: AgencyOverview
+    clients: Clients
     previews: Previews
     factors: PersonFactors
     authenticators: AuthenticatorDesk
