@@ -88,7 +88,10 @@ def create(context: Context) -> typer.Typer:
         hours: Annotated[str | None, typer.Option(metavar="FROM-TO", help="hours of Cambodia's clock, as 8-17")] = None,
         releaser: Annotated[
             list[str] | None,
-            typer.Option(metavar="CLIENT_ID", help="another client, one of which releases each seal; repeatable"),
+            typer.Option(
+                metavar="ID",
+                help="who may release each seal: another client, a person, or `representatives`; repeatable",
+            ),
         ] = None,
         parallel: Annotated[
             str | None, typer.Option(metavar="CREDENTIAL", help="an ml-dsa-65 credential that signs beside each seal")
@@ -113,7 +116,8 @@ def create(context: Context) -> typer.Typer:
         with services_of(context) as services:
             policies = services.signing.seal_policies
             if value:
-                for actor in (client, *(releaser or ())):
+                registered = [one for one in releaser or () if one.startswith("act_")]
+                for actor in (client, *registered):  # persons, and `representatives`, are known elsewhere
                     services.identity.actor(actor)
                 policies.set(ACTOR, client, read_policy(value), services.clock.now())
             policy = policies.of(client)

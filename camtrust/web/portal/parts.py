@@ -13,6 +13,7 @@ from camtrust.home import Home
 from camtrust.web.portal.layout import Layout, language_of
 from camtrust.web.portal.session import Doorkeeper, Visit
 from ekyc.authenticators import AuthenticatorDesk
+from ekyc.service import EkycService
 from foundation.catalogue import Language
 from foundation.clock import Clock
 from foundation.errors import CamTrustError
@@ -20,6 +21,8 @@ from foundation.keys.activation import Method
 from foundation.keys.factors import PersonFactors
 from foundation.words import khmer_words, words
 from identity.service import IdentityService
+from issuing_ca.own_log import OwnLog
+from issuing_ca.ra.service import Registration
 from signing.agencies.overview import AgencyOverview
 from signing.agencies.service import Agencies
 from signing.csc.authorising import CscAuthorising
@@ -48,6 +51,9 @@ class Parts:
     agencies: Agencies
     overview: AgencyOverview
     clients: Clients
+    own_log: OwnLog
+    registration: Registration
+    ekyc: EkycService
     previews: Previews
     factors: PersonFactors
     authenticators: AuthenticatorDesk

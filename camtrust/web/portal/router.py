@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from fastapi import APIRouter, Depends
 
-from camtrust.web.portal import agencies, documents, held, local, login, passkeys, prompts, requests
+from camtrust.web.portal import agencies, documents, held, local, login, own, passkeys, prompts, requests
 from camtrust.web.portal.parts import Parts, problem_page
 from signing.config import SigningConfig
 
@@ -26,6 +26,7 @@ def create_router(parts: Parts) -> APIRouter:
     router.include_router(prompts.create_router(parts))
     router.include_router(agencies.create_router(parts))
     router.include_router(held.create_router(parts))
+    router.include_router(own.create_router(parts))
     router.include_router(documents.create_router(parts))
     router.include_router(local.create_router(parts))
     router.include_router(passkeys.create_router(parts))
