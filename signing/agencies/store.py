@@ -79,13 +79,6 @@ def find(connection: Connection, agency_id: str) -> Agency | None:
     return None if row is None else _agency(connection, row)
 
 
-def of_client(connection: Connection, client_id: str) -> Agency | None:
-    """The organisation of a client."""
-    query = select(clients.c.agency_id).where(clients.c.client_id == client_id)
-    agency_id = connection.execute(query).scalar_one_or_none()
-    return None if agency_id is None else find(connection, agency_id)
-
-
 def of_state(connection: Connection, state: AgencyState, limit: int) -> Sequence[Agency]:
     """Those in a state, the newest first."""
     same = select(agencies).where(agencies.c.state == state.value)

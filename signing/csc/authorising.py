@@ -91,7 +91,12 @@ class CscAuthorising:
         return request.options or ""
 
     def authorise(
-        self, actor: Actor, credential_id: str, what: Wanted | TakenDocuments, proof: AnyProof, via: Through | None = None
+        self,
+        actor: Actor,
+        credential_id: str,
+        what: Wanted | TakenDocuments,
+        proof: AnyProof,
+        via: Through | None = None,
     ) -> Authorised:
         """Have the token permit exactly this; ``via``: where it came in, for the history; None: this API.
 

@@ -32,6 +32,7 @@ from signing.csc.errors import CscRefused
 from signing.csc.prompt_store import Prompt, PromptState
 from signing.csc.wanted import TakenDocuments, Wanted
 from signing.errors import DocumentNotFound, PromptClosed, PromptNotFound
+from signing.forms import DIGESTS as DIGEST_FORMS
 from signing.model import NamedDocument
 from signing.ports import Clients
 from signing.requests import store as request_store
@@ -101,7 +102,7 @@ class Prompts:
             credential_id,
             client,
             PromptState.WAITING,
-            what.digests,
+            what.shown,
             sealed,
             None,
             None,
@@ -113,7 +114,7 @@ class Prompts:
             with self._database.unit_of_work() as connection:
                 store.insert(connection, one)
                 self._require_room(store.count_waiting(connection, actor.id, now) - 1)
-                details = {"client": client, "digests": [digest.hex() for digest in what.digests]}
+                details = {"client": client, "digests": [digest.hex() for digest in what.shown]}
                 self._audit.append(connection, str(actor), "signing.csc_prompted", handle, details)
         except BaseException:
             self._authorising.discard(actor, one.documents)
@@ -262,7 +263,7 @@ class Prompts:
         for document_id in ids:
             with suppress(DocumentNotFound):  # gone with the prompt, or by the person
                 found.append(self._signing.document(person, document_id))
-        return found
+        return [one for one in found if one.document.form not in DIGEST_FORMS]
 
 
 def _wanted(one: Prompt) -> Wanted | TakenDocuments:

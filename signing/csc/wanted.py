@@ -17,6 +17,7 @@ from signing.csc import requests
 from signing.csc.algorithms import DIGESTS
 from signing.csc.errors import CscRefused
 from signing.forms import CADES_DIGEST, PADES, PADES_DIGEST, Form, Format, Packaging
+from signing.forms import DIGESTS as DIGEST_FORMS
 from signing.model import Level
 from signing.pdf_options import PdfOptions
 
@@ -89,6 +90,11 @@ class Wanted:
     @property
     def count(self) -> int:
         return len(self.digests) or len(self.documents)
+
+    @property
+    def shown(self) -> tuple[bytes, ...]:
+        """The digests that a person is shown: of documents that stay with the client too."""
+        return self.digests or tuple(one.data for one in self.documents if one.form in DIGEST_FORMS)
 
     @property
     def level(self) -> Level | None:

@@ -22,7 +22,7 @@ from tests.story.installation import Applicant, Installation, Staff
 from tests.story.oauth_client import WebClient, opened
 from tests.story.test_story_csc import ECDSA_SHA256, _digest
 from tests.story.test_story_csc_documents import entry, holder, letter
-from tests.story.test_story_oauth_persons import details, digest
+from tests.story.test_story_oauth_persons import SHA256_OID, details, digest
 from tests.story.test_story_passkey import Phone
 
 __all__ = ["holder", "letter"]  # fixtures
@@ -210,6 +210,27 @@ def test_by_pin_and_code_for_documents(assembled: Installation, person: Applican
     assert status == 200, told
     body = {"credentialID": person.credential, "SAD": told["SAD"], "documents": [wanted]}
     assert app.ask("signatures/signDoc", body)[0] == 200
+
+
+def test_documents_that_stay_with_the_client(assembled: Installation, person: Applicant) -> None:
+    """documentDigests without a proof: the person is shown the digests themselves, and no document; what they approve
+    is what signDoc signs."""
+    app, entry = App(assembled, person), {"signature_format": "C", "conformance_level": "AdES-B-T"}
+    entry |= {"hashes": [_digest(1), _digest(2)], "hashAlgorithmOID": SHA256_OID, "signAlgo": ECDSA_SHA256}
+    body = {"credentialID": person.credential, "documentDigests": [entry], "numSignatures": 2}
+    status, told = app.ask("credentials/authorize", body)
+    assert status == 202, told
+    (shown,) = person.get("/sign/v1/prompts")
+    assert shown["documents"] == []
+    assert shown["digests"] == [base64.b64decode(_digest(number)).hex() for number in (1, 2)]
+    proof = {"pin": person.pin, "totp": person.next_code()}
+    assert person.ask("POST", f"/sign/v1/prompts/{told['handle']}/approval", proof).status_code == 204
+    status, granted = app.check(told["handle"])
+    assert status == 200, granted
+    sign = {"credentialID": person.credential, "SAD": granted["SAD"], "documentDigests": [entry]}
+    status, signed = app.ask("signatures/signDoc", sign)
+    assert status == 200, signed
+    assert len(signed["SignatureObject"]) == 2
 
 
 def test_too_many_reports_stop_a_client(assembled: Installation) -> None:
