@@ -26,7 +26,7 @@ from tests.story.installation import Applicant, Installation
 from tests.story.test_story_formats import verified
 from tests.story.test_story_local import recorded
 from tests.story.test_story_portal import letter
-from tests.story.test_story_portal_chromium import browsing, log_in, with_passkey
+from tests.story.test_story_portal_chromium import browsing, log_in, violations, with_passkey
 from tests.verify.verify_world import document
 
 __all__ = ["letter"]
@@ -201,6 +201,8 @@ def test_the_verdict_is_that_of_the_service_s_own(
         page = here.page
         known(page, person)
         choose(page, "letter.pdf", letter)
+        expect(page.locator("#approve")).to_be_visible()
+        assert violations(page) == []
         approve(page, person)
         name, local = download(page)
         assert name == "letter.signed.pdf"
@@ -216,12 +218,12 @@ def test_the_verdict_is_that_of_the_service_s_own(
     assert told[0] == told[1]
 
 
-def changed(data: bytes, change: Callable[[pikepdf.Pdf], None]) -> bytes:
+def changed(data: bytes, change: Callable[[pikepdf.Pdf], None], **options: Any) -> bytes:
     """Another document."""
     out = BytesIO()
     with pikepdf.open(BytesIO(data)) as pdf:
         change(pdf)
-        pdf.save(out)
+        pdf.save(out, **options)
     return out.getvalue()
 
 
@@ -262,6 +264,110 @@ def test_behind_another_signature(
     status, verdict = verified(assembled, capsys, file)
     assert (status, [one["level"] for one in verdict["signatures"]]) == (0, ["B-LT", "B-LT"]), verdict
     assert programs.run("pdfsig", "-nocert", file).stdout.count("Signature is Valid.") == 2
+
+
+def test_every_layout(
+    assembled: Installation, letter: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Cross-references as tables and as streams, objects in streams, linearised; form and list of annotations that are
+    objects of their own, and pages in a deep tree: each is signed inside and passes, also by qpdf and pdfsig."""
+    streams = pikepdf.ObjectStreamMode
+    layouts: dict[str, tuple[Callable[[pikepdf.Pdf], None], dict[str, Any]]] = {
+        "table": (lambda pdf: None, {"object_stream_mode": streams.disable}),  # noqa: ARG005
+        "streams": (lambda pdf: None, {"object_stream_mode": streams.generate}),  # noqa: ARG005
+        "linear": (lambda pdf: None, {"linearize": True}),  # noqa: ARG005
+        "own-objects": (with_own_objects, {"object_stream_mode": streams.generate}),
+        "deep": (with_deep_pages, {"object_stream_mode": streams.disable}),
+    }
+    folder = tmp_path / "layouts"
+    folder.mkdir()
+    with sitting(assembled) as here:
+        page = here.page
+        person = with_passkey(assembled, page)
+        log_in(page, person)
+        for name, (change, options) in layouts.items():
+            choose(page, f"{name}.pdf", changed(letter, change, **options))
+            page.get_by_role("button", name="Sign with a passkey").click()
+            called, data = download(page)
+            assert called == f"{name}.signed.pdf"
+            (folder / called).write_bytes(data)
+            assert "Signature is Valid." in programs.run("pdfsig", "-nocert", folder / called).stdout
+            programs.run("qpdf", "--check", folder / called)
+    bundle, pin = assembled.bundle()
+    assert command(["verify", str(folder), "--bundle", str(bundle), "--bundle-signer", pin, "--json"]) == 0
+    files = json.loads(capsys.readouterr().out)["files"]
+    assert [one["indication"] for one in files] == ["TOTAL-PASSED"] * len(layouts)
+
+
+def with_own_objects(pdf: pikepdf.Pdf) -> None:
+    """Annotations, form and its fields as objects of their own."""
+    pdf.pages[0].Annots = pdf.make_indirect(pikepdf.Array())
+    fields = pdf.make_indirect(pikepdf.Array())
+    pdf.Root.AcroForm = pdf.make_indirect(pikepdf.Dictionary(Fields=fields))
+    pdf.Root.Extensions = pdf.make_indirect(pikepdf.Dictionary())
+
+
+def with_deep_pages(pdf: pikepdf.Pdf) -> None:
+    """One more node between the root of the pages and each page."""
+    pages = pdf.Root.Pages
+    for number, kid in enumerate(list(pages.Kids)):
+        between = pdf.make_indirect(
+            pikepdf.Dictionary(Type=pikepdf.Name.Pages, Kids=pikepdf.Array([kid]), Count=1, Parent=pages)
+        )
+        kid.Parent = between
+        pages.Kids[number] = between
+
+
+MUTATE = """async ([text, rounds]) => {
+  const { prepare } = await import("/static/local_pdf.js");
+  const letter = Uint8Array.from(atob(text), (one) => one.charCodeAt(0));
+  let state = 20261126;
+  const below = (limit) => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return Math.floor((state / 2 ** 32) * limit);
+  };
+  const counts = {};
+  for (let round = 0; round < rounds; round += 1) {
+    const data = letter.slice(0, below(4) ? letter.length : below(letter.length));
+    for (let change = below(6); change >= 0 && data.length; change -= 1) {
+      const near = below(2) ? data.length - 1 - below(Math.min(2000, data.length)) : below(data.length);
+      data[near] = below(2) ? below(256) : 48 + below(10);
+    }
+    const made = await prepare(data, new Date());
+    counts[made.refused ?? "ready"] = (counts[made.refused ?? "ready"] ?? 0) + 1;
+    if (made.refused !== undefined) continue;
+    const answer = { signature: letter.slice(0, 99), certificates: [letter.slice(0, 9)], ocsp: [], crl: [] };
+    const parts = await made.complete(answer);
+    if (parts.length !== 3 || parts[0].some((one, at) => one !== data[at])) throw new Error("the document was changed");
+  }
+  return counts;
+}"""
+
+
+def test_broken_files_in_the_browser(assembled: Installation, letter: bytes) -> None:
+    """300 files with changed octets and lost ends: each is refused with a reason or made ready, and none is changed."""
+    with sitting(assembled) as here:
+        here.page.goto("/portal/login")
+        counts = here.page.evaluate(MUTATE, [base64.b64encode(letter).decode(), 300])
+    assert sum(counts.values()) == 300
+    assert set(counts) <= {"ready", "damaged", "not_pdf", "encrypted", "restricted", "form", "hybrid"}
+    assert counts["damaged"] > 20
+    assert counts["ready"] > 20
+
+
+def test_a_file_that_is_too_large(assembled: Installation, tmp_path: Path) -> None:
+    """Above the limit the page says so, and which command takes it; it reads nothing of the file."""
+    large = tmp_path / "large.bin"
+    with large.open("wb") as file:
+        file.truncate(256 * 1024 * 1024 + 1)
+    with sitting(assembled) as here:
+        page = here.page
+        known(page, assembled.applicant().until("certificate"))
+        page.goto("/portal/local")
+        page.get_by_label("File", exact=True).set_input_files(large)
+        page.get_by_role("button", name="Compute the fingerprint").click()
+        expect(page.locator("#trouble")).to_have_text(re.compile("larger than 256 MiB.*camtrust sign --service"))
+        expect(page.locator("#approve")).to_be_hidden()
 
 
 def test_a_service_that_lies(assembled: Installation) -> None:

@@ -28,6 +28,7 @@ __all__ = ["letter"]  # a fixture
 
 ORIGIN = "http://localhost:8440"  # the one that a home's settings stand for by default
 _PATIENCE = 60_000  # milliseconds: the machine may be busy
+expect.set_options(timeout=_PATIENCE)
 
 REGISTER = """async (options) => {
   const octets = (text) =>
@@ -205,9 +206,9 @@ def test_axe_finds_nothing(assembled: Installation, letter: bytes, language: str
         page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
         page.set_viewport_size({"width": width, "height": 800})
         page.goto("/portal/login")
-        found = {"/portal/login": _violations(page)}
+        found = {"/portal/login": violations(page)}
         page.evaluate("document.querySelector('label').replaceWith(document.querySelector('label input'))")
-        assert any(one.startswith("label:") for one in _violations(page))  # axe does look
+        assert any(one.startswith("label:") for one in violations(page))  # axe does look
         session = {"name": SESSION_COOKIE, "value": person.session, "url": "https://localhost:8440"}
         page.context.add_cookies([session | {"secure": True, "httpOnly": True, "sameSite": "Strict"}])
         for path in (
@@ -216,15 +217,16 @@ def test_axe_finds_nothing(assembled: Installation, letter: bytes, language: str
             f"/documents/{document}",
             "/certificates",
             "/history",
+            "/local",
             "/passkeys",
         ):
             page.goto(f"/portal{path}")
-            found[path] = _violations(page)
+            found[path] = violations(page)
             assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), path
     assert not {path: one for path, one in found.items() if one}
 
 
-def _violations(page: Page) -> list[str]:
+def violations(page: Page) -> list[str]:
     run = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]})
     return [f"{one['id']}: {node['html']:.100}" for one in run.response["violations"] for node in one["nodes"]]
 
