@@ -4,6 +4,7 @@ The bundle is a file that the trust-list operator signed elsewhere; the service 
 verified here is read, judged and forgotten: nothing of it is kept.
 """
 
+from threading import BoundedSemaphore
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -22,6 +23,17 @@ class DocumentNotReceived(CamTrustError):
 
     code = "camtrust.document_not_received"
     kind = Kind.INVALID
+
+
+class VerifierBusy(CamTrustError):
+    """As many documents as may be are being judged; ask again."""
+
+    code = "camtrust.verifier_busy"
+    kind = Kind.THROTTLED
+
+
+_AT_ONCE = BoundedSemaphore(4)  # of a process: judging takes a thread and its time, and anybody may send anything
+_PATIENCE = 10.0  # seconds
 
 
 def create_router(home: Home, clock: Clock, limit: int) -> APIRouter:
@@ -74,7 +86,7 @@ def create_router(home: Home, clock: Clock, limit: int) -> APIRouter:
 
 
 def judged(home: Home, clock: Clock, data: bytes) -> tuple[FileVerdict, Trust]:
-    """The verdict on a document against the bundle published here, and what it rests on."""
+    """The verdict on a document against the bundle published here, and what it rests on. Raises VerifierBusy."""
     from signing.verify.bundle import read_pin
     from signing.verify.policy import STRICT
     from signing.verify.trust import build_trust
@@ -84,4 +96,9 @@ def judged(home: Home, clock: Clock, data: bytes) -> tuple[FileVerdict, Trust]:
     octets = home.bundle.read_bytes() if home.bundle.exists() else None
     pin = read_pin(home.bundle_signer.read_text(encoding="ascii")) if home.bundle_signer.exists() else None
     trust = build_trust(octets, frozenset({pin} if pin else ()), (), at, STRICT)
-    return verify_file(data, "document", trust, at), trust
+    if not _AT_ONCE.acquire(timeout=_PATIENCE):
+        raise VerifierBusy(retry_after=_PATIENCE)
+    try:
+        return verify_file(data, "document", trust, at), trust
+    finally:
+        _AT_ONCE.release()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from threading import BoundedSemaphore
 from typing import Any
 
 import httpx2
 import pytest
 
+import camtrust.web.trust
 from camtrust.organisations import ROLE, make_seal_credential
 from foundation.http.actor import ActorKind
 from tests.story.installation import Installation, Staff
@@ -60,6 +62,22 @@ def test_a_verdict_in_words(assembled: Installation, permit: tuple[bytes, str]) 
     khmer = sent(assembled.http, data, **{"Accept-Language": "km"}).text
     assert '<html lang="km">' in khmer
     assert "មូលហេតុ" in khmer
+
+
+def test_strangers_do_not_take_every_thread(
+    assembled: Installation, permit: tuple[bytes, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While as many documents are judged as may be at once, others are told to come back, on the page and by API."""
+    turns = BoundedSemaphore(1)
+    monkeypatch.setattr(camtrust.web.trust, "_AT_ONCE", turns)
+    monkeypatch.setattr(camtrust.web.trust, "_PATIENCE", 0.01)
+    with turns:
+        answer = assembled.http.post("/verify/v1/documents", content=permit[0])
+        assert (answer.status_code, answer.json()["code"]) == (429, "camtrust.verifier_busy")
+        assert answer.headers["Retry-After"]
+        page = assembled.http.post("/verify", files={"file": ("permit.pdf", permit[0], "application/pdf")})
+        assert page.status_code == 429
+    assert assembled.http.post("/verify/v1/documents", content=permit[0]).status_code == 200
 
 
 def test_a_code_in_words(assembled: Installation, permit: tuple[bytes, str]) -> None:
