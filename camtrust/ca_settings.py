@@ -18,6 +18,7 @@ def ca_settings_of(settings: Settings, policies: Mapping[str, str]) -> IssuingCa
         organisation="SPECIMEN CamTrust" if settings.specimen else "CamTrust",
         mark="SPECIMEN" if settings.specimen else None,
         policies=policies,
+        weak_keys_file=settings.ca.weak_keys_file,
         citizens=settings.ca.citizens,
         authority_algorithm=KeyAlgorithm(settings.ca.algorithm),
         crl_validity=timedelta(days=settings.ca.crl_days),

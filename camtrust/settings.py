@@ -116,6 +116,13 @@ class CaSettings(Section):
             "'bulk-revocation': revoking by a query takes two officers too"
         ),
     ] = ()
+    weak_keys_file: Annotated[
+        Path | None,
+        Field(
+            description="file with keys that are certified for nobody: SHA-256 of a SubjectPublicKeyInfo, or an entry "
+            "of Debian's blacklists, a line; read at start; none: no list"
+        ),
+    ] = None
     lint_a_minute: Annotated[
         int, Field(ge=0, le=6000, description="certificates that pkilint looks at each minute, after they were issued")
     ] = 100

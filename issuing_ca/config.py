@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -46,6 +47,9 @@ class IssuingCaSettings(BaseModel):
     registration_authority: frozenset[str] = frozenset()
     """SHA-256 (hexadecimal) of the SubjectPublicKeyInfo of each key whose statements approve citizens' certificates.
     None: no citizen gets one."""
+
+    weak_keys_file: Path | None = None
+    """Keys that are certified for nobody (`issuing_ca.weak_keys`), read at start."""
 
     issuance_token_validity: timedelta = timedelta(minutes=10)
 

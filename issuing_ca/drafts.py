@@ -37,6 +37,7 @@ from issuing_ca.model import (
 )
 from issuing_ca.ports import AttestedKeys
 from issuing_ca.templates import Templates
+from issuing_ca.weak_keys import WeakKeys
 
 CITIZEN_SIGN, ORGANISATION_SEAL, OFFICER = "citizen-sign", "organisation-seal", "officer"
 ORGANISATION_SEAL_SANDBOX = "organisation-seal-sandbox"
@@ -104,6 +105,7 @@ class Drafts:
         self._clock = clock
         self._randomness = randomness
         self._approvals = Approvals(clock, settings)
+        self._weak = WeakKeys.read(settings.weak_keys_file)
         self.templates = Templates(settings.public_url, settings.crl_partitions)
 
     def draft(self, request: CertificateRequest, info: KeyInfo | None = None) -> Draft:
@@ -116,6 +118,7 @@ class Drafts:
         authority = self._authorities.get(request.authority)
         profile = self._profile(authority, request)
         check_public_key(request.public_key, request.encoded_key)
+        self._weak.check(request.public_key)
         if request.evidence is not None and not _is_sha256(request.evidence):
             raise RequestRefused(field="evidence")
         if request.key_id is not None:

@@ -11,6 +11,7 @@ CamTrustError
 ├── RequestRefused          a request that cannot become a certificate; `field` says where
 ├── DnsNameRefused          not a host name that a certificate can carry
 ├── KeyRefused              a public key that must not be certified; `rule` says which check
+├── WeakKeysInvalid         the list of known-weak keys cannot be read; `line` says where, 0: not at all
 ├── KeyInUse                a public key that is certified for somebody else
 ├── KeyNotTheirs            a key in the token that belongs to another owner
 ├── EnrolmentCredentialUnknown  no enrolment credential of this reference
@@ -101,6 +102,11 @@ class DnsNameRefused(CamTrustError):
 
 class KeyRefused(CamTrustError):
     code = "issuing_ca.key_refused"
+    kind = Kind.INVALID
+
+
+class WeakKeysInvalid(CamTrustError):
+    code = "issuing_ca.weak_keys_invalid"
     kind = Kind.INVALID
 
 

@@ -3,6 +3,7 @@
 KEY-ALGORITHM     an algorithm, curve and size that we certify
 KEY-CURVE         the point lies on its curve and is not the point at infinity
 KEY-ENCODING      what goes into the certificate is this key
+KEY-LISTED        a key that is not on the operators' list of weak ones (`issuing_ca.weak_keys`)
 KEY-RSA-SIZE      a modulus of at least 2048 bits
 KEY-RSA-EXPONENT  an odd public exponent of at least 65537, at most 256 bits
 KEY-RSA-FACTOR    a modulus without small prime factors

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import random
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -12,9 +14,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from foundation.x509.errors import CsrInvalid
-from issuing_ca.errors import KeyInUse, KeyRefused
+from issuing_ca.errors import KeyInUse, KeyRefused, WeakKeysInvalid
 from issuing_ca.key_checks import check_public_key
 from issuing_ca.model import Reason
+from issuing_ca.weak_keys import WeakKeys
+from tests import programs
 from tests.ca.ca_world import OPERATOR, World
 
 OFFICER = (("C", "KH"), ("O", "SPECIMEN CamTrust"), ("CN", "SPECIMEN Officer 1"))
@@ -162,3 +166,43 @@ def test_keys_seen_before_and_compromised_ones(world: World) -> None:
     world.ca.revoke(first.serial, Reason.KEY_COMPROMISE, OPERATOR)
     with pytest.raises(KeyInUse):
         world.ca.issue_for_request("officer", pem, OFFICER, "officer-1", OPERATOR)
+
+
+def listed(tmp_path: Path, *lines: str) -> Path:
+    file = tmp_path / "weak.txt"
+    file.write_text("\n".join(("# weak keys of a test", "", *lines)), encoding="ascii")
+    return file
+
+
+def test_keys_of_the_operators_list(small_world: World, tmp_path: Path) -> None:
+    """By the SHA-256 of the key, and as Debian's blacklists have RSA keys, whose digest openssl makes here: refused
+    where a certificate is issued; the next key is taken."""
+    curve = ec.generate_private_key(ec.SECP256R1())
+    weak, good = (rsa.generate_private_key(65537, 2048) for _ in range(2))
+    spki = curve.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    pem = weak.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    modulus = programs.run("openssl", "rsa", "-pubin", "-noout", "-modulus", input=pem, text=False).stdout
+    printed = programs.run("openssl", "dgst", "-sha1", "-r", input=modulus, text=False).stdout.decode()
+    entry = printed.split()[0][20:]
+    file = listed(tmp_path, hashlib.sha256(spki).hexdigest().upper(), entry)
+    ca = small_world.again(small_world.ca.settings.model_copy(update={"weak_keys_file": file}))
+
+    def issue(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> None:
+        request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
+        ca.issue_for_request("officer", request.public_bytes(Encoding.PEM), OFFICER, "officer-1", OPERATOR)
+
+    for key in (curve, weak):
+        with pytest.raises(KeyRefused) as caught:
+            issue(key)
+        assert caught.value.params["rule"] == "KEY-LISTED"
+    WeakKeys.read(file).check(good.public_key())
+    issue(ec.generate_private_key(ec.SECP256R1()))
+    assert WeakKeys.read(None) == WeakKeys()
+
+
+@pytest.mark.parametrize("line", ["nonsense", "ab" * 31, "ab" * 20, "zz" * 32, "ab" * 32 + " x"])
+def test_a_list_that_cannot_be_read_starts_nothing(small_world: World, tmp_path: Path, line: str) -> None:
+    """A line that is neither, and a file that is not there: the CA does not start without its list."""
+    for file in (listed(tmp_path, line), tmp_path / "nowhere"):
+        with pytest.raises(WeakKeysInvalid):
+            small_world.again(small_world.ca.settings.model_copy(update={"weak_keys_file": file}))
