@@ -126,7 +126,7 @@ class Progress:
 
 
 def is_another(officer: Actor, proposed_by: str) -> bool:
-    """Whether it is not the officer who proposed it."""
+    """Whether it is not the officer who proposed it. That two ids are two people is the registration's care."""
     return str(officer) != proposed_by
 
 

@@ -22,6 +22,7 @@ from ekyc.lifecycle_errors import ReinstatementImpossible, ReinstatementSameOffi
 from ekyc.lost_documents import LostDocuments
 from ekyc.model import Enrolment, State
 from ekyc.ports import CertificateIssuer, Officers
+from ekyc.recall import is_another
 from ekyc.review import Method, ReviewDesk
 from ekyc.review_statement import check, statement
 from foundation.db.types import UtcDateTime
@@ -176,11 +177,6 @@ class ReinstatementDesk:
         with files.database.unit_of_work() as connection:
             done = update(reinstatements).where(reinstatements.c.enrolment_id == enrolment.id)
             connection.execute(done.values(done_at=files.clock.now()))
-
-
-def is_another(officer: Actor, proposed_by: str) -> bool:
-    """Whether it is not the officer who spoke first."""
-    return str(officer) != proposed_by
 
 
 def stood(enrolment: Enrolment, ledger: tuple[Evidence, ...]) -> State:

@@ -39,6 +39,7 @@ class Delivery:
 
     def __init__(self, database: Database, signing: SigningService, limits: RequestLimits) -> None:
         self._database, self._signing, self._limits = database, signing, limits
+        self._forgotten = ""
 
     def check(
         self,
@@ -74,9 +75,17 @@ class Delivery:
         if blocked or not any(one.status is CredentialStatus.ACTIVE for one in mine):
             raise RequestNotDeliverable
 
+    def forget(self, now: datetime) -> None:
+        """Forget the counts of days that are over, for whoever may still be counting on the one before; once a day."""
+        day = _day(now - timedelta(days=1))
+        if day != self._forgotten:
+            with self._database.unit_of_work() as connection:
+                store.forget_counts(connection, day)
+            self._forgotten = day
+
     def count(self, connection: Connection, client_id: str, person: str, now: datetime) -> None:
         """Use up one request. The count of the day comes first: it makes whoever asks the same person wait in turn."""
-        limits, day = self._limits, now.astimezone(PHNOM_PENH).date().isoformat()
+        limits, day = self._limits, _day(now)
         for who, most in (("", limits.daily_in_all), (client_id, limits.daily_of_client)):
             if not store.count_up(connection, person, who, day, most):
                 raise RequestsTooMany(limit=most)
@@ -84,3 +93,7 @@ class Delivery:
             raise RequestsTooMany(limit=limits.waiting_in_all)
         if store.waiting(connection, person, client_id) >= limits.waiting_of_client:
             raise RequestsTooMany(limit=limits.waiting_of_client)
+
+
+def _day(moment: datetime) -> str:
+    return moment.astimezone(PHNOM_PENH).date().isoformat()

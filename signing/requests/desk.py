@@ -261,8 +261,9 @@ class RequestDesk:
     # --- upkeep -------------------------------------------------------------------------------------------------------
 
     def sweep(self) -> int:
-        """End what was not answered in time; gives how many."""
+        """End what was not answered in time, and forget who asked whom on days before; gives how many ended."""
         now = self._clock.now()
+        self._delivery.forget(now)
         with self._database.read() as connection:
             late = store.expired(connection, now, _AT_ONCE)
         for request in late:

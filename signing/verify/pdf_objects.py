@@ -118,11 +118,6 @@ class Revisions:
         """The decoded body of a stream, within the reader's limits."""
         return bytes(self._reader.get_object(self._reference(ref), revision).data)
 
-    def table_of(self, revision: int) -> Ref | None:
-        """The cross-reference stream of ``revision``, where it is one."""
-        ref = self._xrefs.get_xref_container_info(revision).stream_ref
-        return Ref(ref.idnum, ref.generation) if ref is not None else None
-
     def end_of_table(self, revision: int) -> int:
         """Where the table of contents of ``revision`` ends, its trailer included."""
         if revision not in self._ends:

@@ -1,4 +1,4 @@
-"""docs/status.md: each row says what it is, and names tests that are there."""
+"""docs/status.md names tests that are there."""
 
 from __future__ import annotations
 
@@ -9,17 +9,8 @@ ROOT = Path(__file__).parents[2]
 ROWS = [
     (number, line)
     for number, line in enumerate((ROOT / "docs" / "status.md").read_text(encoding="utf-8").splitlines(), 1)
-    if line.startswith("| ") and not line.startswith(("| **", "| capability"))
+    if line.startswith("|")
 ]
-
-
-def test_rows_have_a_state() -> None:
-    """Works, shallow or missing; four cells."""
-    assert len(ROWS) > 150
-    for number, line in ROWS:
-        cells = re.split(r"(?<!\\)\|", line)
-        assert len(cells) == 6, f"line {number}"
-        assert cells[2].strip() in ("works", "shallow", "missing"), f"line {number}"
 
 
 def test_named_tests_are_there() -> None:

@@ -19,6 +19,7 @@ from signing.requests.errors import (
     RequestsTooMany,
 )
 from signing.requests.model import RequestLimits, RequestState
+from signing.requests.store import counts
 from tests.signing.conftest import Desk
 from tests.signing.requesting import Office
 from tests.signing.sample_pdf import sample
@@ -84,6 +85,24 @@ def test_a_client_cannot_flood_a_person(both_desks: Desk) -> None:
     office.ask(one, office.holder().owner)  # another person's are counted for them
     office.pass_time(timedelta(days=1))
     office.ask(one, holder.owner)
+
+
+def test_who_asked_whom_is_not_kept(both_desks: Desk) -> None:
+    """The counts of a day are forgotten two days later, and not before the next one is over everywhere."""
+    office = Office(both_desks)
+    client, holder = office.client(), office.holder()
+    office.ask(client, holder.owner)
+
+    def counted() -> int:
+        office.requests.sweep()
+        with office.desk.database.read() as connection:
+            return len(connection.execute(counts.select().where(counts.c.person == holder.owner)).all())
+
+    assert counted() == 2  # of this client, and of all
+    office.pass_time(timedelta(days=1))
+    assert counted() == 2
+    office.pass_time(timedelta(days=1))
+    assert counted() == 0
 
 
 def test_a_blocked_client_is_refused_as_a_stranger_s_person_is(office: Office) -> None:
