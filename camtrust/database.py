@@ -13,6 +13,7 @@ from sqlalchemy import MetaData
 import ekyc.cool_off
 import ekyc.evidence_tables
 import ekyc.guardian_store
+import ekyc.packet_store
 import ekyc.proved_contacts
 import ekyc.recall_store
 import ekyc.receipts

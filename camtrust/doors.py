@@ -15,6 +15,7 @@ import ekyc.api
 import ekyc.authenticator_api
 import ekyc.evidence_api
 import ekyc.guardian_api
+import ekyc.packet_api
 import ekyc.recall_api
 import ekyc.receipt_api
 import ekyc.renewal_api
@@ -112,6 +113,7 @@ def application(services: Services) -> FastAPI:
                 **portal.body_limits(services.signing.config),
                 CHECKING: (settings.upload_mebibytes + 1) * MIB,
                 **ekyc.evidence_api.BODY_LIMITS,
+                **ekyc.packet_api.BODY_LIMITS,
             },
             crl_paths=("/crl/root.crl", "/crl/issuing.crl", "/crl/tsa.crl"),
         ),
@@ -141,6 +143,7 @@ def application(services: Services) -> FastAPI:
             ekyc.evidence_api.create_chip_trust_router(services.ekyc, guard),
             ekyc.guardian_api.create_guardian_router(services.ekyc.guardians, guard),
             ekyc.vouch_api.create_vouch_router(services.ekyc.vouching, services.ekyc.commune, guard),
+            ekyc.packet_api.create_packet_router(services.ekyc.packets, guard),
             ekyc.renewal_api.create_renewal_router(services.ekyc.renewals, guard),
             ekyc.recall_api.create_reinstatement_router(services.ekyc.reinstatements, guard),
             ekyc.receipt_api.create_receipt_router(services.ekyc, guard),

@@ -40,6 +40,9 @@ class EkycSettings(_Section):
     challenge_seconds: Annotated[
         int, Field(ge=30, le=3600, description="how long a challenge to a chip or a person is good")
     ] = 300
+    packet_days: Annotated[
+        int, Field(ge=1, le=60, description="how long after it was closed a station's packet is taken over")
+    ] = 7
     letter_program: Annotated[str, Field(description="program that reads letters in images")] = "tesseract"
     images: ImageLimits = ImageLimits()
     review_hours: Annotated[int, Field(ge=1, le=720, description="within which a case is to be reviewed")] = 48

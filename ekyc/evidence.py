@@ -37,6 +37,7 @@ class EvidenceKind(StrEnum):
     DECISION = "decision"
     REINSTATEMENT = "reinstatement"
     FACTOR = "factor"
+    PACKET = "packet"  # collected by an officer's station without a network
     KEY = "key"
     CERTIFICATE = "certificate"
     CREDENTIAL = "credential"
@@ -68,6 +69,7 @@ CONTROLS: Mapping[EvidenceKind, Control] = {
     EvidenceKind.REVIEW: Control("EKYC-REVIEW", 1),
     EvidenceKind.DECISION: Control("EKYC-DECISION", 1),
     EvidenceKind.REINSTATEMENT: Control("EKYC-REINSTATEMENT", 1),
+    EvidenceKind.PACKET: Control("EKYC-PACKET", 1),
     EvidenceKind.FACTOR: Control("EKYC-FACTOR", 1),
     EvidenceKind.KEY: Control("EKYC-KEY", 1),
     EvidenceKind.CERTIFICATE: Control("EKYC-CERTIFICATE", 1),

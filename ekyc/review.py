@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from ekyc import review_store, store, vouch_store
+from ekyc import packet_store, review_store, store, vouch_store
 from ekyc.assignment import Assignments
 from ekyc.casefile import CaseFiles, Sealed
 from ekyc.decision import Decider
@@ -236,12 +236,16 @@ class ReviewDesk:
             raise SelfReview
 
     def is_their_own(self, officer_id: str, enrolment: Enrolment) -> bool:
-        """By person id, and by the index of the person whom the officer is enrolled as; or they vouched for it."""
+        """By person id, and by the index of the person whom the officer is enrolled as; or they vouched for it, or
+        collected its evidence at a station.
+        """
         own = self._officers.person_of(officer_id)
         if enrolment.person_id in (own, officer_id):
             return True
         with self._files.database.read() as connection:
             if own in vouch_store.vouchers(connection, enrolment.id):
+                return True
+            if officer_id in packet_store.collectors(connection, enrolment.id):
                 return True
         if own is None or enrolment.subject_index is None:
             return False

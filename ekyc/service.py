@@ -25,6 +25,7 @@ from ekyc.imaging.letters import LetterReader
 from ekyc.issuance import IssuanceDesk
 from ekyc.key_notices import KeyNoticeDesk
 from ekyc.lost_documents import LostDocuments
+from ekyc.packets import PacketDesk
 from ekyc.personal_data import PersonalDataDesk
 from ekyc.policy import Policy, default_policy
 from ekyc.ports import (
@@ -121,6 +122,9 @@ class EkycService:
         self.guardians = GuardianDesk(self.files, factors, issuer, relations)
         self.vouching = VouchDesk(self.files, factors, issuer)
         self.commune = CommuneDesk(self.files, officers, self.review, self.vouching)
+        self.packets = PacketDesk(
+            self.files, officers, self.enrolment, self.contact, self.document, self.images, self.chips
+        )
         self.authenticators = AuthenticatorDesk(self.files, factors, telling)
         self.reinstatements = ReinstatementDesk(self.files, self.review, officers, issuer, self.lost_documents)
         self.recalls = RecallDesk(self.files, issuer)

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from camtrust.cli.context import Context
+from camtrust.cli.ekyc_packet import add_packet
 from camtrust.cli.ekyc_trust import add_import_csca
 from camtrust.cli.services import ACTOR, services_of
 from foundation.clock import rfc3339
@@ -175,6 +176,7 @@ def create(context: Context) -> typer.Typer:
         context.terminal.result(done, [line])
 
     add_import_csca(app, context)
+    add_packet(app, context)
 
     @app.command("import-devices")
     def import_devices(

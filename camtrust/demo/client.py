@@ -87,6 +87,10 @@ class Officer:
         }
         return _answer(self._http.post(path, content=content, headers=headers)).json()
 
+    def post_octets(self, path: str, content: bytes) -> Any:
+        headers = self._headers("POST", path, content) | {"Content-Type": "application/octet-stream"}
+        return _answer(self._http.post(path, content=content, headers=headers)).json()
+
     def review(self, enrolment_id: str, decision: str, method: str, reason: str) -> Any:
         """Look at a case, and decide on exactly what was shown, signed with the officer's own key."""
         path = f"/ekyc/v1/reviews/{enrolment_id}"

@@ -141,7 +141,7 @@ TD3 = Layout(
     None,
 )
 
-# ICAO 9303-7 §4.2: visas have no composite check digit
+# ICAO 9303-7 §4.2, §7.2: visas have no composite check digit
 MRV_A = Layout("MRV-A", 44, 2, (*_head(0, 44), *_second_line(1, 44)), None, (), None)
 MRV_B = Layout("MRV-B", 36, 2, (*_head(0, 36), *_second_line(1, 36)), None, (), None)
 

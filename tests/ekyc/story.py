@@ -31,6 +31,7 @@ from ekyc.guardian_api import create_guardian_router
 from ekyc.model import Enrolment, State
 from ekyc.outbox import ROLE as OUTBOX_ROLE
 from ekyc.outbox import Outbox
+from ekyc.packet_api import create_packet_router
 from ekyc.ports import CitizenCertificateRequest, IssuedCertificate, Registry
 from ekyc.recall_api import create_recall_router, create_reinstatement_router
 from ekyc.receipt_api import create_receipt_router
@@ -71,6 +72,7 @@ THIRD = Actor(ActorKind.OFFICER, "OFF-THIRD", frozenset({"ekyc-review"}))
 KEEPERS = tuple(
     Actor(ActorKind.OFFICER, f"OFF-TRUST-{n}", frozenset({"ekyc-trust", "ekyc-lost-documents"})) for n in (1, 2)
 )
+COLLECTOR, BRINGER = (Actor(ActorKind.OFFICER, f"OFF-STATION-{n}", frozenset({"ekyc-station"})) for n in (1, 2))
 OPERATOR = Actor(ActorKind.OPERATOR, "OPR-SPECIMEN", frozenset({OUTBOX_ROLE}))
 
 
@@ -165,7 +167,13 @@ class MemorySessions:
 
     def __init__(self) -> None:
         self.tokens: dict[str, str] = {}
-        self.staff = {"officer": OFFICER, "operator": OPERATOR, "keeper-1": KEEPERS[0], "keeper-2": KEEPERS[1]}
+        self.staff = {
+            "officer": OFFICER,
+            "operator": OPERATOR,
+            "keeper-1": KEEPERS[0],
+            "keeper-2": KEEPERS[1],
+            "station": BRINGER,
+        }
 
     def open(self, person_id: str) -> str:
         token = secrets.token_urlsafe(16)
@@ -279,6 +287,7 @@ class World:
         app.include_router(create_reinstatement_router(self.service.reinstatements, guard))
         app.include_router(create_guardian_router(self.service.guardians, guard))
         app.include_router(create_vouch_router(self.service.vouching, self.service.commune, guard))
+        app.include_router(create_packet_router(self.service.packets, guard))
         app.include_router(create_receipt_router(self.service, guard))
         app.include_router(create_without_phone_router(self.service, guard))
         app.include_router(create_recall_router(self.service.recalls, guard))

@@ -30,8 +30,14 @@ TAKEN_BESIDE = (
     EvidenceKind.LIVENESS,
     EvidenceKind.FACE,
 )
-# Of minors, of people without a document, of who was suspended.
-OF_OTHERS = (EvidenceKind.GUARDIAN, EvidenceKind.DECLARATION, EvidenceKind.VOUCH, EvidenceKind.REINSTATEMENT)
+# Of minors, of people without a document, of who was suspended, of stations.
+OF_OTHERS = (
+    EvidenceKind.GUARDIAN,
+    EvidenceKind.DECLARATION,
+    EvidenceKind.VOUCH,
+    EvidenceKind.REINSTATEMENT,
+    EvidenceKind.PACKET,
+)
 
 
 def at_once(step: Callable[[int], Any], count: int = MANY) -> list[Any]:

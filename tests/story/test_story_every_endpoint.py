@@ -58,6 +58,7 @@ PUBLIC = {
     "GET /metrics": "counts by method, route and status",
     "GET /ekyc/v1/terms": "what a person will be asked to accept",
     "POST /ekyc/v1/enrolments": "the start of an enrolment, where nobody has a session yet",
+    "POST /ekyc/v1/packet-claims": "going on with what a station collected, by the code that was given there",
     "GET /ekyc/v1/enrolments/{enrolment_id}/destruction": "proof of an erasure, once there is nobody left to log in",
     "POST /ekyc/v1/stops": "stopping new factors by the code that an old contact was sent, without a login",
     "POST /identity/v1/sessions": "logging in, with both factors",
