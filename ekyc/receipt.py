@@ -1,8 +1,8 @@
 """The proof-of-proofing receipt: what was verified about a person, when, and under which policy; theirs to keep. Pure.
 
 A compact JWS (RFC 7515, ES256, ``typ`` ``camtrust-receipt+jwt``) over JWT claims with ``verified_claims`` (OpenID
-Connect for Identity Assurance 1.0): level, times, the kinds of evidence and how each was checked. It names nobody
-unless the person asks for it. Which documents or numbers were shown is not in it.
+Identity Assurance Schema Definition 1.0 §5): level, times, the kinds of evidence and how each was checked. It names
+nobody unless the person asks for it. Which documents or numbers were shown is not in it.
 
     EKYC-RECEIPT-FORM       not a receipt: another header, or claims that are not these
     EKYC-RECEIPT-SIGNATURE  not signed by the key that was pinned
@@ -42,7 +42,7 @@ _HALF = 32  # octets of r and of s on P-256
 _MOST = 20_000  # characters
 _DOCUMENTS = {"id-card": "idcard", "passport": "passport"}
 _SEEN = {Method.IN_PERSON.value: "pvp", Method.REMOTE_VIDEO.value: "pvr"}
-_CLAUSE = "OpenID Connect for Identity Assurance 1.0 §5"
+_CLAUSE = "OpenID Identity Assurance Schema Definition 1.0 §5"
 
 
 @dataclass(frozen=True)
