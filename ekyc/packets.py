@@ -46,6 +46,7 @@ from ekyc.station import Kit
 from ekyc.terms import Acceptance
 from foundation.canonical import canonical_json
 from foundation.clock import rfc3339
+from foundation.db.engine import StaleWrite
 from foundation.errors import CamTrustError, Kind
 from foundation.http.actor import Actor, ActorKind
 
@@ -281,6 +282,8 @@ class PacketDesk:
             try:
                 self._step(actor, enrolment.id, item)
                 outcome = "taken"
+            except StaleWrite:  # somebody brings the same packet at the same time
+                raise
             except CamTrustError as error:
                 if error.kind in (Kind.UNAVAILABLE, Kind.THROTTLED, Kind.INTERNAL):
                     raise

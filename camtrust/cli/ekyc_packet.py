@@ -68,6 +68,21 @@ def _add_collecting(group: typer.Typer, context: Context) -> None:
         shown = "-".join(code[at : at + 4] for at in range(0, len(code), 4))
         context.terminal.result({"case": case, "code": shown}, [case, f"  the person's code: {shown}"])
 
+    @group.command("terms")
+    def terms(
+        folder: _Folder,
+        language: Annotated[str, typer.Option(help="km or en")] = "km",
+    ) -> None:
+        """What is read to the person before they accept: the texts whose versions and digest the kit names."""
+        from ekyc.terms import Acceptance, check_acceptance, terms_in_force
+
+        kit, texts = _station(folder).kit, terms_in_force()
+        check_acceptance(texts, Acceptance(**kit.terms))
+        if language not in texts.agreement:
+            raise typer.BadParameter("km or en", param_hint="--language")
+        said = {"consent": texts.consent[language], "agreement": texts.agreement[language]}
+        context.terminal.result(said, [said["consent"], "", said["agreement"]])
+
     @group.command("add")
     def add(
         folder: _Folder,

@@ -71,6 +71,7 @@ def test_from_the_kit_to_the_enrolment(
     begun = command("start", folder, "--kit", kit, "--level", "IAL2", "--language", "en")
     case, one = begun["case"], specimens()["adult"]
     assert begun["code"].count("-") == 3
+    assert command("terms", folder, "--language", "en")["agreement"] == world.service.enrolment.terms.agreement["en"]
     command("add", folder, case, "consent")
     contact = json.dumps({"channel": "sms", "address": PHONE}).encode()
     monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(contact)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,14 +17,17 @@ from ekyc.evidence_errors import ImageReaderBusy
 from ekyc.model import State
 from ekyc.packet import ItemKind, read
 from ekyc.packet_errors import CaseIncomplete, CaseUnknown, ClaimUnknown, PacketReplayed, StationFolderInvalid
+from ekyc.packets import Taken
 from ekyc.registry_simulation.persons import specimens
 from ekyc.station import Station
 from foundation.clock import SetClock
+from foundation.db.engine import StaleWrite
 from foundation.http.actor import Actor, ActorKind
 from tests.ekyc.chip_parties import NOW
 from tests.ekyc.stations import Collecting
 from tests.ekyc.story import COLLECTOR, OPERATOR, PHONE, PHONE_E164, World
 from tests.ekyc.test_ekyc_chips import anchored, chip_of
+from tests.ekyc.test_ekyc_races import at_once
 
 
 @pytest.fixture
@@ -210,6 +214,29 @@ def test_interrupted_taking_over_goes_on_behind_the_last_item(
     assert [kinds.count(one) for one in (EvidenceKind.PACKET, EvidenceKind.CONSENT, EvidenceKind.IMAGE)] == [1, 1, 1]
     with pytest.raises(PacketReplayed):
         here.bring(data)
+
+
+def test_many_bring_the_same_packet_at_once(both_worlds: World, tmp_path: Path) -> None:
+    """One of them begins the enrolment; whoever meets another is told, and nothing is refused of the person for it."""
+    here = Collecting.equipped(both_worlds, tmp_path / "station")
+    data, code = here.packet()
+
+    def brought(_: int) -> Taken | PacketReplayed:
+        try:
+            return here.bring(data)
+        except PacketReplayed as refused:
+            return refused
+
+    answers = at_once(brought, 4)
+    assert all(isinstance(one, Taken | StaleWrite | PacketReplayed) for one in answers), answers
+    for _ in range(4):  # whatever was left when two met
+        with suppress(PacketReplayed):
+            answers.append(here.bring(data))
+    said = [outcome for one in answers if isinstance(one, Taken) for _, outcome in one.items]
+    assert set(said) == {"taken"}
+    started = both_worlds.service.packets.claim(code)
+    kinds = [one.kind for one in both_worlds.service.files.ledger(started.enrolment)]
+    assert [kinds.count(one) for one in (EvidenceKind.PACKET, EvidenceKind.CONSENT)] == [1, 1]
 
 
 def test_a_case_is_closed_whole_or_not(world: World, tmp_path: Path) -> None:
