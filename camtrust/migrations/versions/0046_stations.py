@@ -1,6 +1,6 @@
 """Stations without a network, and their packets
 
-Revision: 0044, after 0043.
+Revision: 0046, after 0045.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from alembic import op
 
 from foundation.db.types import UtcDateTime
 
-revision = "0044"
-down_revision = "0043"
+revision = "0046"
+down_revision = "0045"
 branch_labels = None
 depends_on = None
 
