@@ -174,6 +174,13 @@ class RequestDesk:
             shown = tuple(self._shown(connection, request, sealed) for request, sealed in rows[:limit])
         return RequestPage(shown, write_cursor(rows[limit - 1][0].sequence) if len(rows) > limit else None)
 
+    def holder(self, person: Actor, document_id: str) -> str | None:
+        """The id of the person's request that waits and holds a document; None: none does."""
+        self.sweep()
+        with self._database.read() as connection:
+            held_by = store.holding(connection, [document_id]).get(document_id)
+            return held_by if held_by and store.request_of(connection, _PERSON, person.id, held_by) else None
+
     # --- the person ---------------------------------------------------------------------------------------------------
 
     def approve(

@@ -15,9 +15,16 @@ import pytest
 from camtrust.cli.main import run as command
 from camtrust.documents import make_specimen_documents
 from camtrust.job_handlers import worked_off
+from camtrust.organisations import make_seal_credential
 from foundation.clock import SystemClock
 from foundation.http.actor import ActorKind
+from foundation.keys.port import KeyAlgorithm
+from foundation.x509 import der
+from signing.cms_parts import CmsParts
 from signing.seal_policy import ROLE, read_policy
+from signing.verify.pdf import read_pdf
+from signing.verify.policy import STRICT
+from tests import programs
 from tests.story.installation import Installation, Staff
 from tests.story.served import wait_until
 from tests.story.test_story_seal import seal_credential
@@ -55,7 +62,7 @@ class Agency:
         return answer.json() if answer.content else None
 
     def opened(self, **options: Any) -> str:
-        made = self.ask("POST", BATCHES, {"credential": self.credential, **options})
+        made = self.ask("POST", BATCHES, {"credential": self.credential} | options)
         return f"{BATCHES}/{made['id']}"
 
     def filled(self, documents: dict[str, bytes], **options: Any) -> str:
@@ -210,6 +217,28 @@ def test_archives_that_are_not_taken(assembled: Installation, entries: dict[str,
     assert (answer.status_code, answer.json()["code"]) == (422, "signing.batch_archive_invalid")
     assert rule in answer.json()["detail"]
     assert agency.ask("GET", batch)["documents"] == 0
+
+
+@pytest.mark.parametrize("pss", [False, True])
+def test_batches_seal_with_the_padding_of_the_policy(
+    assembled: Installation, letter: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str], pss: bool
+) -> None:
+    """An RSA key seals a batch with PSS where the client's policy asks for it, else with PKCS#1 v1.5; both pass, and
+    pdfsig says so too."""
+    agency = Agency(assembled, rsa_pss=pss)
+    names = ("SPECIMEN Agency", "GO:KH-000041", "SPECIMEN Agency RSA")
+    made = make_seal_credential(assembled.services, "test", agency.client.id, *names, KeyAlgorithm.RSA_3072)
+    batch = agency.filled({"one": letter, "two": letter}, credential=made.credential_id)
+    assert agency.finished(batch)["sealed"] == 2
+    bundle, pin = assembled.bundle()
+    for name in ("one", "two"):
+        file = tmp_path / f"{name}.pdf"
+        file.write_bytes(agency.client.ask("GET", f"{batch}/documents/{name}/sealed").content)
+        [signature] = read_pdf(file.read_bytes(), STRICT).signatures
+        signed_data = signature.contents[: der.read(signature.contents)[2]]
+        assert (bytes.fromhex("2a864886f70d01010a") in CmsParts.parse(signed_data).signer[4]) is pss
+        assert "Signature is Valid" in programs.run("pdfsig", "-nocert", file).stdout
+        assert command(["verify", "--bundle", str(bundle), "--bundle-signer", pin, str(file)]) == 0
 
 
 def test_a_client_that_may_no_longer_seals_nothing(assembled: Installation, letter: bytes) -> None:

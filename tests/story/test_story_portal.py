@@ -240,6 +240,28 @@ def test_refusing_on_the_page(assembled: Installation, letter: bytes) -> None:
     assert "closed" in again.text
 
 
+def test_a_document_of_a_request_leads_to_it(assembled: Installation, letter: bytes) -> None:
+    """While a request holds a document, its page says so and leads there, in both languages, and has no form to sign or
+    remove it, which would be refused; what is refused is told on that page. Afterwards the document is the person's."""
+    person = assembled.applicant().until("certificate")
+    request, page = asked(assembled, person, letter), Browser(assembled, person.session)
+    document = request["documents"][0]["id"]
+    where = f"/portal/documents/{document}"
+    for language, said in (("en", "You are asked to sign this document"), ("km", "មានគេស្នើឱ្យអ្នកចុះហត្ថលេខាលើឯកសារនេះ")):
+        text = page.get(f"{where}?lang={language}").text
+        assert said in text
+        assert f'href="/portal/requests/{request["id"]}"' in text
+        assert f'action="{where}' not in text
+        read = Reader(text)
+        assert (read.unnamed, read.inline, read.headings.count(1)) == ([], [], 1)
+    refused = page.post(f"{where}/approval", credential=person.credential, pin=person.pin, code="000000")
+    assert refused.status_code == 409
+    assert f'href="/portal/requests/{request["id"]}"' in refused.text
+    assert page.post(f"/portal/requests/{request['id']}/refusal").status_code == 303
+    other = person.uploaded("SPECIMEN own.pdf", letter)
+    assert f'action="/portal/documents/{other}/removal"' in page.get(f"/portal/documents/{other}").text
+
+
 def test_pages_for_those_who_do_not_see_them(assembled: Installation, letter: bytes) -> None:
     """Every page says its language, has one first heading and no level left out, labels every field and picture, and
     runs and loads nothing but our own files."""

@@ -98,6 +98,7 @@ def create_router(parts: Parts) -> APIRouter:
             credentials=parts.usable(visit),
             passkey=Method.PASSKEY in methods,
             pin=Method.PIN_TOTP in methods,
+            request_id=parts.requests.holder(visit.person, document_id),
             **(NO_PROBLEM | more),
         )
 
