@@ -279,7 +279,8 @@ def assemble(
         batch_work = BatchWork(database, trail, clock, signing_service, batch_custody, clients, webhooks)
         seals = SealsOfAgencies(identity_service, ca, signing_service, keys, clock)
         registered = RegisteredAgencyClients(identity_service)
-        agencies = Agencies(*base, vault, signing_service, held_seals, batches, registered, seals)
+        officers = settings.agencies.officers
+        agencies = Agencies(*base, vault, signing_service, held_seals, batches, registered, seals, officers)
         ekyc_service = EkycService(
             database=database,
             vault=vault,

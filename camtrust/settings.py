@@ -177,6 +177,12 @@ class WebhookSettings(Section):
     ] = ()
 
 
+class AgencySettings(Section):
+    """Organisations that seal."""
+
+    officers: Annotated[Literal[1, 2], Field(description="how many officers approve an organisation")] = 1
+
+
 class BackupSettings(Section):
     """Copies of database and token."""
 
@@ -231,6 +237,7 @@ class Settings(BaseSettings):
     trust: TrustSettings = TrustSettings()
     backup: BackupSettings = BackupSettings()
     webhooks: WebhookSettings = WebhookSettings()
+    agencies: AgencySettings = AgencySettings()
 
     @classmethod
     def settings_customise_sources(  # environment over file over defaults

@@ -61,6 +61,7 @@ class AgencyView(BaseModel):
     proposed_at: str
     decided_by: str | None
     decided_at: str | None
+    first_officer: str | None = Field(description="who approved it first, where a second officer has to as well")
     representatives: list[RepresentativeView]
     clients: list[ClientView]
 
@@ -198,6 +199,7 @@ def _view(one: Agency) -> AgencyView:
         proposed_at=rfc3339(one.proposed_at),
         decided_by=one.decided_by,
         decided_at=rfc3339(one.decided_at) if one.decided_at else None,
+        first_officer=one.first_officer,
         representatives=[
             RepresentativeView(
                 person=each.person_id,

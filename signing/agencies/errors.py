@@ -10,6 +10,7 @@ CamTrustError
 ├── MandateOther              the officer names another mandate than the one that stands
 ├── MandateNotSigned          a representative has not signed, or has no good certificate any more
 ├── RepresentativeWithoutCertificate   they cannot act for anybody now
+├── AgencySecondOfficer       this officer approved it already: another one has to
 └── AgencyOfficerInvolved     the officer represents it, or it is not known who they are as a person
 """
 
@@ -65,6 +66,11 @@ class MandateNotSigned(CamTrustError):
 
 class RepresentativeWithoutCertificate(CamTrustError):
     code = "signing.representative_without_certificate"
+    kind = Kind.FORBIDDEN
+
+
+class AgencySecondOfficer(CamTrustError):
+    code = "signing.agency_second_officer"
     kind = Kind.FORBIDDEN
 
 

@@ -52,7 +52,8 @@ class AgencyClient:
 @dataclass(frozen=True)
 class Agency:
     """An organisation. ``number``: its organizationIdentifier (EN 319 412-1 §5.1.4); ``decided_by``: who approved,
-    refused or withdrew it last."""
+    refused or withdrew it last; ``first_officer``: who approved it for ``first_stage``, where a second officer has to
+    approve the same."""
 
     agency_id: str
     name_km: str
@@ -66,6 +67,8 @@ class Agency:
     decided_at: datetime | None = None
     representatives: tuple[Representative, ...] = ()
     clients: tuple[AgencyClient, ...] = ()
+    first_officer: str | None = None
+    first_stage: AgencyState | None = None
 
     def representative(self, person_id: str) -> Representative | None:
         """Who speaks for it now under this id."""

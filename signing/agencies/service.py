@@ -17,8 +17,6 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from cryptography.hazmat.primitives import hashes
-
 from foundation.clock import Clock
 from foundation.db.audit import AuditTrail
 from foundation.db.engine import Database
@@ -33,21 +31,18 @@ from signing.agencies.errors import (
     AgencyNotFound,
     AgencyOfficerInvolved,
     AgencySealOtherwise,
+    AgencySecondOfficer,
     AgencyStateConflict,
-    MandateNotHeld,
     MandateNotSigned,
     MandateOther,
     RepresentativeWithoutCertificate,
 )
-from signing.agencies.mandate import NAME, mandate_of
+from signing.agencies.mandate import mandate_of
+from signing.agencies.mandate_signature import signer_of
 from signing.agencies.model import Agency, AgencyClient, AgencyState, Representative
 from signing.agencies.representing import good_credentials
 from signing.model import Credential
 from signing.ports import AgencyClients, AgencySeals
-from signing.verify.model import Indication
-from signing.verify.policy import STRICT
-from signing.verify.trust import build_trust
-from signing.verify.verdict import verify_file
 
 if TYPE_CHECKING:
     from signing.batches.service import BatchService
@@ -78,10 +73,11 @@ class Agencies:
         batches: BatchService,
         clients: AgencyClients,
         seals: AgencySeals,
+        officers: int = 1,
     ) -> None:
         self._database, self._audit, self._clock, self._randomness = database, audit, clock, randomness
         self._vault, self._signing, self._held, self._batches = vault, signing, held, batches
-        self._clients, self._seals = clients, seals
+        self._clients, self._seals, self._officers = clients, seals, officers
 
     # --- proposing ------------------------------------------------------------------------------------------------
 
@@ -140,7 +136,10 @@ class Agencies:
         Raises AgencyNotFound, RepresentativeWithoutCertificate, MandateNotHeld, AgencyStateConflict.
         """
         agency = self.visible(actor, agency_id)
-        certificate = self._signer(actor, agency, signature)
+        own = self._credentials(actor.id)
+        if not own:
+            raise RepresentativeWithoutCertificate
+        certificate = signer_of(own, mandate_of(agency), signature, self._clock.now())
         if agency.state is not AgencyState.PROPOSED:
             raise AgencyStateConflict
         sealed = self._vault.seal(actor.id, _PURPOSE, signature)
@@ -159,7 +158,8 @@ class Agencies:
 
         In production its clients have no credential until a representative asks for one: those of the sandbox end.
         Raises AgencyNotFound, AgencyOfficerInvolved, MandateOther, MandateNotSigned, AgencyStateConflict,
-        AgencyNumberTaken.
+        AgencyNumberTaken. Where two officers have to, the first changes nothing but that they did, and they are not
+        the second: AgencySecondOfficer.
         """
         agency = self._found(agency_id)
         self.require_uninvolved(officer, agency)
@@ -170,6 +170,12 @@ class Agencies:
             raise MandateOther
         if not agency.acting or not all(one.signature and self._good(one.person_id) for one in agency.acting):
             raise MandateNotSigned
+        if self._officers > 1 and not self._seconded(officer, agency, stage):
+            with self._database.unit_of_work() as connection:
+                store.change(connection, agency, first_officer=str(officer), first_stage=stage.value)
+                details = {"state": stage.value, "mandate": sha256}
+                self._audit.append(connection, str(officer), "signing.agency_approved_first", agency_id, details)
+            return self._found(agency_id)
         self._decide(officer, agency, stage, "signing.agency_approved", approved_number=agency.number)
         for client in agency.clients:
             self._end_seals(str(officer), client.client_id)
@@ -298,26 +304,24 @@ class Agencies:
 
     def _decide(self, by: Actor, agency: Agency, state: AgencyState, action: str, **values: str | None) -> None:
         with self._database.unit_of_work() as connection:
-            decided = {"decided_by": str(by), "decided_at": self._clock.now()}
+            decided = {
+                "decided_by": str(by),
+                "decided_at": self._clock.now(),
+                "first_officer": None,
+                "first_stage": None,
+            }
             store.change(connection, agency, state=state.value, **decided, **values)
             details = {"state": state.value, "mandate": _digest(agency)}
             self._audit.append(connection, str(by), action, agency.agency_id, details)
 
-    def _signer(self, actor: Actor, agency: Agency, signature: bytes) -> str:
-        """SHA-256 of the actor's good certificate that made this signature over the mandate. Raises MandateNotHeld."""
-        own = {_sha256(one): one for one in self._credentials(actor.id)}
-        if not own:
-            raise RepresentativeWithoutCertificate
-        roots = list(dict.fromkeys(one.signatory.chain[-1] for one in own.values()))
-        now = self._clock.now()
-        trust = build_trust(None, frozenset(), roots, now, STRICT)
-        verdict = verify_file(signature, NAME, trust, now, STRICT, detached=mandate_of(agency))
-        if verdict.indication is not Indication.TOTAL_PASSED or len(verdict.signatures) != 1:
-            raise MandateNotHeld
-        signer = verdict.signatures[0].signer
-        if verdict.format != "CMS" or signer is None or signer.sha256 not in own:
-            raise MandateNotHeld
-        return signer.sha256
+    def _seconded(self, officer: Actor, agency: Agency, stage: AgencyState) -> bool:
+        """Whether another officer approved the same before. AgencySecondOfficer: this one did, or the same person."""
+        if agency.first_officer is None or agency.first_stage is not stage:
+            return False
+        first = agency.first_officer.partition(":")[2]
+        if first == officer.id or self._clients.person_of(first) == self._clients.person_of(officer.id):
+            raise AgencySecondOfficer
+        return True
 
     def _credentials(self, person_id: str) -> tuple[Credential, ...]:
         return good_credentials(self._signing, self._clock, person_id)
@@ -380,10 +384,6 @@ def _digest(agency: Agency) -> str:
 
 def _of(agency: Agency) -> dict[str, str]:
     return {"agency": agency.agency_id}
-
-
-def _sha256(credential: Credential) -> str:
-    return credential.signatory.certificate.fingerprint(hashes.SHA256()).hex()
 
 
 def _is_name(text: str) -> bool:

@@ -28,6 +28,8 @@ agencies = Table(
     Column("proposed_at", UtcDateTime, nullable=False),
     Column("decided_by", String(200)),
     Column("decided_at", UtcDateTime),
+    Column("first_officer", String(200)),
+    Column("first_stage", String(20)),
 )
 
 representatives = Table(
@@ -172,6 +174,8 @@ def _agency(connection: Connection, row: Row[Any]) -> Agency:
         proposed_at=row.proposed_at,
         decided_by=row.decided_by,
         decided_at=row.decided_at,
+        first_officer=row.first_officer,
+        first_stage=AgencyState(row.first_stage) if row.first_stage else None,
         representatives=tuple(
             Representative(one.person_id, one.signature, one.certificate, one.signed_at, one.withdrawn_at)
             for one in persons

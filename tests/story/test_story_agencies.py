@@ -314,3 +314,21 @@ def test_keys_of_the_sandbox_and_of_production_are_two(assembled: Installation) 
             make_seal_credential(assembled.services, "operator:test", client.id, *names, sandbox=sandbox)
         records = assembled.services.ca.certificates(owner=client.id)
         assert len({record.key_id for record in records}) == len(records) == 2
+
+
+def test_two_officers_where_the_settings_say_so(assembled: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With two officers the first changes nothing but that they approved, and is not the second. Another stage begins
+    anew; a second officer lets it in."""
+    monkeypatch.setattr(assembled.services.agencies, "_officers", 2)
+    one = Organisation(assembled)
+    assert one.sign().status_code == 200
+    first, other = (officer_of(assembled, f"SPECIMEN-officer-{next(_numbers)}") for _ in range(2))
+    assert one.approve("sandbox", first).json()["state"] == "proposed"
+    assert told(one.approve("sandbox", first)) == (403, "signing.agency_second_officer")
+    assert one.approve("production", other).json()["first_officer"] == f"officer:{other.id}"
+    assert told(one.person.ask("POST", f"{one.at}/clients", {"label": "x", "public_key": "x"}))[0] == 409
+    done = one.approve("production").json()
+    assert (done["state"], done["first_officer"]) == ("production", None)
+    acts = [row["action"] for row in assembled.audit() if row["subject"] == one.told["id"]]
+    assert acts.count("signing.agency_approved_first") == 2
+    assert acts.count("signing.agency_approved") == 1
