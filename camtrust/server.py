@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from camtrust.workers import Workers
 
 HOST = "127.0.0.1"
-_START = 30.0
+_START = 120.0  # seconds: on a busy machine a process that is slow to start is none that hangs
 _COLLECTED_AFTER = (
     20_000  # objects that a call may make before cycles among them are looked for: a call of 250 makes more
 )

@@ -24,7 +24,7 @@ from hsm_emulation.sealing import Costs
 
 __all__ = ["KeyDaemon", "Pkcs11Door", "initialise", "socket_path"]
 
-_START = 30.0
+_START = 120.0  # seconds: on a busy machine a process that is slow to start is none that hangs
 _STOP = 15.0
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from foundation.clock import SetClock, SystemClock
 from foundation.db.engine import Database, open_database
@@ -36,7 +36,7 @@ SO_PIN = "so-pin-for-tests-0"
 USER_PIN = "user-pin-for-tests-0"
 
 # A slow machine is no finding; a failing example is printed so that it can be run again.
-settings.register_profile("camtrust", deadline=None, print_blob=True)
+settings.register_profile("camtrust", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("camtrust")
 
 

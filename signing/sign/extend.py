@@ -20,6 +20,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from foundation.clock import Clock
+from foundation.x509 import der
 from signing.errors import (
     ExtensionRefused,
     LevelNotAllowed,
@@ -342,7 +343,8 @@ def _document_token(data: bytes, signature: PdfSignature) -> TimestampToken | No
     checked = check_token(signature.contents, digest_of, STRICT, padded=True)
     if not isinstance(checked, Timestamp):
         return None
-    return TimestampToken(signature.contents.rstrip(b"\x00"), checked.time, checked.unit, checked.certificates)
+    token = signature.contents[: der.read(signature.contents)[2]]  # zeros fill the place behind it; it can end with one
+    return TimestampToken(token, checked.time, checked.unit, checked.certificates)
 
 
 def _certificates(content: PdfContent) -> tuple[x509.Certificate, ...]:

@@ -10,7 +10,7 @@ from asn1crypto import algos, cms
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from tests.attacks.increments import hole, replace_hole
+from tests.attacks.increments import hole, message, replace_hole
 from tests.attacks.specimens import Attack, Specimens
 from tests.verify.verify_world import (
     NOW,
@@ -159,14 +159,14 @@ def _replaced(contents: Callable[[Specimens], bytes]) -> Callable[[Specimens], b
 
 
 _CONTENTS: dict[str, tuple[str, Callable[[Specimens], bytes], str, str, str]] = {
-    "other-document": ("the signature of another document", lambda s: hole(s.other).rstrip(b"\0"), NO, "HASH_FAILURE", "CMS-HASH"),
-    "timestamp": ("a timestamp token", lambda s: hole(s["archive"], 1).rstrip(b"\0"), NO, "FORMAT_FAILURE", "CMS-CONTENT-TYPE"),
+    "other-document": ("the signature of another document", lambda s: message(s.other), NO, "HASH_FAILURE", "CMS-HASH"),
+    "timestamp": ("a timestamp token", lambda s: message(s["archive"], 1), NO, "FORMAT_FAILURE", "CMS-CONTENT-TYPE"),
     "certificate": ("a certificate", lambda s: s.world.signer.der, NO, "FORMAT_FAILURE", "CMS-FORM"),
     "noise": ("noise", lambda _: b"SPECIMEN", NO, "FORMAT_FAILURE", "CMS-FORM"),
     "null": ("a null", lambda _: b"\x05\x00", NO, "FORMAT_FAILURE", "CMS-FORM"),
     "data": ("content that is not signed", lambda _: cms.ContentInfo({"content_type": "data", "content": b"x"}).dump(), NO, "FORMAT_FAILURE", "CMS-FORM"),
     "cut-off": ("a signature that is cut off", lambda s: hole(s["signed"])[:500], NO, "FORMAT_FAILURE", "CMS-FORM"),
-    "something-behind": ("something behind the signature", lambda s: hole(s["signed"]).rstrip(b"\0") + b"\x01", NO, "FORMAT_FAILURE", "CMS-FORM"),
+    "something-behind": ("something behind the signature", lambda s: message(s["signed"]) + b"\x01", NO, "FORMAT_FAILURE", "CMS-FORM"),
 }  # fmt: skip
 
 
@@ -254,8 +254,8 @@ def _unit(*extensions: Any, above: str = "tsa_ca") -> Callable[[World], Holder]:
 def _time() -> Iterator[Attack]:
     kind = "timestamp"
     rows: tuple[tuple[str, str, Any, str, str, str], ...] = (
-        ("other-imprint", "the archive timestamp of another document", _document_timestamp(lambda s: hole(s.world.timestamp(s.other, SIGNED_AT), 1).rstrip(b"\0")), NO, "HASH_FAILURE", "TST-IMPRINT"),
-        ("signature-as-timestamp", "a signature as archive timestamp", _document_timestamp(lambda s: hole(s["signed"]).rstrip(b"\0")), NO, "FORMAT_FAILURE", "TST-FORM"),
+        ("other-imprint", "the archive timestamp of another document", _document_timestamp(lambda s: message(s.world.timestamp(s.other, SIGNED_AT), 1)), NO, "HASH_FAILURE", "TST-IMPRINT"),
+        ("signature-as-timestamp", "a signature as archive timestamp", _document_timestamp(lambda s: message(s["signed"])), NO, "FORMAT_FAILURE", "TST-FORM"),
         ("noise", "noise as archive timestamp", _document_timestamp(lambda _: b"SPECIMEN"), NO, "FORMAT_FAILURE", "CMS-FORM"),
         ("zeros", "an archive timestamp of zeros", _document_timestamp(lambda _: b""), NO, "FORMAT_FAILURE", "CMS-FORM"),
         ("untrusted-unit", "a unit that nobody trusts", _stamped(lambda _: issue("SPECIMEN TSU", None, UNIT_EXTENSIONS, key=rsa_key())), OPEN, "CHAIN_CONSTRAINTS_FAILURE", "PATH-NOT-CA"),

@@ -8,6 +8,7 @@ from io import BytesIO
 from typing import Any
 
 import pikepdf
+from asn1crypto import parser
 
 Change = Callable[[pikepdf.Pdf], Sequence[Any]]
 
@@ -95,6 +96,12 @@ def replace_hole(data: bytes, contents: bytes, index: int = 0) -> bytes:
 def hole(data: bytes, index: int = 0) -> bytes:
     _, before, after, _ = byte_ranges(data)[index]
     return bytes.fromhex(data[before + 1 : after - 1].decode())
+
+
+def message(data: bytes, index: int = 0) -> bytes:
+    """The CMS message in a hole, without the zeros behind it; one message in 256 ends with a zero of its own."""
+    contents = hole(data, index)
+    return contents[: parser.peek(contents)]
 
 
 def byte_ranges(data: bytes) -> list[tuple[int, int, int, int]]:

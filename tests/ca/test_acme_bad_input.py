@@ -27,7 +27,9 @@ def fuzzed(small_door: AcmeWorld) -> tuple[AcmeWorld, Client]:
     return small_door, small_door.client()
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(data=st.data())
 def test_no_malformed_request_is_a_failure_of_ours(fuzzed: tuple[AcmeWorld, Client], data: st.DataObject) -> None:
     """Bodies of any octets, any JSON, JWS of any header, and well-signed payloads of any JSON: never a 500."""

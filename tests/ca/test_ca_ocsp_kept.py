@@ -234,7 +234,7 @@ SPECIMEN_REQUEST = bytes.fromhex(
 @given(
     cut=st.integers(0, len(SPECIMEN_REQUEST)), at=st.integers(0, len(SPECIMEN_REQUEST) - 1), value=st.binary(max_size=4)
 )
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_no_request_makes_an_exception(small_world: World, cut: int, at: int, value: bytes) -> None:
     """Octets replaced, inserted and cut off, by POST and GET: HTTP 200 with a response that can be read."""
     app = OcspEndpoint(small_world.ca.kept_ocsp, small_world.clock)

@@ -307,7 +307,7 @@ def test_rfc3161_client_verifies(world: World, algorithm: client.HashAlgorithm, 
 
 
 @given(cut=st.integers(0, 80), at=st.integers(0, 70), value=st.binary(max_size=4))
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_no_request_makes_an_exception(small_world: World, cut: int, at: int, value: bytes) -> None:
     """Octets replaced, inserted and cut off: HTTP 200 with a TimeStampResp, never an internal failure."""
     app = TimestampEndpoint(small_world.ca.timestamps)

@@ -214,7 +214,9 @@ def fuzzed(sqlite_database: Database, token: KeyStore, tmp_path: Path) -> Iterat
         yield world
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(data=st.data())
 def test_no_malformed_message_is_a_failure_of_ours(fuzzed: EnrolmentWorld, data: st.DataObject) -> None:
     """Any octets; a good message with octets changed or cut off; a well-protected body of any octets or of any kind:

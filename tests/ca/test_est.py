@@ -243,7 +243,9 @@ def fuzzed(sqlite_database: Database, token: KeyStore, tmp_path: Path) -> Iterat
         yield world
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(data=st.data())
 def test_no_malformed_request_is_a_failure_of_ours(fuzzed: EnrolmentWorld, data: st.DataObject) -> None:
     """Any octets, base64 of any octets, and a good request with any octets changed: never a 500."""

@@ -172,7 +172,7 @@ def smtp_settings(port: int, certificate: Path, tls: str = "starttls", password:
         tls=tls,
         ca_file=certificate,
         sender="notices@example.org",
-        timeout_seconds=5,
+        timeout_seconds=60,
         **login,
     )
 
@@ -181,4 +181,4 @@ def gateway(server: GatewayServer, folder: Path, token: str = TOKEN, **more: str
     """The adapter to the gateway of these tests."""
     file = folder / "token"
     file.write_text(f"{token}\n", encoding="utf-8")
-    return SmsGateway(SmsSettings(url=server.url, token_file=file, timeout_seconds=5, **more))
+    return SmsGateway(SmsSettings(url=server.url, token_file=file, timeout_seconds=60, **more))

@@ -78,7 +78,7 @@ def test_destroying_a_person_destroys_what_was_sealed(vault: Vault) -> None:
     assert vault.open("person-2", PURPOSE, other) == DATA
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data())
 def test_any_changed_or_cut_byte_is_told(token: HsmClient, data: st.DataObject) -> None:
     """Whatever byte of a sealed value is changed, or wherever it is cut, opening it fails."""

@@ -185,7 +185,7 @@ def test_fields_are_checked_under_a_good_signature_too() -> None:
             verify(signed(wrong), public, Checkpoint)
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(noise=st.one_of(st.binary(max_size=100), st.text(max_size=50).map(lambda one: json.dumps(one).encode())))
 def test_noise_is_no_statement(attested: tuple[bytes, bytes], noise: bytes) -> None:
     """Anything but a statement is refused with the one error."""

@@ -134,7 +134,7 @@ def test_no_changed_or_cut_backup_is_taken(served: Served, tmp_path: Path) -> No
     _, file = take(served, tmp_path)
     whole, changed = file.read_bytes(), tmp_path / "changed"
 
-    @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
     @given(data=st.data())
     def never(data: st.DataObject) -> None:
         place = data.draw(st.integers(0, len(whole) - 1))

@@ -347,7 +347,9 @@ def test_a_new_relying_party_does_not_widen_old_passkeys(holder: Holder) -> None
     holder.approve(request)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     st.one_of(
         st.text(max_size=200),

@@ -42,7 +42,7 @@ def test_any_changed_octet_of_a_sealed_value_is_noticed(served: Served) -> None:
             vault.open("specimen", "name", sealed[:length])
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(wrapped=st.binary(max_size=100))
 def test_noise_never_opens(served: Served, wrapped: bytes) -> None:
     """No octets but those that the token made open as a data key."""

@@ -177,7 +177,7 @@ def test_any_changed_octet_of_a_wrapping_is_noticed(served: Served) -> None:
             served.client.sign_wrapped(wrapped, Mechanism.ECDSA, [DIGEST])
 
 
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(noise=st.one_of(st.binary(max_size=200), st.binary(max_size=80).map(lambda rest: b"CTW1\x00\x20" + rest)))
 def test_noise_never_signs(served: Served, noise: bytes) -> None:
     """No octets but those that the token made are a wrapping."""

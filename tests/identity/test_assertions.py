@@ -237,7 +237,7 @@ def test_a_signed_payload_that_is_no_object_is_refused(world: World, officer: Of
     assert refused(world, credential(signed(officer.key, content))) == "AS-01"
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(position=st.integers(min_value=0, max_value=400), change=st.integers(min_value=1, max_value=63))
 def test_any_changed_character_is_refused(world: World, officer: Officer, position: int, change: int) -> None:
     """Whatever character of an assertion is changed, it opens nothing."""

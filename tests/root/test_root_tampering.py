@@ -44,7 +44,7 @@ def test_a_changed_word_about_the_past_is_not_blamed_on_the_past(done: Done) -> 
 
 
 @pytest.mark.parametrize("name", ARTIFACTS)
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data())
 def test_a_changed_octet_is_found_and_its_file_named(name: str, done: Done, data: st.DataObject) -> None:
     """Change any octet of any file by any amount: verification fails, and names exactly that file."""

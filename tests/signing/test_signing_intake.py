@@ -119,7 +119,9 @@ def seal(desk: Desk) -> Signatory:
     return desk.pki.signatory(desk.keys.generate("seal-of-fuzzing", KeyAlgorithm.EC_P256, KeyUse.ORGANISATION_SEAL))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     places=st.lists(st.integers(0, len(_WORDS) - 1), min_size=1, max_size=3),
     options=st.sampled_from([PdfOptions(), PdfOptions("buyer"), PdfOptions(certify=2)]),

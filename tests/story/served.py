@@ -80,6 +80,10 @@ class Server:
     process: subprocess.Popen[bytes] | None = None
     started: list[int] = field(default_factory=list)
 
+    def _said(self) -> str:
+        """The end of its log."""
+        return self.log.read_text(encoding="utf-8", errors="replace")[-2000:]
+
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
@@ -97,7 +101,7 @@ class Server:
                 stderr=log,
                 env=os.environ | {"CAMTRUST_REGISTRY__TIMEOUT_SECONDS": "60"},  # it is slow here, and not down
             )
-        wait_until(self._answers, f"`camtrust serve` answers:\n{self.log.read_text(encoding='utf-8')[-2000:]}")
+        wait_until(self._answers, "`camtrust serve` answers")
         self.started += [self.process.pid, *children(self.process.pid)]
 
     def kill(self) -> None:
@@ -131,7 +135,7 @@ class Server:
 
     def _answers(self) -> bool:
         assert self.process is not None
-        assert self.process.poll() is None, f"it ended with {self.process.returncode}"
+        assert self.process.poll() is None, f"it ended with {self.process.returncode}:\n{self._said()}"
         try:
             return httpx2.get(f"{self.url}/readyz", timeout=5, trust_env=False).status_code == 200
         except httpx2.TransportError:

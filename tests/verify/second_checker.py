@@ -18,7 +18,7 @@ from io import BytesIO
 from typing import Any
 
 import pikepdf
-from asn1crypto import cms, core, tsp
+from asn1crypto import cms, core, parser, tsp
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding
@@ -130,8 +130,8 @@ def _everything(pdf: bytes, bundle: bytes) -> list[bytes]:
         for key in ("/Certs", "/CRLs", "/OCSPs"):
             found += [one.read_bytes() for one in store.get(key, [])]
     for before, after in re.findall(rb"/ByteRange\s*\[\s*0\s+(\d+)\s+(\d+)", pdf):
-        contents = bytes.fromhex(pdf[int(before) + 1 : int(after) - 1].decode()).rstrip(b"\x00")
-        found += _inside(contents)
+        contents = bytes.fromhex(pdf[int(before) + 1 : int(after) - 1].decode())
+        found += _inside(contents[: parser.peek(contents)])  # zeros follow; a signature can end with one too
     return found
 
 

@@ -75,7 +75,7 @@ def test_same_contents_same_container(world: World) -> None:
         assert one.getinfo("mimetype").date_time == other.getinfo("mimetype").date_time == (1980, 1, 1, 0, 0, 0)
 
 
-@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(share=st.floats(0, 1, exclude_max=True), flip=st.integers(1, 255))
 def test_any_flipped_octet_is_refused(made: Octets, world: World, share: float, flip: int) -> None:
     """Whatever octet of the bundle is changed, it is not taken."""

@@ -25,7 +25,7 @@ def byte_range(data: bytes) -> tuple[int, int, int, int]:
     return start, before, after, rest
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(share=st.floats(0, 1, exclude_max=True), flip=st.integers(1, 255))
 def test_any_changed_octet_that_is_signed_fails(signed_octets: Octets, trust: Trust, share: float, flip: int) -> None:
     """Whatever octet of the signed range is changed to whatever: TOTAL-FAILED."""
@@ -49,7 +49,7 @@ def test_a_header_that_is_none(signed: bytes, trust: Trust, position: int) -> No
         assert verify_file(bytes(changed), "a.pdf", trust, NOW).indication is Indication.TOTAL_FAILED, octet
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(share=st.floats(0, 1, exclude_max=True), flip=st.integers(1, 255))
 def test_any_changed_octet_anywhere(signed_octets: Octets, trust: Trust, share: float, flip: int) -> None:
     """A changed octet in the signature's hole or behind the signed range gives a verdict, never an exception; where
@@ -165,7 +165,7 @@ def test_signature_moved_to_another_document(world: World, plain: bytes, trust: 
     assert (verdict.indication, verdict.sub_indication) == ("TOTAL-FAILED", "HASH_FAILURE")
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     data=st.binary(max_size=400),
     head=st.sampled_from([b"", b"%PDF-1.7\n", b"\x30\x82\x01\x00", b"%PDF-1.7\n/ByteRange["]),
