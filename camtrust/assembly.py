@@ -301,6 +301,7 @@ def assemble(
             card_printer=PdfCards(),
             receipt_authority=ReceiptKey(settings.public_url, keys, ca, log),
             face_model=None if settings.ekyc.faces is None else OpenCvFaceModel(settings.ekyc.faces),
+            settings=settings.ekyc,
             policy=policy,
             randomness=randomness,
         )

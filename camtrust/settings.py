@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from camtrust.errors import SettingsInvalid
-from ekyc.config import FaceSettings, SmsSettings, SmtpSettings
+from ekyc.config import EkycSettings, FaceSettings, SmsSettings, SmtpSettings
 from foundation.signed_note import NoteInvalid
 from issuing_ca.witness_request import WitnessAddress
 
@@ -74,8 +74,8 @@ class NotifySettings(Section):
     tries: Annotated[int, Field(ge=1, le=20, description="how often a notice is tried before it is given up")] = 10
 
 
-class EkycSection(Section):
-    """Enrolment."""
+class EkycSection(EkycSettings, Section):
+    """Enrolment: what the room itself can be told, and the models that it is given."""
 
     faces: Annotated[
         FaceSettings | None,
@@ -272,12 +272,22 @@ def reference() -> str:
     rows = ["| key | default | what |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
         if isinstance(field.default, Section):
-            for key, inner in type(field.default).model_fields.items():
-                rows.append(f"| `{name}.{key}` | `{_shown(inner.default)}` | {inner.description} |")
-                rows += _of_table(f"{name}.{key}", inner)
+            rows += _of_section(name, field.default)
         else:
             rows.append(f"| `{name}` | `{_shown(field.default)}` | {field.description} |")
     return "\n".join(rows) + "\n"
+
+
+def _of_section(name: str, section: BaseModel) -> list[str]:
+    """The keys of a section, and of the sections inside it."""
+    rows = []
+    for key, inner in type(section).model_fields.items():
+        if isinstance(inner.default, BaseModel):
+            rows += _of_section(f"{name}.{key}", inner.default)
+            continue
+        rows.append(f"| `{name}.{key}` | `{_shown(inner.default)}` | {inner.description} |")
+        rows += _of_table(f"{name}.{key}", inner)
+    return rows
 
 
 def _of_table(name: str, field: FieldInfo) -> list[str]:

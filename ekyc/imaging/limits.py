@@ -14,16 +14,22 @@ class ImageLimits(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    octets: Annotated[int, Field(ge=1024, le=64 * MIB)] = 8 * MIB
-    pixels: Annotated[int, Field(ge=1, le=200_000_000)] = 30_000_000
-    side: Annotated[int, Field(ge=1, le=65_535)] = 10_000
-    smallest_side: Annotated[int, Field(ge=1, le=10_000)] = 200
-    kept_side: Annotated[int, Field(ge=200, le=10_000)] = 3_000  # what is larger is kept at this size
-    answer: Annotated[int, Field(ge=1024, le=64 * MIB)] = 16 * MIB  # octets that the worker may write
-    jpeg_2000: bool = False  # chips have portraits of this format; phones send none
-    grey: bool = False  # for a reader of letters: grey, contrast stretched
-    memory: Annotated[int, Field(ge=64 * MIB)] = 768 * MIB  # address space of the worker
-    cpu_seconds: Annotated[int, Field(ge=1, le=60)] = 10
-    seconds: Annotated[float, Field(gt=0, le=120)] = 20.0  # until the worker is killed
-    at_once: Annotated[int, Field(ge=1, le=64)] = 2  # workers that run beside each other
-    queue_seconds: Annotated[float, Field(ge=0, le=60)] = 10.0  # how long one more waits for its turn
+    octets: Annotated[int, Field(ge=1024, le=64 * MIB, description="largest image that is taken, in octets")] = 8 * MIB
+    pixels: Annotated[int, Field(ge=1, le=200_000_000, description="most pixels, width times height")] = 30_000_000
+    side: Annotated[int, Field(ge=1, le=65_535, description="longest side, in pixels")] = 10_000
+    smallest_side: Annotated[int, Field(ge=1, le=10_000, description="shortest side, in pixels")] = 200
+    kept_side: Annotated[int, Field(ge=200, le=10_000, description="what is larger is kept at this size")] = 3_000
+    answer: Annotated[int, Field(ge=1024, le=64 * MIB, description="octets that the decoding process may write")] = (
+        16 * MIB
+    )
+    jpeg_2000: Annotated[bool, Field(description="take JPEG 2000 too; portraits of chips are always taken")] = False
+    grey: Annotated[
+        bool, Field(description="keep images grey, contrast stretched, as a reader of letters sees them")
+    ] = False
+    memory: Annotated[int, Field(ge=64 * MIB, description="address space of the decoding process, in octets")] = (
+        768 * MIB
+    )
+    cpu_seconds: Annotated[int, Field(ge=1, le=60, description="its processor time")] = 10
+    seconds: Annotated[float, Field(gt=0, le=120, description="until it is killed")] = 20.0
+    at_once: Annotated[int, Field(ge=1, le=64, description="images that are decoded at once")] = 2
+    queue_seconds: Annotated[float, Field(ge=0, le=60, description="how long one more waits for its turn")] = 10.0
