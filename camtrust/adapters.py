@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import Connection
 
 from ekyc.cool_off import CoolOffs
-from ekyc.ports import CitizenCertificateRequest, IssuedCertificate
+from ekyc.ports import Cause, CitizenCertificateRequest, IssuedCertificate
 from ekyc.review import ROLE as REVIEW_ROLE
 from ekyc.service import EkycService
 from foundation.http.actor import ActorKind
@@ -28,6 +28,13 @@ from signing.ports import Hold
 from signing.service import SigningService
 
 _PROOFS = 4096  # kept in memory
+
+
+_REASONS = {
+    Cause.COMPROMISED: Reason.KEY_COMPROMISE,
+    Cause.SUPERSEDED: Reason.SUPERSEDED,
+    Cause.RENAMED: Reason.AFFILIATION_CHANGED,
+}
 
 
 class CaTimestamps:
@@ -114,8 +121,8 @@ class CaForCitizens:
         )
         return _told(issued.serial, issued.encoded, issued.chain)
 
-    def revoke_citizen(self, serial: str, *, compromised: bool) -> None:
-        record = self._ca.revoke(serial, Reason.KEY_COMPROMISE if compromised else Reason.SUPERSEDED, "ekyc:recovery")
+    def revoke_citizen(self, serial: str, cause: Cause) -> None:
+        record = self._ca.revoke(serial, _REASONS[cause], "ekyc:recovery")
         if record.key_id is not None:
             self._signing.withdraw_key("ekyc:recovery", record.key_id)
 

@@ -6,9 +6,10 @@ a child is refused, a minor goes on with a guardian. What the certificate rests 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from ekyc import mrz
@@ -43,6 +44,23 @@ class Proposal:
 
     fields: tuple[str, ...]
     lines: tuple[str, ...] | None
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A document whose lines were read and judged. ``content``: what is sealed of it; ``facts``: what the ledger says;
+    ``index`` and ``namesake``: the keyed indexes of the person.
+    """
+
+    card: mrz.Mrz
+    kind: str
+    content: Mapping[str, Any] = field(repr=False)
+    facts: Mapping[str, str]
+    index: bytes
+    namesake: bytes
+    outcome: str
+    refusal: EkycError | None
+    final: bool
 
 
 @dataclass(frozen=True)
@@ -87,7 +105,44 @@ class DocumentDesk:
         now = files.clock.now()
         if enrolment.retry_at is not None and now < enrolment.retry_at:
             raise RetryLater(retry_after=(enrolment.retry_at - now).total_seconds())
-        today = local_day(now)
+        found = self.examine(lines, surname_km, given_names_km, printed)
+        content, facts = found.content, found.facts
+        raw = {"lines": list(found.card.lines)}
+        sealed = [files.seal(enrolment, EvidenceKind.DOCUMENT, part) for part in (raw, content)]
+        compared = None if found.refusal else self._sources.compared(enrolment, document=content)
+        beside = files.seal(enrolment, EvidenceKind.CROSS_CHECK, {}) if compared else None
+        with files.step(enrolment) as connection:
+            files.record(connection, enrolment, EvidenceKind.DOCUMENT, "captured", sealed[0], str(actor), facts)
+            captured = files.advance(connection, enrolment, State.DOCUMENT_CAPTURED, str(actor))
+            ledger = files.record(
+                connection, captured, EvidenceKind.DOCUMENT, found.outcome, sealed[1], str(actor), facts
+            )
+            if compared and beside:
+                ledger = files.record(
+                    connection, captured, compared.kind, compared.outcome, beside, str(actor), compared.recorded()
+                )
+            moved = files.advance(
+                connection,
+                captured,
+                _after(found, ledger),
+                str(actor),
+                reason=None if found.refusal is None else f"reason_{found.refusal.code.removeprefix('ekyc.')}",
+                subject_index=None if found.refusal else found.index,
+                columns={"namesake_index": None if found.refusal else found.namesake},
+            )
+        if found.refusal is not None:
+            raise found.refusal
+        return moved
+
+    def examine(
+        self,
+        lines: Sequence[str],
+        surname_km: str | None,
+        given_names_km: str | None,
+        printed: Printed | None = None,
+    ) -> Examined:
+        """Read, check and judge a document; nothing is kept. Raises what :meth:`submit` does where nothing is kept."""
+        files, today = self._files, local_day(self._files.clock.now())
         card = mrz.read(mrz.normalise(lines), today)
         kind = kind_of(card, files.policy.accepted_documents, files.policy.travel_documents, today)
         born = card.date_of_birth.value
@@ -102,33 +157,9 @@ class DocumentDesk:
         minor = finding.refusal is None and age_on(born, today) < files.policy.age_full
         until = _ends(kind, card, born, files.policy.age_full if minor else None)
         content = {**said(card), "date_of_birth": born.isoformat(), **names, **until}
-        sealed = [files.seal(enrolment, EvidenceKind.DOCUMENT, part) for part in ({"lines": list(card.lines)}, content)]
-        compared = None if finding.refusal else self._sources.compared(enrolment, document=content)
-        beside = files.seal(enrolment, EvidenceKind.CROSS_CHECK, {}) if compared else None
         facts = {"type": kind, "document": files.index.of("document", *parts).hex()}
         facts |= {"minor": "true"} if minor else {}
-        with files.step(enrolment) as connection:
-            files.record(connection, enrolment, EvidenceKind.DOCUMENT, "captured", sealed[0], str(actor), facts)
-            captured = files.advance(connection, enrolment, State.DOCUMENT_CAPTURED, str(actor))
-            ledger = files.record(
-                connection, captured, EvidenceKind.DOCUMENT, finding.outcome, sealed[1], str(actor), facts
-            )
-            if compared and beside:
-                ledger = files.record(
-                    connection, captured, compared.kind, compared.outcome, beside, str(actor), compared.recorded()
-                )
-            moved = files.advance(
-                connection,
-                captured,
-                _after(finding, ledger),
-                str(actor),
-                reason=None if finding.refusal is None else f"reason_{finding.refusal.code.removeprefix('ekyc.')}",
-                subject_index=None if finding.refusal else index,
-                columns={"namesake_index": None if finding.refusal else namesake},
-            )
-        if finding.refusal is not None:
-            raise finding.refusal
-        return moved
+        return Examined(card, kind, content, facts, index, namesake, finding.outcome, finding.refusal, finding.final)
 
     def propose(self, actor: Actor, enrolment_id: str, lines: Sequence[str]) -> Proposal:
         """What is wrong with typed lines, and a repair if exactly one is possible. Nothing is kept or changed.
@@ -166,7 +197,7 @@ def age_on(born: date, day: date) -> int:
     return day.year - born.year - ((day.month, day.day) < (born.month, born.day))
 
 
-def _after(finding: _Finding, ledger: Sequence[Evidence]) -> State:
+def _after(finding: Examined, ledger: Sequence[Evidence]) -> State:
     if finding.refusal is None:
         return standing(ledger)
     return State.REJECTED if finding.final else State.NEEDS_INPUT

@@ -94,14 +94,18 @@ class IssuanceDesk:
         what token and issuer raise; the enrolment then stands where it got to.
         """
         enrolment = self._files.begin(actor, enrolment_id, *ISSUING, State.ACTIVATED, if_version=if_version)
+        return self.go_on(str(actor), enrolment)
+
+    def go_on(self, by: str, enrolment: Enrolment) -> Enrolment:
+        """What :meth:`certificate` does, for whoever may have it done (``by``)."""
         if enrolment.state is State.FACTOR_BOUND:
-            enrolment = self._make_key(actor, enrolment)
+            enrolment = self._make_key(by, enrolment)
         if enrolment.state is State.KEY_GENERATED:
-            enrolment = self._certify(actor, enrolment)
+            enrolment = self._certify(by, enrolment)
         if enrolment.state is State.CERTIFICATE_ISSUED:
-            enrolment = self._activate(actor, enrolment)
+            enrolment = self._activate(by, enrolment)
             with suppress(CamTrustError):  # it is made when the person asks for it, then
-                self._receipts.make(str(actor), enrolment)
+                self._receipts.make(by, enrolment)
         return enrolment
 
     def issued(self, actor: Actor, enrolment_id: str) -> IssuedCertificate:
@@ -110,12 +114,12 @@ class IssuanceDesk:
         enrolment.expect(State.CERTIFICATE_ISSUED, State.ACTIVATED)
         return self._kept(enrolment)
 
-    def renew_key(self, actor: Actor, enrolment: Enrolment) -> Enrolment:
+    def renew_key(self, by: str, enrolment: Enrolment) -> Enrolment:
         """A new key of somebody whose certificate works, which it does on until the next one is registered."""
         before = enrolment.certificate_serial
-        return self._make_key(actor, enrolment, certificate_serial=None, credential_id=None, superseded_serial=before)
+        return self._make_key(by, enrolment, certificate_serial=None, credential_id=None, superseded_serial=before)
 
-    def _make_key(self, actor: Actor, enrolment: Enrolment, **values: Any) -> Enrolment:
+    def _make_key(self, by: str, enrolment: Enrolment, **values: Any) -> Enrolment:
         files, person_id = self._files, enrolment.person_id
         made = self._keys.generate_wrapped(person_id, files.settings.key_algorithm, KeyUse.CITIZEN_SIGN)
         key = made.info
@@ -123,11 +127,9 @@ class IssuanceDesk:
         facts = {"algorithm": key.algorithm.value, "public_key": hashlib.sha256(key.public_key).hexdigest()}
         try:
             with files.step(enrolment) as connection:
-                files.record(connection, enrolment, EvidenceKind.KEY, "generated", sealed, str(actor), facts)
+                files.record(connection, enrolment, EvidenceKind.KEY, "generated", sealed, by, facts)
                 self._custody.keep(connection, made)
-                return files.advance(
-                    connection, enrolment, State.KEY_GENERATED, str(actor), key_id=key.key_id, **values
-                )
+                return files.advance(connection, enrolment, State.KEY_GENERATED, by, key_id=key.key_id, **values)
         except CamTrustError:  # another request came first, say
             self._destroy(person_id, key.key_id)
             raise
@@ -149,7 +151,7 @@ class IssuanceDesk:
                 return one
         raise KeyHandleInvalid
 
-    def _certify(self, actor: Actor, enrolment: Enrolment) -> Enrolment:
+    def _certify(self, by: str, enrolment: Enrolment) -> Enrolment:
         files = self._files
         key = self._key(enrolment)
         with files.database.read() as connection:
@@ -181,19 +183,19 @@ class IssuanceDesk:
         sealed = files.seal(enrolment, EvidenceKind.CERTIFICATE, content)
         with files.step(enrolment) as connection:
             files.record(
-                connection, enrolment, EvidenceKind.CERTIFICATE, "issued", sealed, str(actor), {"serial": issued.serial}
+                connection, enrolment, EvidenceKind.CERTIFICATE, "issued", sealed, by, {"serial": issued.serial}
             )
             return files.advance(
                 connection,
                 enrolment,
                 State.CERTIFICATE_ISSUED,
-                str(actor),
+                by,
                 columns={"reminded_days": None},
                 certificate_serial=issued.serial,
                 certificate_ends_at=x509.load_der_x509_certificate(issued.certificate).not_valid_after_utc,
             )
 
-    def _activate(self, actor: Actor, enrolment: Enrolment) -> Enrolment:
+    def _activate(self, by: str, enrolment: Enrolment) -> Enrolment:
         files, issued = self._files, self._kept(enrolment)
         self._destroy_strays(enrolment.person_id)
         credential = self._credentials.register(
@@ -203,8 +205,8 @@ class IssuanceDesk:
         notices = self._telling.everyone(enrolment, "notice_certificate_issued")
         with files.step(enrolment) as connection:
             self._telling.post(connection, notices)
-            files.record(connection, enrolment, EvidenceKind.CREDENTIAL, "registered", sealed, str(actor))
-            return files.advance(connection, enrolment, State.ACTIVATED, str(actor), credential_id=credential)
+            files.record(connection, enrolment, EvidenceKind.CREDENTIAL, "registered", sealed, by)
+            return files.advance(connection, enrolment, State.ACTIVATED, by, credential_id=credential)
 
     def _kept(self, enrolment: Enrolment) -> IssuedCertificate:
         with self._files.database.read() as connection:

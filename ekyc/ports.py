@@ -227,6 +227,14 @@ class IssuedCertificate:
     chain: tuple[bytes, ...] = ()
 
 
+class Cause(StrEnum):
+    """Why a certificate is revoked for good (RFC 5280 §5.3.1)."""
+
+    COMPROMISED = "keyCompromise"  # somebody else may have had the use of the key
+    SUPERSEDED = "superseded"
+    RENAMED = "affiliationChanged"  # what it says of its subject has changed, and nothing is wrong with the key
+
+
 class CertificateIssuer(Protocol):
     """The issuing CA."""
 
@@ -234,11 +242,8 @@ class CertificateIssuer(Protocol):
         """Idempotent by ``enrolment_id`` and ``key_id``: asked again, gives the certificate that was issued before."""
         ...
 
-    def revoke_citizen(self, serial: str, *, compromised: bool) -> None:
-        """Revoke for good, and withdraw what was registered over it. Once more changes nothing.
-
-        ``compromised``: somebody else may have had the use of the key; otherwise it is superseded.
-        """
+    def revoke_citizen(self, serial: str, cause: Cause) -> None:
+        """Revoke for good, and withdraw what was registered over it. Once more changes nothing."""
         ...
 
     def in_force(self, serial: str, at: datetime) -> bool:

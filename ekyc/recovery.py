@@ -18,7 +18,7 @@ from ekyc.casefile import CaseFiles
 from ekyc.cool_off import CoolOffDesk
 from ekyc.evidence import EvidenceKind
 from ekyc.model import RECOVERABLE, Enrolment, State
-from ekyc.ports import CertificateIssuer, Sessions
+from ekyc.ports import Cause, CertificateIssuer, Sessions
 from ekyc.review import ReviewDesk
 from foundation.http.actor import Actor
 from foundation.keys.errors import FactorsNotEnrolled
@@ -67,7 +67,9 @@ class RecoveryDesk:
         with files.database.unit_of_work() as connection:
             files.audit.append(connection, str(officer), "ekyc.recovery_begun", enrolment.id, {"loss": loss.value})
         if enrolment.certificate_serial is not None:
-            self._issuer.revoke_citizen(enrolment.certificate_serial, compromised=loss is Loss.STOLEN)
+            self._issuer.revoke_citizen(
+                enrolment.certificate_serial, Cause.COMPROMISED if loss is Loss.STOLEN else Cause.SUPERSEDED
+            )
         with suppress(FactorsNotEnrolled):
             self._factors.lose_factors(enrolment.person_id)
         self._sessions.close_all(enrolment.person_id)

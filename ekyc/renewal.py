@@ -23,7 +23,7 @@ from ekyc.lifecycle_errors import RenewalNeedsProofing, RenewalTooEarly
 from ekyc.lost_documents import LostDocuments
 from ekyc.model import Enrolment, State
 from ekyc.policy import Renewal
-from ekyc.ports import VITAL_STATUS, CertificateIssuer, FieldOutcome, Registry, RegistryOutcome
+from ekyc.ports import VITAL_STATUS, Cause, CertificateIssuer, FieldOutcome, Registry, RegistryOutcome
 from ekyc.recall import exchange_digest
 from ekyc.registry_match import query_of
 from ekyc.telling import Telling
@@ -68,7 +68,7 @@ class RenewalDesk:
         self._document_stands(enrolment, now)
         self._factors.check(enrolment.person_id, pin, totp)
         enrolment = self._ask_registry(actor, enrolment)
-        self._issuance.renew_key(actor, enrolment)
+        self._issuance.renew_key(str(actor), enrolment)
         renewed = self._issuance.certificate(actor, enrolment.id)
         self.resume(only=renewed.id)
         return renewed
@@ -88,7 +88,7 @@ class RenewalDesk:
         with self._files.database.read() as connection:
             found = [store.load(connection, one) for one in connection.execute(query).scalars()]
         for enrolment in found:
-            self._issuer.revoke_citizen(str(enrolment.superseded_serial), compromised=False)
+            self._issuer.revoke_citizen(str(enrolment.superseded_serial), Cause.SUPERSEDED)
             with self._files.step(enrolment) as connection:
                 store.change(connection, enrolment, {"superseded_serial": None})
         return len(found)

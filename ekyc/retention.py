@@ -21,7 +21,7 @@ from ekyc.casefile import CaseFiles
 from ekyc.enrolment import EnrolmentDesk
 from ekyc.errors import RetentionInvalid
 from ekyc.model import CERTIFYING, Enrolment, State
-from ekyc.ports import CertificateIssuer
+from ekyc.ports import Cause, CertificateIssuer
 
 _AT_ONCE = 100
 
@@ -118,7 +118,7 @@ class RetentionDesk:
 
     def _forget(self, enrolment: Enrolment) -> None:
         if enrolment.state in CERTIFYING and enrolment.certificate_serial is not None:
-            self._issuer.revoke_citizen(enrolment.certificate_serial, compromised=False)
+            self._issuer.revoke_citizen(enrolment.certificate_serial, Cause.SUPERSEDED)
         self._desk.erase(enrolment)
 
     def _due(self, connection: Connection, rule: RetentionRule, before: datetime) -> Due:

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 from cryptography.x509.oid import NameOID
 from fastapi import FastAPI
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect
 from starlette.testclient import TestClient
 
 import ekyc.store
@@ -32,7 +32,7 @@ from ekyc.model import Enrolment, State
 from ekyc.outbox import ROLE as OUTBOX_ROLE
 from ekyc.outbox import Outbox
 from ekyc.packet_api import create_packet_router
-from ekyc.ports import CitizenCertificateRequest, IssuedCertificate, Registry
+from ekyc.ports import Cause, CitizenCertificateRequest, IssuedCertificate, Registry
 from ekyc.recall_api import create_recall_router, create_reinstatement_router
 from ekyc.receipt_api import create_receipt_router
 from ekyc.registry_simulation.persons import Specimen, specimens
@@ -88,7 +88,7 @@ class SmallCa:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "SPECIMEN test CA")])
         self.issued: dict[tuple[str, str], IssuedCertificate] = {}
-        self.revoked: dict[str, bool] = {}
+        self.revoked: dict[str, Cause] = {}
         self.held: list[tuple[str, str]] = []
         self.requests: list[CitizenCertificateRequest] = []
 
@@ -128,8 +128,8 @@ class SmallCa:
     def suspend_citizens(self, person_ids: Sequence[str], by: str) -> None:
         self.held += [(one, by) for one in person_ids]
 
-    def revoke_citizen(self, serial: str, *, compromised: bool) -> None:
-        self.revoked[serial] = compromised
+    def revoke_citizen(self, serial: str, cause: Cause) -> None:
+        self.revoked.setdefault(serial, cause)
 
 
 class TableCustody:
@@ -239,10 +239,11 @@ class World:
 
     def __init__(self, database: Database, token: Token, clock: SetClock, registry: Registry, **service: Any) -> None:
         self.database, self.token, self.clock = database, token, clock
-        for metadata in (foundation.db.audit.metadata, ekyc.store.metadata, signing.store.metadata):
-            metadata.create_all(database.engine)
-        with database.unit_of_work() as connection:
-            foundation.db.audit.create_head(connection)
+        if not inspect(database.engine).has_table(ekyc.store.enrolments.name):  # else the copy of a world
+            for metadata in (foundation.db.audit.metadata, ekyc.store.metadata, signing.store.metadata):
+                metadata.create_all(database.engine)
+            with database.unit_of_work() as connection:
+                foundation.db.audit.create_head(connection)
         self.vault = Vault(token)
         self.audit = AuditTrail(clock)
         self.outbox = Outbox(database, self.vault, self.audit, clock)

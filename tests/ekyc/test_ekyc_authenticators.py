@@ -11,6 +11,7 @@ import pytest
 from ekyc.errors import ChangeUnknown, EnrolmentUnknown, SelfReview, WrongState
 from ekyc.evidence import EvidenceKind
 from ekyc.model import State
+from ekyc.ports import Cause
 from ekyc.recovery import Loss
 from ekyc.registry_simulation.persons import series
 from foundation.http.actor import Actor
@@ -120,7 +121,7 @@ def test_all_lost_and_back_in(both_worlds: World) -> None:
     assert (after.state, after.key_id, after.certificate_serial, after.credential_id) == (
         *(State.APPROVED, None, None, None),
     )
-    assert world.ca.revoked == {before.certificate_serial: True}
+    assert world.ca.revoked == {before.certificate_serial: Cause.COMPROMISED}
     assert world.token.wrapped_keys(actor.id) == ()
     assert session not in world.sessions.tokens
     assert world.sessions.tokens[recovered.session_token] == actor.id
@@ -158,7 +159,7 @@ def test_a_recovery_that_was_cut_off_is_repeated(world: World) -> None:
     with pytest.raises(KeyHandleInvalid):
         world.token.destroy_wrapped(actor.id, key.key_id)
     assert world.service.recovery.recover(OFFICER, name, Loss.LOST).enrolment.state is State.APPROVED
-    assert list(world.ca.revoked.values()) == [False]
+    assert list(world.ca.revoked.values()) == [Cause.SUPERSEDED]
 
 
 def test_over_http(world: World) -> None:

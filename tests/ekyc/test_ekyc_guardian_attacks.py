@@ -20,7 +20,7 @@ from ekyc.guardian_errors import (
 from ekyc.guardians import GuardianDesk
 from ekyc.model import State
 from ekyc.policy import default_policy
-from ekyc.ports import RegistryAnswer, RegistryOutcome, RelationQuery
+from ekyc.ports import Cause, RegistryAnswer, RegistryOutcome, RelationQuery
 from foundation.errors import CamTrustError
 from foundation.http.actor import Actor
 from tests.ekyc.families import CODE, by_policy, changed, minor
@@ -83,7 +83,7 @@ def minors_too(world: World, patch: pytest.MonkeyPatch) -> None:
 def by_a_revoked_guardian(world: World) -> State:
     """The mother's certificate was revoked; her session and factors still work."""
     mother, theirs = guardian(world)
-    world.ca.revoked[world.state(theirs).certificate_serial or ""] = False
+    world.ca.revoked[world.state(theirs).certificate_serial or ""] = Cause.SUPERSEDED
     _, name, code = minor(world)
     world.service.guardians.accept(mother, code, "mother", PIN, CODE)
     return world.state(name).state

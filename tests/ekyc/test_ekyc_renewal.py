@@ -21,7 +21,7 @@ from ekyc.lifecycle_errors import RenewalNeedsProofing, RenewalTooEarly
 from ekyc.lost_documents import LostDocument
 from ekyc.model import State
 from ekyc.policy import default_policy, parse_policy
-from ekyc.ports import VITAL_STATUS, FieldOutcome, RegistryAnswer, RegistryOutcome, RegistryQuery
+from ekyc.ports import VITAL_STATUS, Cause, FieldOutcome, RegistryAnswer, RegistryOutcome, RegistryQuery
 from ekyc.registry_simulation.persons import series
 from ekyc.registry_simulation.process import RegistryProcess
 from foundation.http.actor import Actor
@@ -72,7 +72,7 @@ def test_a_new_certificate_without_a_gap(both_worlds: World, monkeypatch: pytest
     after = world.state(name)
     for field in ("key_id", "certificate_serial", "credential_id"):
         assert getattr(after, field) not in (None, getattr(before, field))
-    assert world.ca.revoked == {before.certificate_serial: False}
+    assert world.ca.revoked == {before.certificate_serial: Cause.SUPERSEDED}
     assert after.superseded_serial is None
     answer = latest(world.service.files.ledger(after), EvidenceKind.REGISTRY)
     assert answer is not None
@@ -103,7 +103,7 @@ def test_a_renewal_that_was_cut_off_goes_on(world: World, monkeypatch: pytest.Mo
     assert world.service.renewals.resume() == (1 if cut == "revoke_citizen" else 0)
     assert world.service.issuance.certificate(actor, name).state is State.ACTIVATED
     world.service.renewals.resume()
-    assert world.ca.revoked == {before.certificate_serial: False}
+    assert world.ca.revoked == {before.certificate_serial: Cause.SUPERSEDED}
     assert world.state(name).certificate_serial != before.certificate_serial
     assert world.state(name).erased_at is None
 

@@ -16,6 +16,7 @@ from ekyc.errors import EnrolmentUnknown, RetentionInvalid
 from ekyc.evidence import EvidenceKind
 from ekyc.model import State
 from ekyc.personal_data import LOOKS
+from ekyc.ports import Cause
 from ekyc.registry_simulation.persons import series
 from ekyc.retention import default_rules, parse_rules
 from ekyc.review import Method, Verdict
@@ -59,7 +60,7 @@ def test_each_rule_ends_its_own_when_its_time_comes(both_worlds: World) -> None:
     world.clock.advance(timedelta(days=4600))
     assert due(world) == {"EKYC-RETAIN-ENROLLED": 1}
     world.service.retention.apply()
-    assert world.ca.revoked == {world.state(enrolled).certificate_serial: False}
+    assert world.ca.revoked == {world.state(enrolled).certificate_serial: Cause.SUPERSEDED}
     with pytest.raises(OwnerDestroyed):
         world.token.wrapped_keys(keeper.id)
     world.audit.verify(world.database)

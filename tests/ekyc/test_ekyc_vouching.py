@@ -24,6 +24,7 @@ from ekyc.evidence import EvidenceKind, latest
 from ekyc.lifecycle_errors import RenewalNeedsProofing
 from ekyc.model import State
 from ekyc.policy import default_policy, parse_policy
+from ekyc.ports import Cause
 from ekyc.recall import Origin
 from ekyc.registry_simulation.persons import series
 from ekyc.review import Verdict
@@ -204,7 +205,7 @@ def test_a_voucher_whose_certificate_is_revoked_before_the_officer_speaks(villag
     """What a voucher said before counts no more when the officer decides; others vouch on a new declaration."""
     first, second, third = (holder(village, number) for number in (804, 805, 807))
     actor, name = vouched(village, first, second)
-    village.ca.revoked[village.service.files.of_person(first).certificate_serial or ""] = True
+    village.ca.revoked[village.service.files.of_person(first).certificate_serial or ""] = Cause.COMPROMISED
     with pytest.raises(VoucherLost):
         speak(village, name)
     village.service.vouching.declare(actor, name, SAID)

@@ -14,6 +14,7 @@ from ekyc import vouch_store
 from ekyc.commune import CommuneDesk
 from ekyc.errors import EvidenceFirst, ReviewSignatureInvalid, SelfReview
 from ekyc.model import State
+from ekyc.ports import Cause
 from ekyc.registry_simulation.persons import series
 from ekyc.review import ReviewDesk
 from ekyc.vouch_errors import (
@@ -84,7 +85,7 @@ def whoever(world: World, patch: pytest.MonkeyPatch) -> None:
 def by_a_revoked_voucher(world: World) -> State:
     """The certificate was revoked; session and factors still work."""
     voucher = holder(world, 813)
-    world.ca.revoked[world.service.files.of_person(voucher).certificate_serial or ""] = False
+    world.ca.revoked[world.service.files.of_person(voucher).certificate_serial or ""] = Cause.SUPERSEDED
     actor, name = declared(world)
     return vouch(world, actor, name, voucher).state
 
@@ -157,7 +158,7 @@ def lost_before_the_word(world: World) -> State:
     """A voucher's certificate is revoked between their word and the officer's."""
     voucher = world.until(State.ACTIVATED, series(819 + len(world.ca.revoked)))[0]
     _, name = vouched(world, voucher, holder(world, 815), said=another(23))
-    world.ca.revoked[world.service.files.of_person(voucher).certificate_serial or ""] = True
+    world.ca.revoked[world.service.files.of_person(voucher).certificate_serial or ""] = Cause.COMPROMISED
     return speak(world, name).state
 
 
