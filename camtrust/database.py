@@ -11,6 +11,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import MetaData
 
 import ekyc.cool_off
+import ekyc.correction_store
 import ekyc.evidence_tables
 import ekyc.guardian_store
 import ekyc.packet_store

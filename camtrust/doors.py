@@ -13,6 +13,7 @@ from fastapi import FastAPI
 
 import ekyc.api
 import ekyc.authenticator_api
+import ekyc.correction_api
 import ekyc.evidence_api
 import ekyc.guardian_api
 import ekyc.packet_api
@@ -145,6 +146,9 @@ def application(services: Services) -> FastAPI:
             ekyc.vouch_api.create_vouch_router(services.ekyc.vouching, services.ekyc.commune, guard),
             ekyc.packet_api.create_packet_router(services.ekyc.packets, guard),
             ekyc.renewal_api.create_renewal_router(services.ekyc.renewals, guard),
+            ekyc.correction_api.create_correction_router(
+                services.ekyc.corrections, services.ekyc.correction_reviews, guard
+            ),
             ekyc.recall_api.create_reinstatement_router(services.ekyc.reinstatements, guard),
             ekyc.receipt_api.create_receipt_router(services.ekyc, guard),
             ekyc.without_phone_api.create_without_phone_router(services.ekyc, guard),

@@ -43,6 +43,7 @@ def tasks(services: Services) -> Mapping[str, Callable[[], object]]:
         "certificates of the reinstated": services.ekyc.reinstatements.resume,
         "reminders of certificates that end": services.ekyc.renewals.remind,
         "certificates that were superseded": services.ekyc.renewals.resume,
+        "certificates of what was corrected": services.ekyc.correction_reviews.resume,
         "guardianships that ended": services.ekyc.guardians.resume,
         "heads of the revocation trees": lambda: ca.heads.publish() if ca.heads is not None else None,
         "head of the audit trail": services.audit_heads.publish,

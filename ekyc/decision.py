@@ -49,27 +49,37 @@ class Decider:
 
         An approval claims the person: IntegrityError where another enrolment claimed them in a race.
         """
-        files, policy = self._files, self._files.policy
+        files = self._files
         holder = None if enrolment.subject_index is None else store.claimed_by(connection, enrolment.subject_index)
-        unique = "unique" if holder is None and enrolment.subject_index is not None else "duplicate"
-        namesake = store.namesake_facts(connection, enrolment)
-        ledger = files.record(connection, enrolment, EvidenceKind.DEDUPE, unique, prepared.dedupe, actor, namesake)
+        unique = holder is None and enrolment.subject_index is not None
+        decision = self._judge(connection, enrolment, actor, prepared, unique)
+        reason = decision.against[0].text if decision.against else None
+        claim = {"claimed_index": enrolment.subject_index} if decision.outcome is Outcome.APPROVED else {}
+        return files.advance(connection, enrolment, _STATES[decision.outcome], actor, reason=reason, columns=claim)
+
+    def decide_again(self, connection: Connection, enrolment: Enrolment, actor: str, prepared: Prepared) -> bool:
+        """Judge the ledger of somebody who was approved, with what was added to it; whether they are approved still.
+
+        Kept and frozen as every decision; the state stays. The caller has claimed the person, and rolls back what is
+        not approved.
+        """
+        holder = None if enrolment.subject_index is None else store.claimed_by(connection, enrolment.subject_index)
+        return self._judge(connection, enrolment, actor, prepared, holder == enrolment.id).outcome is Outcome.APPROVED
+
+    def _judge(
+        self, connection: Connection, enrolment: Enrolment, actor: str, prepared: Prepared, unique: bool
+    ) -> Decision:
+        files, policy = self._files, self._files.policy
+        outcome, namesake = "unique" if unique else "duplicate", store.namesake_facts(connection, enrolment)
+        ledger = files.record(connection, enrolment, EvidenceKind.DEDUPE, outcome, prepared.dedupe, actor, namesake)
         decision = evaluate(policy, enrolment.level, ledger)
-        store.keep_decision(
-            connection,
-            enrolment.id,
-            len(ledger),
-            decision.document,
-            (policy.digest(), policy.document()),
-            files.clock.now(),
-        )
+        frozen = (policy.digest(), policy.document())
+        store.keep_decision(connection, enrolment.id, len(ledger), decision.document, frozen, files.clock.now())
         facts = {"policy": policy.version, "policy_digest": policy.digest()}
         files.record(
             connection, enrolment, EvidenceKind.DECISION, decision.outcome.value, prepared.decision, actor, facts
         )
-        reason = decision.against[0].text if decision.against else None
-        claim = {"claimed_index": enrolment.subject_index} if decision.outcome is Outcome.APPROVED else {}
-        return files.advance(connection, enrolment, _STATES[decision.outcome], actor, reason=reason, columns=claim)
+        return decision
 
     def replay(self, enrolment_id: str) -> tuple[Decision, ...]:
         """Judge the stored evidence again by each decision's own policy, as it was kept: byte for byte the same.

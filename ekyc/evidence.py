@@ -41,6 +41,8 @@ class EvidenceKind(StrEnum):
     KEY = "key"
     CERTIFICATE = "certificate"
     CREDENTIAL = "credential"
+    CORRECTION = "correction"  # of name or birth, after the certificate
+    APPEAL = "appeal"  # against a refusal
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,8 @@ CONTROLS: Mapping[EvidenceKind, Control] = {
     EvidenceKind.KEY: Control("EKYC-KEY", 1),
     EvidenceKind.CERTIFICATE: Control("EKYC-CERTIFICATE", 1),
     EvidenceKind.CREDENTIAL: Control("EKYC-CREDENTIAL", 1),
+    EvidenceKind.CORRECTION: Control("EKYC-CORRECTION", 1),
+    EvidenceKind.APPEAL: Control("EKYC-APPEAL", 1),
 }
 
 

@@ -156,6 +156,32 @@ class Renewal(_Part):
     proofing_days: Annotated[int, Field(ge=1, le=40_000)]
 
 
+_Reasons = Annotated[tuple[Annotated[str, Field(pattern=r"^[a-z-]{1,60}$")], ...], Field(min_length=1)]
+
+
+class Correction(_Part):
+    """How often a person may ask for a correction (``tries`` in ``period_days``), why two officers may make it
+    (``reasons``; ``in_person``: of them, where they saw the person), why one may refuse it. Without this there is none.
+    """
+
+    tries: Annotated[int, Field(ge=1, le=20)]
+    period_days: Annotated[int, Field(ge=1, le=3660)]
+    reasons: _Reasons
+    in_person: tuple[str, ...] = ()
+    refusals: _Reasons
+
+
+class Appeal(_Part):
+    """For how long after a refusal its applicant may appeal, within how many days that is to be decided, and for which
+    reasons. Without this there is no appeal.
+    """
+
+    days: Annotated[int, Field(ge=1, le=366)]
+    decide_days: Annotated[int, Field(ge=1, le=90)]
+    grants: _Reasons
+    upholds: _Reasons
+
+
 class Refusal(_Part):
     """What rejects at every level."""
 
@@ -217,6 +243,8 @@ class Policy(_Part):
     vouching: Vouching | None = None
     reinstatement: Reinstatement | None = None
     renewal: Renewal | None = None
+    correction: Correction | None = None
+    appeal: Appeal | None = None
 
     def level(self, name: str) -> Level:
         """Raises LevelUnknown."""

@@ -128,10 +128,11 @@ def query_of(files: CaseFiles, enrolment: Enrolment) -> RegistryQuery:
     with files.database.read() as connection:
         document = files.open(connection, enrolment, EvidenceKind.DOCUMENT)
         shown = latest_shown(store.ledger(connection, enrolment.id), EvidenceKind.DOCUMENT)
-    return _query(shown.facts["type"] if shown else "", document)
+    return query_about(shown.facts["type"] if shown else "", document)
 
 
-def _query(document_type: str, document: Mapping[str, Any]) -> RegistryQuery:
+def query_about(document_type: str, document: Mapping[str, Any]) -> RegistryQuery:
+    """What the registry is asked about a document, from what is sealed of it."""
     return RegistryQuery(
         document_number=document["document_number"],
         surname=document["surname"],

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from cryptography import x509
 from sqlalchemy import ColumnElement, select, update
 
-from ekyc import store
+from ekyc import correction_store, store
 from ekyc.approval import carries_until
 from ekyc.casefile import CaseFiles
 from ekyc.errors import DocumentExpired, DocumentReportedLost, PersonDeceased, RegistryNoMatch
@@ -88,7 +88,10 @@ class RenewalDesk:
         with self._files.database.read() as connection:
             found = [store.load(connection, one) for one in connection.execute(query).scalars()]
         for enrolment in found:
-            self._issuer.revoke_citizen(str(enrolment.superseded_serial), Cause.SUPERSEDED)
+            serial = str(enrolment.superseded_serial)
+            with self._files.database.read() as connection:
+                renamed = correction_store.renamed(connection, enrolment.id, serial)
+            self._issuer.revoke_citizen(serial, Cause.RENAMED if renamed else Cause.SUPERSEDED)
             with self._files.step(enrolment) as connection:
                 store.change(connection, enrolment, {"superseded_serial": None})
         return len(found)

@@ -12,6 +12,8 @@ from ekyc.commune import CommuneDesk
 from ekyc.config import EkycSettings
 from ekyc.contact import ContactDesk
 from ekyc.cool_off import CoolOffDesk
+from ekyc.correction import CorrectionDesk
+from ekyc.correction_review import CorrectionReviewDesk
 from ekyc.decision import Decider
 from ekyc.document import DocumentDesk
 from ekyc.enrolment import EnrolmentDesk
@@ -148,3 +150,15 @@ class EkycService:
             self.receipts,
         )
         self.renewals = RenewalDesk(self.files, self.issuance, registry, issuer, factors, self.lost_documents, telling)
+        self.corrections = CorrectionDesk(self.files, self.document, registry, factors, telling)
+        self.correction_reviews = CorrectionReviewDesk(
+            self.files,
+            registry,
+            self.lost_documents,
+            self.review,
+            officers,
+            self.decider,
+            self.issuance,
+            self.renewals,
+            telling,
+        )

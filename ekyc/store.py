@@ -222,6 +222,13 @@ def namesake_facts(connection: Connection, enrolment: Enrolment) -> Mapping[str,
     return {} if found.first() is None else {"namesake": "true"}
 
 
+def has_namesake(connection: Connection, enrolment_id: str, namesake: bytes) -> bool:
+    """Whether somebody else with this index of name and birth is approved."""
+    others = (enrolments.c.namesake_index == namesake) & enrolments.c.claimed_index.is_not(None)
+    query = select(enrolments.c.id).where(others & (enrolments.c.id != enrolment_id))
+    return connection.execute(query.limit(1)).first() is not None
+
+
 def index_of_person(connection: Connection, person_id: str) -> bytes | None:
     """The index of a person who has an enrolment here."""
     query = select(enrolments.c.subject_index).where(enrolments.c.person_id == person_id)

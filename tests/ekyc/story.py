@@ -26,6 +26,7 @@ from ekyc import review_statement
 from ekyc.api import create_router
 from ekyc.authenticator_api import create_authenticator_router
 from ekyc.contact import Channel
+from ekyc.correction_api import create_correction_router
 from ekyc.evidence_api import create_chip_trust_router, create_evidence_router, create_lost_documents_router
 from ekyc.guardian_api import create_guardian_router
 from ekyc.model import Enrolment, State
@@ -285,6 +286,7 @@ class World:
         app.include_router(create_router(self.service, guard))
         app.include_router(create_authenticator_router(self.service, guard))
         app.include_router(create_renewal_router(self.service.renewals, guard))
+        app.include_router(create_correction_router(self.service.corrections, self.service.correction_reviews, guard))
         app.include_router(create_reinstatement_router(self.service.reinstatements, guard))
         app.include_router(create_guardian_router(self.service.guardians, guard))
         app.include_router(create_vouch_router(self.service.vouching, self.service.commune, guard))
