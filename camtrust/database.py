@@ -10,6 +10,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import MetaData
 
+import ekyc.appeal
 import ekyc.cool_off
 import ekyc.correction_store
 import ekyc.evidence_tables

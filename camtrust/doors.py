@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 
 import ekyc.api
+import ekyc.appeal_api
 import ekyc.authenticator_api
 import ekyc.correction_api
 import ekyc.evidence_api
@@ -146,6 +147,7 @@ def application(services: Services) -> FastAPI:
             ekyc.vouch_api.create_vouch_router(services.ekyc.vouching, services.ekyc.commune, guard),
             ekyc.packet_api.create_packet_router(services.ekyc.packets, guard),
             ekyc.renewal_api.create_renewal_router(services.ekyc.renewals, guard),
+            ekyc.appeal_api.create_appeal_router(services.ekyc.appeals, guard),
             ekyc.correction_api.create_correction_router(
                 services.ekyc.corrections, services.ekyc.correction_reviews, guard
             ),

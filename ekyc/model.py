@@ -5,6 +5,8 @@
 
 Contact and document come in either order: the state says how far the evidence reaches without a gap (:func:`standing`).
 
+REJECTED is left by an appeal that was granted (`ekyc.appeal`), and no other way.
+
 When all factors are lost, an officer leads FACTOR_BOUND and what follows it back to APPROVED (`ekyc.recovery`).
 
 Beside the way: NEEDS_INPUT(reason, retry_at), WAITING_REGISTRY, WAITING_GUARDIAN (a minor without one),
@@ -104,7 +106,7 @@ TRANSITIONS: Mapping[State, frozenset[State]] = {
     State.SUSPENDED: frozenset(
         {State.APPROVED, State.FACTOR_BOUND, State.KEY_GENERATED, State.CERTIFICATE_ISSUED, State.ACTIVATED}
     ),
-    State.REJECTED: frozenset(),
+    State.REJECTED: frozenset({State.REFERRED_IN_PERSON, State.NEEDS_INPUT}),  # an appeal that was granted, alone
     State.EXPIRED: frozenset(),
     State.WITHDRAWN: frozenset(),
 }
@@ -241,9 +243,17 @@ def check_transition(enrolment: Enrolment, to: State, ledger: Sequence[Evidence]
     """Raises WrongState for a transition that is not in the table, GateClosed for one whose evidence is not there."""
     if to not in TRANSITIONS[enrolment.state]:
         raise WrongState(enrolment.state.value, [action.value for action in enrolment.next])
+    if enrolment.state is State.REJECTED and not _appeal_granted(ledger):
+        raise GateClosed(milestone=to.value, evidence=EvidenceKind.APPEAL.value)
     missing = _missing(to, ledger)
     if missing is not None:
         raise GateClosed(milestone=to.value, evidence=missing.value)
+
+
+def _appeal_granted(ledger: Sequence[Evidence]) -> bool:
+    """Whether that is the last word: an appeal that was granted once leads out of no later refusal."""
+    last = ledger[-1] if ledger else None
+    return last is not None and (last.kind, last.outcome) == (EvidenceKind.APPEAL, "granted")
 
 
 def _missing(milestone: State, ledger: Sequence[Evidence]) -> EvidenceKind | None:

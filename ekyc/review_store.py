@@ -81,6 +81,11 @@ def end_seat(connection: Connection, enrolment_id: str, seat: int, state: str) -
     connection.execute(update(seats).where(which).values(state=state))
 
 
+def end_all(connection: Connection, enrolment_id: str) -> None:
+    """Whoever had a turn has spoken: the next one must be another."""
+    connection.execute(update(seats).where(seats.c.enrolment_id == enrolment_id).values(state=DONE))
+
+
 def waiting(connection: Connection, states: Sequence[State], now: datetime, limit: int) -> tuple[Enrolment, ...]:
     """Cases whose turn is nobody's, or whose officer let the time pass."""
     current = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ekyc.appeal import AppealDesk
 from ekyc.approval import ApprovalDesk
 from ekyc.authenticators import AuthenticatorDesk
 from ekyc.casefile import CaseFiles
@@ -132,6 +133,7 @@ class EkycService:
         self.recalls = RecallDesk(self.files, issuer)
         self.retention = RetentionDesk(self.files, self.enrolment, issuer, default_rules())
         self.own_data = PersonalDataDesk(self.files)
+        self.appeals = AppealDesk(self.files, self.review, officers, telling)
         self.cool_off = CoolOffDesk(self.files, telling, issuer, sessions)
         self.recovery = RecoveryDesk(self.files, self.review, factors, issuer, sessions, self.cool_off)
         self.approvals = ApprovalDesk(self.files, self.decider, keys, authority)

@@ -24,6 +24,7 @@ import signing.store
 from camtrust.code_card import PdfCards
 from ekyc import review_statement
 from ekyc.api import create_router
+from ekyc.appeal_api import create_appeal_router
 from ekyc.authenticator_api import create_authenticator_router
 from ekyc.contact import Channel
 from ekyc.correction_api import create_correction_router
@@ -287,6 +288,7 @@ class World:
         app.include_router(create_authenticator_router(self.service, guard))
         app.include_router(create_renewal_router(self.service.renewals, guard))
         app.include_router(create_correction_router(self.service.corrections, self.service.correction_reviews, guard))
+        app.include_router(create_appeal_router(self.service.appeals, guard))
         app.include_router(create_reinstatement_router(self.service.reinstatements, guard))
         app.include_router(create_guardian_router(self.service.guardians, guard))
         app.include_router(create_vouch_router(self.service.vouching, self.service.commune, guard))

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
 
 from ekyc import review_statement
+from ekyc.appeal import Word
 from ekyc.cool_off import CoolOffs, Held, default_rules
 from ekyc.evidence import EvidenceKind, latest
 from ekyc.model import State
@@ -124,6 +125,20 @@ class Enrolments(Machine):
 
         for officer in officers:
             self.attempt(lambda officer=officer: speak(officer))
+
+    @rule(officer=st.sampled_from((*BACK, OFFICER)), word=st.sampled_from((Word.GRANT, Word.GRANT, Word.UPHOLD)))
+    def appeal(self, officer: Actor, word: Word) -> None:
+        """Who was refused appeals, and an officer decides; granted, the case goes on and needs all of its evidence."""
+        desk, reason = self.world.service.appeals, "refusal-was-wrong" if word is Word.GRANT else "nothing-new"
+
+        def speak() -> None:
+            seen = desk.show(officer, self.name).evidence_digest
+            said = review_statement.statement(self.name, seen, word.value, "record", reason)
+            signature = review_statement.sign(self.world.staff.keys[officer.id], said)
+            desk.decide(officer, self.name, word, reason, seen, signature)
+
+        self.attempt(lambda: desk.lodge(self.actor, self.name, "SPECIMEN"))
+        self.attempt(speak)
 
     @rule(go=st.integers(0, 9))
     def withdraw(self, go: int) -> None:

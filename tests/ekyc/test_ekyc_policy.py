@@ -170,8 +170,9 @@ def enrolment_in(state: State) -> Enrolment:
 
 
 def test_closed_states_stay_closed_and_all_states_are_reached() -> None:
-    """Nothing leads out of a closed state; every state but the first can be reached."""
-    assert all(not TRANSITIONS[state] for state in CLOSED)
+    """Nothing leads out of a closed state but an appeal out of a refusal; every state but the first can be reached."""
+    assert all(not TRANSITIONS[state] for state in CLOSED - {State.REJECTED})
+    assert TRANSITIONS[State.REJECTED] == {State.REFERRED_IN_PERSON, State.NEEDS_INPUT}
     assert set().union(*TRANSITIONS.values()) == set(State) - {State.DRAFT}
     assert set(TRANSITIONS) == set(State)
 
@@ -185,6 +186,9 @@ def test_no_transition_beside_the_table_and_none_past_its_gate(
     enrolment = enrolment_in(state)
     if to not in TRANSITIONS[state]:
         with pytest.raises(WrongState):
+            check_transition(enrolment, to, ledger)
+    elif state is State.REJECTED:
+        with pytest.raises(GateClosed):  # nor an appeal
             check_transition(enrolment, to, ledger)
     elif to in (State.APPROVED, State.FACTOR_BOUND, State.KEY_GENERATED, State.CERTIFICATE_ISSUED, State.ACTIVATED):
         with pytest.raises(GateClosed):  # these records hold no decision
