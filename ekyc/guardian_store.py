@@ -10,7 +10,6 @@ from sqlalchemy import (
     Column,
     Connection,
     ForeignKey,
-    LargeBinary,
     PrimaryKeyConstraint,
     Row,
     String,
@@ -22,18 +21,11 @@ from sqlalchemy import (
 )
 
 from ekyc import store
+from ekyc.invitations import Invitations
 from ekyc.model import State
-from foundation.db.engine import compare_and_set
 from foundation.db.types import UtcDateTime
 
-invitations = Table(
-    "ekyc_guardian_invitations",
-    store.metadata,
-    Column("index", LargeBinary(32), primary_key=True),  # keyed index of the code, which is kept nowhere
-    Column("enrolment_id", String(40), ForeignKey("ekyc_enrolments.id"), nullable=False, index=True),
-    Column("expires_at", UtcDateTime, nullable=False),
-    Column("used_at", UtcDateTime, nullable=True),
-)
+invitations = Invitations("ekyc_guardian_invitations")
 
 guardianships = Table(
     "ekyc_guardianships",
@@ -46,26 +38,6 @@ guardianships = Table(
     Column("done_at", UtcDateTime, nullable=True),  # what follows from its end was done
     PrimaryKeyConstraint("enrolment_id", "guardian_id"),
 )
-
-
-def invite(connection: Connection, index: bytes, enrolment_id: str, expires_at: datetime) -> None:
-    """A new invitation; those before are good no more."""
-    connection.execute(invitations.delete().where(invitations.c.enrolment_id == enrolment_id))
-    values = {"index": index, "enrolment_id": enrolment_id, "expires_at": expires_at}
-    connection.execute(invitations.insert().values(**values))
-
-
-def invited(connection: Connection, index: bytes, now: datetime) -> str | None:
-    """The enrolment of an invitation that is good."""
-    good = (invitations.c.index == index) & invitations.c.used_at.is_(None) & (invitations.c.expires_at > now)
-    found = connection.execute(select(invitations.c.enrolment_id).where(good)).scalar()
-    return None if found is None else str(found)
-
-
-def use(connection: Connection, index: bytes, now: datetime) -> None:
-    """Good once. Raises StaleWrite where it was used meanwhile."""
-    unused = (invitations.c.index == index) & invitations.c.used_at.is_(None)
-    compare_and_set(connection, invitations, unused, {"used_at": now})
 
 
 def wards(connection: Connection, guardian_id: str) -> int:

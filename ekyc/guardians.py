@@ -92,7 +92,8 @@ class GuardianDesk:
         index = files.index.of("guardian-invitation", code.encode())
         expires_at = files.clock.now() + timedelta(days=_DAYS)
         with files.database.unit_of_work() as connection:
-            guardian_store.invite(connection, index, enrolment.id, expires_at)
+            guardian_store.invitations.forget(connection, enrolment.id)  # the last one alone is good
+            guardian_store.invitations.add(connection, index, enrolment.id, expires_at)
             files.audit.append(connection, str(actor), "ekyc.guardian_invited", enrolment.id, {})
         return Invitation(code, expires_at)
 
@@ -107,7 +108,7 @@ class GuardianDesk:
         guardian = files.of_person(actor)
         index = files.index.of("guardian-invitation", code.strip().upper().encode())
         with files.database.read() as connection:
-            ward_id = guardian_store.invited(connection, index, files.clock.now())
+            ward_id = guardian_store.invitations.enrolment_of(connection, index, files.clock.now())
             ward = None if ward_id is None else store.load(connection, ward_id)
         if ward is None:
             raise GuardianInvitationUnknown
@@ -204,7 +205,7 @@ class GuardianDesk:
         facts["certificate"] = guardian.certificate_serial or ""
         with files.step(ward) as connection:
             store.hold(connection, guardian)  # so that of two wards at once one is counted before the other
-            guardian_store.use(connection, index, now)
+            guardian_store.invitations.use(connection, index, now)
             ledger = files.record(connection, ward, EvidenceKind.GUARDIAN, outcome, sealed, str(actor), facts)
             if outcome == "no-match":
                 refused = sum(1 for one in ledger if one.kind is EvidenceKind.GUARDIAN and one.outcome == outcome)

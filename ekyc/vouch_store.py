@@ -10,7 +10,6 @@ from sqlalchemy import (
     Connection,
     ForeignKey,
     Integer,
-    LargeBinary,
     PrimaryKeyConstraint,
     String,
     Table,
@@ -20,18 +19,11 @@ from sqlalchemy import (
 )
 
 from ekyc import store
-from foundation.db.engine import compare_and_set
+from ekyc.invitations import Invitations
 from foundation.db.once import insert_once
 from foundation.db.types import UtcDateTime
 
-invitations = Table(
-    "ekyc_vouch_invitations",
-    store.metadata,
-    Column("index", LargeBinary(32), primary_key=True),  # keyed index of the code, which is kept nowhere
-    Column("enrolment_id", String(40), ForeignKey("ekyc_enrolments.id"), nullable=False, index=True),
-    Column("expires_at", UtcDateTime, nullable=False),
-    Column("used_at", UtcDateTime, nullable=True),
-)
+invitations = Invitations("ekyc_vouch_invitations")
 
 vouchings = Table(
     "ekyc_vouchings",
@@ -56,31 +48,6 @@ commune_words = Table(
     Column("commune", String(6), nullable=False, index=True),
     Column("at", UtcDateTime, nullable=False),
 )
-
-
-def invite(connection: Connection, index: bytes, enrolment_id: str, expires_at: datetime) -> None:
-    """One more invitation."""
-    values = {"index": index, "enrolment_id": enrolment_id, "expires_at": expires_at}
-    connection.execute(invitations.insert().values(**values))
-
-
-def invited_by(connection: Connection, enrolment_id: str) -> int:
-    """How many invitations an enrolment made."""
-    mine = invitations.c.enrolment_id == enrolment_id
-    return int(connection.execute(select(func.count()).select_from(invitations).where(mine)).scalar_one())
-
-
-def invited(connection: Connection, index: bytes, now: datetime) -> str | None:
-    """The enrolment of an invitation that is good."""
-    good = (invitations.c.index == index) & invitations.c.used_at.is_(None) & (invitations.c.expires_at > now)
-    found = connection.execute(select(invitations.c.enrolment_id).where(good)).scalar()
-    return None if found is None else str(found)
-
-
-def use(connection: Connection, index: bytes, now: datetime) -> None:
-    """Good once. Raises StaleWrite where it was used meanwhile."""
-    unused = (invitations.c.index == index) & invitations.c.used_at.is_(None)
-    compare_and_set(connection, invitations, unused, {"used_at": now})
 
 
 def vouch(connection: Connection, enrolment_id: str, voucher_id: str, now: datetime) -> None:

@@ -132,9 +132,9 @@ class VouchDesk:
         index = files.index.of("vouch-invitation", code.encode())
         expires_at = files.clock.now() + timedelta(days=_DAYS)
         with files.step(enrolment) as connection:
-            if vouch_store.invited_by(connection, enrolment.id) >= files.settings.evidence_tries:
+            if vouch_store.invitations.made_by(connection, enrolment.id) >= files.settings.evidence_tries:
                 raise TooMuchEvidence
-            vouch_store.invite(connection, index, enrolment.id, expires_at)
+            vouch_store.invitations.add(connection, index, enrolment.id, expires_at)
             files.audit.append(connection, str(actor), "ekyc.voucher_invited", enrolment.id, {})
         return VouchInvitation(code, expires_at)
 
@@ -167,7 +167,7 @@ class VouchDesk:
         facts = {"seen": evidence_digest, "certificate": voucher.certificate_serial or ""}
         with files.step(ward) as connection:
             store.hold(connection, voucher)  # so that of two wards at once one is counted before the other
-            vouch_store.use(connection, index, now)
+            vouch_store.invitations.use(connection, index, now)
             self._check_quota(connection, voucher, ward, rules)
             self._check_relation(connection, voucher, ward)
             files.record(connection, ward, EvidenceKind.VOUCH, "vouched", sealed, str(actor), facts)
@@ -195,7 +195,7 @@ class VouchDesk:
         voucher = files.of_person(actor)
         index = files.index.of("vouch-invitation", code.strip().upper().encode())
         with files.database.read() as connection:
-            ward_id = vouch_store.invited(connection, index, files.clock.now())
+            ward_id = vouch_store.invitations.enrolment_of(connection, index, files.clock.now())
             ward = None if ward_id is None else store.load(connection, ward_id)
         if ward is None:
             raise VouchInvitationUnknown

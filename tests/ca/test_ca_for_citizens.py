@@ -5,7 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from camtrust.adapters import CaForCitizens
+from ekyc.ports import Cause
 from issuing_ca.model import CertificateState, Reason
 from tests.ca.ca_world import OPERATOR, World
 
@@ -21,6 +24,28 @@ def test_a_certificate_is_in_force_until_it_is_not(world: World) -> None:
     assert not ca.in_force(record.serial, record.not_after + timedelta(seconds=1))
     ca.suspend_citizens([record.owner], "ekyc:RCL-1")
     assert not ca.in_force(record.serial, now)
+
+
+class Withdrawn:
+    """Signing, of which it is asked alone that keys are withdrawn."""
+
+    def __init__(self) -> None:
+        self.keys: list[str] = []
+
+    def withdraw_key(self, by: str, key_id: str) -> None:  # noqa: ARG002
+        self.keys.append(key_id)
+
+
+@pytest.mark.parametrize("cause", Cause)
+def test_each_cause_is_the_reason_that_the_crl_says(world: World, cause: Cause) -> None:
+    """Lost, superseded, or of another name by now: revoked for that, and the key withdrawn; once more changes nothing."""
+    signing: Any = Withdrawn()
+    ca, record = CaForCitizens(world.ca, signing), world.ca.certificate(world.citizen().serial)
+    for _ in range(2):
+        ca.revoke_citizen(record.serial, cause)
+        assert world.ca.certificate(record.serial).reason == cause.value
+    assert not ca.in_force(record.serial, world.clock.now())
+    assert set(signing.keys) == {record.key_id}
 
 
 def test_a_release_undoes_what_enrolment_and_registry_did_and_nothing_else(world: World) -> None:

@@ -144,7 +144,7 @@ def used_twice(world: World) -> State:
 
 
 def invitations_last(world: World, patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(guardian_store, "use", lambda *_: None)
+    patch.setattr(guardian_store.invitations, "use", lambda *_: None)
 
 
 ATTACKS: tuple[tuple[str, Attack, Off, tuple[type[CamTrustError], ...]], ...] = (

@@ -151,7 +151,7 @@ def invitation_twice(world: World) -> State:
 
 
 def invitations_last(world: World, patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(vouch_store, "use", lambda *_: None)
+    patch.setattr(vouch_store.invitations, "use", lambda *_: None)
 
 
 def lost_before_the_word(world: World) -> State:
