@@ -38,7 +38,7 @@ class Withdrawn:
 
 @pytest.mark.parametrize("cause", Cause)
 def test_each_cause_is_the_reason_that_the_crl_says(world: World, cause: Cause) -> None:
-    """Lost, superseded, or of another name by now: revoked for that, and the key withdrawn; once more changes nothing."""
+    """Lost, superseded, or of another name by now: revoked for that, and the key withdrawn; twice is once."""
     signing: Any = Withdrawn()
     ca, record = CaForCitizens(world.ca, signing), world.ca.certificate(world.citizen().serial)
     for _ in range(2):
