@@ -1,6 +1,6 @@
 """Appeals against refusals
 
-Revision: 0044, after 0043.
+Revision: 0047, after 0046.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from alembic import op
 
 from foundation.db.types import UtcDateTime
 
-revision = "0044"
-down_revision = "0043"
+revision = "0047"
+down_revision = "0046"
 branch_labels = None
 depends_on = None
 

@@ -1,6 +1,6 @@
 """Corrections of name and birth
 
-Revision: 0043, after 0042.
+Revision: 0046, after 0045.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from alembic import op
 
 from foundation.db.types import UtcDateTime
 
-revision = "0043"
-down_revision = "0042"
+revision = "0046"
+down_revision = "0045"
 branch_labels = None
 depends_on = None
 
