@@ -1,6 +1,6 @@
 """Corrections of name and birth
 
-Revision: 0046, after 0045.
+Revision: 0047, after 0046.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from alembic import op
 
 from foundation.db.types import UtcDateTime
 
-revision = "0046"
-down_revision = "0045"
+revision = "0047"
+down_revision = "0046"
 branch_labels = None
 depends_on = None
 
