@@ -1,6 +1,6 @@
 """Corrections of name and birth
 
-Revision: 0047, after 0046.
+Revision: 0048, after 0047.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from alembic import op
 
 from foundation.db.types import UtcDateTime
 
-revision = "0047"
-down_revision = "0046"
+revision = "0048"
+down_revision = "0047"
 branch_labels = None
 depends_on = None
 

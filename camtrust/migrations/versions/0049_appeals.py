@@ -1,6 +1,6 @@
 """Appeals against refusals
 
-Revision: 0048, after 0047.
+Revision: 0049, after 0048.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from alembic import op
 
 from foundation.db.types import UtcDateTime
 
-revision = "0048"
-down_revision = "0047"
+revision = "0049"
+down_revision = "0048"
 branch_labels = None
 depends_on = None
 
