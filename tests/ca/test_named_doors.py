@@ -188,8 +188,9 @@ def test_est_labels(enrolling: EnrolmentWorld) -> None:
     assert post("never/simpleenroll", auth=(made.credential.reference, made.secret)) == 404
     assert post("tsa/simpleenroll", auth=(made.credential.reference, made.secret)) == 404
     assert post(f"{SECOND}/serverkeygen") == 403
-    for odd in ("never", "No%20CA", "%00"):
-        assert door.http.get(f"/.well-known/est/{odd}/cacerts").status_code == 404
+    assert door.http.get("/.well-known/est/never/cacerts").status_code == 404
+    for odd in ("No%20CA", "%00", "agencies%0a"):  # nothing that could be a name
+        assert door.http.get(f"/.well-known/est/{odd}/cacerts").status_code == 422
     asked = base64.b64decode(curl(door, f"{SECOND}/csrattrs", "--user", f"{made.credential.reference}:{made.secret}"))
     assert NAME.encode() in asked
 
