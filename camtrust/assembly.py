@@ -199,6 +199,7 @@ def assemble(
             ca_settings.model_copy(update={"registration_authority": authority.pins}),
             log=log,
             witness=FileWitness(home.path / "witness" / "status.jsonl"),
+            marks=token,
             time_source=time_source_of(settings),
             timestamp_folder=home.path / "timestamps",
         )

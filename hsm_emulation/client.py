@@ -15,6 +15,7 @@ from typing import Any
 
 from foundation.keys.capabilities import Capabilities, Feature
 from foundation.keys.errors import DataInvalid, NotLoggedIn, StoreRolledBack, TokenUnavailable
+from foundation.keys.marks import Mark
 from foundation.keys.policy import KeyPolicy
 from foundation.keys.port import KeyAlgorithm, KeyInfo, KeyUse, Mechanism, WrappedKey
 from foundation.keys.quorum import Custodians
@@ -36,7 +37,7 @@ CAPABILITIES = Capabilities(
 
 
 class HsmClient(FactorCalls):
-    """Implements KeyStore, WrappedKeys, PersonFactors and PersonKeys (`foundation.keys`).
+    """Implements KeyStore, WrappedKeys, PersonFactors, PersonKeys and Marks (`foundation.keys`).
 
     ``pin``: where to get the user's PIN when the daemon was restarted and knows our session no more; without it the
     caller hears NotLoggedIn. ``audience``: if given, only activations for this audience are redeemed.
@@ -238,7 +239,7 @@ class HsmClient(FactorCalls):
         certificate: bytes = self._call("destroy_owner", owner=owner)
         return certificate
 
-    # -- witnessing and attesting
+    # -- witnessing
 
     def witness(self) -> None:
         """Show the token the last checkpoint that was witnessed, and keep the newest; nothing without a witness file.
@@ -247,6 +248,16 @@ class HsmClient(FactorCalls):
         """
         if self._witness is not None:
             self._witness.write(self._call("witness", last=self._witness.read()))
+
+    # -- Marks
+
+    def marks(self) -> tuple[Mark, ...]:
+        return tuple(map(Mark.parse, self._call("marks", reads=True)))
+
+    def set_marks(self, marks: Sequence[Mark], *, again: bool = False) -> None:
+        self._call("set_marks", marks=[mark.encode() for mark in marks], again=again)
+
+    # -- attesting
 
     def attest(self, key_id: str) -> bytes:
         statement: bytes = self._call("attest", reads=True, key_id=key_id)

@@ -164,6 +164,12 @@ OPERATIONS: Mapping[str, Operation] = {
         {"last": or_none(octets)},
         lambda token, session, last: token.witness(session, last),
     ),
+    "marks": Operation(USER, {}, lambda token, _: token.marks.all()),
+    "set_marks": Operation(
+        USER,
+        {"marks": list_of_octets, "again": flag},
+        lambda token, session, **args: token.marks.set(session, **args),
+    ),
     "rewrap_rows": Operation(
         BOTH,
         {"limit": number},

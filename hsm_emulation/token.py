@@ -30,6 +30,7 @@ from hsm_emulation.backup import write_backup
 from hsm_emulation.cards import CardSet, card_set, make_cards, open_with_cards
 from hsm_emulation.enrolment import FactorEnrolment
 from hsm_emulation.keys import make
+from hsm_emulation.marks import TokenMarks
 from hsm_emulation.master_keys import MasterKeys, add_master_key
 from hsm_emulation.passkeys import RelyingParty
 from hsm_emulation.persons import Persons
@@ -136,6 +137,7 @@ class Token:
             self.audit,
             self._randomness,
         )
+        self.marks = TokenMarks(store, self.sessions.master_key, self.audit, self._randomness)
         self.quorum = Quorum(store, self.sessions, self.audit, clock, self._randomness, self.serial)
         self.wrapped = WrappedKeys(store, self.persons, self.activations, self.audit, self._randomness)
 

@@ -1,10 +1,11 @@
 """Whether the database is the one that we left: no older, and not another one.
 
 Every authority's status changes, its CRL numbers and the issuance log only grow. A witness outside of the database
-(`issuing_ca.ports.StatusWitness`) remembers how far they had come. A database that has come less far, or to something
-else, was restored from a backup or changed; with it revoked certificates would be good again and CRL numbers would come
-twice, so nothing starts on it. Two officers may reconcile it: what the witness remembers is done again, numbers go on
-from where they had been, and both names stand in the audit trail.
+(`issuing_ca.ports.StatusWitness`) remembers how far they had come, and so does the token, where it can
+(`foundation.keys.marks`), for the day on which the whole disk is put back. A database that has come less far, or to
+something else, was restored from a backup or changed; with it revoked certificates would be good again and CRL numbers
+would come twice, so nothing starts on it. Two officers may reconcile it: what the witness remembers is done again,
+numbers go on from where they had been, and both names stand in the audit trail.
 """
 
 from __future__ import annotations
@@ -21,12 +22,14 @@ from foundation.clock import Clock, parse_rfc3339, rfc3339
 from foundation.db.audit import AuditTrail
 from foundation.db.engine import Database
 from foundation.errors import CamTrustError
+from foundation.keys.marks import Marks
 from foundation.merkle import root as tree_root
 from issuing_ca import log_store, status_journal, store
 from issuing_ca.errors import CertificateUnknown, DatabaseRolledBack, ReconciliationRefused
 from issuing_ca.model import CertificateState, Reason
 from issuing_ca.ports import StatusWitness, Witnessed
 from issuing_ca.revocation import replay
+from issuing_ca.status_marks import heads_of, marks_of
 
 LOG = "@log"  # how the issuance log stands among the authorities
 FORM = "camtrust.ca.reconciliation/v1"
@@ -42,38 +45,42 @@ class Reconciled:
 
 
 class RollbackGuard:
-    """Holds the database against the witness, and brings the witness up to date."""
+    """Holds the database against the witness and the token's marks, and brings both up to date."""
 
-    def __init__(self, database: Database, witness: StatusWitness, clock: Clock, audit: AuditTrail) -> None:
+    def __init__(
+        self, database: Database, witness: StatusWitness, clock: Clock, audit: AuditTrail, marks: Marks | None = None
+    ) -> None:
         self._database = database
+        self._marks = marks
         self._witness = witness
         self._clock = clock
         self._audit = audit
 
     def check(self) -> None:
-        """Raises DatabaseRolledBack (naming authority and sizes), StatusWitnessUnreadable."""
-        newest = self._witness.newest()
+        """Raises DatabaseRolledBack (naming authority and sizes), StatusWitnessUnreadable, and the token's errors."""
+        seen = self._seen()
         with self._database.read() as connection:
-            self._check(connection, newest)
+            self._check(connection, seen)
 
     def advance(self) -> None:
         """Check, and write down what has come since. Raises what :meth:`check` raises, and OSError."""
         with self._witness.held():
-            newest = self._witness.newest()
+            seen = self._seen()
             with self._database.read() as connection:
-                self._check(connection, newest)
-                self._witness.add(self._news(connection, newest))
+                self._check(connection, seen)
+                self._witness.add(self._news(connection, self._witness.newest()))
+                self._mark(_heads(connection))
 
     def statement(self) -> bytes:
         """What officers agree to, as canonical JSON: what is remembered, what is there, and what will be done again."""
-        newest = self._witness.newest()
+        seen = {(one.authority, one.size, one.crl_number, one.root): one for one in reversed(self._seen())}
         with self._database.read() as connection:
             there = {one.authority: one for one in _heads(connection)}
             lost = self._lost(connection)
         return canonical_json(
             {
                 "form": FORM,
-                "remembered": [_told(newest[name]) for name in sorted(newest)],
+                "remembered": [_told(seen[key]) for key in sorted(seen)],
                 "database": [_told(there[name]) for name in sorted(there)],
                 "again": [_told(one) for one in lost],
             }
@@ -96,13 +103,13 @@ class RollbackGuard:
                 raise ReconciliationRefused(rule="a database that is behind")
             if self.statement() != statement:
                 raise ReconciliationRefused(rule="the statement of this moment")
-            newest = self._witness.newest()
+            seen = self._seen()
             again: list[str] = []
             missing: list[str] = []
             with self._database.unit_of_work() as connection:
                 for one in self._lost(connection):
                     (again if self._replay(connection, one) else missing).append(str(one.serial))
-                for one in newest.values():
+                for one in seen:
                     if one.authority != LOG:
                         store.raise_crl_number(connection, one.authority, one.crl_number)
                 details = {
@@ -113,14 +120,27 @@ class RollbackGuard:
                 }
                 self._audit.append(connection, "officers", "issuing_ca.database_reconciled", "database", details)
             with self._database.read() as connection:
-                self._witness.add(_heads(connection), again=True)
+                heads = _heads(connection)
+            self._witness.add(heads, again=True)
+            if self._marks is not None:
+                self._marks.set_marks(marks_of(heads), again=True)
         return Reconciled(tuple(again), tuple(missing))
 
     # --- steps ----------------------------------------------------------------------------------------------------
 
-    def _check(self, connection: Connection, newest: Mapping[str, Witnessed]) -> None:
+    def _seen(self) -> list[Witnessed]:
+        """The last of every authority that the witness remembers, and that the token does."""
+        marked = heads_of(self._marks.marks()) if self._marks is not None else {}
+        return [*self._witness.newest().values(), *marked.values()]
+
+    def _mark(self, heads: Sequence[Witnessed]) -> None:
+        """Have the token remember the heads, unless it does."""
+        if self._marks is not None and not set(wanted := marks_of(heads)) <= set(self._marks.marks()):
+            self._marks.set_marks(wanted)
+
+    def _check(self, connection: Connection, seen: Sequence[Witnessed]) -> None:
         numbers = store.crl_numbers(connection)
-        for one in newest.values():
+        for one in seen:
             if one.authority == LOG:
                 sound = _log_root(connection, one.size) == one.root
             else:

@@ -15,6 +15,7 @@ from foundation.clock import Clock
 from foundation.db.audit import AuditTrail
 from foundation.db.engine import Database
 from foundation.errors import CamTrustError
+from foundation.keys.marks import Marks
 from foundation.randomness import Randomness
 from foundation.time_source import TimeSource
 from foundation.x509.csr import ProvenKey, proven_keys
@@ -91,11 +92,12 @@ class CertificateAuthority:
         key_control: KeyControl | None = None,
         log: IssuanceLog | None = None,
         witness: StatusWitness | None = None,
+        marks: Marks | None = None,
         time_source: TimeSource | None = None,
         timestamp_folder: Path | None = None,
     ) -> None:
         self.settings = settings
-        self.rollback = RollbackGuard(database, witness, clock, audit) if witness is not None else None
+        self.rollback = RollbackGuard(database, witness, clock, audit, marks) if witness is not None else None
         self.log = log
         self.profiles = dict(profiles if profiles is not None else packaged_profiles())
         self._database = database

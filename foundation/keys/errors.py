@@ -49,6 +49,7 @@ KeyStoreError
 ├── OwnerDestroyed            CKR_KEY_HANDLE_INVALID        the person's key was destroyed
 ├── RotationUnderWay          CKR_OPERATION_ACTIVE          the last rotation of the master key is not finished
 ├── StoreRolledBack           CKR_DEVICE_ERROR              the token's store is older than what was witnessed
+├── MarkBehind                CKR_DATA_INVALID              a mark that would go back, or to something else
 ├── AttestationInvalid        CKR_SIGNATURE_INVALID         a statement that this token did not make, or not so
 └── WrappedKeyInvalid         CKR_WRAPPED_KEY_INVALID
 """
@@ -390,6 +391,12 @@ class StoreRolledBack(KeyStoreError):
     ckr = "CKR_DEVICE_ERROR"
     code = "foundation.token_store_rolled_back"
     kind = Kind.UNAVAILABLE
+
+
+class MarkBehind(KeyStoreError):
+    ckr = "CKR_DATA_INVALID"
+    code = "foundation.mark_behind"
+    kind = Kind.CONFLICT
 
 
 class AuditBroken(KeyStoreError):

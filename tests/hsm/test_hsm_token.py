@@ -268,7 +268,7 @@ def test_no_operation_gives_a_private_key(served: Served, person: Person) -> Non
             "lose_factors",
             "set_relying_party",
         ),
-        *("attest", "token_key", "witness", "rotate_master", "rewrap_rows"),
+        *("attest", "token_key", "witness", "marks", "set_marks", "rotate_master", "rewrap_rows"),
         *("custodians", "set_custodians", "quorum_ask", "quorum_perform", "set_policy", "accept_store"),
         *("enrol_device", "seal_device", "enrol_card"),
         "backup",

@@ -78,3 +78,38 @@ def test_a_copy_of_the_file_is_found_too(tmp_path: Path) -> None:
     refused = camtrust("--home", folder, "ca", "audit")
     assert refused.returncode == 4
     assert "issuing_ca.database_rolled_back" in refused.stderr
+
+
+def test_the_witness_put_back_too_is_found_by_the_token(tmp_path: Path) -> None:
+    """Database and witness file, both of last week: the token remembers more; two officers go on, and it with them."""
+    folder = tmp_path / "home"
+    with installed(folder, None) as site:
+        officers = [site.staff(ActorKind.OFFICER, reconciliation.ROLE) for _ in range(2)]
+        public_url = site.services.settings.public_url
+        serial = f"{site.services.ca.timestamps.certificate().serial_number:x}"
+        backup, witness = tmp_path / "backup.sqlite", folder / "witness" / "status.jsonl"
+        assert camtrust("--home", folder, "db", "backup", backup).returncode == 0
+        shutil.copy(witness, tmp_path / "witness")
+        site.services.ca.revoke(serial, Reason.KEY_COMPROMISE, "operator:specimen")
+    environment = {"CAMTRUST_PUBLIC_URL": public_url}
+    assert camtrust("--home", folder, "db", "restore", backup).returncode == 0
+    shutil.copy(tmp_path / "witness", witness)
+    audit = ("ca", "audit")
+    refused = camtrust("--home", folder, *audit, **environment)
+    assert refused.returncode == 4, refused.stdout
+    assert "issuing_ca.database_rolled_back" in refused.stderr
+    statement = tmp_path / "statement.json"
+    reconcile: tuple[str | Path, ...] = ("--json", "ca", "reconcile", "--statement", statement)
+    assert camtrust("--home", folder, *reconcile, **environment).returncode == 0
+    told = json.loads(statement.read_bytes())
+    sizes = [(one["authority"], one["size"]) for one in told["remembered"] if one["authority"] == "tsa"]
+    assert sizes[-1] > ("tsa", next(one["size"] for one in told["database"] if one["authority"] == "tsa"))
+    for number, officer in enumerate(officers):
+        path = urlsplit(reconciliation.address(public_url)).path
+        assertion = officer.authorization(reconciliation.METHOD, path, statement.read_bytes())
+        (tmp_path / f"assertion-{number}").write_text(assertion, encoding="ascii")
+        reconcile += ("--assertion", tmp_path / f"assertion-{number}")
+    done = camtrust("--home", folder, *reconcile, **environment)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["again"] == []  # what was revoked was remembered by the file alone
+    assert camtrust("--home", folder, *audit, **environment).returncode == 0
