@@ -25,7 +25,7 @@ from foundation.keys.handles import public_key
 from foundation.keys.port import KeyAlgorithm, KeyStore, KeyUse, Mechanism
 from foundation.randomness import Randomness
 from foundation.signed_note import NoteKey, SignatureType
-from issuing_ca.log import IssuanceLog, log_origin
+from issuing_ca.log import IssuanceLog, name_of_log
 from issuing_ca.witness import Witness
 from issuing_ca.witness_request import MAX_REQUEST, WitnessAddress
 from issuing_ca.witnessing import Witnessing
@@ -39,7 +39,7 @@ def witnessed_log(
     """The issuance log, and who asks its witnesses, as the settings say."""
     witnesses = [WitnessAddress.parse(one) for one in settings.log.witnesses]
     cosigners = [one.key for one in witnesses]
-    origin = log_origin(settings.public_url)
+    origin = name_of_log(database, settings.public_url)
     log = IssuanceLog(database, keys, clock, randomness, origin, cosigners, settings.log.quorum)
     return log, Witnessing(log, database, clock, witnesses)
 

@@ -47,6 +47,7 @@ from foundation.merkle import (
 from foundation.randomness import Randomness
 from foundation.signed_note import (
     Checkpoint,
+    NoteInvalid,
     NoteKey,
     SignatureType,
     cosigned_at,
@@ -66,6 +67,17 @@ def log_origin(public_url: str) -> str:
     """The origin line of the log that is served under ``/log``: the URL prefix without its scheme (tlog-tiles)."""
     parts = urlsplit(public_url)
     return f"{parts.netloc}{parts.path.rstrip('/')}/log"
+
+
+def name_of_log(database: Database, public_url: str) -> str:
+    """The origin that the log has published under: its key and its labels go by that name for ever, wherever the
+    services move to. :func:`log_origin` for one that has published nothing, or nothing that can be read."""
+    with database.read() as connection:
+        published = log_store.head(connection).checkpoint
+    try:
+        return Checkpoint.parse(read_note(published).text).origin if published else log_origin(public_url)
+    except NoteInvalid:
+        return log_origin(public_url)
 
 
 class IssuanceLog:

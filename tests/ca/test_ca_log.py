@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, select, update
 
 from foundation.db.audit import Act
 from foundation.db.engine import StaleWrite
@@ -18,12 +18,13 @@ from foundation.keys.errors import TokenUnavailable
 from foundation.keys.port import KeyAlgorithm, KeyUse
 from foundation.log_proof import EntryKind, InclusionProof, check_inclusion, subject_of
 from foundation.merkle import EMPTY_ROOT
-from foundation.signed_note import Checkpoint, read_note
+from foundation.randomness import SystemRandomness
+from foundation.signed_note import Checkpoint, NoteInvalid, read_note
 from issuing_ca import log_store
 from issuing_ca.errors import LogEntryUnknown, LogTileUnknown
-from issuing_ca.log import KEY_LABEL, IssuanceLog, log_origin
+from issuing_ca.log import KEY_LABEL, IssuanceLog, log_origin, name_of_log
 from issuing_ca.model import CertificateState, Reason
-from issuing_ca.tables import log_entries
+from issuing_ca.tables import log_entries, log_head
 from tests.ca.ca_world import World, down, up
 from tests.ca.log_monitor import Monitor
 from tests.ca.log_world import ORIGIN, LogWorld, log_served, with_log
@@ -265,6 +266,28 @@ def test_the_empty_log_has_a_checkpoint(logged: LogWorld) -> None:
     assert logged.log.verify() == 0
     assert log_origin("http://127.0.0.1:8440") == "127.0.0.1:8440/log"
     assert log_origin("https://pki.example/trust/") == "pki.example/trust/log"
+
+
+def test_the_log_keeps_its_name(logged: LogWorld) -> None:
+    """Served at another address, it goes on under the name that it has published; what is stored is not trusted."""
+    world = logged.world
+    assert name_of_log(world.database, "https://elsewhere.example") == "elsewhere.example/log"
+    logged.log.checkpoint()
+    world.citizen()
+    name = name_of_log(world.database, "https://elsewhere.example")
+    assert name == ORIGIN
+    moved = IssuanceLog(world.database, world.keys, world.clock, SystemRandomness(), name)
+    assert Checkpoint.parse(read_note(moved.checkpoint()).text).origin == ORIGIN
+    assert moved.verify() > 0
+    with world.database.unit_of_work() as connection:
+        stored = log_store.head(connection).checkpoint or b""
+        connection.execute(update(log_head).values(checkpoint=stored.replace(ORIGIN.encode(), b"x")))
+    renamed = name_of_log(world.database, "https://elsewhere.example")
+    with pytest.raises(NoteInvalid):
+        IssuanceLog(world.database, world.keys, world.clock, SystemRandomness(), renamed).verify()
+    with world.database.unit_of_work() as connection:
+        connection.execute(update(log_head).values(checkpoint=b"no note"))
+    assert name_of_log(world.database, "https://elsewhere.example") == "elsewhere.example/log"
 
 
 def test_the_log_key_stays(logged: LogWorld) -> None:
