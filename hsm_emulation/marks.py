@@ -12,8 +12,8 @@ import sqlite3
 from collections.abc import Callable, Sequence
 
 from foundation.canonical import canonical_json
-from foundation.keys.errors import DataInvalid, MarkBehind, WrappedKeyInvalid
-from foundation.keys.marks import MOST_MARKS, Mark
+from foundation.keys.errors import DataInvalid, WrappedKeyInvalid
+from foundation.keys.marks import MOST_MARKS, Mark, MarkBehind
 from foundation.randomness import Randomness
 from hsm_emulation import epoch
 from hsm_emulation.audit import AuditLog

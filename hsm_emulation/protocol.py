@@ -26,6 +26,7 @@ from typing import Any, NoReturn
 from foundation.keys import errors
 from foundation.keys.errors import DataInvalid, KeyStoreError
 from foundation.keys.exposed import SocketExposed
+from foundation.keys.marks import MarkBehind
 from foundation.keys.port import KeyAlgorithm, KeyInfo, KeyUse
 
 FRAME_BEFORE_LOGIN = 8192  # sixteen SLIP-39 cards of 33 words, and more
@@ -214,7 +215,7 @@ def error_from(value: dict[str, Any]) -> KeyStoreError:
 
 
 def _error_classes() -> dict[str, type[KeyStoreError]]:
-    named = [*vars(errors).values(), SocketExposed]
+    named = [*vars(errors).values(), SocketExposed, MarkBehind]
     found = [one for one in named if isinstance(one, type) and issubclass(one, KeyStoreError)]
     return {one.code: one for one in found}
 

@@ -393,12 +393,6 @@ class StoreRolledBack(KeyStoreError):
     kind = Kind.UNAVAILABLE
 
 
-class MarkBehind(KeyStoreError):
-    ckr = "CKR_DATA_INVALID"
-    code = "foundation.mark_behind"
-    kind = Kind.CONFLICT
-
-
 class AuditBroken(KeyStoreError):
     ckr = "CKR_DEVICE_ERROR"
     code = "foundation.token_audit_broken"

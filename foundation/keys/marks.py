@@ -12,10 +12,19 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from foundation.canonical import canonical_json
-from foundation.keys.errors import DataInvalid
+from foundation.errors import Kind
+from foundation.keys.errors import DataInvalid, KeyStoreError
 
 MOST_MARKS = 256
 _LONGEST_NAME, _LONGEST_DIGEST = 100, 64
+
+
+class MarkBehind(KeyStoreError):
+    """A mark that would go back, or to something else at the same count."""
+
+    ckr = "CKR_DATA_INVALID"
+    code = "foundation.mark_behind"
+    kind = Kind.CONFLICT
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foundation.keys.errors import DataInvalid, KeyStoreError, MarkBehind, NotLoggedIn, WrappedKeyInvalid
-from foundation.keys.marks import MOST_MARKS, Mark
+from foundation.keys.errors import DataInvalid, KeyStoreError, NotLoggedIn, WrappedKeyInvalid
+from foundation.keys.marks import MOST_MARKS, Mark, MarkBehind
 from hsm_emulation.client import HsmClient
 from hsm_emulation.store import FILE
 from tests.hsm.conftest import SO_PIN, Served
