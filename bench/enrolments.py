@@ -148,6 +148,7 @@ class Person:
         self._totp: pyotp.TOTP | None = None
         self._base, self._id, self.person_id = "", "", ""
         self._shown = False  # whether there is more to lose than a proof of the contact
+        self._again = False  # whether an enrolment of before may have proved the phone
         self.retries = 0
 
     def enrol(self) -> str:
@@ -158,7 +159,7 @@ class Person:
             try:
                 return self._enrol()
             except SessionLost:
-                self._base = ""
+                self._base, self._again = "", True
 
     def _enrol(self) -> str:
         started = self._insist(lambda: self._citizen.start("IAL2"))
@@ -205,7 +206,7 @@ class Person:
             if code is None:
                 post(f"{base}/contact", {"channel": "sms", "address": self._phone})
                 code = self._code()
-            return self._citizen.prove_contact(base, code)
+            return self._citizen.prove_contact(base, code, shared=self._again)
         self._shown = True
         if state == "CONTACT_VERIFIED":
             one = self._specimen

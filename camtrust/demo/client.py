@@ -54,9 +54,9 @@ class Citizen:
         enrolment: dict[str, Any] = started["enrolment"]
         return enrolment
 
-    def prove_contact(self, base: str, code: str) -> Any:
-        """Show the code that arrived, and go on in the new session."""
-        proved = self.post(f"{base}/contact/verification", {"code": code})
+    def prove_contact(self, base: str, code: str, *, shared: bool = False) -> Any:
+        """Show the code that arrived, and go on in the new session. ``shared``: another enrolment proved it before."""
+        proved = self.post(f"{base}/contact/verification", {"code": code, **({"shared": True} if shared else {})})
         self._session = proved["session_token"]
         return proved
 
