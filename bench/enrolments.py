@@ -42,11 +42,11 @@ from camtrust.home import Home
 from camtrust.server import opened
 from camtrust.settings import Settings
 from ekyc import store
-from ekyc.evidence import verify_chain
+from ekyc.contacts.outbox import ROLE as OUTBOX_ROLE
+from ekyc.evidence.record import verify_chain
 from ekyc.model import State
-from ekyc.outbox import ROLE as OUTBOX_ROLE
 from ekyc.registry_simulation.persons import Specimen, series
-from ekyc.review import ROLE as REVIEW_ROLE
+from ekyc.review.desk import ROLE as REVIEW_ROLE
 from foundation.clock import SystemClock
 from foundation.http.actor import ActorKind
 from foundation.terminal import Terminal

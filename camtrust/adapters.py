@@ -10,9 +10,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import Connection
 
-from ekyc.cool_off import CoolOffs
+from ekyc.authenticators.cool_off import CoolOffs
 from ekyc.ports import Cause, CitizenCertificateRequest, IssuedCertificate
-from ekyc.review import ROLE as REVIEW_ROLE
+from ekyc.review.desk import ROLE as REVIEW_ROLE
 from ekyc.service import EkycService
 from foundation.http.actor import ActorKind
 from foundation.keys.port import WrappedKey

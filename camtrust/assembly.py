@@ -40,14 +40,14 @@ from camtrust.settings import Settings
 from camtrust.signing_room import signing_room, stamps_of
 from camtrust.webhook_sender import WebhookSender
 from camtrust.witnesses import witnessed_log
+from ekyc.authenticators.cool_off import CoolOffs
 from ekyc.config import RegistryHttpSettings
-from ekyc.cool_off import CoolOffs
-from ekyc.delivery import Delivery
-from ekyc.opencv_faces import OpenCvFaceModel
-from ekyc.outbox import Outbox
+from ekyc.contacts.delivery import Delivery
+from ekyc.contacts.outbox import Outbox
+from ekyc.faces.opencv import OpenCvFaceModel
 from ekyc.policy import default_policy
-from ekyc.registry_http import HttpRegistry
-from ekyc.registry_subjects import RegistrySubjectIndex
+from ekyc.registry.http import HttpRegistry
+from ekyc.registry.subjects import RegistrySubjectIndex
 from ekyc.service import EkycService
 from foundation.arc import is_example
 from foundation.blobs import LocalBlobs

@@ -10,20 +10,20 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import MetaData
 
-import ekyc.appeal
-import ekyc.cool_off
-import ekyc.correction_store
-import ekyc.evidence_tables
-import ekyc.guardian_store
-import ekyc.packet_store
-import ekyc.proved_contacts
-import ekyc.recall_store
-import ekyc.receipts
-import ekyc.reinstatement
-import ekyc.review_store
+import ekyc.appeals.desk
+import ekyc.authenticators.cool_off
+import ekyc.authenticators.without_phone
+import ekyc.contacts.proved
+import ekyc.corrections.store
+import ekyc.evidence.tables
+import ekyc.guardians.store
+import ekyc.packets.store
+import ekyc.recall.reinstatement
+import ekyc.recall.store
+import ekyc.receipts.desk
+import ekyc.review.store
 import ekyc.store
-import ekyc.vouch_store
-import ekyc.without_phone
+import ekyc.vouching.store
 import foundation.db.audit
 import foundation.db.job_requests
 import foundation.http.idempotency

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 
 import ekyc.api
-import ekyc.appeal_api
-import ekyc.authenticator_api
-import ekyc.correction_api
-import ekyc.evidence_api
-import ekyc.guardian_api
-import ekyc.packet_api
-import ekyc.recall_api
-import ekyc.receipt_api
-import ekyc.renewal_api
-import ekyc.vouch_api
-import ekyc.without_phone_api
+import ekyc.appeals.api
+import ekyc.authenticators.api
+import ekyc.authenticators.without_phone_api
+import ekyc.corrections.api
+import ekyc.evidence.api
+import ekyc.guardians.api
+import ekyc.packets.api
+import ekyc.recall.api
+import ekyc.receipts.api
+import ekyc.renewal.api
+import ekyc.vouching.api
 import identity.api
 import identity.oauth.api
 import issuing_ca.acme.api
@@ -60,7 +60,7 @@ from camtrust.web.portal.layout import Layout
 from camtrust.web.portal.parts import Parts
 from camtrust.web.portal.session import Doorkeeper
 from camtrust.web.raw import Raw
-from ekyc.outbox import Standing
+from ekyc.contacts.outbox import Standing
 from foundation.db.engine import Database
 from foundation.db.job_requests import counts
 from foundation.http.guard import Guard
@@ -114,8 +114,8 @@ def application(services: Services) -> FastAPI:
                 **signing.batches.api.body_limits(services.signing.config),
                 **portal.body_limits(services.signing.config),
                 CHECKING: (settings.upload_mebibytes + 1) * MIB,
-                **ekyc.evidence_api.BODY_LIMITS,
-                **ekyc.packet_api.BODY_LIMITS,
+                **ekyc.evidence.api.BODY_LIMITS,
+                **ekyc.packets.api.BODY_LIMITS,
             },
             crl_paths=("/crl/root.crl", "/crl/issuing.crl", "/crl/tsa.crl"),
         ),
@@ -140,22 +140,22 @@ def application(services: Services) -> FastAPI:
             *([create_timestamp_proof_router(ca.timestamps.journal)] if ca.timestamps.journal else []),
             create_own_log_router(OwnLog(ca, services.log), services.log, guard),
             ekyc.api.create_router(services.ekyc, guard),
-            ekyc.authenticator_api.create_authenticator_router(services.ekyc, guard),
-            ekyc.evidence_api.create_evidence_router(services.ekyc, guard),
-            ekyc.evidence_api.create_chip_trust_router(services.ekyc, guard),
-            ekyc.guardian_api.create_guardian_router(services.ekyc.guardians, guard),
-            ekyc.vouch_api.create_vouch_router(services.ekyc.vouching, services.ekyc.commune, guard),
-            ekyc.packet_api.create_packet_router(services.ekyc.packets, guard),
-            ekyc.renewal_api.create_renewal_router(services.ekyc.renewals, guard),
-            ekyc.appeal_api.create_appeal_router(services.ekyc.appeals, guard),
-            ekyc.correction_api.create_correction_router(
+            ekyc.authenticators.api.create_authenticator_router(services.ekyc, guard),
+            ekyc.evidence.api.create_evidence_router(services.ekyc, guard),
+            ekyc.evidence.api.create_chip_trust_router(services.ekyc, guard),
+            ekyc.guardians.api.create_guardian_router(services.ekyc.guardians, guard),
+            ekyc.vouching.api.create_vouch_router(services.ekyc.vouching, services.ekyc.commune, guard),
+            ekyc.packets.api.create_packet_router(services.ekyc.packets, guard),
+            ekyc.renewal.api.create_renewal_router(services.ekyc.renewals, guard),
+            ekyc.appeals.api.create_appeal_router(services.ekyc.appeals, guard),
+            ekyc.corrections.api.create_correction_router(
                 services.ekyc.corrections, services.ekyc.correction_reviews, guard
             ),
-            ekyc.recall_api.create_reinstatement_router(services.ekyc.reinstatements, guard),
-            ekyc.receipt_api.create_receipt_router(services.ekyc, guard),
-            ekyc.without_phone_api.create_without_phone_router(services.ekyc, guard),
-            ekyc.recall_api.create_recall_router(services.ekyc.recalls, guard),
-            ekyc.evidence_api.create_lost_documents_router(services.ekyc, guard),
+            ekyc.recall.api.create_reinstatement_router(services.ekyc.reinstatements, guard),
+            ekyc.receipts.api.create_receipt_router(services.ekyc, guard),
+            ekyc.authenticators.without_phone_api.create_without_phone_router(services.ekyc, guard),
+            ekyc.recall.api.create_recall_router(services.ekyc.recalls, guard),
+            ekyc.evidence.api.create_lost_documents_router(services.ekyc, guard),
             ekyc.api.create_outbox_router(services.outbox, guard),
             signing.api.create_router(services.signing, guard),
             signing.agencies.api.create_router(services.agencies, guard),

@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import Connection
 
-from ekyc.key_notices import KeyNoticeDesk
+from ekyc.authenticators.notices import KeyNoticeDesk
 from foundation.http.actor import Actor, Unauthenticated
 from foundation.log_proof import EntryKind
 from foundation.use_record import Act

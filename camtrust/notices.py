@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from camtrust.errors import SettingsInvalid
 from camtrust.settings import Settings
-from ekyc.delivery import Delivery
+from ekyc.contacts.delivery import Delivery
+from ekyc.contacts.sms_gateway import SmsGateway
+from ekyc.contacts.smtp import SmtpSender
 from ekyc.ports import Sender
-from ekyc.sms_gateway import SmsGateway
-from ekyc.smtp import SmtpSender
 from foundation.clock import Clock
 from foundation.db.audit import AuditTrail
 from foundation.db.engine import Database

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from ekyc import receipt
+from ekyc.receipts import receipt
 from foundation.keys.errors import LabelExists
 from foundation.keys.port import KeyAlgorithm, KeyInfo, KeyStore, KeyUse, Mechanism
 from foundation.log_proof import EntryKind

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ekyc.errors import EkycError
-from ekyc.evidence_errors import (
+from ekyc.evidence.errors import (
     ImageAnimated,
     ImageBroken,
     ImageFormatUnknown,

@@ -11,11 +11,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Response
 
-from ekyc.contact import Channel
+from ekyc.contacts.desk import Channel
+from ekyc.contacts.outbox import ROLE as OUTBOX_ROLE
+from ekyc.contacts.outbox import Outbox
 from ekyc.model import Enrolment
-from ekyc.outbox import ROLE as OUTBOX_ROLE
-from ekyc.outbox import Outbox
-from ekyc.review import ROLE as REVIEW_ROLE
+from ekyc.review.desk import ROLE as REVIEW_ROLE
 from ekyc.service import EkycService
 from ekyc.terms import Acceptance
 from ekyc.views import (

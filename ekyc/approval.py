@@ -16,7 +16,7 @@ from typing import Any
 from ekyc import store
 from ekyc.casefile import CaseFiles
 from ekyc.decision import Decider
-from ekyc.document import end_of_day
+from ekyc.documents.desk import end_of_day
 from ekyc.errors import ApprovalImpossible, DecisionNotReproduced, EnrolmentUnknown
 from ekyc.model import Enrolment, State
 from ekyc.policy import Outcome

@@ -28,7 +28,7 @@ from ekyc.errors import (
     LevelWithout,
     TooMuchEvidence,
 )
-from ekyc.evidence import GENESIS, Evidence, EvidenceKind, chained, latest_shown
+from ekyc.evidence.record import GENESIS, Evidence, EvidenceKind, chained, latest_shown
 from ekyc.findings import Finding
 from ekyc.model import CERTIFYING, CLOSED, REVIEWABLE, Enrolment, State, check_transition
 from ekyc.policy import Policy

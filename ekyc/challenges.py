@@ -9,10 +9,10 @@ from enum import StrEnum
 from sqlalchemy import select
 
 from ekyc.casefile import CaseFiles
-from ekyc.evidence_errors import (
+from ekyc.evidence.errors import (
     ChallengeUnknown,
 )
-from ekyc.evidence_tables import evidence_challenges
+from ekyc.evidence.tables import evidence_challenges
 from ekyc.model import Enrolment
 from foundation.db.engine import StaleWrite, compare_and_set
 

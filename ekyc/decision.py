@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from ekyc import store
 from ekyc.casefile import CaseFiles, Sealed
 from ekyc.errors import DecisionMissing, DecisionNotReproduced
-from ekyc.evidence import EvidenceKind
+from ekyc.evidence.record import EvidenceKind
 from ekyc.model import Enrolment, State
 from ekyc.policy import Decision, Outcome, evaluate, parse_policy
 from foundation.http.actor import Actor

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from ekyc import store
 from ekyc.casefile import CaseFiles
+from ekyc.documents.images import blob_key
 from ekyc.errors import EnrolmentUnknown, LevelNotHigher, LevelUnknown, WithdrawTooLate
-from ekyc.evidence import EvidenceKind
-from ekyc.images import blob_key
+from ekyc.evidence.record import EvidenceKind
 from ekyc.model import RAISABLE, TRANSITIONS, Enrolment, State
 from ekyc.policy import Level
 from ekyc.ports import Blobs, Sessions

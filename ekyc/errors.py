@@ -12,7 +12,7 @@ EkycError
 ├── factors    ChangeUnknown
 ├── review     SelfReview, NotAssigned, ReviewSignatureInvalid, ReviewReasonUnknown, EvidenceChanged, InPersonNeeded,
 │              DecisionMissing, DecisionNotReproduced
-├── images, chips, authorities: ekyc.evidence_errors
+├── images, chips, authorities: ekyc.evidence.errors
 ├── recall     RecallEmpty, RecallUnknown, RecallChanged, RecallSameOfficer
 └── issuance   GateClosed, EvidenceFirst, ApprovalImpossible, CertificateMismatch, EvidenceChainBroken, PolicyInvalid,
                RetentionInvalid

@@ -1,8 +1,8 @@
 """What the controls of evidence find: images, chip, cross-check, liveness, face. Pure; policy and ledger read it.
 
 A finding becomes one record of the ledger (:meth:`ekyc.casefile.CaseFiles.add`): its kind names the control and its
-version (`ekyc.evidence.CONTROLS`), its outcome is one of the enumerations here, its facts are without personal data,
-its content is sealed. The last record of a kind counts.
+version (`ekyc.evidence.record.CONTROLS`), its outcome is one of the enumerations here, its facts are without personal
+data, its content is sealed. The last record of a kind counts.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from ekyc.evidence import EvidenceKind
+from ekyc.evidence.record import EvidenceKind
 
 
 class ImageOutcome(StrEnum):

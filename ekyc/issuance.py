@@ -16,13 +16,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 from ekyc.approval import ApprovalDesk, VerifiedName, carries_until
 from ekyc.casefile import CaseFiles
+from ekyc.contacts.telling import Telling
 from ekyc.decision import Decider
 from ekyc.errors import CertificateMismatch
-from ekyc.evidence import EvidenceKind
+from ekyc.evidence.record import EvidenceKind
 from ekyc.model import ISSUING, Enrolment, State
 from ekyc.ports import CertificateIssuer, CitizenCertificateRequest, Credentials, IssuedCertificate, KeyCustody
-from ekyc.receipts import ReceiptDesk
-from ekyc.telling import Telling
+from ekyc.receipts.desk import ReceiptDesk
 from foundation.errors import CamTrustError
 from foundation.http.actor import Actor
 from foundation.keys.errors import FactorsEnrolled, KeyHandleInvalid

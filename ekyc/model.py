@@ -5,9 +5,10 @@
 
 Contact and document come in either order: the state says how far the evidence reaches without a gap (:func:`standing`).
 
-REJECTED is left by an appeal that was granted (`ekyc.appeal`), and no other way.
+REJECTED is left by an appeal that was granted (`ekyc.appeals.desk`), and no other way.
 
-When all factors are lost, an officer leads FACTOR_BOUND and what follows it back to APPROVED (`ekyc.recovery`).
+When all factors are lost, an officer leads FACTOR_BOUND and what follows it back to APPROVED
+(`ekyc.authenticators.recovery`).
 
 Beside the way: NEEDS_INPUT(reason, retry_at), WAITING_REGISTRY, WAITING_GUARDIAN (a minor without one),
  WAITING_VOUCHERS (somebody without a document), REFERRED_IN_PERSON, REJECTED, EXPIRED, WITHDRAWN.
@@ -22,7 +23,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from ekyc.errors import GateClosed, WrongState
-from ekyc.evidence import Evidence, EvidenceKind, latest
+from ekyc.evidence.record import Evidence, EvidenceKind, latest
 
 
 class State(StrEnum):
@@ -49,7 +50,7 @@ class State(StrEnum):
     REJECTED = "REJECTED"
     EXPIRED = "EXPIRED"
     WITHDRAWN = "WITHDRAWN"
-    SUSPENDED = "SUSPENDED"  # what it stands on was called back; two officers lead back (`ekyc.reinstatement`)
+    SUSPENDED = "SUSPENDED"  # what it stands on was called back; two officers lead back (`ekyc.recall.reinstatement`)
 
 
 class Action(StrEnum):

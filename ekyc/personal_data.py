@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from ekyc import store
 from ekyc.casefile import CaseFiles
-from ekyc.outbox import opened, without_secret
+from ekyc.contacts.outbox import opened, without_secret
 from ekyc.terms import terms_in_force
 from foundation.clock import rfc3339
 from foundation.db.audit import events

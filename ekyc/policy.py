@@ -11,9 +11,9 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from ekyc.document_kinds import TravelDocument
+from ekyc.documents.kinds import TravelDocument
 from ekyc.errors import LevelUnknown, PolicyInvalid
-from ekyc.evidence import Evidence, EvidenceKind, verify_chain
+from ekyc.evidence.record import Evidence, EvidenceKind, verify_chain
 from foundation.canonical import canonical_json, digest
 
 GATES = ("registry", "review")

@@ -298,7 +298,7 @@ class ReceiptAuthority(Protocol):
         ...
 
     def sign(self, claims: Mapping[str, Any]) -> str:
-        """The receipt (`ekyc.receipt`). Raises what the key store raises."""
+        """The receipt (`ekyc.receipts.receipt`). Raises what the key store raises."""
         ...
 
     def timestamp(self, digest: bytes) -> bytes:

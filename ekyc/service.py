@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-from ekyc.appeal import AppealDesk
+from ekyc.appeals.desk import AppealDesk
 from ekyc.approval import ApprovalDesk
-from ekyc.authenticators import AuthenticatorDesk
+from ekyc.authenticators.cool_off import CoolOffDesk
+from ekyc.authenticators.desk import AuthenticatorDesk
+from ekyc.authenticators.notices import KeyNoticeDesk
+from ekyc.authenticators.recovery import RecoveryDesk
+from ekyc.authenticators.without_phone import WithoutPhoneDesk
 from ekyc.casefile import CaseFiles
 from ekyc.challenges import Challenges
-from ekyc.chip_trust import ChipTrust
-from ekyc.chips import ChipDesk
-from ekyc.commune import CommuneDesk
 from ekyc.config import EkycSettings
-from ekyc.contact import ContactDesk
-from ekyc.cool_off import CoolOffDesk
-from ekyc.correction import CorrectionDesk
-from ekyc.correction_review import CorrectionReviewDesk
+from ekyc.contacts.desk import ContactDesk
+from ekyc.contacts.telling import Telling
+from ekyc.corrections.desk import CorrectionDesk
+from ekyc.corrections.review import CorrectionReviewDesk
 from ekyc.decision import Decider
-from ekyc.document import DocumentDesk
+from ekyc.documents.chip_trust import ChipTrust
+from ekyc.documents.chips import ChipDesk
+from ekyc.documents.desk import DocumentDesk
+from ekyc.documents.image_reading import ImageReadingDesk
+from ekyc.documents.images import ImageDesk
+from ekyc.documents.lost import LostDocuments
 from ekyc.enrolment import EnrolmentDesk
-from ekyc.evidence_sources import EvidenceSources
-from ekyc.faces import FaceDesk, FaceModel, NoFaceModel
-from ekyc.guardians import GuardianDesk
-from ekyc.image_reading import ImageReadingDesk
-from ekyc.images import ImageDesk
+from ekyc.evidence.sources import EvidenceSources
+from ekyc.faces.desk import FaceDesk, FaceModel, NoFaceModel
+from ekyc.guardians.desk import GuardianDesk
 from ekyc.imaging import ImageReader
 from ekyc.imaging.letters import LetterReader
 from ekyc.issuance import IssuanceDesk
-from ekyc.key_notices import KeyNoticeDesk
-from ekyc.lost_documents import LostDocuments
-from ekyc.packets import PacketDesk
+from ekyc.packets.desk import PacketDesk
 from ekyc.personal_data import PersonalDataDesk
 from ekyc.policy import Policy, default_policy
 from ekyc.ports import (
@@ -46,17 +48,15 @@ from ekyc.ports import (
     RelationRegistry,
     Sessions,
 )
-from ekyc.recall import RecallDesk
-from ekyc.receipts import ReceiptDesk
-from ekyc.recovery import RecoveryDesk
-from ekyc.registry_match import RegistryDesk
-from ekyc.reinstatement import ReinstatementDesk
-from ekyc.renewal import RenewalDesk
+from ekyc.recall.desk import RecallDesk
+from ekyc.recall.reinstatement import ReinstatementDesk
+from ekyc.receipts.desk import ReceiptDesk
+from ekyc.registry.match import RegistryDesk
+from ekyc.renewal.desk import RenewalDesk
 from ekyc.retention import RetentionDesk, default_rules
-from ekyc.review import ReviewDesk
-from ekyc.telling import Telling
-from ekyc.vouching import VouchDesk
-from ekyc.without_phone import WithoutPhoneDesk
+from ekyc.review.desk import ReviewDesk
+from ekyc.vouching.commune import CommuneDesk
+from ekyc.vouching.desk import VouchDesk
 from foundation.clock import Clock
 from foundation.db.audit import AuditTrail
 from foundation.db.engine import Database

@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 
 from ekyc.errors import EnrolmentUnknown
-from ekyc.evidence import Evidence, EvidenceKind
+from ekyc.evidence.record import Evidence, EvidenceKind
 from ekyc.model import Enrolment, State
 from foundation.canonical import canonical_json
 from foundation.db.engine import StaleWrite, compare_and_set
@@ -54,7 +54,7 @@ enrolments = Table(
     Column("subject_index", LargeBinary(32), nullable=True, index=True),
     # Set while the enrolment is approved: one person, one approved enrolment, whatever races.
     Column("claimed_index", LargeBinary(32), nullable=True, unique=True),
-    # What two documents of one person have in common (`ekyc.document_kinds`): for an officer to look at.
+    # What two documents of one person have in common (`ekyc.documents.kinds`): for an officer to look at.
     Column("namesake_index", LargeBinary(32), nullable=True, index=True),
     Column("review_due_at", UtcDateTime, nullable=True),
     Column("key_id", String(100), nullable=True),

@@ -10,11 +10,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from ekyc.contacts.outbox import Message, Standing
+from ekyc.documents.printed import Printed
 from ekyc.model import Enrolment
-from ekyc.outbox import Message, Standing
 from ekyc.ports import IssuedCertificate
-from ekyc.printed import Printed
-from ekyc.review import Case, Method, Page, Verdict
+from ekyc.review.desk import Case, Method, Page, Verdict
 from ekyc.terms import Terms
 from foundation.catalogue import Language, text
 
@@ -119,7 +119,7 @@ class ReviewInput(Input):
     method: Method
     reason: Annotated[str, Field(pattern=r"^[a-z-]{1,60}$")]
     evidence_digest: _Digest
-    signature: Annotated[str, Field(min_length=20, max_length=2000, description="JWS, see ekyc/review_statement.py")]
+    signature: Annotated[str, Field(min_length=20, max_length=2000, description="JWS, see ekyc/review/statement.py")]
 
 
 class Said(BaseModel):

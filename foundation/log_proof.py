@@ -67,7 +67,7 @@ class EntryKind(StrEnum):
     TIMESTAMPS = "timestamps"  # a statement about one hour's tokens
     REVOCATIONS = "revocations"  # a statement about the tree of an authority's status changes
     CEREMONY = "ceremony"  # the transcript of a root ceremony, as a file
-    RECEIPT = "receipt"  # a receipt of proofing (`ekyc.receipt`): a JWS, as it is
+    RECEIPT = "receipt"  # a receipt of proofing (`ekyc.receipts.receipt`): a JWS, as it is
     AUDIT = "audit"  # a statement about the services' audit trail: how many events, and the hash of the last
     KEY_USE = "key-use"  # a record of what was done with a person's key (`foundation.use_record`)
 

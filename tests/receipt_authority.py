@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy import Connection
 
-from ekyc import receipt
+from ekyc.receipts import receipt
 from foundation.clock import SetClock
 from signing.errors import TimestampUnavailable
 

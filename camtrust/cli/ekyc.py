@@ -50,7 +50,7 @@ def create(context: Context) -> typer.Typer:
     ) -> None:
         """Show one enrolment and its evidence ledger: kinds, controls, outcomes, digests; no personal data."""
         from ekyc import store
-        from ekyc.evidence import verify_chain
+        from ekyc.evidence.record import verify_chain
 
         with services_of(context) as services:
             with services.database.read() as connection:
@@ -153,7 +153,7 @@ def create(context: Context) -> typer.Typer:
         from dataclasses import asdict
 
         from camtrust.cli.review import officer_at
-        from ekyc.recall import Origin
+        from ekyc.recall.desk import Origin
 
         source = Origin(control, version, by_officer, issuer, exchange, document, voucher)
         if officer is None:
@@ -186,8 +186,8 @@ def create(context: Context) -> typer.Typer:
         ],
     ) -> None:
         """Bring in devices with a button (HOTP). The key daemon seals their seeds; nothing else keeps them."""
-        from ekyc.device_file import read_devices
-        from ekyc.without_phone import DeviceFileInvalid
+        from ekyc.authenticators.device_file import read_devices
+        from ekyc.authenticators.without_phone import DeviceFileInvalid
 
         try:
             key = bytes.fromhex(key_file.read_text(encoding="ascii").strip())

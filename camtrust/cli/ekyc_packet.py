@@ -12,7 +12,7 @@ from camtrust.cli.context import Context
 from camtrust.cli.services import ACTOR, services_of
 
 if TYPE_CHECKING:
-    from ekyc.station import Station
+    from ekyc.packets.station import Station
 
 _Folder = Annotated[Path, typer.Argument(help="the station's folder")]
 _Case = Annotated[str, typer.Argument(help="CAS-…")]
@@ -60,7 +60,7 @@ def _add_collecting(group: typer.Typer, context: Context) -> None:
         language: Annotated[str, typer.Option(help="km or en")] = "km",
     ) -> None:
         """Begin with a person. The code is theirs: write it down for them, it is shown this once."""
-        from ekyc.station import Kit, Station
+        from ekyc.packets.station import Kit, Station
         from foundation.randomness import SystemRandomness
 
         given = None if kit is None else Kit.parse(kit.read_bytes())
@@ -96,8 +96,8 @@ def _add_collecting(group: typer.Typer, context: Context) -> None:
         consent: the person accepted the terms that were read to them; nothing is read. contact, document, chip: JSON,
         as the enrolment's own steps take it. image: the picture.
         """
-        from ekyc.packet import Item, ItemKind
-        from ekyc.station import read_content
+        from ekyc.packets.packet import Item, ItemKind
+        from ekyc.packets.station import read_content
 
         kinds = [one.value for one in ItemKind if one is not ItemKind.CLAIM]
         if kind not in kinds:
@@ -159,6 +159,6 @@ def _add_sending(group: typer.Typer, context: Context) -> None:
 
 
 def _station(folder: Path) -> Station:
-    from ekyc.station import Station
+    from ekyc.packets.station import Station
 
     return Station(folder)

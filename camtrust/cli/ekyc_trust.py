@@ -17,7 +17,7 @@ from foundation.clock import rfc3339
 
 if TYPE_CHECKING:
     from camtrust.assembly import Services
-    from ekyc.chip_trust import TrustImport
+    from ekyc.documents.chip_trust import TrustImport
     from foundation.http.actor import Actor
 
 _PATH = "/ekyc/v1/chip-trust/imports"
@@ -75,7 +75,7 @@ def _officer(services: Services, assertion: Path, path: str, data: bytes) -> Act
     """Whose assertion it is. Raises Unauthenticated, Forbidden."""
     import hashlib
 
-    from ekyc.chip_trust import ROLE
+    from ekyc.documents.chip_trust import ROLE
     from foundation.http.actor import ActorKind, Credential, Forbidden
 
     header = assertion.read_text(encoding="utf-8", errors="replace").strip().removeprefix("Authorization:").strip()

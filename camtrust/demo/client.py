@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from camtrust.assembly import new_idempotency_key
 from camtrust.errors import DemoRefused
-from ekyc import review_statement
+from ekyc.review import statement as review_statement
 from foundation.clock import Clock
 from identity.assertion import make_assertion
 

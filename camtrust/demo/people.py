@@ -23,9 +23,9 @@ from camtrust.demo.client import Citizen, Officer, Refused
 from camtrust.demo.story import Station, Story
 from camtrust.errors import DemoRefused
 from camtrust.trust import write_new
-from ekyc.outbox import ROLE as OUTBOX_ROLE
+from ekyc.contacts.outbox import ROLE as OUTBOX_ROLE
 from ekyc.registry_simulation.persons import series
-from ekyc.review import ROLE as REVIEW_ROLE
+from ekyc.review.desk import ROLE as REVIEW_ROLE
 from foundation.http.actor import Actor, ActorKind
 from identity.model import ActorStatus
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from camtrust.cli.context import Context
 from camtrust.cli.services import services_of
-from ekyc.outbox import ROLE
+from ekyc.contacts.outbox import ROLE
 from foundation.catalogue import Language
 from foundation.http.actor import Actor, ActorKind
 from foundation.terminal import Terminal

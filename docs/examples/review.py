@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from ekyc import review_statement
+from ekyc.review import statement as review_statement
 
 key_file, enrolment, digest, decision, method, reason = sys.argv[1:]
 key = load_pem_private_key(Path(key_file).read_bytes(), None)

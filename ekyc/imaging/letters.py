@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 
-from ekyc.evidence_errors import LetterReaderMissing
+from ekyc.evidence.errors import LetterReaderMissing
 from ekyc.imaging.sandbox import ImageReader
 
 _WHITELIST = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789<"

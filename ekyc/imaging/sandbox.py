@@ -18,7 +18,7 @@ from pathlib import Path
 
 import ekyc
 from ekyc.errors import EkycError
-from ekyc.evidence_errors import (
+from ekyc.evidence.errors import (
     ImageAnimated,
     ImageBroken,
     ImageFormatUnknown,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ekyc.config import RegistryHttpSettings
-from ekyc.registry_http import HttpRegistry
+from ekyc.registry.http import HttpRegistry
 from ekyc.registry_simulation.process import RegistryProcess
 from foundation.clock import SetClock
 from foundation.db.engine import Database

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ekyc import review_statement
-from ekyc.correction import Asked
-from ekyc.correction_checks import Standing
-from ekyc.correction_review import ROLE, Word
+from ekyc.corrections.checks import Standing
+from ekyc.corrections.desk import Asked
+from ekyc.corrections.review import ROLE, Word
 from ekyc.model import State
 from ekyc.ports import FieldOutcome, RegistryAnswer, RegistryOutcome, RegistryQuery
 from ekyc.registry_simulation.matching import compare
 from ekyc.registry_simulation.persons import Specimen, series
-from ekyc.review import Method
+from ekyc.review import statement as review_statement
+from ekyc.review.desk import Method
 from ekyc.service import EkycService
 from foundation.http.actor import Actor, ActorKind
 from tests.ekyc.families import CODE, Factors

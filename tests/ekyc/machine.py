@@ -12,15 +12,15 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from ekyc import review_statement
-from ekyc.contact import Channel
+from ekyc.contacts.desk import Channel
 from ekyc.errors import GateClosed, RegistryUnavailable
-from ekyc.evidence import Evidence, EvidenceKind, latest
+from ekyc.evidence.record import Evidence, EvidenceKind, latest
 from ekyc.policy import Policy
-from ekyc.recall import ROLE as RECALL_ROLE
+from ekyc.recall.desk import ROLE as RECALL_ROLE
 from ekyc.registry_simulation.persons import series, specimens
-from ekyc.review import Method, Verdict
-from ekyc.vouching import Declaration
+from ekyc.review import statement as review_statement
+from ekyc.review.desk import Method, Verdict
+from ekyc.vouching.desk import Declaration
 from foundation.errors import CamTrustError
 from foundation.http.actor import Actor, ActorKind
 from tests.ekyc.machine_parts import CODE, Fuse, Killed, village

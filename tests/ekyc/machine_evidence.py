@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from ekyc import review_statement
-from ekyc.evidence import RECALLED, Evidence, EvidenceKind, latest, verify_chain
+from ekyc.evidence.record import RECALLED, Evidence, EvidenceKind, latest, verify_chain
+from ekyc.review import statement as review_statement
 from tests.ekyc.story import Staff
 from tests.ekyc.test_ekyc_policy import needed
 

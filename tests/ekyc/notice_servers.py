@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from ekyc.config import SmsSettings, SmtpSettings
-from ekyc.sms_gateway import SmsGateway
+from ekyc.contacts.sms_gateway import SmsGateway
 
 HOST = "127.0.0.1"
 PASSWORD = "SPECIMEN-mail-password"

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ekyc.packet import Item, ItemKind
-from ekyc.packets import Taken
+from ekyc.packets.desk import Taken
+from ekyc.packets.packet import Item, ItemKind
+from ekyc.packets.station import Station, read_content
 from ekyc.registry_simulation.persons import specimens
-from ekyc.station import Station, read_content
 from foundation.randomness import SystemRandomness
 from tests.ekyc import images
 from tests.ekyc.story import BRINGER, COLLECTOR, PHONE, World

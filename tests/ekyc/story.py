@@ -22,28 +22,28 @@ import ekyc.store
 import foundation.db.audit
 import signing.store
 from camtrust.code_card import PdfCards
-from ekyc import review_statement
 from ekyc.api import create_router
-from ekyc.appeal_api import create_appeal_router
-from ekyc.authenticator_api import create_authenticator_router
-from ekyc.contact import Channel
-from ekyc.correction_api import create_correction_router
-from ekyc.evidence_api import create_chip_trust_router, create_evidence_router, create_lost_documents_router
-from ekyc.guardian_api import create_guardian_router
+from ekyc.appeals.api import create_appeal_router
+from ekyc.authenticators.api import create_authenticator_router
+from ekyc.authenticators.without_phone_api import create_without_phone_router
+from ekyc.contacts.desk import Channel
+from ekyc.contacts.outbox import ROLE as OUTBOX_ROLE
+from ekyc.contacts.outbox import Outbox
+from ekyc.corrections.api import create_correction_router
+from ekyc.evidence.api import create_chip_trust_router, create_evidence_router, create_lost_documents_router
+from ekyc.guardians.api import create_guardian_router
 from ekyc.model import Enrolment, State
-from ekyc.outbox import ROLE as OUTBOX_ROLE
-from ekyc.outbox import Outbox
-from ekyc.packet_api import create_packet_router
+from ekyc.packets.api import create_packet_router
 from ekyc.ports import Cause, CitizenCertificateRequest, IssuedCertificate, Registry
-from ekyc.recall_api import create_recall_router, create_reinstatement_router
-from ekyc.receipt_api import create_receipt_router
+from ekyc.recall.api import create_recall_router, create_reinstatement_router
+from ekyc.receipts.api import create_receipt_router
 from ekyc.registry_simulation.persons import Specimen, specimens
-from ekyc.renewal_api import create_renewal_router
-from ekyc.review import Method, Verdict
+from ekyc.renewal.api import create_renewal_router
+from ekyc.review import statement as review_statement
+from ekyc.review.desk import Method, Verdict
 from ekyc.service import EkycService
 from ekyc.terms import Acceptance
-from ekyc.vouch_api import create_vouch_router
-from ekyc.without_phone_api import create_without_phone_router
+from ekyc.vouching.api import create_vouch_router
 from foundation.clock import SetClock
 from foundation.db.audit import AuditTrail
 from foundation.db.engine import Database

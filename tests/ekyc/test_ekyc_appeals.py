@@ -7,10 +7,9 @@ from datetime import timedelta
 
 import pytest
 
-import ekyc.appeal
-from ekyc import review_statement
-from ekyc.appeal import ROLE, AppealDesk, Word
-from ekyc.appeal_errors import AppealLate, AppealMade, AppealOfficerBefore, AppealUnknown
+import ekyc.appeals.desk
+from ekyc.appeals.desk import ROLE, AppealDesk, Word
+from ekyc.appeals.errors import AppealLate, AppealMade, AppealOfficerBefore, AppealUnknown
 from ekyc.errors import (
     EvidenceChanged,
     GateClosed,
@@ -21,10 +20,11 @@ from ekyc.errors import (
     SelfReview,
     WrongState,
 )
-from ekyc.evidence import EvidenceKind, latest
+from ekyc.evidence.record import EvidenceKind, latest
 from ekyc.model import Enrolment, State
 from ekyc.registry_simulation.persons import series, specimens
-from ekyc.review import Method, ReviewDesk, Verdict
+from ekyc.review import statement as review_statement
+from ekyc.review.desk import Method, ReviewDesk, Verdict
 from foundation.errors import CamTrustError
 from foundation.http.actor import Actor, ActorKind
 from tests.ekyc.story import OFFICER, OPERATOR, SECOND, THIRD, World
@@ -182,7 +182,7 @@ def too_late(world: World) -> State:
 
 
 def no_time(world: World, patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(ekyc.appeal, "until", lambda *_: world.clock.now() + timedelta(days=1))
+    patch.setattr(ekyc.appeals.desk, "until", lambda *_: world.clock.now() + timedelta(days=1))
 
 
 def by_who_refused(world: World) -> State:
@@ -193,7 +193,7 @@ def by_who_refused(world: World) -> State:
 
 
 def whoever_spoke(world: World, patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(ekyc.appeal, "spoke_before", lambda *_: False)
+    patch.setattr(ekyc.appeals.desk, "spoke_before", lambda *_: False)
 
 
 def of_their_own(world: World) -> State:
@@ -222,7 +222,7 @@ def any_number(world: World, patch: pytest.MonkeyPatch) -> None:
 
     def again(self: AppealDesk, actor: Actor, name: str, said: str) -> object:
         with world.database.unit_of_work() as connection:
-            connection.execute(ekyc.appeal.appeals.delete())
+            connection.execute(ekyc.appeals.desk.appeals.delete())
         return lodge(self, actor, name, said)
 
     patch.setattr(AppealDesk, "lodge", again)

@@ -13,8 +13,8 @@ from sqlalchemy import update
 import ekyc.store
 from ekyc.errors import ApprovalImpossible, GateClosed
 from ekyc.model import State
+from ekyc.registry.subjects import RegistrySubjectIndex
 from ekyc.registry_simulation.persons import specimens
-from ekyc.registry_subjects import RegistrySubjectIndex
 from foundation.approval import verify
 from foundation.citizen_subject import subject_digest
 from tests.ekyc.story import World

@@ -14,9 +14,10 @@ from unittest.mock import ANY
 
 import pytest
 
-import ekyc.document
+import ekyc.documents.desk
 import ekyc.store
-from ekyc.contact import Channel
+from ekyc.contacts.desk import Channel
+from ekyc.documents.lost import LostDocument, LostDocuments
 from ekyc.errors import (
     DocumentExpired,
     DocumentReportedLost,
@@ -32,7 +33,6 @@ from ekyc.errors import (
     UnderAge,
     WrongState,
 )
-from ekyc.lost_documents import LostDocument, LostDocuments
 from ekyc.model import State
 from ekyc.policy import default_policy
 from ekyc.ports import RegistryAnswer, RegistryOutcome, RegistryQuery
@@ -141,7 +141,7 @@ def no_list(world: World, patch: pytest.MonkeyPatch) -> None:
 
 
 def no_judgment(world: World, patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(type(world.service.document), "_judge", lambda *_: ekyc.document._Finding("valid", None))
+    patch.setattr(type(world.service.document), "_judge", lambda *_: ekyc.documents.desk._Finding("valid", None))
 
 
 def no_ages(world: World, patch: pytest.MonkeyPatch) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 import pyotp
 import pytest
 
+from ekyc.authenticators.recovery import Loss
 from ekyc.errors import ChangeUnknown, EnrolmentUnknown, SelfReview, WrongState
-from ekyc.evidence import EvidenceKind
+from ekyc.evidence.record import EvidenceKind
 from ekyc.model import State
 from ekyc.ports import Cause
-from ekyc.recovery import Loss
 from ekyc.registry_simulation.persons import series
 from foundation.http.actor import Actor
 from foundation.keys.activation import Method, PasskeyAssertion, PinTotp

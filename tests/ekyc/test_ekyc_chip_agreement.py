@@ -11,13 +11,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import select
 
-from ekyc import challenges, chips
+from ekyc import challenges
 from ekyc.challenges import Purpose
 from ekyc.chip import ChipOutcome
 from ekyc.chip.agreement import SECRET_OCTETS
 from ekyc.chip.messaging import Session
-from ekyc.evidence_errors import ChallengeUnknown, ChipFilesInvalid, ChipKeyUnusable
-from ekyc.evidence_tables import evidence_challenges
+from ekyc.documents import chips
+from ekyc.evidence.errors import ChallengeUnknown, ChipFilesInvalid, ChipKeyUnusable
+from ekyc.evidence.tables import evidence_challenges
 from ekyc.model import State
 from ekyc.registry_simulation.persons import specimens
 from foundation.clock import SetClock

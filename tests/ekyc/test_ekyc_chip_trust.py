@@ -10,12 +10,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from ekyc import chip_trust
 from ekyc.chip import issuer_of
 from ekyc.chip.curves import CURVES as _CURVES
 from ekyc.chip.master_list import ListRefused, read_master_list
-from ekyc.chip_trust import ChipTrust
-from ekyc.evidence_errors import (
+from ekyc.documents import chip_trust
+from ekyc.documents.chip_trust import ChipTrust
+from ekyc.evidence.errors import (
     AuthorityUnknown,
     CrlNotAnchored,
     SecondOfficerNeeded,

@@ -12,16 +12,17 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from ekyc import challenges, chips
+from ekyc import challenges
 from ekyc.chip import ChipOutcome, Rule, active
+from ekyc.documents import chips
+from ekyc.documents.images import Side
 from ekyc.errors import WrongState
-from ekyc.evidence import EvidenceKind, latest
-from ekyc.evidence_errors import (
+from ekyc.evidence.errors import (
     ChallengeUnknown,
     ChipFilesInvalid,
     ImageFormatUnknown,
 )
-from ekyc.images import Side
+from ekyc.evidence.record import EvidenceKind, latest
 from ekyc.imaging import ImageLimits, ImageReader
 from ekyc.model import State
 from ekyc.policy import default_policy, evaluate

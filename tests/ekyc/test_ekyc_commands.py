@@ -19,12 +19,12 @@ from sqlalchemy import select
 import ekyc.store
 from camtrust.cli import ekyc as commands
 from camtrust.cli.context import Context
+from ekyc.authenticators.without_phone import DeviceFileInvalid
 from ekyc.errors import DecisionNotReproduced, EnrolmentUnknown
 from ekyc.model import State
 from ekyc.policy import default_policy
 from ekyc.registry_simulation.persons import series
-from ekyc.review import Method, Verdict
-from ekyc.without_phone import DeviceFileInvalid
+from ekyc.review.desk import Method, Verdict
 from foundation.terminal import Terminal
 from tests.ekyc.story import OFFICER, World
 

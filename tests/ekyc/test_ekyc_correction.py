@@ -10,16 +10,16 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from ekyc import review_statement
-from ekyc.contact import Channel
-from ekyc.correction_errors import CorrectionNothing, CorrectionUnknown, CorrectionUnmet
-from ekyc.correction_review import Word
+from ekyc.contacts.desk import Channel
+from ekyc.corrections.errors import CorrectionNothing, CorrectionUnknown, CorrectionUnmet
+from ekyc.corrections.review import Word
 from ekyc.errors import EvidenceChanged, RegistryUnavailable, ReviewReasonUnknown, TooMuchEvidence, WrongState
-from ekyc.evidence import EvidenceKind, latest
+from ekyc.evidence.record import EvidenceKind, latest
 from ekyc.model import State
 from ekyc.ports import Cause
 from ekyc.registry_simulation.persons import series
-from ekyc.review import Method
+from ekyc.review import statement as review_statement
+from ekyc.review.desk import Method
 from tests.ekyc.corrections import FIRST, OTHER, ask, enrolled, known, speak
 from tests.ekyc.families import CODE, Factors
 from tests.ekyc.story import OPERATOR, PIN, World

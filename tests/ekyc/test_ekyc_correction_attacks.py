@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-import ekyc.correction
-import ekyc.correction_checks
-import ekyc.correction_review
+import ekyc.corrections.checks
+import ekyc.corrections.desk
+import ekyc.corrections.review
 from ekyc import store
-from ekyc.correction_checks import CorrectionChecks
-from ekyc.correction_errors import (
+from ekyc.authenticators.recovery import Loss
+from ekyc.corrections.checks import CorrectionChecks
+from ekyc.corrections.errors import (
     CorrectionHeld,
     CorrectionOfficerBefore,
     CorrectionOtherPerson,
@@ -23,9 +24,8 @@ from ekyc.correction_errors import (
 )
 from ekyc.errors import DuplicatePerson, InPersonNeeded, SelfReview
 from ekyc.model import Enrolment, State
-from ekyc.recovery import Loss
 from ekyc.registry_simulation.persons import series
-from ekyc.review import ReviewDesk
+from ekyc.review.desk import ReviewDesk
 from foundation.errors import CamTrustError
 from foundation.http.actor import Actor, ActorKind
 from foundation.keys.errors import PinIncorrect
@@ -53,7 +53,7 @@ def anothers_document(world: World) -> str:
 
 
 def who_looks_at_numbers(world: World, patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(ekyc.correction, "is_another_person", lambda *_: False)
+    patch.setattr(ekyc.corrections.desk, "is_another_person", lambda *_: False)
 
 
 def unknown_to_the_registry(world: World) -> str:
@@ -65,7 +65,7 @@ def unknown_to_the_registry(world: World) -> str:
 
 
 def whatever_it_says(world: World, patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(ekyc.correction_checks, "is_confirmed", lambda _: True)
+    patch.setattr(ekyc.corrections.checks, "is_confirmed", lambda _: True)
 
 
 def in_the_cool_off(world: World) -> str:
@@ -103,7 +103,7 @@ def nobody_is_claimed(world: World, patch: pytest.MonkeyPatch) -> None:
         columns.pop("claimed_index", None)
         return change(connection, enrolment, values, **columns)
 
-    patch.setattr(ekyc.correction_review.store, "change", unclaimed)
+    patch.setattr(ekyc.corrections.review.store, "change", unclaimed)
     patch.setattr(store, "claimed_by", lambda _, index: world.__dict__.get("theirs", {}).get(index))
 
 
@@ -130,7 +130,7 @@ def by_who_enrolled_them(world: World) -> str:
 
 
 def whoever_spoke(world: World, patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(ekyc.correction_review, "spoke_before", lambda *_: False)
+    patch.setattr(ekyc.corrections.review, "spoke_before", lambda *_: False)
 
 
 def by_one_alone(world: World) -> str:
@@ -141,7 +141,7 @@ def by_one_alone(world: World) -> str:
 
 
 def one_is_two(world: World, patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(ekyc.correction_review, "is_another", lambda *_: True)
+    patch.setattr(ekyc.corrections.review, "is_another", lambda *_: True)
 
 
 def of_themselves(world: World) -> str:

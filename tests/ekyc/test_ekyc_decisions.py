@@ -19,7 +19,7 @@ from ekyc.errors import (
 from ekyc.model import State
 from ekyc.ports import CitizenCertificateRequest, IssuedCertificate
 from ekyc.registry_simulation.persons import series
-from ekyc.review import Method, Verdict
+from ekyc.review.desk import Method, Verdict
 from foundation.keys.errors import PinIncorrect, PinInvalid
 from tests.ekyc.story import OFFICER, PIN, SECOND, SmallCa, World
 
@@ -180,7 +180,7 @@ def test_steps_out_of_order_say_what_is_next(world: World) -> None:
 def test_the_ledger_and_decisions_cannot_be_changed_unseen(world: World) -> None:
     """A changed record breaks the chain; a changed decision does not replay."""
     from ekyc.errors import EvidenceChainBroken
-    from ekyc.evidence import verify_chain
+    from ekyc.evidence.record import verify_chain
 
     _, name = world.until(State.APPROVED, series(35))
     verify_chain(world.service.files.ledger(world.state(name)))

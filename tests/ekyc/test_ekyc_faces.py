@@ -9,12 +9,12 @@ from datetime import timedelta
 import pytest
 
 from ekyc import challenges
+from ekyc.documents.images import Side
 from ekyc.errors import GateClosed, WrongState
-from ekyc.evidence import EvidenceKind, latest
-from ekyc.evidence_errors import ChallengeUnknown, FaceImagesInvalid
-from ekyc.faces import STEPS, FaceAnswer, FaceJudgement, Look, NoFaceModel, looks_of
+from ekyc.evidence.errors import ChallengeUnknown, FaceImagesInvalid
+from ekyc.evidence.record import EvidenceKind, latest
+from ekyc.faces.desk import STEPS, FaceAnswer, FaceJudgement, Look, NoFaceModel, looks_of
 from ekyc.findings import FaceOutcome, LivenessOutcome
-from ekyc.images import Side
 from ekyc.model import State
 from ekyc.policy import Outcome, default_policy, evaluate
 from foundation.http.actor import Actor

@@ -6,7 +6,7 @@ import pytest
 
 from ekyc import store
 from ekyc.errors import TooMuchEvidence
-from ekyc.evidence import EvidenceKind, verify_chain
+from ekyc.evidence.record import EvidenceKind, verify_chain
 from ekyc.findings import CrossCheckOutcome, FaceOutcome, Finding, LivenessOutcome
 from ekyc.model import TAKES_EVIDENCE, State
 from ekyc.policy import Outcome, default_policy, evaluate

@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-import ekyc.guardians
-from ekyc import guardian_store
+import ekyc.guardians.desk
 from ekyc.errors import WrongState
-from ekyc.guardian_errors import (
+from ekyc.guardians import store as guardian_store
+from ekyc.guardians.desk import GuardianDesk
+from ekyc.guardians.errors import (
     GuardianInvitationUnknown,
     GuardianIsMinor,
     GuardianNotConfirmed,
@@ -17,7 +18,6 @@ from ekyc.guardian_errors import (
     GuardianQuota,
     GuardianSelf,
 )
-from ekyc.guardians import GuardianDesk
 from ekyc.model import State
 from ekyc.policy import default_policy
 from ekyc.ports import Cause, RegistryAnswer, RegistryOutcome, RelationQuery
@@ -49,7 +49,7 @@ def oneself(world: World) -> State:
 
 
 def whoever(world: World, patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(ekyc.guardians, "is_self", lambda *_: False)
+    patch.setattr(ekyc.guardians.desk, "is_self", lambda *_: False)
     no_certificate(world, patch)
     minors_too(world, patch)
     everything_agrees(world, patch)

@@ -11,8 +11,8 @@ from cryptography import x509
 
 from ekyc import store
 from ekyc.errors import GuardianNeeded, RegistryUnavailable, WrongState
-from ekyc.evidence import EvidenceKind, latest
-from ekyc.guardian_errors import (
+from ekyc.evidence.record import EvidenceKind, latest
+from ekyc.guardians.errors import (
     GuardianNotConfirmed,
     GuardianshipUnknown,
     GuardianUnneeded,
@@ -22,7 +22,7 @@ from ekyc.model import State
 from ekyc.policy import default_policy, parse_policy
 from ekyc.registry_simulation.persons import specimens
 from ekyc.registry_simulation.process import RegistryProcess
-from ekyc.review import Method
+from ekyc.review.desk import Method
 from foundation.keys.errors import PinIncorrect
 from tests.ekyc.families import CODE, Factors, minor
 from tests.ekyc.story import PIN, World

@@ -9,13 +9,13 @@ from dataclasses import replace
 import pytest
 from starlette.testclient import TestClient
 
+from ekyc.documents.images import Side, blob_key
 from ekyc.errors import NotAssigned, SelfReview, TooMuchEvidence, WrongState
-from ekyc.evidence import EvidenceKind
-from ekyc.evidence_errors import (
+from ekyc.evidence.errors import (
     ImageBroken,
     ImageUnknown,
 )
-from ekyc.images import Side, blob_key
+from ekyc.evidence.record import EvidenceKind
 from ekyc.imaging import ImageReader
 from ekyc.model import State
 from foundation.db.engine import StaleWrite

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from ekyc import mrz
+from ekyc.documents.images import Side
+from ekyc.documents.lost import LostDocument
 from ekyc.errors import DocumentReportedLost
-from ekyc.evidence import EvidenceKind, latest
-from ekyc.evidence_errors import ImageUnknown, LetterReaderMissing
-from ekyc.images import Side
+from ekyc.evidence.errors import ImageUnknown, LetterReaderMissing
+from ekyc.evidence.record import EvidenceKind, latest
 from ekyc.imaging import ImageLimits, ImageReader
 from ekyc.imaging.letters import LetterReader
-from ekyc.lost_documents import LostDocument
 from ekyc.model import State
 from ekyc.registry_simulation.persons import series, specimens
 from foundation.http.actor import Actor

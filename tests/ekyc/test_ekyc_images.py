@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ekyc.errors import EkycError
-from ekyc.evidence_errors import (
+from ekyc.evidence.errors import (
     ImageAnimated,
     ImageBroken,
     ImageFormatUnknown,

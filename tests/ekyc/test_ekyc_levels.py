@@ -21,11 +21,11 @@ from ekyc.errors import (
     LevelWithout,
     WrongState,
 )
-from ekyc.evidence import Evidence, EvidenceKind
+from ekyc.evidence.record import Evidence, EvidenceKind
 from ekyc.model import State
 from ekyc.policy import Outcome, Policy, default_policy, evaluate, judge, parse_policy
 from ekyc.registry_simulation.persons import series
-from ekyc.review import Method
+from ekyc.review.desk import Method
 from tests.ekyc.story import SECOND, World
 from tests.ekyc.test_ekyc_policy import ledger_of
 

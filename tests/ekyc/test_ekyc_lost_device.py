@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 import pyotp
 import pytest
 
-from ekyc.contact import Channel
-from ekyc.cool_off import CoolOffRules, CoolOffs, Held, StopUnknown, default_rules
+from ekyc.authenticators.cool_off import CoolOffRules, CoolOffs, Held, StopUnknown, default_rules
+from ekyc.authenticators.recovery import Loss
+from ekyc.contacts.desk import Channel
 from ekyc.errors import WrongState
 from ekyc.model import State
-from ekyc.recovery import Loss
 from foundation.http.actor import Actor
 from foundation.keys.activation import Method, PinTotp
 from foundation.keys.factors import ChangeKind, FactorChange

@@ -12,14 +12,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
 
-from ekyc import review_statement
-from ekyc.appeal import Word
-from ekyc.cool_off import CoolOffs, Held, default_rules
-from ekyc.evidence import EvidenceKind, latest
+from ekyc.appeals.desk import Word
+from ekyc.authenticators.cool_off import CoolOffs, Held, default_rules
+from ekyc.authenticators.recovery import Loss
+from ekyc.evidence.record import EvidenceKind, latest
 from ekyc.model import State
-from ekyc.recall import Origin
-from ekyc.recovery import Loss
-from ekyc.review import Method
+from ekyc.recall.desk import Origin
+from ekyc.review import statement as review_statement
+from ekyc.review.desk import Method
 from foundation.http.actor import Actor
 from tests.ekyc.machine import BACK, CODE, Machine
 from tests.ekyc.machine_evidence import check_renewals, check_suspensions, supports

@@ -10,15 +10,15 @@ import pytest
 from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-import ekyc.commune
-import ekyc.recall
-import ekyc.reinstatement
+import ekyc.recall.desk
+import ekyc.recall.reinstatement
+import ekyc.vouching.commune
 from ekyc import store
-from ekyc.commune import CommuneDesk
-from ekyc.cool_off import CoolOffDesk
+from ekyc.authenticators.cool_off import CoolOffDesk
 from ekyc.model import Enrolment
 from ekyc.policy import Policy, default_policy, parse_policy
-from ekyc.renewal import RenewalDesk
+from ekyc.renewal.desk import RenewalDesk
+from ekyc.vouching.commune import CommuneDesk
 from foundation.http.actor import Actor
 from tests.ekyc.test_ekyc_machine import Enrolments
 
@@ -46,7 +46,7 @@ def one_voucher(patch: pytest.MonkeyPatch) -> Policy:
 
 def any_commune(patch: pytest.MonkeyPatch) -> None:
     """An officer of another commune may speak."""
-    patch.setattr(ekyc.commune, "is_of", lambda *_: True)
+    patch.setattr(ekyc.vouching.commune, "is_of", lambda *_: True)
 
 
 def vouchers_who_lost_theirs(patch: pytest.MonkeyPatch) -> None:
@@ -56,24 +56,24 @@ def vouchers_who_lost_theirs(patch: pytest.MonkeyPatch) -> None:
 
 def one_brings_back(patch: pytest.MonkeyPatch) -> None:
     """One officer alone reinstates."""
-    patch.setattr(ekyc.reinstatement, "is_another", lambda *_: True)
+    patch.setattr(ekyc.recall.reinstatement, "is_another", lambda *_: True)
 
 
 def back_without_guardian(patch: pytest.MonkeyPatch) -> None:
     """A minor comes back without a guardian."""
-    patch.setattr(ekyc.reinstatement, "lacks_guardian", lambda *_: False)
+    patch.setattr(ekyc.recall.reinstatement, "lacks_guardian", lambda *_: False)
 
 
 def called_back_and_active(patch: pytest.MonkeyPatch) -> None:
     """Evidence that is called back suspends nobody who is approved."""
-    advance = ekyc.recall.CaseFiles.advance
+    advance = ekyc.recall.desk.CaseFiles.advance
 
     def stay(self: Any, connection: Any, enrolment: Enrolment, to: Any, *arguments: Any, **named: Any) -> Enrolment:
         if named.get("reason") == "reason_evidence_recalled":
             return self.touch(connection, enrolment)  # type: ignore[no-any-return]
         return advance(self, connection, enrolment, to, *arguments, **named)
 
-    patch.setattr(ekyc.recall.CaseFiles, "advance", stay)
+    patch.setattr(ekyc.recall.desk.CaseFiles, "advance", stay)
 
 
 def no_cool_off(patch: pytest.MonkeyPatch) -> None:

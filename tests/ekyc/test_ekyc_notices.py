@@ -16,11 +16,11 @@ import pytest
 from sqlalchemy import select, update
 
 import ekyc.store
-from ekyc.contact import Channel
-from ekyc.delivery import Delivery, pause_after
+from ekyc.contacts.delivery import Delivery, pause_after
+from ekyc.contacts.desk import Channel
+from ekyc.contacts.outbox import Outbox, Standing
+from ekyc.contacts.smtp import SmtpSender
 from ekyc.errors import NotifierUnavailable, OtpExpired
-from ekyc.outbox import Outbox, Standing
-from ekyc.smtp import SmtpSender
 from foundation.db.audit import events
 from tests.ekyc.notice_servers import (
     GatewayServer,

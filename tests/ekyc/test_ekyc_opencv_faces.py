@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from ekyc import opencv_faces
 from ekyc.config import FaceSettings
-from ekyc.evidence_errors import FaceLibraryMissing, FaceModelUnusable
-from ekyc.faces import FaceJudgement, Look
+from ekyc.evidence.errors import FaceLibraryMissing, FaceModelUnusable
+from ekyc.faces import opencv as opencv_faces
+from ekyc.faces.desk import FaceJudgement, Look
+from ekyc.faces.opencv import FaceThresholds, OpenCvFaceModel, default_thresholds
 from ekyc.findings import FaceOutcome, LivenessOutcome
 from ekyc.imaging.limits import ImageLimits
-from ekyc.opencv_faces import FaceThresholds, OpenCvFaceModel, default_thresholds
 from tests.ekyc import face_models, images
 
 LOOKS = (Look.LEFT, Look.RIGHT)

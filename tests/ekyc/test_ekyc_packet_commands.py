@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from camtrust.cli import ekyc as commands
 from camtrust.cli import ekyc_packet, review
 from camtrust.cli.context import Context
-from ekyc.packet_errors import PacketReplayed, StationUnknown
+from ekyc.packets.errors import PacketReplayed, StationUnknown
 from ekyc.registry_simulation.persons import specimens
 from foundation.terminal import Terminal
 from tests.ekyc import images

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from ekyc import station as stations
 from ekyc.errors import EvidenceFirst, WrongState
-from ekyc.evidence import EvidenceKind, latest, verify_chain
-from ekyc.evidence_errors import ImageReaderBusy
+from ekyc.evidence.errors import ImageReaderBusy
+from ekyc.evidence.record import EvidenceKind, latest, verify_chain
 from ekyc.model import State
-from ekyc.packet import ItemKind, read
-from ekyc.packet_errors import CaseIncomplete, CaseUnknown, ClaimUnknown, PacketReplayed, StationFolderInvalid
-from ekyc.packets import Taken
+from ekyc.packets import station as stations
+from ekyc.packets.desk import Taken
+from ekyc.packets.errors import CaseIncomplete, CaseUnknown, ClaimUnknown, PacketReplayed, StationFolderInvalid
+from ekyc.packets.packet import ItemKind, read
+from ekyc.packets.station import Station
 from ekyc.registry_simulation.persons import specimens
-from ekyc.station import Station
 from foundation.clock import SetClock
 from foundation.db.engine import StaleWrite
 from foundation.http.actor import Actor, ActorKind

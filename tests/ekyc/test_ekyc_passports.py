@@ -13,12 +13,12 @@ from cryptography.x509.oid import NameOID
 from ekyc import mrz
 from ekyc.chip import ChipOutcome
 from ekyc.errors import DocumentExpired, DocumentNotAccepted, NameUnusable, RegistryNoMatch
-from ekyc.evidence import EvidenceKind, latest
-from ekyc.evidence_errors import KhmerNameUnverified
+from ekyc.evidence.errors import KhmerNameUnverified
+from ekyc.evidence.record import EvidenceKind, latest
 from ekyc.model import State
 from ekyc.policy import Policy, default_policy, parse_policy
 from ekyc.registry_simulation.persons import Specimen, specimens
-from ekyc.review import Method
+from ekyc.review.desk import Method
 from foundation.approval import verify
 from foundation.clock import SetClock
 from foundation.x509 import der

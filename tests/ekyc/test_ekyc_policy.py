@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ekyc.errors import GateClosed, LevelUnknown, PolicyInvalid, WrongState
-from ekyc.evidence import GENESIS, Evidence, EvidenceKind, chained, latest
+from ekyc.evidence.record import GENESIS, Evidence, EvidenceKind, chained, latest
 from ekyc.model import CLOSED, TRANSITIONS, Enrolment, State, check_transition
 from ekyc.policy import Outcome, default_policy, evaluate, parse_policy
 

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ekyc import mrz
+from ekyc.documents.printed import _MONTHS, Printed, check_printed, read_date
 from ekyc.errors import DocumentNotYetValid, PrintedDateUnreadable, PrintedDiffers
 from ekyc.model import State
-from ekyc.printed import _MONTHS, Printed, check_printed, read_date
 from ekyc.registry_simulation.persons import specimens
 from tests.ekyc.story import World
 

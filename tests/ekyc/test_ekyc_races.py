@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 
-from ekyc.contact import Channel
+from ekyc.contacts.desk import Channel
 from ekyc.errors import EvidenceChanged, OtpThrottled, OtpUsed, OtpWrong, ResendThrottled, WrongState
-from ekyc.evidence import EvidenceKind, verify_chain
+from ekyc.evidence.record import EvidenceKind, verify_chain
 from ekyc.model import State
 from ekyc.registry_simulation.persons import series
-from ekyc.review import Method, Verdict
+from ekyc.review.desk import Method, Verdict
 from foundation.clock import SetClock
 from foundation.db.engine import StaleWrite, open_database
+from tests.ekyc.machine_parts import MemoryRegistry, MemoryToken
 from tests.ekyc.story import OFFICER, PHONE, World
-from tests.ekyc.test_ekyc_machine import MemoryRegistry, MemoryToken
 
 MANY = 20
 TAKEN_BESIDE = (

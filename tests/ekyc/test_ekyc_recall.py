@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from ekyc import recall_store
 from ekyc.errors import RecallChanged, RecallEmpty, RecallSameOfficer, RecallUnknown, WrongState
-from ekyc.evidence import EvidenceKind
+from ekyc.evidence.record import EvidenceKind
 from ekyc.model import State
 from ekyc.policy import default_policy, parse_policy
-from ekyc.recall import ROLE, Origin
+from ekyc.recall import store as recall_store
+from ekyc.recall.desk import ROLE, Origin
 from ekyc.registry_simulation.persons import series
 from foundation.http.actor import Actor, ActorKind
 from tests.ekyc.story import OFFICER, SECOND, World
@@ -145,7 +145,7 @@ def test_two_officers_and_what_was_looked_at(world: World, monkeypatch: pytest.M
         recalls.confirm(OTHER, proposed.recall_id)
     assert {world.state(one).state for one in (name, later)} == {State.APPROVED}
     again = recalls.propose(FIRST, REGISTRY, recalls.look(REGISTRY).digest)
-    monkeypatch.setattr("ekyc.recall.is_another", lambda *_: True)
+    monkeypatch.setattr("ekyc.recall.desk.is_another", lambda *_: True)
     assert recalls.confirm(FIRST, again.recall_id).state == "done"
 
 

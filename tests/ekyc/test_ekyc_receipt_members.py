@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from ekyc import receipt
 from ekyc.model import State
+from ekyc.receipts import receipt
 from tests.ekyc.families import Factors
 from tests.ekyc.story import World
 from tests.ekyc.vouchers import holder, speak, vouched

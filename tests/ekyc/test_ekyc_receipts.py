@@ -12,10 +12,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from joserfc import jws
 from joserfc.jwk import ECKey
 
-from ekyc import receipt
+from ekyc.authenticators.recovery import Loss
 from ekyc.errors import EnrolmentUnknown, WrongState
 from ekyc.model import State
-from ekyc.recovery import Loss
+from ekyc.receipts import receipt
 from ekyc.registry_simulation.persons import specimens
 from foundation.keys.errors import OwnerDestroyed
 from signing.errors import TimestampUnavailable

@@ -12,7 +12,7 @@ import pytest
 from ekyc.config import RegistryHttpSettings
 from ekyc.errors import RegistryUnavailable
 from ekyc.ports import RegistryOutcome, RegistryQuery
-from ekyc.registry_http import HttpRegistry
+from ekyc.registry.http import HttpRegistry
 from ekyc.registry_simulation.persons import SERIES, series, specimens
 from ekyc.registry_simulation.process import RegistryProcess
 

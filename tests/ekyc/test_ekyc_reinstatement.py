@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-import ekyc.reinstatement
-from ekyc import review_statement, store
+import ekyc.recall.reinstatement
+from ekyc import store
+from ekyc.documents.lost import LostDocument
 from ekyc.errors import (
     DocumentReportedLost,
     EvidenceChanged,
@@ -18,15 +19,15 @@ from ekyc.errors import (
     SelfReview,
     WrongState,
 )
-from ekyc.evidence import EvidenceKind, latest
+from ekyc.evidence.record import EvidenceKind, latest
 from ekyc.lifecycle_errors import ReinstatementImpossible, ReinstatementSameOfficer
-from ekyc.lost_documents import LostDocument
 from ekyc.model import State
 from ekyc.policy import default_policy, parse_policy
-from ekyc.recall import ROLE, Origin
+from ekyc.recall.desk import ROLE, Origin
+from ekyc.registry.subjects import RegistrySubjectIndex
 from ekyc.registry_simulation.persons import series
-from ekyc.registry_subjects import RegistrySubjectIndex
-from ekyc.review import Method
+from ekyc.review import statement as review_statement
+from ekyc.review.desk import Method
 from foundation.http.actor import Actor, ActorKind
 from tests.ekyc.families import CODE, minor
 from tests.ekyc.story import KEEPERS, PIN, World
@@ -121,7 +122,7 @@ def test_one_officer_alone(world: World, monkeypatch: pytest.MonkeyPatch, contro
     _, name = suspended(world)
     speak(world, name, FIRST)
     if control == "off":
-        monkeypatch.setattr(ekyc.reinstatement, "is_another", lambda *_: True)
+        monkeypatch.setattr(ekyc.recall.reinstatement, "is_another", lambda *_: True)
         assert speak(world, name, FIRST) is State.ACTIVATED
     else:
         with pytest.raises(ReinstatementSameOfficer):

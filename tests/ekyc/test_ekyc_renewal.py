@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ekyc.documents.lost import LostDocument
 from ekyc.errors import (
     DocumentExpired,
     DocumentReportedLost,
@@ -16,9 +17,8 @@ from ekyc.errors import (
     RegistryUnavailable,
     WrongState,
 )
-from ekyc.evidence import EvidenceKind, latest
+from ekyc.evidence.record import EvidenceKind, latest
 from ekyc.lifecycle_errors import RenewalNeedsProofing, RenewalTooEarly
-from ekyc.lost_documents import LostDocument
 from ekyc.model import State
 from ekyc.policy import default_policy, parse_policy
 from ekyc.ports import VITAL_STATUS, Cause, FieldOutcome, RegistryAnswer, RegistryOutcome, RegistryQuery

@@ -13,13 +13,13 @@ from sqlalchemy import func, select
 
 import ekyc.store
 from ekyc.errors import EnrolmentUnknown, RetentionInvalid
-from ekyc.evidence import EvidenceKind
+from ekyc.evidence.record import EvidenceKind
 from ekyc.model import State
 from ekyc.personal_data import LOOKS
 from ekyc.ports import Cause
 from ekyc.registry_simulation.persons import series
 from ekyc.retention import default_rules, parse_rules
-from ekyc.review import Method, Verdict
+from ekyc.review.desk import Method, Verdict
 from foundation.db.engine import open_database
 from foundation.keys.errors import OwnerDestroyed
 from tests.ekyc.story import OFFICER, OPERATOR, PHONE_E164, World

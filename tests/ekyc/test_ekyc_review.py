@@ -10,15 +10,16 @@ import pytest
 from sqlalchemy import select
 
 import ekyc.store
-from ekyc import review_statement, review_store
 from ekyc.errors import NotAssigned, ReviewReasonUnknown, ReviewSignatureInvalid, SelfReview, WrongState
-from ekyc.evidence import EvidenceKind, latest
+from ekyc.evidence.record import EvidenceKind, latest
 from ekyc.model import State
 from ekyc.policy import default_policy, parse_policy
 from ekyc.ports import RegistryOutcome
 from ekyc.registry_simulation.persons import series
-from ekyc.review import Method, Verdict
-from ekyc.review_tests import SealedTests
+from ekyc.review import statement as review_statement
+from ekyc.review import store as review_store
+from ekyc.review.desk import Method, Verdict
+from ekyc.review.sealed_cases import SealedTests
 from foundation.errors import CamTrustError
 from foundation.http.actor import Actor
 from foundation.keys.errors import OwnerDestroyed
@@ -157,7 +158,7 @@ def test_the_record_alone_binds_nobody(world: World) -> None:
 
 
 def _unsigned(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ekyc.review.check", lambda *_: None)
+    monkeypatch.setattr("ekyc.review.desk.check", lambda *_: None)
 
 
 def _unassigned(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

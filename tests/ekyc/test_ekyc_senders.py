@@ -9,8 +9,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from camtrust.settings import load_settings
 from ekyc.config import SmsSettings, SmtpSettings
+from ekyc.contacts.smtp import SmtpSender
 from ekyc.ports import Outgoing, SenderFailed, SenderRefused
-from ekyc.smtp import SmtpSender
 from foundation.clock import SetClock
 from tests.ekyc import notice_servers
 from tests.ekyc.notice_servers import (

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from ekyc.config import EkycSettings
-from ekyc.contact import Channel
+from ekyc.contacts.desk import Channel
+from ekyc.contacts.proved import ContactFull, ContactShared
 from ekyc.model import State
-from ekyc.proved_contacts import ContactFull, ContactShared
 from foundation.http.actor import Actor
 from tests.ekyc.story import OPERATOR, PHONE, World
 

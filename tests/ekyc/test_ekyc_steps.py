@@ -7,8 +7,8 @@ from datetime import date, timedelta
 import pytest
 
 from ekyc.config import RegistryHttpSettings
-from ekyc.contact import Channel, canonical_address
-from ekyc.document import age_on
+from ekyc.contacts.desk import Channel, canonical_address
+from ekyc.documents.desk import age_on
 from ekyc.errors import (
     BirthDateIncomplete,
     ContactInvalid,
@@ -33,7 +33,7 @@ from ekyc.errors import (
 from ekyc.model import State
 from ekyc.mrz import TD3, write
 from ekyc.ports import RegistryQuery
-from ekyc.registry_http import HttpRegistry
+from ekyc.registry.http import HttpRegistry
 from ekyc.registry_simulation.persons import series, specimens
 from ekyc.registry_simulation.process import RegistryProcess
 from ekyc.terms import Acceptance

@@ -14,9 +14,9 @@ from starlette.testclient import TestClient
 
 import ekyc.store
 import foundation.db.audit
-from ekyc import review_statement
 from ekyc.model import State
 from ekyc.registry_simulation.persons import specimens
+from ekyc.review import statement as review_statement
 from foundation.db.engine import Database
 from foundation.keys.attestation import DestructionCertificate, verify
 from foundation.keys.errors import OwnerDestroyed

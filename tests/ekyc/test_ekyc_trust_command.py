@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from camtrust.cli import ekyc as commands
 from camtrust.cli import ekyc_trust
 from camtrust.cli.context import Context
-from ekyc.evidence_errors import (
+from ekyc.evidence.errors import (
     CrlNotAnchored,
     SecondOfficerNeeded,
     TrustDigestDiffers,

@@ -20,15 +20,15 @@ from ekyc.errors import (
     LevelWithout,
     TooMuchEvidence,
 )
-from ekyc.evidence import EvidenceKind, latest
+from ekyc.evidence.record import EvidenceKind, latest
 from ekyc.lifecycle_errors import RenewalNeedsProofing
 from ekyc.model import State
 from ekyc.policy import default_policy, parse_policy
 from ekyc.ports import Cause
-from ekyc.recall import Origin
+from ekyc.recall.desk import Origin
 from ekyc.registry_simulation.persons import series
-from ekyc.review import Verdict
-from ekyc.vouch_errors import CommuneQuota, VoucherLost, VoucherQuota
+from ekyc.review.desk import Verdict
+from ekyc.vouching.errors import CommuneQuota, VoucherLost, VoucherQuota
 from foundation.db.engine import StaleWrite
 from foundation.keys.errors import PinIncorrect
 from tests.ekyc.families import CODE, Factors

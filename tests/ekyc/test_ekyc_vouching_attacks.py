@@ -8,16 +8,17 @@ from datetime import date
 
 import pytest
 
-import ekyc.commune
-import ekyc.vouching
-from ekyc import vouch_store
-from ekyc.commune import CommuneDesk
+import ekyc.vouching.commune
+import ekyc.vouching.desk
 from ekyc.errors import EvidenceFirst, ReviewSignatureInvalid, SelfReview
 from ekyc.model import State
 from ekyc.ports import Cause
 from ekyc.registry_simulation.persons import series
-from ekyc.review import ReviewDesk
-from ekyc.vouch_errors import (
+from ekyc.review.desk import ReviewDesk
+from ekyc.vouching import store as vouch_store
+from ekyc.vouching.commune import CommuneDesk
+from ekyc.vouching.desk import VouchDesk
+from ekyc.vouching.errors import (
     CommuneOther,
     CommuneQuota,
     VoucherLost,
@@ -27,7 +28,6 @@ from ekyc.vouch_errors import (
     VouchersRelated,
     VouchInvitationUnknown,
 )
-from ekyc.vouching import VouchDesk
 from foundation.errors import CamTrustError
 from foundation.http.actor import Actor
 from tests.ekyc.families import CODE, Factors
@@ -79,7 +79,7 @@ def oneself(world: World) -> State:
 
 
 def whoever(world: World, patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(ekyc.vouching, "is_oneself", lambda *_: False)
+    patch.setattr(ekyc.vouching.desk, "is_oneself", lambda *_: False)
 
 
 def by_a_revoked_voucher(world: World) -> State:
@@ -173,7 +173,7 @@ def of_another_commune(world: World) -> State:
 
 
 def any_commune(world: World, patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(ekyc.commune, "is_of", lambda *_: True)
+    patch.setattr(ekyc.vouching.commune, "is_of", lambda *_: True)
 
 
 def forged_word(world: World) -> State:
@@ -183,7 +183,7 @@ def forged_word(world: World) -> State:
 
 
 def no_signatures(world: World, patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(ekyc.commune, "check", lambda *_: None)
+    patch.setattr(ekyc.vouching.commune, "check", lambda *_: None)
 
 
 def officer_who_vouched(world: World) -> State:

@@ -13,11 +13,17 @@ from joserfc import jwe
 from joserfc.jwk import OctKey
 from sqlalchemy import select
 
-from ekyc.device_file import read_devices
+from ekyc.authenticators.device_file import read_devices
+from ekyc.authenticators.without_phone import (
+    DeviceFileInvalid,
+    DeviceNotAllotted,
+    DeviceSeed,
+    DeviceUnknown,
+    otp_devices,
+)
 from ekyc.errors import SelfReview, WrongState
-from ekyc.evidence import EvidenceKind, latest
+from ekyc.evidence.record import EvidenceKind, latest
 from ekyc.model import State
-from ekyc.without_phone import DeviceFileInvalid, DeviceNotAllotted, DeviceSeed, DeviceUnknown, otp_devices
 from foundation.keys.errors import CodeUsed, PinIncorrect
 from tests import programs
 from tests.ekyc.story import OFFICER, PIN, World

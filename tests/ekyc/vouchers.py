@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from ekyc import review_statement
 from ekyc.model import Enrolment, State
 from ekyc.policy import Policy, default_policy, parse_policy
 from ekyc.registry_simulation.persons import series
-from ekyc.review import Verdict
-from ekyc.vouching import Declaration
+from ekyc.review import statement as review_statement
+from ekyc.review.desk import Verdict
+from ekyc.vouching.desk import Declaration
 from foundation.http.actor import Actor, ActorKind
 from tests.ekyc.families import CODE, Factors
 from tests.ekyc.story import PIN, World

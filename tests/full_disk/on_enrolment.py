@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from ekyc.contact import Channel
-from ekyc.images import Side
+from ekyc.contacts.desk import Channel
+from ekyc.documents.images import Side
 from ekyc.model import State
 from foundation.http.actor import Actor
 from foundation.storage import StorageFull

@@ -18,8 +18,8 @@ PRIVATE_KEYS_IN = {
     "camtrust/rehearsal.py": "the keys of specimen custodians and a witness, for a rehearsal",
     "root_ca/cosigning.py": "the key that a custodian or witness brings to sign a transcript",
     "ekyc/chip/agreement.py": "the ephemeral key of one agreement with a chip, sealed, for five minutes, good once",
-    "ekyc/packets.py": "the key that a station seals to, drawn and opened here, kept sealed under one in the token",
-    "ekyc/packet.py": "the same key, while one packet is opened",
+    "ekyc/packets/desk.py": "the key that a station seals to, drawn and opened here, sealed under one in the token",
+    "ekyc/packets/packet.py": "the same key, while one packet is opened",
     "foundation/x509/algorithms.py": "keys that nobody trusts, for the signature that is linted before the real one",
 }
 PRIVATE_KEY_CALLS = {

@@ -32,10 +32,10 @@ from camtrust.doors import application
 from camtrust.home import Home
 from camtrust.server import listening, opened
 from camtrust.settings import DatabaseSettings, RegistrySettings, Settings
-from ekyc.outbox import ROLE as OUTBOX_ROLE
-from ekyc.outbox import Outbox
+from ekyc.contacts.outbox import ROLE as OUTBOX_ROLE
+from ekyc.contacts.outbox import Outbox
 from ekyc.registry_simulation.persons import Specimen, series
-from ekyc.review import ROLE as REVIEW_ROLE
+from ekyc.review.desk import ROLE as REVIEW_ROLE
 from foundation.clock import SystemClock
 from foundation.db.audit import events
 from foundation.db.engine import Database

@@ -19,8 +19,8 @@ import httpx2
 from camtrust.home import Home
 from camtrust.keys import SERVICES, open_token
 from camtrust.server import opened
-from ekyc.outbox import Outbox
-from ekyc.review import ROLE as REVIEW_ROLE
+from ekyc.contacts.outbox import Outbox
+from ekyc.review.desk import ROLE as REVIEW_ROLE
 from foundation.clock import SystemClock
 from foundation.db.audit import AuditTrail
 from foundation.db.engine import open_database

@@ -19,7 +19,7 @@ from tests import programs
 from tests.story.installation import Applicant, Installation, Staff
 from tests.story.test_story_agencies import BATCHES, HELD, Organisation, form, letter
 from tests.story.test_story_portal import Browser, Reader
-from tests.story.test_story_portal_chromium import _violations, browsing, log_in, with_passkey
+from tests.story.test_story_portal_chromium import browsing, log_in, violations, with_passkey
 
 __all__ = ["letter"]  # a fixture
 
@@ -179,7 +179,7 @@ def test_axe_finds_nothing(assembled: Installation, letter: bytes, language: str
             answer = page.goto(path)
             assert answer is not None
             assert answer.ok, path
-            assert _violations(page) == [], path
+            assert violations(page) == [], path
             assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), path
 
 

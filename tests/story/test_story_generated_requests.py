@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
 from schemathesis.generation import GenerationMode
 
-from ekyc.review import ROLE as REVIEW_ROLE
+from ekyc.review.desk import ROLE as REVIEW_ROLE
 from foundation.http.actor import ActorKind
 from tests.story.installation import Installation
 from tests.web.endpoint_walk import endpoints

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ekyc.outbox import ROLE
+from ekyc.contacts.outbox import ROLE
 from foundation.http.actor import ActorKind
 from tests.story.installation import Installation, audit_rows
 

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import update
 
 from camtrust.documents import make_specimen_documents
-from ekyc.cool_off import cool_offs
+from ekyc.authenticators.cool_off import cool_offs
 from foundation.clock import SystemClock
 from foundation.http.actor import Actor, ActorKind
 from issuing_ca.model import CertificateState, Reason

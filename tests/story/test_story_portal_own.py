@@ -11,7 +11,7 @@ from camtrust.web.portal.session import SESSION_COOKIE
 from tests.story.installation import Installation
 from tests.story.test_story_agencies_portal import next_code
 from tests.story.test_story_portal import Browser, Reader
-from tests.story.test_story_portal_chromium import _violations, browsing
+from tests.story.test_story_portal_chromium import browsing, violations
 
 OWN = "/portal/own"
 
@@ -106,7 +106,7 @@ def test_axe_finds_nothing(assembled: Installation, language: str, scheme: str, 
             answer = page.goto(f"{OWN}/{path}")
             assert answer is not None
             assert answer.ok, path
-            assert _violations(page) == [], path
+            assert violations(page) == [], path
             assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), path
             read = Reader(page.content())
             assert (read.language, read.unnamed, read.inline) == (language, [], []), path

@@ -16,7 +16,7 @@ from tests.story.test_story_csc import ECDSA_SHA256, _digest
 from tests.story.test_story_csc_documents import entry
 from tests.story.test_story_csc_prompts import App
 from tests.story.test_story_portal import Browser, Reader, letter
-from tests.story.test_story_portal_chromium import _violations, browsing, log_in, with_passkey
+from tests.story.test_story_portal_chromium import browsing, log_in, violations, with_passkey
 
 __all__ = ["letter"]  # a fixture
 
@@ -124,5 +124,5 @@ def test_axe_finds_nothing(assembled: Installation, letter: bytes, language: str
         page.context.add_cookies([session | {"secure": True, "httpOnly": True, "sameSite": "Strict"}])
         for path in ("", *(f"/prompts/{one}" for one in handles)):
             page.goto(f"/portal{path}")
-            assert _violations(page) == [], path
+            assert violations(page) == [], path
             assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), path

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from ekyc import receipt
+from ekyc.receipts import receipt
 from foundation.signed_note import NoteKey
 from tests import programs
 from tests.story.installation import Installation

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from camtrust.documents import make_specimen_documents
-from ekyc.outbox import ROLE as OUTBOX_ROLE
+from ekyc.contacts.outbox import ROLE as OUTBOX_ROLE
 from foundation.clock import SystemClock
 from foundation.http.actor import Actor, ActorKind
 from signing.requests.api import OVERSIGHT_ROLE, ROLE

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
 
-from ekyc import review_statement
+from ekyc.review import statement as review_statement
 from foundation.http.actor import ActorKind
 from tests.story.installation import Installation
 

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from camtrust.home import Home
 from camtrust.web.portal.layout import Layout, language_of
 from camtrust.web.portal.session import Doorkeeper, Visit
-from ekyc.authenticators import AuthenticatorDesk
+from ekyc.authenticators.desk import AuthenticatorDesk
 from ekyc.service import EkycService
 from foundation.catalogue import Language
 from foundation.clock import Clock

@@ -1,0 +1,1 @@
+"""Appeals of who was refused."""

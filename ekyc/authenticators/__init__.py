@@ -1,0 +1,1 @@
+"""Factors of persons: enrolled, changed, lost, and without a phone."""

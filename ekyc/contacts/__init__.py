@@ -1,0 +1,1 @@
+"""Contacts: proved by a code, written to, told what happens."""

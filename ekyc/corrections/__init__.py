@@ -1,0 +1,1 @@
+"""Names and births that are corrected."""

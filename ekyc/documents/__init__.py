@@ -1,0 +1,1 @@
+"""Documents: kinds, lines, images and chips, and what is held against what."""

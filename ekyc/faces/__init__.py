@@ -1,0 +1,1 @@
+"""Portraits: compared by models that operators bring, or seen by an officer."""

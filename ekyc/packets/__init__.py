@@ -1,0 +1,1 @@
+"""What stations collected without a network."""

@@ -1,0 +1,1 @@
+"""Evidence that is called back, and the way back from a suspension."""

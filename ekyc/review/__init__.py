@@ -1,0 +1,1 @@
+"""Reviews: who is drawn, what is signed, and the cases whose answer is known."""

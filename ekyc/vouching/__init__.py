@@ -1,0 +1,1 @@
+"""People without a document: two vouchers and an officer of the commune."""
