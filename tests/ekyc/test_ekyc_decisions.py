@@ -138,7 +138,7 @@ def test_a_kill_at_every_stage_loses_nothing(both_worlds: World, monkeypatch: py
     kill_at("FACTOR_BOUND", lambda: world.service.issuance.certificate(actor, name))
     world.service.issuance._make_key(str(actor), world.state(name))
     kill_at("KEY_GENERATED", lambda: world.service.issuance.certificate(actor, name))
-    world.service.issuance._certify(actor, world.state(name))
+    world.service.issuance._certify(str(actor), world.state(name))
     kill_at("CERTIFICATE_ISSUED", lambda: world.service.issuance.certificate(actor, name))
     done = world.restarted().issuance.certificate(actor, name)
     assert done.state is State.ACTIVATED
