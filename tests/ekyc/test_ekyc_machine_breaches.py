@@ -39,6 +39,11 @@ def one_officer(patch: pytest.MonkeyPatch) -> Policy:
     return policy_with("EKYC-IAL3-OFFICERS", lambda rule: rule["any"].append([{"risk_below": 1000}]))
 
 
+def never_in_person(patch: pytest.MonkeyPatch) -> Policy:
+    """At IAL3 nobody needs to have been seen in person."""
+    return policy_with("EKYC-IAL3-BINDING", lambda rule: rule["any"][0][0].pop("facts"))
+
+
 def one_voucher(patch: pytest.MonkeyPatch) -> Policy:
     """One who vouches is enough."""
     return policy_with("EKYC-VOUCHED-VOUCHERS", lambda rule: rule["any"][0][0].update(distinct=1))
@@ -110,6 +115,7 @@ def no_compare_and_set(patch: pytest.MonkeyPatch) -> None:
     ("breach", "level", "person"),
     [
         (one_officer, "IAL3", None),
+        (never_in_person, "IAL3", None),
         (one_voucher, "VOUCHED", None),
         (any_commune, "VOUCHED", None),
         (vouchers_who_lost_theirs, "VOUCHED", None),
