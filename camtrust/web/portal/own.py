@@ -18,6 +18,7 @@ from foundation.errors import CamTrustError
 from foundation.http.guard import public
 from foundation.keys.activation import Method, PasskeyAssertion, PinTotp
 from foundation.keys.factors import ChangeKind, FactorChange
+from foundation.x509.names import name_pairs
 from issuing_ca.errors import LogEntryUnknown
 from issuing_ca.model import CertificateState, Reason
 from issuing_ca.own_log import LoggedAsTheirs
@@ -160,7 +161,7 @@ def _entry(one: LoggedAsTheirs) -> dict[str, Any]:
     opening, record = one.proof.opening, one.record
     names = None
     if record is not None and record.certificate is not None:
-        names = x509.load_der_x509_certificate(record.certificate).subject.rfc4514_string()
+        names = dict(name_pairs(x509.load_der_x509_certificate(record.certificate).subject)).get("CN")
     return {
         "kind": opening.kind.value,
         "digest": opening.digest.hex(),
