@@ -31,6 +31,7 @@ from camtrust.ca_settings import ca_settings_of, time_source_of
 from camtrust.code_card import PdfCards
 from camtrust.errors import ExampleOidRefused, SettingsUnsupported
 from camtrust.home import Home
+from camtrust.judging.judges import Judges
 from camtrust.key_uses import LoggedUses, PersonsNotices
 from camtrust.notices import notice_delivery
 from camtrust.receipts import ReceiptKey
@@ -148,8 +149,10 @@ class Services:
     oauth: AuthorizationServer
     agencies: Agencies
     templates: Templates
+    judges: Judges
 
     def close(self) -> None:
+        self.judges.close()
         self.witnessing.close()
         self.delivery.close()
         self.database.close()
@@ -362,6 +365,7 @@ def assemble(
         oauth,
         agencies,
         Templates(database, trail, clock, randomness, agencies, ConfinedSealImages(), stamps_of(settings)),
+        Judges(home, clock, settings.verify),
     )
 
 

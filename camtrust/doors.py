@@ -183,7 +183,7 @@ def application(services: Services) -> FastAPI:
             create_prompts_router(services.csc_prompts, guard),
             portal.create_router(_portal(services, emulated)),
             create_checking_router(_portal(services, emulated)),
-            trust_door.create_router(services.home, services.clock, settings.upload_mebibytes * MIB),
+            trust_door.create_router(services.home, services.judges, settings.upload_mebibytes * MIB),
         ],
         raw=[
             Raw("/ocsp", OcspEndpoint(ca.kept_ocsp, services.clock), hot=True),
@@ -231,7 +231,7 @@ def _portal(services: Services, emulated: Sequence[str]) -> Parts:
         services.previews,
         services.token,
         services.ekyc.authenticators,
-        services.home,
+        services.judges,
         services.clock,
         services.csc_authorising,
         services.csc_responses,

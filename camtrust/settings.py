@@ -205,6 +205,20 @@ class TrustSettings(Section):
     ] = "trust@example.invalid"
 
 
+class VerifySettings(Section):
+    """Documents that anybody may send to be verified (`/verify`, `/verify/v1`). Each is judged in its own process."""
+
+    seconds: Annotated[
+        float, Field(gt=0, le=600, description="how long one document may take; beyond it is INDETERMINATE")
+    ] = 30.0
+    memory_mebibytes: Annotated[
+        int, Field(ge=128, le=16384, description="memory (address space) that judging one document may take, in MiB")
+    ] = 1024
+    at_once: Annotated[
+        int, Field(ge=1, le=64, description="documents judged at a time in a server process; others are told to wait")
+    ] = 4
+
+
 class Settings(BaseSettings):
     """All settings, frozen."""
 
@@ -238,6 +252,7 @@ class Settings(BaseSettings):
     backup: BackupSettings = BackupSettings()
     webhooks: WebhookSettings = WebhookSettings()
     agencies: AgencySettings = AgencySettings()
+    verify: VerifySettings = VerifySettings()
 
     @classmethod
     def settings_customise_sources(  # environment over file over defaults

@@ -4,18 +4,18 @@ The bundle is a file that the trust-list operator signed elsewhere; the service 
 verified here is read, judged and forgotten: nothing of it is kept.
 """
 
-from threading import BoundedSemaphore
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+from anyio import from_thread
 from fastapi import APIRouter, Depends, Request, Response
 
 from camtrust.errors import BundleMissing
 from camtrust.home import Home
-from foundation.clock import Clock
+from camtrust.judging.judges import Judges
 from foundation.errors import CamTrustError, Kind
 from foundation.http.guard import public
-from signing.verify.model import FileVerdict
-from signing.verify.trust import Trust
 
 
 class DocumentNotReceived(CamTrustError):
@@ -25,18 +25,7 @@ class DocumentNotReceived(CamTrustError):
     kind = Kind.INVALID
 
 
-class VerifierBusy(CamTrustError):
-    """As many documents as may be are being judged; ask again."""
-
-    code = "camtrust.verifier_busy"
-    kind = Kind.THROTTLED
-
-
-_AT_ONCE = BoundedSemaphore(4)  # of a process: judging takes a thread and its time, and anybody may send anything
-_PATIENCE = 10.0  # seconds
-
-
-def create_router(home: Home, clock: Clock, limit: int) -> APIRouter:
+def create_router(home: Home, judges: Judges, limit: int) -> APIRouter:
     """``/trust/bundle`` and ``/verify/v1``. ``limit``: the largest document, in octets."""
     router = APIRouter(tags=["Trust"], dependencies=[Depends(public)])
 
@@ -77,28 +66,14 @@ def create_router(home: Home, clock: Clock, limit: int) -> APIRouter:
             }
         },
     )
-    def verify(data: bytes = Depends(body)) -> dict[str, Any]:
+    def verify(request: Request, data: bytes = Depends(body)) -> dict[str, Any]:
         """The verdict on the document in the body, against the bundle published here. The document is not kept."""
-        verdict, trust = judged(home, clock, data)
-        return {"files": [verdict.json()], "bundle": trust.json()}
+        judged = judges.judge(data, hung_up(request))
+        return {"files": [judged.verdict.json()], "bundle": judged.bundle}
 
     return router
 
 
-def judged(home: Home, clock: Clock, data: bytes) -> tuple[FileVerdict, Trust]:
-    """The verdict on a document against the bundle published here, and what it rests on. Raises VerifierBusy."""
-    from signing.verify.bundle import read_pin
-    from signing.verify.policy import STRICT
-    from signing.verify.trust import build_trust
-    from signing.verify.verdict import verify_file
-
-    at = clock.now()
-    octets = home.bundle.read_bytes() if home.bundle.exists() else None
-    pin = read_pin(home.bundle_signer.read_text(encoding="ascii")) if home.bundle_signer.exists() else None
-    trust = build_trust(octets, frozenset({pin} if pin else ()), (), at, STRICT)
-    if not _AT_ONCE.acquire(timeout=_PATIENCE):
-        raise VerifierBusy(retry_after=_PATIENCE)
-    try:
-        return verify_file(data, "document", trust, at), trust
-    finally:
-        _AT_ONCE.release()
+def hung_up(request: Request) -> Callable[[], bool]:
+    """Whether the client hung up meanwhile, as an endpoint that runs in a thread can ask."""
+    return partial(from_thread.run, request.is_disconnected)

@@ -99,6 +99,8 @@ def _token(data: bytes) -> bytes | None:
         response: Any = tsp.TimeStampResp.load(data, strict=True)
         if response["status"]["status"].native in ("granted", "granted_with_mods"):
             octets = response["time_stamp_token"].dump()
+    except MemoryError:
+        raise
     except Exception:  # noqa: S110  (whatever asn1crypto raises: it is no response)
         pass
     try:
@@ -113,5 +115,7 @@ def _certificate(data: bytes) -> x509.Certificate | None:
         if data.lstrip().startswith(_PEM) and data.count(_PEM) == 1:
             return x509.load_pem_x509_certificate(data)
         return x509.load_der_x509_certificate(data) if data[:1] == b"\x30" else None
+    except MemoryError:
+        raise
     except Exception:  # whatever hostile octets do to a parser: no certificate
         return None

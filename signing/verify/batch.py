@@ -17,7 +17,7 @@ from signing.verify.policy import POLICIES, STRICT, Policy
 from signing.verify.sandbox import STANDARD, Bounds, Exceeded, each
 from signing.verify.trust import Trust, build_trust
 from signing.verify.trust_list import read_trust_list
-from signing.verify.verdict import verify_file
+from signing.verify.verdict import too_much, verify_file
 
 _SUFFIXES = (".pdf", ".p7s", ".p7m", ".asice", ".asics", ".sce", ".scs", ".xades.xml", ".jws", ".jws.json", ".ers")
 
@@ -113,17 +113,12 @@ def judge_all(
 def _verdicts(files: Sequence[Path], request: Request, jobs: int) -> Iterator[FileVerdict]:
     answers = each(files, partial(_prepared, request), max(1, jobs), request.bounds)
     for path, answer in zip(files, answers, strict=True):
-        yield _too_much(path) if isinstance(answer, Exceeded) else answer
+        yield too_much(str(path)) if isinstance(answer, Exceeded) else answer
 
 
 def _prepared(request: Request) -> Callable[[Path], FileVerdict]:
     """What a worker judges with: the trust is built once."""
     return partial(_judge_here, request, request.trust())
-
-
-def _too_much(path: Path) -> FileVerdict:
-    reason = indeterminate("FMT-LIMIT", "EN 319 102-1 §5.2.2", "verify_too_complex", SubIndication.GENERIC)
-    return FileVerdict(str(path), None, (), (reason,))
 
 
 def _judge_here(request: Request, trust: Trust, path: Path) -> FileVerdict:

@@ -119,6 +119,8 @@ def read_bundle(octets: bytes, pins: frozenset[str]) -> Bundle | BundleProblem:
         return BundleProblem(_invalid(invalid.rule))
     except ContainerInvalid:
         return BundleProblem(_invalid("BND-FORM"))
+    except MemoryError:
+        raise
     except Exception:  # whatever hostile octets do to a parser: not a bundle
         return BundleProblem(_invalid("BND-FORM"))
 

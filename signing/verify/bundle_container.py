@@ -92,7 +92,7 @@ def read_container(octets: bytes) -> tuple[dict[str, bytes], tuple[bytes, ...]]:
                     files[entry.filename] = archive.read(entry)
                 elif _SIGNATURE.fullmatch(entry.filename):
                     signatures.append(archive.read(entry))
-    except ContainerInvalid:
+    except (ContainerInvalid, MemoryError):
         raise
     except Exception as error:  # zipfile raises BadZipFile, and much else on hostile octets
         raise ContainerInvalid("not a ZIP file") from error

@@ -136,7 +136,7 @@ def read_messages(octets: bytes, *, padded: bool = False) -> tuple[SignedMessage
     """The same for a message with several signers: one value for each, in the order in which they stand there."""
     try:
         return _read(octets, padded)
-    except CmsMalformed:
+    except (CmsMalformed, MemoryError):
         raise
     except Exception as error:  # asn1crypto raises ValueError, TypeError, KeyError, RecursionError and more
         raise CmsMalformed from error
@@ -146,7 +146,7 @@ def read_counter_signature(octets: bytes, certificates: tuple[x509.Certificate, 
     """A SignerInfo that signs another signature's value (RFC 5652 §11.4). CmsMalformed."""
     try:
         return _signer_message(cms.SignerInfo.load(octets, strict=True), certificates, "", None)
-    except CmsMalformed:
+    except (CmsMalformed, MemoryError):
         raise
     except Exception as error:
         raise CmsMalformed from error
@@ -222,6 +222,8 @@ def _certificates(choices: Any) -> tuple[x509.Certificate, ...]:
             continue
         try:
             found.append(x509.load_der_x509_certificate(choice.chosen.dump()))
+        except MemoryError:
+            raise
         except Exception:  # noqa: S112  (one that cannot be read cannot help)
             continue
     return tuple(found)
@@ -238,6 +240,8 @@ def _is_named(identifier: Any, certificate: x509.Certificate) -> bool:
             )
         key = extension_of(certificate, x509.SubjectKeyIdentifier)
         return bool(key is not None and key.digest == identifier.chosen.native)
+    except MemoryError:
+        raise
     except Exception:  # names and extensions that cannot be read name nobody
         return False
 

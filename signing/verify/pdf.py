@@ -85,11 +85,13 @@ class PdfContent:
 
 
 def read_pdf(data: bytes, policy: Policy, password: bytes | None = None, *, places: bool = False) -> PdfContent:
-    """F1-F7. Raises nothing: what cannot be read is an objection. ``places``: fill in `PdfSignature.later`."""
+    """F1-F7. What cannot be read is an objection. ``places``: fill in `PdfSignature.later`. Raises MemoryError."""
     try:
         return _read(data, policy, password, places)
     except _Objection as objection:
         return PdfContent((), (), (), (), (objection.reason,))
+    except MemoryError:
+        raise
     except Exception:  # F1: pyHanko and the objects it reads raise almost anything
         return PdfContent((), (), (), (), (unreadable(),))
 
@@ -178,6 +180,8 @@ def _open(data: bytes) -> tuple[Any, bool]:
 
     try:
         return PdfFileReader(BytesIO(data), strict=True), True
+    except MemoryError:
+        raise
     except Exception:
         if pdf_bytes.claims_any(data):
             raise
@@ -294,6 +298,8 @@ def _coverage(reader: Any, data: bytes, revision: int, end: int) -> Coverage:
     stream.seek(end)
     try:
         stated = process_data_at_eof(stream)
+    except MemoryError:
+        raise
     except Exception:  # no end of a revision here
         return Coverage.PARTIAL
     if stated != reader.xrefs.get_startxref_for_revision(revision):
@@ -326,6 +332,8 @@ def _dss(reader: Any, policy: Policy) -> Mapping[str, Mapping[bytes, int]]:
     for key in ("/Certs", "/CRLs", "/OCSPs"):
         try:
             found[key] = _streams(reader, store[key], policy.max_evidence)
+        except MemoryError:
+            raise
         except Exception:  # evidence that cannot be read is no evidence
             found[key] = {}
     return found
@@ -337,6 +345,8 @@ def _streams(reader: Any, items: Any, limit: int) -> Mapping[bytes, int]:
         try:
             revision = reader.xrefs.get_last_change(items.raw_get(index).reference)
             octets = items[index].data
+        except MemoryError:
+            raise
         except Exception:  # noqa: S112  (one that cannot be read does not spoil the others)
             continue
         found[octets] = min(revision, found.get(octets, revision))

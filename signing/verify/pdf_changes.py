@@ -49,6 +49,8 @@ class History:
         if revision not in self._steps:
             try:
                 found = Comparison(self.revisions, self.layout, revision).step()
+            except MemoryError:
+                raise
             except Exception:  # odd objects, or more than is examined
                 found = Step()
                 found.refuse("PDF-CHANGES")

@@ -35,6 +35,8 @@ class Covering:
                 continue
             try:
                 free = isinstance(one.page, Ref) and self.is_free(one.page, one.rect, revision)
+            except MemoryError:
+                raise
             except Exception:  # a page that pdfium cannot draw, or no pdfium
                 free = False
             if not free:

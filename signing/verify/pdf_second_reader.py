@@ -29,11 +29,13 @@ _MAX_BODY = 4 * 1024 * 1024  # longer stream bodies are compared by their length
 def second_reading(
     data: bytes, revisions: Revisions, layout: Layout, first: int, password: bytes | None
 ) -> tuple[Reason, ...]:
-    """E1-E3 from revision ``first`` on. Raises nothing."""
+    """E1-E3 from revision ``first`` on. Raises MemoryError alone."""
     if find_spec("pikepdf") is None:
         return (noted("PDF-ENGINES", _CLAUSE, "verify_one_reader"),)
     try:
         same = all(_agrees(data, revisions, layout, first, at, password) for at in range(first, revisions.count))
+    except MemoryError:
+        raise
     except Exception:  # E1: PdfError, and what odd objects provoke
         same = False
     if same:

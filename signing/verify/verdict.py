@@ -75,11 +75,16 @@ def verify_file(
     try:
         return _verify(data, name, trust, at, policy, password, detached)
     except MemoryError:
-        reason = indeterminate("FMT-LIMIT", "EN 319 102-1 §5.2.2", "verify_too_complex", SubIndication.GENERIC)
-        return FileVerdict(name, None, (), (reason,))
+        return too_much(name)
     except Exception as failure:  # whatever a hostile document provokes is its failure, never a pass
         _log.error("a document provoked %s in the verifier, at %s", type(failure).__qualname__, _places(failure))
         return FileVerdict(name, None, (), (unreadable(),))
+
+
+def too_much(name: str) -> FileVerdict:
+    """The verdict on a file that would take, or took, more than is allowed to judge it."""
+    reason = indeterminate("FMT-LIMIT", "EN 319 102-1 §5.2.2", "verify_too_complex", SubIndication.GENERIC)
+    return FileVerdict(name, None, (), (reason,))
 
 
 def _places(failure: Exception) -> str:
@@ -98,8 +103,7 @@ def _verify(
     detached: bytes | None,
 ) -> FileVerdict:
     if len(data) > policy.max_file_size:  # step 1
-        reason = indeterminate("FMT-LIMIT", "EN 319 102-1 §5.2.2", "verify_too_complex", SubIndication.GENERIC)
-        return FileVerdict(name, None, (), (reason,))
+        return too_much(name)
     if pdf_bytes.is_pdf(data):
         content = read_pdf(data, policy, password)  # step 2
         if not content.signatures:

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from threading import BoundedSemaphore
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
 
-import camtrust.web.trust
 from camtrust.organisations import ROLE, make_seal_credential
 from foundation.http.actor import ActorKind
+from signing.verify.sandbox import MIB, Bounds
 from tests.story.installation import Installation, Staff
 from tests.story.test_story_formats import post
 from tests.story.test_story_paper import code_on
 from tests.story.test_story_portal_chromium import ORIGIN, browsing
 from tests.verify.verify_world import document
+from tests.web.bombs import array_bomb
 
 
 @pytest.fixture
@@ -68,9 +76,9 @@ def test_strangers_do_not_take_every_thread(
     assembled: Installation, permit: tuple[bytes, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While as many documents are judged as may be at once, others are told to come back, on the page and by API."""
-    turns = BoundedSemaphore(1)
-    monkeypatch.setattr(camtrust.web.trust, "_AT_ONCE", turns)
-    monkeypatch.setattr(camtrust.web.trust, "_PATIENCE", 0.01)
+    turns, judges = BoundedSemaphore(1), assembled.services.judges
+    monkeypatch.setattr(judges, "turns", turns)
+    monkeypatch.setattr(judges, "patience", 0.01)
     with turns:
         answer = assembled.http.post("/verify/v1/documents", content=permit[0])
         assert (answer.status_code, answer.json()["code"]) == (429, "camtrust.verifier_busy")
@@ -78,6 +86,61 @@ def test_strangers_do_not_take_every_thread(
         page = assembled.http.post("/verify", files={"file": ("permit.pdf", permit[0], "application/pdf")})
         assert page.status_code == 429
     assert assembled.http.post("/verify/v1/documents", content=permit[0]).status_code == 200
+
+
+def test_a_bomb_takes_nobody_along(
+    assembled: Installation, permit: tuple[bytes, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A document that needs more than is allowed is INDETERMINATE, by the API and on the page; without the bound it
+    would be judged. While one is under way that never ends, others are answered; and when its sender hangs up, it is
+    ended."""
+    judges, bomb, slow = assembled.services.judges, array_bomb(700_000), array_bomb(2_000_000)
+
+    def verdict() -> dict[str, Any]:
+        answer = assembled.http.post("/verify/v1/documents", content=bomb, timeout=120)
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()["files"][0]
+        return found
+
+    monkeypatch.setattr(judges, "bounds", Bounds(120, 192 * MIB))
+    told = verdict()
+    assert (told["indication"], [one["rule"] for one in told["reasons"]]) == ("INDETERMINATE", ["FMT-LIMIT"])
+    assert 'class="card verdict not-yet"' in sent(assembled.http, bomb).text
+    monkeypatch.setattr(judges, "bounds", Bounds(120, 2048 * MIB))
+    assert [one["rule"] for one in verdict()["reasons"]] == ["FMT-UNSIGNED"]
+
+    waited = threading.Event()
+    head = f"POST /verify/v1/documents HTTP/1.1\r\nHost: x\r\nContent-Length: {len(slow)}\r\n"
+    head += "Content-Type: application/octet-stream\r\n\r\n"
+    monkeypatch.setattr(judges, "bounds", Bounds(600, 2048 * MIB))
+    url = urlsplit(assembled.url)
+    _soon(waited, lambda: not _judging(judges.pid))  # those before have ended
+    with socket.create_connection((url.hostname, url.port), timeout=60) as stranger:
+        stranger.sendall(head.encode() + slow)
+        (stuck,) = _soon(waited, lambda: _judging(judges.pid))
+        os.kill(stuck, signal.SIGSTOP)
+        assert 'class="card verdict yes"' in sent(assembled.http, permit[0]).text
+        assert assembled.http.get("/healthz").status_code == 200
+        assert stuck in _judging(judges.pid)
+    _soon(waited, lambda: not _judging(judges.pid))
+
+
+def _soon(waited: threading.Event, condition: Callable[[], Any]) -> Any:
+    for _ in range(400):
+        if found := condition():
+            return found
+        waited.wait(0.05)
+    raise AssertionError("it did not come")
+
+
+def _judging(pid: int | None) -> list[int]:
+    """The processes that judge now: children of the one that is copied, but for those that ended."""
+    found = []
+    for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        with suppress(OSError):
+            if Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+                found.append(int(one))
+    return found
 
 
 def test_a_code_in_words(assembled: Installation, permit: tuple[bytes, str]) -> None:

@@ -16,7 +16,7 @@ from starlette.formparsers import MultiPartException
 from camtrust.web.portal.layout import language_of
 from camtrust.web.portal.parts import NO_PROBLEM, Parts, problem_page, show_problems, told
 from camtrust.web.portal.session import check_origin
-from camtrust.web.trust import judged
+from camtrust.web.trust import hung_up
 from foundation.catalogue import Language
 from foundation.errors import CamTrustError
 from foundation.http.guard import public
@@ -42,7 +42,7 @@ def create_router(parts: Parts) -> APIRouter:
 
     def shown(request: Request, name: str, data: bytes) -> Response:
         language = language_of(request)
-        verdict = judged(parts.home, parts.clock, data)[0]
+        verdict = parts.judges.judge(data, hung_up(request)).verdict
         return page(
             request,
             verdict=verdict,

@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from camtrust.web.portal.layout import language_of
 from camtrust.web.portal.parts import NO_PROBLEM, Parts, digest_words, failed, show_problems, told
 from camtrust.web.portal.session import TOKEN_FIELD, Sent, Visit, check_origin, check_token
-from camtrust.web.trust import judged
+from camtrust.web.trust import hung_up
 from foundation.errors import CamTrustError
 from foundation.http.guard import public
 from foundation.keys.activation import Method
@@ -24,6 +24,7 @@ from signing.pdf_options import PdfOptions
 from signing.preview.drawing import MOST_PAGES
 from signing.requests.model import RequestState
 from signing.upload import Upload, read_upload
+from signing.verify.model import FileVerdict
 from signing.views import ID, credential_view
 
 DocumentId = Annotated[str, Path(pattern=ID)]
@@ -75,11 +76,14 @@ def create_router(parts: Parts) -> APIRouter:
             **(NO_PROBLEM | more),
         )
 
+    def _verdict(request: Request, visit: Visit, document_id: str) -> FileVerdict:
+        return parts.judges.judge(signing.signed(visit.person, document_id)[1], hung_up(request)).verdict
+
     def _page(request: Request, visit: Visit, document_id: str, status: int = 200, **more: Any) -> Response:
         named, language = signing.document(visit.person, document_id), language_of(request)
         document = named.document
         signed = document.state is DocumentState.SIGNED
-        verdict = judged(parts.home, parts.clock, signing.signed(visit.person, document_id)[1])[0] if signed else None
+        verdict = _verdict(request, visit, document_id) if signed else None
         methods = parts.methods(visit)
         return parts.layout.page(
             "portal/document.html",

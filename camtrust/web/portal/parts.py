@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import Request
 from starlette.responses import Response
 
-from camtrust.home import Home
+from camtrust.judging.judges import Judges
 from camtrust.web.portal.layout import Layout, language_of
 from camtrust.web.portal.session import Doorkeeper, Visit
 from ekyc.authenticators.desk import AuthenticatorDesk
@@ -57,7 +57,7 @@ class Parts:
     previews: Previews
     factors: PersonFactors
     authenticators: AuthenticatorDesk
-    home: Home
+    judges: Judges
     clock: Clock
     authorising: CscAuthorising
     responses: CscResponses
