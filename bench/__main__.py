@@ -14,7 +14,19 @@ from pathlib import Path
 
 from bench.goals import MARK
 
-PARTS = ("raw", "issue", "issue_http", "status", "lists", "sign_verify", "sign_http", "batches", "verify", "hsm")
+PARTS = (
+    "raw",
+    "issue",
+    "issue_http",
+    "status",
+    "lists",
+    "sign_verify",
+    "sign_http",
+    "batches",
+    "verify",
+    "judging",
+    "hsm",
+)
 
 
 def main() -> int:
