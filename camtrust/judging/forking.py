@@ -39,7 +39,8 @@ def main() -> None:
     """Copy this process for each connection that is handed over, to the end of the service."""
     control, service = socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the terminal: the service says when to end
-    os.nice(_LESS_URGENT)
+    with contextlib.suppress(OSError):  # it is better so, and no wall
+        os.nice(_LESS_URGENT)
     for module in _LOADED:
         importlib.import_module(module)
     gc.collect()
