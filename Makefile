@@ -144,9 +144,9 @@ soak: $(DEV) packages
 	echo "make soak: $$n rounds without a failure."
 
 fuzz: $(DEV) packages
-	$(call say,Malformed DER at every door of the issuing CA$(,) $(FUZZ_COUNT) at each)
+	$(call say,Malformed DER at every door of the issuing CA$(,) $(FUZZ_COUNT) at each; ways of enrolments)
 	@seed=$${FUZZ_SEED:-$$RANDOM}; echo "   FUZZ_SEED=$$seed"; \
-	CAMTRUST_FUZZ=$(FUZZ_COUNT) CAMTRUST_FUZZ_SEED=$$seed $(RUN) -m pytest -q -n $(JOBS) tests/ca/test_malformed_der.py \
+	CAMTRUST_FUZZ=$(FUZZ_COUNT) CAMTRUST_FUZZ_SEED=$$seed $(RUN) -m pytest -q -n $(JOBS) tests/ca/test_malformed_der.py tests/ekyc/test_ekyc_machine.py \
 	   && echo "make fuzz: every door answered." || { echo "make fuzz: FAILED with FUZZ_SEED=$$seed."; exit 1; }
 	$(call say,Signed PDFs changed at random for $(FUZZ_SECONDS) seconds)
 	@$(RUN) -m tests.attacks.fuzz $(FUZZ_SECONDS)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from threading import Lock
 
 from sqlalchemy import select
 
@@ -28,7 +27,6 @@ class BlindIndex:
         self._vault = vault
         self._randomness = randomness
         self._keys: dict[str, bytes] = {}
-        self._lock = Lock()
 
     def of(self, name: str, *parts: bytes) -> bytes:
         """The index (32 octets) of ``parts`` under the key called ``name``. Not for use inside a unit of work."""
@@ -36,10 +34,10 @@ class BlindIndex:
         return hmac.digest(self._key(name), message, hashlib.sha256)
 
     def _key(self, name: str) -> bytes:
-        with self._lock:
-            if name not in self._keys:
-                self._keys[name] = self._load_or_make(name)
-            return self._keys[name]
+        key = self._keys.get(name)
+        if key is None:  # two at once find the same one: whoever comes second takes what is there
+            key = self._keys[name] = self._load_or_make(name)
+        return key
 
     def _load_or_make(self, name: str) -> bytes:
         purpose, query = f"index-key:{name}", select(service_keys.c.sealed).where(service_keys.c.name == name)

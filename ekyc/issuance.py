@@ -17,11 +17,19 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from ekyc.approval import ApprovalDesk, VerifiedName, carries_until
 from ekyc.casefile import CaseFiles
 from ekyc.contacts.telling import Telling
+from ekyc.corrections import store as correction_store
 from ekyc.decision import Decider
 from ekyc.errors import CertificateMismatch
 from ekyc.evidence.record import EvidenceKind
 from ekyc.model import ISSUING, Enrolment, State
-from ekyc.ports import CertificateIssuer, CitizenCertificateRequest, Credentials, IssuedCertificate, KeyCustody
+from ekyc.ports import (
+    Cause,
+    CertificateIssuer,
+    CitizenCertificateRequest,
+    Credentials,
+    IssuedCertificate,
+    KeyCustody,
+)
 from ekyc.receipts.desk import ReceiptDesk
 from foundation.errors import CamTrustError
 from foundation.http.actor import Actor
@@ -115,8 +123,13 @@ class IssuanceDesk:
         return self._kept(enrolment)
 
     def renew_key(self, by: str, enrolment: Enrolment) -> Enrolment:
-        """A new key of somebody whose certificate works, which it does on until the next one is registered."""
-        before = enrolment.certificate_serial
+        """A new key of somebody whose certificate works, which it does on until the next one is registered. What a
+        renewal before left to be revoked (it was cut off at its end) is revoked first: there is one place for it."""
+        left, before = enrolment.superseded_serial, enrolment.certificate_serial
+        if left is not None:
+            with self._files.database.read() as connection:
+                renamed = correction_store.renamed(connection, enrolment.id, left)
+            self._issuer.revoke_citizen(left, Cause.RENAMED if renamed else Cause.SUPERSEDED)
         return self._make_key(by, enrolment, certificate_serial=None, credential_id=None, superseded_serial=before)
 
     def _make_key(self, by: str, enrolment: Enrolment, **values: Any) -> Enrolment:

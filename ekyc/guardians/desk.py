@@ -204,6 +204,8 @@ class GuardianDesk:
         sealed = files.seal(ward, EvidenceKind.GUARDIAN, content)
         facts = {"relation": relation, "exchange": exchange_digest(answer.reference)}
         facts["certificate"] = guardian.certificate_serial or ""
+        if ward.state is State.SUSPENDED:  # a withdrawal that was cut off may have left the certificate in force
+            self._issuer.suspend_citizens([ward.person_id], f"ekyc:{ward.id}")
         with files.step(ward) as connection:
             store.hold(connection, guardian)  # so that of two wards at once one is counted before the other
             guardian_store.invitations.use(connection, index, now)

@@ -184,7 +184,7 @@ class Machine(RuleBasedStateMachine):
         if who == "namesake":
             card = series(811)
             names = (card.surname, card.given_names, card.surname_km, card.given_names_km)
-            said = Declaration(*names, card.date_of_birth, COMMUNE)
+            said = Declaration(*names, date.fromisoformat(card.date_of_birth), COMMUNE)
         self.attempt(lambda: self.world.service.vouching.declare(self.actor, self.name, said))
 
     @rule(which=st.integers(0, 2), code=st.sampled_from((CODE, CODE, CODE, "999999")))

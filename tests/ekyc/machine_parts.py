@@ -27,7 +27,7 @@ from foundation.db.engine import Database, open_database
 from foundation.errors import CamTrustError
 from foundation.http.actor import Actor
 from foundation.keys.attestation import TOKEN_KEY_HASH, KeyAttestation, document
-from foundation.keys.errors import FactorsEnrolled, FactorsNotEnrolled, PinIncorrect
+from foundation.keys.errors import FactorsEnrolled, FactorsNotEnrolled, KeyHandleInvalid, PinIncorrect
 from foundation.keys.factors import FactorsOf
 from foundation.keys.policy import KeyPolicy, policy_for
 from foundation.keys.port import KeyAlgorithm, KeyInfo, KeyUse, TotpEnrolment, WrappedKey
@@ -100,7 +100,8 @@ class MemoryToken(MemoryPersonKeys):
         return tuple(key for key in self.keys.values() if key.owner == owner)
 
     def destroy_wrapped(self, owner: str, key_id: str) -> None:  # noqa: ARG002
-        del self.keys[key_id]
+        if self.keys.pop(key_id, None) is None:
+            raise KeyHandleInvalid
 
     def token_key(self) -> bytes:
         return self._own.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

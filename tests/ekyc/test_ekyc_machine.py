@@ -4,6 +4,7 @@ shown in `test_ekyc_machine_breaches.py`."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from unittest import TestCase
@@ -26,6 +27,10 @@ from tests.ekyc.machine_evidence import check_renewals, check_suspensions, suppo
 from tests.ekyc.story import OFFICER, OPERATOR, PIN
 
 CERTIFIED = (State.KEY_GENERATED, State.CERTIFICATE_ISSUED, State.ACTIVATED)
+
+# The same ways each time in the suite; `make fuzz` goes many others.
+FIXED = "CAMTRUST_FUZZ" not in os.environ
+EXAMPLES = 20 if FIXED else 20 * int(os.environ["CAMTRUST_FUZZ"]) // 60
 
 
 class Enrolments(Machine):
@@ -220,7 +225,9 @@ class Enrolments(Machine):
 def of_level(level: str) -> type[TestCase]:
     """The machine at one level."""
     tested: type[TestCase] = type(f"Enrolments{level}", (Enrolments,), {"levels": (level,)}).TestCase
-    tested.settings = settings(max_examples=20, stateful_step_count=16, deadline=None)  # type: ignore[attr-defined]
+    tested.settings = settings(  # type: ignore[attr-defined]
+        max_examples=EXAMPLES, stateful_step_count=16, deadline=None, derandomize=FIXED, database=None
+    )
     return tested
 
 

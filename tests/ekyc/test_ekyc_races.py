@@ -30,13 +30,15 @@ TAKEN_BESIDE = (
     EvidenceKind.LIVENESS,
     EvidenceKind.FACE,
 )
-# Of minors, of people without a document, of who was suspended, of stations.
+# Of minors, of people without a document, of who was suspended, refused or corrected, of stations.
 OF_OTHERS = (
     EvidenceKind.GUARDIAN,
     EvidenceKind.DECLARATION,
     EvidenceKind.VOUCH,
     EvidenceKind.REINSTATEMENT,
     EvidenceKind.PACKET,
+    EvidenceKind.APPEAL,
+    EvidenceKind.CORRECTION,
 )
 
 

@@ -239,6 +239,13 @@ def test_what_is_another_s_is_as_absent_as_what_never_was(assembled: Installatio
         "/factors": {"pin": "739218465017"},
         "/factors/confirmation": {"code": "123456"},
         "/renewal": {"pin": "739218465017", "totp": "123456"},
+        "/appeal": {"statement": "SPECIMEN"},
+        "/correction": {
+            "document": owner.card(),
+            "consent": owner.acceptance(),
+            "pin": "739218465017",
+            "totp": "123456",
+        },
         "/code-card": {"pin": "739218465017"},
         "/otp-device": {"pin": "739218465017"},
     }
