@@ -153,6 +153,28 @@ def test_a_withdrawal_that_was_cut_off_goes_on(family: World, monkeypatch: pytes
     assert desk.resume() == 0
 
 
+def test_a_guardian_who_comes_back_before_the_upkeep(family: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A withdrawal was cut off before the CA was told, and the same guardian answers again: the certificate is on hold
+    all the same, and two officers are the way back."""
+    mother, _ = family.until(State.ACTIVATED, "adult")
+    actor, name, code = minor(family)
+    desk = family.service.guardians
+    desk.accept(mother, code, "mother", PIN, CODE)
+    family.review(name)
+
+    def killed(*_: Any) -> None:
+        raise RegistryUnavailable
+
+    with monkeypatch.context() as patch:
+        patch.setattr(family.ca, "suspend_citizens", killed)
+        with pytest.raises(RegistryUnavailable):
+            desk.withdraw(mother, name)
+    assert (family.state(name).state, family.ca.held) == (State.SUSPENDED, [])
+    assert desk.accept(mother, desk.invite(actor, name).code, "mother", PIN, CODE).outcome == "bound"
+    assert family.state(name).state is State.SUSPENDED
+    assert {person for person, _ in family.ca.held} == {actor.id}
+
+
 def test_a_guardian_who_is_lost_is_one_who_withdrew(family: World) -> None:
     """The guardian's own enrolment is suspended: the upkeep suspends the minor's."""
     mother, theirs = family.until(State.ACTIVATED, "adult")

@@ -108,6 +108,22 @@ def test_a_renewal_that_was_cut_off_goes_on(world: World, monkeypatch: pytest.Mo
     assert world.state(name).erased_at is None
 
 
+def test_a_renewal_after_one_that_was_cut_off_forgets_neither(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the first was to revoke, and died before it did, is revoked before the second takes its place."""
+    actor, name = world.until(State.ACTIVATED, series(828))
+    first = world.state(name).certificate_serial
+    world.clock.advance(SOON)
+    with monkeypatch.context() as patch:
+        patch.setattr(world.service.renewals, "resume", lambda **_: 0)  # killed just before
+        renew(world, actor, name)
+    second = world.state(name).certificate_serial
+    assert world.ca.revoked == {}
+    world.clock.advance(SOON)
+    assert renew(world, actor, name) is State.ACTIVATED
+    assert world.ca.revoked == {first: Cause.SUPERSEDED, second: Cause.SUPERSEDED}
+    assert world.state(name).superseded_serial is None
+
+
 class Answering:
     """A registry that says one thing."""
 
