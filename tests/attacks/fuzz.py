@@ -10,7 +10,8 @@ import logging
 import random
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pikepdf
@@ -86,25 +87,25 @@ def finding(data: bytes, base: bytes, trust: Trust) -> str | None:
 
 def run(seconds: float, seed: int, keep: Path) -> int:
     """Search for so long; gives how many files were tried. Raises AssertionError with the first finding's file."""
-    logging.getLogger("signing.verify").addHandler(_Tripped())
     world = World()
     specimens, chance = Specimens(world), random.Random(seed)  # noqa: S311  (it must be repeatable)
     trust = build_trust(world.bundle(), frozenset({world.pin}), [], NOW, STRICT)
     tried, end = 0, time.monotonic() + seconds
-    while time.monotonic() < end:
-        base = specimens[chance.choice(BASES)]
-        data = base
-        for _ in range(chance.randrange(1, 4)):
-            data = chance.choice(MUTATIONS)(chance, data)
-        tried += 1
-        try:
-            found = finding(data, base, trust)
-        except Tripped as error:
-            found = str(error)
-        if found is not None:
-            path = keep / f"fuzz-{seed}-{tried}.pdf"
-            path.write_bytes(data)
-            raise AssertionError(f"{found}: {path}")
+    with _tripping():
+        while time.monotonic() < end:
+            base = specimens[chance.choice(BASES)]
+            data = base
+            for _ in range(chance.randrange(1, 4)):
+                data = chance.choice(MUTATIONS)(chance, data)
+            tried += 1
+            try:
+                found = finding(data, base, trust)
+            except Tripped as error:
+                found = str(error)
+            if found is not None:
+                path = keep / f"fuzz-{seed}-{tried}.pdf"
+                path.write_bytes(data)
+                raise AssertionError(f"{found}: {path}")
     return tried
 
 
@@ -115,6 +116,17 @@ class Tripped(Exception):
 class _Tripped(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         raise Tripped(record.getMessage())
+
+
+@contextmanager
+def _tripping() -> Iterator[None]:
+    """As long as the search goes on, what the verifier logs stops it; afterwards its log is anybody's again."""
+    log, handler = logging.getLogger("signing.verify"), _Tripped()
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
 
 
 def main() -> None:
