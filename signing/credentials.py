@@ -25,6 +25,8 @@ from signing.history import OWN, History
 from signing.model import Credential, CredentialStatus, Signatory
 from signing.ports import CertificateStanding, SigningKeys, Standing
 
+_KEPT_USES = 1024
+
 
 class Credentials:
     """Registers, finds, stops and withdraws."""
@@ -41,6 +43,7 @@ class Credentials:
     ) -> None:
         self._database, self._audit, self._clock, self._randomness = database, audit, clock, randomness
         self._keys, self._standing, self._history = keys, standing, history
+        self._uses: dict[str, KeyUse] = {}
 
     def register(
         self, by: str, owner: str, key_id: str, certificate: x509.Certificate, chain: Sequence[x509.Certificate]
@@ -113,9 +116,19 @@ class Credentials:
         current = certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc
         if credential.status is not CredentialStatus.ACTIVE or not current:
             raise CredentialNotUsable
-        if self._keys.get(credential.signatory.key_id).use is not use:
+        if self._use(credential.signatory.key_id) is not use:
             raise CredentialNotUsable
         return credential
+
+    def _use(self, key_id: str) -> KeyUse:
+        """What a key is for. That never changes, so the token is asked once; whether it may sign, it says each time."""
+        known = self._uses.get(key_id)
+        if known is None:
+            known = self._keys.get(key_id).use
+            if len(self._uses) >= _KEPT_USES:
+                self._uses.clear()
+            self._uses[key_id] = known
+        return known
 
     def suspend(self, actor: Actor, credential_id: str) -> Credential:
         """Stop certificate and key at once; the session is enough, since stopping must be easy.

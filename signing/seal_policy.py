@@ -149,6 +149,18 @@ class SealPolicies:
             seal_store.keep_policy(connection, client_id, policy.json(), now)
             self._audit.append(connection, by, "signing.seal_policy_set", client_id, policy.json())
 
+    def of_actor(self, actor: Actor) -> ClientPolicy:
+        """The policy of a client that asks for a seal."""
+        return ClientPolicy(self, actor, self.of(actor.id))
+
+    @staticmethod
+    def rule_against(
+        policy: SealPolicy, level: Level, form: Form, size: int | None, now: datetime, *, held: bool = False
+    ) -> str | None:
+        """The rule that a policy has against a seal, but for the quota."""
+        rule = policy.broken(level, form, size, now)
+        return "SP-RELEASE" if rule is None and policy.releasers and not held else rule
+
     def take_within(
         self,
         connection: Connection,
@@ -162,77 +174,94 @@ class SealPolicies:
         held: bool = False,
     ) -> str | None:
         """Use up one seal in the caller's transaction; gives the rule where the policy has one against it."""
-        rule = policy.broken(level, form, size, now)
-        if rule is None and policy.releasers and not held:
-            rule = "SP-RELEASE"
+        rule = self.rule_against(policy, level, form, size, now, held=held)
         if rule is None and policy.per_day is not None:
             day = now.astimezone(PHNOM_PENH).date().isoformat()
             if not seal_store.count_up(connection, client_id, day, policy.per_day):
                 rule = "SP-QUOTA"
         return rule
 
-    def take(
-        self, actor: Actor, level: Level, form: Form, size: int | None, now: datetime, *, held: bool = False
-    ) -> None:
+    def count(
+        self,
+        policy: SealPolicy,
+        client_id: str,
+        level: Level,
+        form: Form,
+        size: int | None,
+        now: datetime,
+        *,
+        held: bool = False,
+    ) -> str | None:
+        """`take_within` in a transaction of its own."""
+        with self._database.unit_of_work() as connection:
+            return self.take_within(connection, policy, client_id, level, form, size, now, held=held)
+
+    def refused(self, actor: Actor, rule: str, level: Level, form: Form) -> None:
+        """What is refused is in the audit trail."""
+        with self._database.unit_of_work() as connection:
+            details = {"rule": rule, "level": level.value, "form": str(form)}
+            self._audit.append(connection, str(actor), "signing.seal_refused", actor.id, details)
+
+
+class ClientPolicy:
+    """What one client may, as it was read when it asked: one reading, whatever of it is looked at for one seal."""
+
+    def __init__(self, policies: SealPolicies, actor: Actor, policy: SealPolicy) -> None:
+        self._policies, self._actor, self.policy = policies, actor, policy
+
+    def take(self, level: Level, form: Form, size: int | None, now: datetime, *, held: bool = False) -> None:
         """Use up one seal of the client's. ``held``: it is asked for and waits for whoever releases it.
 
         Raises SealNotAllowed, with the rule, and SealNeedsRelease; nothing is used up then.
         """
-        policy = self.of(actor.id)
-        rule = policy.broken(level, form, size, now)
-        if rule is None and policy.releasers and not held:
-            rule = "SP-RELEASE"
-        if rule is None and policy.per_day is not None:
-            with self._database.unit_of_work() as connection:
-                rule = self.take_within(connection, policy, actor.id, level, form, size, now, held=held)
+        rule = self._policies.rule_against(self.policy, level, form, size, now, held=held)
+        if rule is None and self.policy.per_day is not None:
+            rule = self._policies.count(self.policy, self._actor.id, level, form, size, now, held=held)
         if rule is None:
             return
-        self._refused(actor, rule, level, form)
+        self._refused(rule, level, form)
         if rule == "SP-RELEASE":
             raise SealNeedsRelease
         raise SealNotAllowed(rule=rule)
 
-    def still(self, actor: Actor, level: Level, form: Form, size: int, now: datetime) -> None:
+    def still(self, level: Level, form: Form, size: int, now: datetime) -> None:
         """A held seal is still within the policy as it is now; its number was used up when it was asked for.
 
         Raises SealNotAllowed, with the rule.
         """
-        rule = self.of(actor.id).broken(level, form, size, now)
+        rule = self.policy.broken(level, form, size, now)
         if rule is not None:
-            self._refused(actor, rule, level, form)
+            self._refused(rule, level, form)
             raise SealNotAllowed(rule=rule)
 
-    def appearance(self, actor: Actor, level: Level, form: Form, named: str | None) -> None:
+    def appearance(self, level: Level, form: Form, named: str | None) -> None:
         """``named``: what policies call the appearance that is asked for; None: nothing is seen of the seal.
 
         Raises SealNotAllowed (SP-APPEARANCE).
         """
-        allowed = self.of(actor.id).appearances
+        allowed = self.policy.appearances
         if named is not None and allowed is not None and named not in allowed:
-            self._refused(actor, "SP-APPEARANCE", level, form)
+            self._refused("SP-APPEARANCE", level, form)
             raise SealNotAllowed(rule="SP-APPEARANCE")
 
     def beside(
-        self, actor: Actor, credential: Credential, level: Level, form: Form, find: Callable[[str], Credential]
+        self, credential: Credential, level: Level, form: Form, find: Callable[[str], Credential]
     ) -> Signatory | None:
         """Who signs beside ``credential``, by the client's policy; ``find``: a usable credential of the client.
 
         Raises SealNotAllowed (SP-PARALLEL) for one that is not fit.
         """
-        parallel = self.of(actor.id).parallel
-        if parallel is None:
+        if self.policy.parallel is None:
             return None
         try:
-            found: Signatory | None = find(parallel).signatory
+            found: Signatory | None = find(self.policy.parallel).signatory
         except (CredentialNotFound, CredentialNotUsable):
             found = None
         same = found is not None and found.certificate.subject == credential.signatory.certificate.subject
         if found is None or not same or not is_ml_dsa(found.certificate):
-            self._refused(actor, "SP-PARALLEL", level, form)
+            self._refused("SP-PARALLEL", level, form)
             raise SealNotAllowed(rule="SP-PARALLEL")
         return found
 
-    def _refused(self, actor: Actor, rule: str, level: Level, form: Form) -> None:
-        with self._database.unit_of_work() as connection:
-            details = {"rule": rule, "level": level.value, "form": str(form)}
-            self._audit.append(connection, str(actor), "signing.seal_refused", actor.id, details)
+    def _refused(self, rule: str, level: Level, form: Form) -> None:
+        self._policies.refused(self._actor, rule, level, form)

@@ -51,7 +51,7 @@ from signing.model import (
 from signing.pdf_options import PdfOptions
 from signing.ports import CertificateStanding, Restraints, SigningKeys
 from signing.requests.store import holding
-from signing.seal_policy import SealPolicies
+from signing.seal_policy import ClientPolicy, SealPolicies
 from signing.sign.documents import DocumentSigner
 from signing.sign.extend import Extender
 from signing.taking import Taking
@@ -284,13 +284,14 @@ class SigningService:
         """
         credential = self.credential(actor, credential_id, KeyUse.ORGANISATION_SEAL)
         level = form.level(level, self.config.default_level)
-        appearance = self.appearance(actor, level, form, options)
+        client = self.seal_policies.of_actor(actor)
+        appearance = self._appearance(client, actor, level, form, options)
         if released_by is None:
-            self.seal_policies.take(actor, level, form, len(data), self._clock.now())
+            client.take(level, form, len(data), self._clock.now())
         else:
-            self.seal_policies.still(actor, level, form, len(data), self._clock.now())
-        parallel = self.seal_policies.beside(
-            actor, credential, level, form, lambda one: self.credential(actor, one, KeyUse.ORGANISATION_SEAL)
+            client.still(level, form, len(data), self._clock.now())
+        parallel = client.beside(
+            credential, level, form, lambda one: self.credential(actor, one, KeyUse.ORGANISATION_SEAL)
         )
         prepared = self.signer.prepare(
             data,
@@ -301,7 +302,7 @@ class SigningService:
             password=password,
             options=options,
             parallel=parallel,
-            pss=self.seal_policies.of(actor.id).rsa_pss,
+            pss=client.policy.rsa_pss,
             appearance=appearance,
         )
         (signature,) = self.signer.signatures([prepared])
@@ -318,7 +319,12 @@ class SigningService:
 
         Raises SealNotAllowed, TemplateUnknown.
         """
-        self.seal_policies.appearance(actor, level, form, named_in(options))
+        return self._appearance(self.seal_policies.of_actor(actor), actor, level, form, options)
+
+    def _appearance(
+        self, client: ClientPolicy, actor: Actor, level: Level, form: Form, options: PdfOptions
+    ) -> Appearance | None:
+        client.appearance(level, form, named_in(options))
         template = options.visible.template if options.visible is not None else None
         return None if template is None else self._templates.of_client(actor.id, template)
 

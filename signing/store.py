@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from cryptography import x509
@@ -199,9 +200,13 @@ def withdraw_credentials(connection: Connection, column: str, value: str) -> tup
 
 
 def _credential(row: Row[Any]) -> Credential:
-    certificate, chain = x509.load_der_x509_certificate(row.certificate), read_certificates(row.chain)
-    signatory = Signatory(row.key_id, certificate, chain, row.wrapped)
+    signatory = Signatory(row.key_id, *_certificates(row.certificate, row.chain), row.wrapped)
     return Credential(row.credential_id, row.owner, signatory, CredentialStatus(row.status))
+
+
+@lru_cache(maxsize=256)  # an agency that seals asks for the same ones each time
+def _certificates(certificate: bytes, chain: bytes) -> tuple[x509.Certificate, tuple[x509.Certificate, ...]]:
+    return x509.load_der_x509_certificate(certificate), read_certificates(chain)
 
 
 # --- documents ----------------------------------------------------------------------------------------------------

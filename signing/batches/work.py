@@ -16,7 +16,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -47,6 +47,17 @@ _log = logging.getLogger(__name__)
 _TURN = timedelta(seconds=10)  # then other jobs have theirs
 _LATER = (Kind.UNAVAILABLE, Kind.THROTTLED)
 _ACTIVE = (ItemState.TAKEN, ItemState.WAITING)
+
+
+@dataclass(frozen=True)
+class _Terms:
+    """How each document of a chunk is sealed, and by whom."""
+
+    signatory: Signatory
+    beside: Signatory | None
+    pss: bool
+    options: PdfOptions
+    appearance: Appearance | None
 
 
 class BatchWork:
@@ -118,8 +129,7 @@ class BatchWork:
 
     def _seal(self, batch: Batch, chunk: Sequence[Item]) -> None:
         try:
-            signatories, options = self._signatories(batch), self._custody.options(batch)
-            appearance = self._signing.appearance(_actor(batch), batch.level, batch.form, options)
+            prepare = partial(self._prepare, batch, self._terms(batch))
         except CamTrustError as error:
             if error.kind in _LATER:
                 raise
@@ -128,7 +138,6 @@ class BatchWork:
         sealed: dict[Item, bytes] = {}
         refused: dict[Item, CamTrustError] = {}
         prepared: dict[Item, AnyPrepared] = {}
-        prepare = partial(self._prepare, batch, signatories, options, appearance)
         try:
             for item in chunk:
                 before = self._custody.sealed_before(batch, item)
@@ -149,24 +158,17 @@ class BatchWork:
         finally:
             self._settle(batch, sealed, refused)
 
-    def _prepare(
-        self,
-        batch: Batch,
-        signatories: tuple[Signatory, Signatory | None],
-        options: PdfOptions,
-        appearance: Appearance | None,
-        item: Item,
-    ) -> AnyPrepared:
+    def _prepare(self, batch: Batch, terms: _Terms, item: Item) -> AnyPrepared:
         return self._signing.signer.prepare(
             self._custody.original(batch, item),
             form=batch.form,
             name=item.document_id,
-            signatory=signatories[0],
+            signatory=terms.signatory,
             level=batch.level,
-            options=options,
-            parallel=signatories[1],
-            pss=self._signing.seal_policies.of(batch.owner).rsa_pss,
-            appearance=appearance,
+            options=terms.options,
+            parallel=terms.beside,
+            pss=terms.pss,
+            appearance=terms.appearance,
         )
 
     def _complete(
@@ -187,18 +189,19 @@ class BatchWork:
             _log.error("batch: document cannot be sealed: %s", type(error).__qualname__)
             refused[item] = InternalError()
 
-    def _signatories(self, batch: Batch) -> tuple[Signatory, Signatory | None]:
-        """Who seals, and who seals beside, by the client's policy."""
+    def _terms(self, batch: Batch) -> _Terms:
+        """How a chunk is sealed, by the client's policy as it is now."""
         if not self._clients.known(batch.owner)[1]:
             raise CredentialNotUsable
-        actor = _actor(batch)
+        actor, options = _actor(batch), self._custody.options(batch)
 
         def find(credential_id: str) -> Credential:
             return self._signing.credential(actor, credential_id, KeyUse.ORGANISATION_SEAL)
 
-        credential = find(batch.credential_id)
-        beside = self._signing.seal_policies.beside(actor, credential, batch.level, batch.form, find)
-        return credential.signatory, beside
+        credential, client = find(batch.credential_id), self._signing.seal_policies.of_actor(actor)
+        beside = client.beside(credential, batch.level, batch.form, find)
+        appearance = self._signing.appearance(actor, batch.level, batch.form, options)
+        return _Terms(credential.signatory, beside, client.policy.rsa_pss, options, appearance)
 
     def _settle(self, batch: Batch, sealed: dict[Item, bytes], refused: dict[Item, CamTrustError]) -> None:
         now, acts, gone = self._clock.now(), list[Act](), list[Item]()

@@ -69,12 +69,13 @@ class DigestSeals:
             raise DigestsInvalid
         if key is None or key.digest_of(algorithm_oid, digest_oid) != name:
             raise DigestsInvalid
-        if self._signing.seal_policies.of(actor.id).parallel is not None:
+        client = self._signing.seal_policies.of_actor(actor)
+        if client.policy.parallel is not None:
             raise SealNotAllowed(rule="SP-PARALLEL")  # the second signature would be the client's word
-        if self._signing.seal_policies.of(actor.id).appearances is not None:
+        if client.policy.appearances is not None:
             raise SealNotAllowed(rule="SP-APPEARANCE")  # what is seen of it would be the client's word
         for _ in digests:
-            self._signing.seal_policies.take(actor, Level.B_B, _ANY, None, self._clock.now())
+            client.take(Level.B_B, _ANY, None, self._clock.now())
         algorithm = SigningAlgorithm(name, key.mechanism)
         signatures = sign_digests(self._keys, credential.signatory, algorithm, digests)
         with self._database.unit_of_work() as connection:

@@ -101,13 +101,14 @@ class HeldSeals:
         DocumentRefused, LevelNotAllowed, TooManyDocuments: then nothing is kept.
         """
         now = self._clock.now()
-        if not self._signing.seal_policies.of(actor.id).releasers:
+        client = self._signing.seal_policies.of_actor(actor)
+        if not client.policy.releasers:
             raise ReleaseNotAsked
         self._signing.credential(actor, credential_id, KeyUse.ORGANISATION_SEAL)
         name, level = plain_name(name), form.level(level, self._signing.config.default_level)
         self._signing.appearance(actor, level, form, options)
         inspection = self._signing.taking.inspect(data, name, form, password, options.field)
-        self._signing.seal_policies.take(actor, level, form, len(data), now, held=True)
+        client.take(level, form, len(data), now, held=True)
         held = HeldSeal(
             held_id=self._randomness.bytes(16).hex(),
             client=actor.id,

@@ -27,7 +27,7 @@ def rule(
 ) -> str | None:
     """The rule that a seal would break; None where it was taken."""
     try:
-        policies.take(CLIENT, level, form, size, at)
+        policies.of_actor(CLIENT).take(level, form, size, at)
     except SealNotAllowed as refused:
         return str(refused.params["rule"])
     return None
@@ -72,7 +72,7 @@ def test_a_day_s_number_holds_under_a_race(policies: SealPolicies) -> None:
     assert found.count("SP-QUOTA") == 30
     assert rule(policies, at=MORNING + timedelta(days=1)) is None
     other = Actor(ActorKind.CLIENT, "act_other", CLIENT.roles)
-    policies.take(other, Level.B_T, PADES, 1, MORNING)
+    policies.of_actor(other).take(Level.B_T, PADES, 1, MORNING)
 
 
 @pytest.mark.parametrize(
