@@ -112,8 +112,8 @@ class CaSettings(Section):
     two_officers: Annotated[
         tuple[str, ...],
         Field(
-            description="profiles that two officers must approve, neither of whom asked; doors give none of them; "
-            "'bulk-revocation': revoking by a query takes two officers too"
+            description="profiles that two officers must approve, neither of whom asked: CMP and EST wait, ACME has "
+            "none; 'bulk-revocation': revoking by a query takes two officers too"
         ),
     ] = ()
     weak_keys_file: Annotated[

@@ -135,6 +135,18 @@ class EnrolmentRefused(CamTrustError):
     kind = Kind.INVALID
 
 
+class EnrolmentNotApproved(CamTrustError):
+    """``reason``: the officers' reason, ``expired``, or the code of what kept the certificate from being made."""
+
+    code = "issuing_ca.enrolment_not_approved"
+    kind = Kind.FORBIDDEN
+
+
+class EnrolmentWaiting(CamTrustError):
+    code = "issuing_ca.enrolment_waiting"
+    kind = Kind.CONFLICT
+
+
 class EstUnauthenticated(CamTrustError):
     """EST-PROXY, EST-ONE-PROOF, EST-CERTIFICATE or EST-CREDENTIAL; what a client shows it for is HTTP Basic."""
 

@@ -145,6 +145,7 @@ class Orders:
         except StaleWrite:
             return self.view(account, order_id)
         try:
+            self._ca.require_no_approval(request.profile)  # an account may be older than the setting
             issued = self._ca.issue_now(request)
         except CamTrustError as error:
             self._reopen(order)

@@ -201,9 +201,25 @@ class CertConfirm(core.SequenceOf):  # type: ignore[misc]
     _child_spec = CertStatus
 
 
+class PollRequest(core.Sequence):  # type: ignore[misc]
+    _fields = [("id", core.Integer)]
+
+
+class PollReqContent(core.SequenceOf):  # type: ignore[misc]
+    _child_spec = PollRequest
+
+
+class PollReport(core.Sequence):  # type: ignore[misc]
+    _fields = [("id", core.Integer), ("check_after", core.Integer), ("reason", FreeText, {"optional": True})]
+
+
+class PollRepContent(core.SequenceOf):  # type: ignore[misc]
+    _child_spec = PollReport
+
+
 # PKIBody: what we read and write of its alternatives, each `[number] EXPLICIT`.
-IR, IP, CR, CP, P10CR, KUR, KUP, RR, RP, PKICONF, GENM, GENP, ERROR, CERT_CONF = (
-    0, 1, 2, 3, 4, 7, 8, 11, 12, 19, 21, 22, 23, 24,
+IR, IP, CR, CP, P10CR, KUR, KUP, RR, RP, PKICONF, GENM, GENP, ERROR, CERT_CONF, POLL_REQ, POLL_REP = (
+    0, 1, 2, 3, 4, 7, 8, 11, 12, 19, 21, 22, 23, 24, 25, 26,
 )  # fmt: skip
 BODIES = {
     IR: CertReqMessages,
@@ -214,5 +230,6 @@ BODIES = {
     GENM: InfoTypesAndValues,
     ERROR: ErrorContent,
     CERT_CONF: CertConfirm,
+    POLL_REQ: PollReqContent,
 }
 ANSWERS = {IR: IP, CR: CP, P10CR: CP, KUR: KUP}

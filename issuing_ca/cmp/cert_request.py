@@ -30,7 +30,8 @@ def requested(content: Any) -> tuple[int, Wanted]:
     if not verify(public_key, algorithm, signature, request.dump()):
         raise CmpRefused(Failure.BAD_POP)
     number = request["id"].native
-    return number, Wanted(public_key, _subject(template["subject"]), _names(template["extensions"]))  # type: ignore[arg-type]
+    subject, names = _subject(template["subject"]), _names(template["extensions"])
+    return number, Wanted(public_key, subject, names, content[0].dump())  # type: ignore[arg-type]
 
 
 def _subject(name: Any) -> x509.Name | None:

@@ -2,6 +2,7 @@
 
 credential  new ─enrol─▶ signing ─▶ used        withdrawn: no enrolment and no renewal any more
                  ◀─ refused ─┘
+            new ─two officers approved, and the machine fetched it─▶ used
 """
 
 from __future__ import annotations
@@ -66,3 +67,4 @@ class Wanted:
     public_key: CertificatePublicKeyTypes
     subject: x509.Name | None = None
     dns_names: tuple[str, ...] | None = None
+    proof: bytes = b""  # DER, as it came: PKCS#10, or CRMF's CertReqMsg

@@ -25,6 +25,7 @@ from foundation.vault import Vault
 from foundation.x509.names import name_pairs, subject_name
 from issuing_ca.dns_names import dns_names
 from issuing_ca.enrolment import store
+from issuing_ca.enrolment.applications import Applications
 from issuing_ca.enrolment.model import (
     Applicant,
     CredentialState,
@@ -35,9 +36,11 @@ from issuing_ca.enrolment.model import (
 from issuing_ca.errors import (
     EnrolmentCredentialUnknown,
     EnrolmentCredentialUsed,
+    EnrolmentNotApproved,
     EnrolmentRefused,
     ProfileRefused,
     RequestRefused,
+    TransitionRefused,
 )
 from issuing_ca.model import (
     ISSUING,
@@ -47,6 +50,7 @@ from issuing_ca.model import (
     IssuedCertificate,
     serial_text,
 )
+from issuing_ca.ra.model import CertificateApplication, RequestState
 from issuing_ca.service import BY_REQUEST, CertificateAuthority
 
 _VAULT_OWNER = "service:enrolment"
@@ -55,7 +59,7 @@ _SIGNING = timedelta(minutes=5)  # a certificate that has not come out by then n
 
 
 class Enrolment:
-    """Makes credentials, tells who asks, and has certificates issued."""
+    """Makes credentials, tells who asks, and has certificates issued, at once or when officers have approved."""
 
     def __init__(
         self,
@@ -72,6 +76,7 @@ class Enrolment:
         self._clock = clock
         self._randomness = randomness
         self._audit = audit
+        self._applications = Applications(database, clock, randomness, audit)
 
     # --- credentials ----------------------------------------------------------------------------------------------
 
@@ -93,7 +98,6 @@ class Enrolment:
         self.ca.authorities.issuing(authority)
         if profile not in BY_REQUEST:
             raise ProfileRefused(profile=profile)
-        self.ca.require_no_approval(profile)
         pairs = name_pairs(subject_name(subject))
         rule = self.ca.profiles[profile].subject
         given = [name for name, _ in pairs]
@@ -183,25 +187,68 @@ class Enrolment:
 
     # --- certificates ---------------------------------------------------------------------------------------------
 
-    def enrol(self, applicant: Applicant, wanted: Wanted, door: str) -> IssuedCertificate:
+    def enrol(self, applicant: Applicant, wanted: Wanted, door: str) -> IssuedCertificate | CertificateApplication:
         """The first certificate, or a renewal where the applicant shows one. ``door``: est or cmp, for the trail.
 
-        Asked again with the same key, whoever has the secret gets the certificate that came out the first time.
-        Raises EnrolmentRefused, EnrolmentCredentialUsed, and what issuing raises.
+        Where two officers have to approve the profile, the request that waits for them, and the certificate to whoever
+        asks again once they have. Asked again with the same key, whoever has the secret gets the certificate that came
+        out the first time. Raises EnrolmentRefused, EnrolmentCredentialUsed, EnrolmentWaiting, EnrolmentNotApproved,
+        and what issuing raises.
         """
         credential = applicant.credential
         self._check(credential, wanted)
+        evidence = _evidence(applicant)
+        earlier = self._applications.earlier(applicant, wanted, evidence)
+        if earlier is not None and (earlier.waits or earlier.state is RequestState.ISSUED):
+            return self._became(applicant, earlier)
+        if credential.profile in self.ca.settings.two_officers and not self._is_out(applicant, evidence):
+            return self._became(applicant, self._applications.ask(applicant, wanted, door, evidence))
         if applicant.certificate is None:
             return self._first(credential, wanted, door)
-        serial = serial_text(applicant.certificate.serial_number)
-        evidence = hashlib.sha256(f"renewal of {serial}".encode()).hexdigest()
         issued = self._issue(credential, wanted, door, evidence)
         with self._database.unit_of_work() as connection:
             store.follow(connection, issued.serial, credential.reference)
         return issued
 
+    def outcome(self, applicant: Applicant, request_id: str) -> IssuedCertificate | CertificateApplication:
+        """What became of a request that :meth:`enrol` gave: the same while it waits, then the certificate.
+
+        Raises EnrolmentNotApproved, TransitionRefused where the certificate is not good any more.
+        """
+        return self._became(applicant, self._applications.show(request_id))
+
+    def unfetched(self, request_id: str) -> str | None:
+        """The serial number of a certificate that was approved, and that the machine never came for."""
+        one = self._applications.show(request_id)
+        if one.serial is None:
+            return None
+        with self._database.read() as connection:
+            return None if store.reference_of(connection, one.serial) is not None else one.serial
+
+    def _became(self, applicant: Applicant, one: CertificateApplication) -> IssuedCertificate | CertificateApplication:
+        if one.waits:
+            return one
+        if one.state is not RequestState.ISSUED or one.serial is None:
+            raise EnrolmentNotApproved(request=one.id, reason=self._applications.why(one))
+        record = self.ca.certificate(one.serial)
+        if record.state is not CertificateState.ISSUED or record.certificate is None:
+            raise TransitionRefused(state=record.state.value, wanted="issued")
+        with self._database.unit_of_work() as connection:
+            found = store.credential(connection, applicant.credential.reference, lock=True)
+            if applicant.certificate is None and found is not None and found[0].state is CredentialState.NEW:
+                store.move(connection, found[0], CredentialState.USED, self._clock.now())
+            store.follow(connection, record.serial, applicant.credential.reference)
+        return self._issued(record)
+
+    def _is_out(self, applicant: Applicant, evidence: str) -> bool:
+        """Whether a credential's first certificate was made on the officer's word alone, before two had to approve."""
+        credential = applicant.credential
+        if applicant.certificate is not None or credential.state is CredentialState.NEW:
+            return False
+        return self._of_evidence(credential.owner, evidence) is not None
+
     def _first(self, credential: EnrolmentCredential, wanted: Wanted, door: str) -> IssuedCertificate:
-        evidence = hashlib.sha256(f"enrolment {credential.reference}".encode()).hexdigest()
+        evidence = _evidence(Applicant(credential))
         if credential.state is not CredentialState.NEW:
             record = self._of_evidence(credential.owner, evidence)
             if record is not None:
@@ -246,16 +293,20 @@ class Enrolment:
             store.follow(connection, serial, reference)
 
     def _again(self, record: CertificateRecord, wanted: Wanted) -> IssuedCertificate:
-        encoded = record.certificate or b""
-        certificate = x509.load_der_x509_certificate(encoded)
+        certificate = x509.load_der_x509_certificate(record.certificate or b"")
         spki = [
             key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
             for key in (certificate.public_key(), wanted.public_key)
         ]
         if spki[0] != spki[1]:
             raise EnrolmentCredentialUsed
+        return self._issued(record)
+
+    def _issued(self, record: CertificateRecord) -> IssuedCertificate:
         authority = self.ca.authorities.get(record.authority)
-        return IssuedCertificate(record.serial, encoded, (authority.certificate, *authority.chain), authority.root)
+        return IssuedCertificate(
+            record.serial, record.certificate or b"", (authority.certificate, *authority.chain), authority.root
+        )
 
     def _check(self, credential: EnrolmentCredential, wanted: Wanted) -> None:
         """What a request says about itself must be what was verified, where it says anything (RFC 7030 §4.2.2)."""
@@ -281,6 +332,14 @@ class Enrolment:
         if found is None:
             raise EnrolmentCredentialUnknown
         return found[0]
+
+
+def _evidence(applicant: Applicant) -> str:
+    """What the trail tells of a certificate's ground: the credential, or the certificate that it renews."""
+    if applicant.certificate is None:
+        return hashlib.sha256(f"enrolment {applicant.credential.reference}".encode()).hexdigest()
+    serial = serial_text(applicant.certificate.serial_number)
+    return hashlib.sha256(f"renewal of {serial}".encode()).hexdigest()
 
 
 def _purpose(reference: str) -> str:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, and_, insert, select
 from foundation.db.engine import compare_and_set
 from foundation.db.once import insert_once
 from issuing_ca.enrolment.model import CredentialState, EnrolmentCredential
-from issuing_ca.enrolment.tables import certificates, credentials, metadata
+from issuing_ca.enrolment.tables import certificates, credentials, metadata, requests
 
 __all__ = ["metadata"]
 
@@ -70,6 +70,21 @@ def reference_of(connection: Connection, serial: str) -> str | None:
     return connection.execute(
         select(certificates.c.reference).where(certificates.c.serial == serial)
     ).scalar_one_or_none()
+
+
+def ask(connection: Connection, request: str, reference: str, evidence: str, key: str, at: datetime) -> None:
+    """Note what a machine asked the registration authority for."""
+    values = {"request": request, "reference": reference, "evidence": evidence, "key": key, "at": at}
+    connection.execute(insert(requests).values(values))
+
+
+def asked(connection: Connection, reference: str, evidence: str) -> tuple[tuple[str, str], ...]:
+    """Requests (id, digest of the key) of a credential on some evidence, the newest first."""
+    query = select(requests.c.request, requests.c.key).where(
+        requests.c.reference == reference, requests.c.evidence == evidence
+    )
+    rows = connection.execute(query.order_by(requests.c.at.desc(), requests.c.request))
+    return tuple((row.request, row.key) for row in rows)
 
 
 def _credential(row: Row[Any]) -> EnrolmentCredential:

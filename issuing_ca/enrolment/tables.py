@@ -25,6 +25,16 @@ credentials = Table(
     Column("state", String(12), nullable=False),
 )
 
+requests = Table(
+    "enrol_requests",
+    metadata,
+    Column("request", String(40), primary_key=True),  # of the registration authority
+    Column("reference", String(40), nullable=False, index=True),
+    Column("evidence", String(64), nullable=False),  # the first certificate, or which one is renewed
+    Column("key", String(64), nullable=False),  # SHA-256 of the SubjectPublicKeyInfo
+    Column("at", UtcDateTime, nullable=False),
+)
+
 certificates = Table(
     "enrol_certificates",
     metadata,

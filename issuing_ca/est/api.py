@@ -30,9 +30,11 @@ from issuing_ca.errors import EnrolmentRefused, EstUnauthenticated, ServerKeysRe
 from issuing_ca.est.attributes import csr_attributes
 from issuing_ca.model import IssuedCertificate
 from issuing_ca.named_authority import authority_of, declared
+from issuing_ca.ra.model import CertificateApplication
 
 _CERTS_ONLY = "application/pkcs7-mime; smime-type=certs-only"
 _MOST = 64 * 1024
+_RETRY_AFTER = 300  # seconds, while officers decide
 
 
 async def body_of(request: Request) -> bytes:
@@ -76,7 +78,7 @@ def _of_one(service: Enrolment, proxy_secret: bytes | None) -> APIRouter:
     def simpleenroll(request: Request, body: Body) -> Response:
         """A certificate for the key of a PKCS#10 request (RFC 7030 §4.2.1)."""
         applicant = _applicant(service, request, proxy_secret)
-        return _issued(service.enrol(applicant, _wanted(request, body), "est"))
+        return _made(service.enrol(applicant, _wanted(request, body), "est"))
 
     @router.post("/simplereenroll", response_class=Response)
     def simplereenroll(request: Request, body: Body) -> Response:
@@ -84,7 +86,7 @@ def _of_one(service: Enrolment, proxy_secret: bytes | None) -> APIRouter:
         applicant = _applicant(service, request, proxy_secret)
         if applicant.certificate is None:
             raise EstUnauthenticated(rule="EST-CERTIFICATE")
-        return _issued(service.enrol(applicant, _wanted(request, body), "est"))
+        return _made(service.enrol(applicant, _wanted(request, body), "est"))
 
     @router.post("/serverkeygen")
     def serverkeygen() -> None:
@@ -148,8 +150,11 @@ def _wanted(request: Request, body: bytes) -> Wanted:
     return wanted_of(read_csr(der))
 
 
-def _issued(issued: IssuedCertificate) -> Response:
-    return _certificates([issued.certificate])
+def _made(made: IssuedCertificate | CertificateApplication) -> Response:
+    """The certificate, or 202: two officers have to approve, the same request is to be sent again (RFC 7030 §4.2.3)."""
+    if isinstance(made, CertificateApplication):
+        return Response(status_code=202, headers={"Retry-After": str(_RETRY_AFTER), "Cache-Control": "no-store"})
+    return _certificates([made.certificate])
 
 
 def _certificates(certificates: list[x509.Certificate]) -> Response:

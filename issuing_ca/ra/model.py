@@ -10,11 +10,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import cast
+
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from foundation.clock import rfc3339
+from foundation.x509.csr import read_csr
 from issuing_ca.model import CertificateRecord, Reason
+
+LIFETIME = timedelta(days=30)  # of a request that nobody decides about
 
 
 class RequestState(StrEnum):
@@ -73,7 +80,11 @@ class Decision:
 
 @dataclass(frozen=True)
 class CertificateApplication:
-    """A request for a certificate, as it was made; nothing of it changes."""
+    """A request for a certificate, as it was made; nothing of it changes.
+
+    ``csr``: the proof that the key is held, PKCS#10; where ``public_key`` (SubjectPublicKeyInfo) is given, the proof is
+    another one, which was checked when it came. ``introduced_by``: who verified the machine that asks.
+    """
 
     id: str
     authority: str
@@ -90,6 +101,30 @@ class CertificateApplication:
     serial: str | None
     failure: str | None
     decisions: tuple[Decision, ...] = ()
+    public_key: bytes | None = None
+    introduced_by: str | None = None
+
+    @property
+    def askers(self) -> tuple[str, ...]:
+        """Whoever does not decide about it."""
+        return tuple(one for one in (self.requested_by, self.introduced_by) if one is not None)
+
+    @property
+    def waits(self) -> bool:
+        """Whether it can still become a certificate."""
+        return self.state in (RequestState.PENDING, RequestState.APPROVED)
+
+    def key(self) -> CertificatePublicKeyTypes:
+        """The key that the certificate is for."""
+        if self.public_key is not None:
+            return cast("CertificatePublicKeyTypes", load_der_public_key(self.public_key))
+        return read_csr(self.csr).public_key()
+
+    def at(self, now: datetime) -> CertificateApplication:
+        """The same as it stands now: nobody has to look after one that ran out."""
+        if self.state is RequestState.PENDING and self.expires_at <= now:
+            return replace(self, state=RequestState.EXPIRED)
+        return self
 
 
 @dataclass(frozen=True)

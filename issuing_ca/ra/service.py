@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from cryptography import x509
@@ -54,6 +54,7 @@ from issuing_ca.ports import HolderFactors, LoginApprovals, OfficerPersons
 from issuing_ca.ra import store
 from issuing_ca.ra.model import (
     HOLDER_REASONS,
+    LIFETIME,
     ApprovalReason,
     BulkProgress,
     CertificateApplication,
@@ -67,7 +68,6 @@ from issuing_ca.ra.model import (
 from issuing_ca.service import BY_REQUEST, CertificateAuthority
 
 APPROVALS = 2
-_LIFETIME = timedelta(days=30)
 _VAULT_OWNER = "service:ra"
 _SHOWN = 20
 _AT_ONCE = 200
@@ -134,7 +134,7 @@ class Registration:
             not_after=not_after,
             requested_by=str(actor),
             requested_at=now,
-            expires_at=now + _LIFETIME,
+            expires_at=now + LIFETIME,
             state=RequestState.PENDING,
             serial=None,
             failure=None,
@@ -171,14 +171,12 @@ class Registration:
             rows = store.decisions_of(connection, request_id)
         if one is None:
             raise RaRequestUnknown
-        if one.state is RequestState.PENDING and one.expires_at <= self._clock.now():
-            one = replace(one, state=RequestState.EXPIRED)
-        return replace(one, decisions=tuple(self._decision(row) for row in rows))
+        return replace(one.at(self._clock.now()), decisions=tuple(self._decision(row) for row in rows))
 
     def list(self, after: str | None, limit: int, state: RequestState | None) -> tuple[CertificateApplication, ...]:
         """Requests in the order of their ids, without history."""
         with self._database.read() as connection:
-            return store.page(connection, after, limit, state)
+            return store.page(connection, after, limit, state, self._clock.now())
 
     def approve(
         self, actor: Actor, request_id: str, reason: ApprovalReason, comment: str | None = None
@@ -216,7 +214,7 @@ class Registration:
         """
         now, sealed = self._clock.now(), self._sealed(request_id, comment)
         with self._database.unit_of_work() as connection:
-            own = (found := store.request(connection, request_id)) is not None and found.requested_by == str(actor)
+            own = (found := store.request(connection, request_id)) is not None and str(actor) in found.askers
             if own != (reason is RejectionReason.WITHDRAWN):
                 raise DecisionRefused(rule="RA-OTHER")
             self._open(connection, actor, request_id, now, RequestState.PENDING, own=own)
@@ -240,7 +238,7 @@ class Registration:
             raise RaRequestUnknown
         if one.state not in states or (one.state is RequestState.PENDING and one.expires_at <= now):
             raise TransitionRefused(state=one.state.value, wanted="decision")
-        if not own and self.same_person(str(actor), one.requested_by):
+        if not own and any(self.same_person(str(actor), asker) for asker in one.askers):
             raise DecisionRefused(rule="RA-OTHER")
         return one
 
@@ -265,7 +263,7 @@ class Registration:
                         authority=one.authority,
                         profile=one.profile,
                         subject=one.subject,
-                        public_key=read_csr(one.csr).public_key(),
+                        public_key=one.key(),
                         owner=one.owner,
                         requested_by=one.requested_by,
                         not_after_limit=one.not_after,

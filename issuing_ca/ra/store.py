@@ -27,11 +27,13 @@ def add(connection: Connection, one: CertificateApplication) -> None:
             authority=one.authority,
             profile=one.profile,
             csr=one.csr,
+            public_key=one.public_key,
             subject=json.dumps(one.subject, ensure_ascii=False),
             dns_names=json.dumps(one.dns_names),
             owner=one.owner,
             not_after=one.not_after,
             requested_by=one.requested_by,
+            introduced_by=one.introduced_by,
             requested_at=one.requested_at,
             expires_at=one.expires_at,
             changed_at=one.requested_at,
@@ -47,14 +49,18 @@ def request(connection: Connection, request_id: str, *, lock: bool = False) -> C
 
 
 def page(
-    connection: Connection, after: str | None, limit: int, state: RequestState | None
+    connection: Connection, after: str | None, limit: int, state: RequestState | None, now: datetime
 ) -> tuple[CertificateApplication, ...]:
     query = select(requests).order_by(requests.c.id).limit(limit)
     if after is not None:
         query = query.where(requests.c.id > after)
-    if state is not None:
+    if state is RequestState.EXPIRED:  # nobody looks after those that run out
+        query = query.where(requests.c.state == RequestState.PENDING.value, requests.c.expires_at <= now)
+    elif state is not None:
         query = query.where(requests.c.state == state.value)
-    return tuple(_application(row) for row in connection.execute(query))
+    if state is RequestState.PENDING:
+        query = query.where(requests.c.expires_at > now)
+    return tuple(_application(row).at(now) for row in connection.execute(query))
 
 
 def decide(
@@ -131,4 +137,6 @@ def _application(row: Row[Any]) -> CertificateApplication:
         state=RequestState(row.state),
         serial=row.serial,
         failure=row.failure,
+        public_key=bytes(row.public_key) if row.public_key is not None else None,
+        introduced_by=row.introduced_by,
     )

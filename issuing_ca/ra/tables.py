@@ -14,12 +14,14 @@ requests = Table(
     Column("id", String(40), primary_key=True),
     Column("authority", String(40), nullable=False, server_default="issuing"),
     Column("profile", String(60), nullable=False),
-    Column("csr", LargeBinary, nullable=False),
+    Column("csr", LargeBinary, nullable=False),  # or another proof that the key is held, as it came
+    Column("public_key", LargeBinary),  # SubjectPublicKeyInfo, where the proof is no PKCS#10 request
     Column("subject", Text, nullable=False),  # JSON
     Column("dns_names", Text, nullable=False),  # JSON
     Column("owner", String(200), nullable=False, index=True),
     Column("not_after", UtcDateTime),
     Column("requested_by", String(200), nullable=False),
+    Column("introduced_by", String(200)),  # who verified the machine that asks
     Column("requested_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime, nullable=False),
     Column("changed_at", UtcDateTime, nullable=False),

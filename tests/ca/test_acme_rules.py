@@ -14,6 +14,7 @@ from joserfc.jwk import ECKey, OctKey, RSAKey
 from sqlalchemy import select
 
 from foundation.db.audit import events
+from issuing_ca.errors import ApprovalRequired
 from issuing_ca.model import CertificateState, Reason
 from tests.ca.acme_world import AcmeWorld, Client, csr, encoded, flattened, refused
 from tests.ca.ca_world import OPERATOR
@@ -61,6 +62,18 @@ def test_from_account_to_certificate(door: AcmeWorld) -> None:
     record = door.world.ca.certificate(f"{leaf.serial_number:x}")
     assert record.owner == "organisation:specimen"
     assert door.world.audit.verify(door.world.database) > 0
+
+
+def test_an_account_from_before_does_not_go_past_two_officers(door: AcmeWorld) -> None:
+    """Once two officers have to approve the profile, ACME issues nothing of it, and gives no new credentials."""
+    client = door.client(domains=("ministry.example",))
+    order = client.order(NAME).json()
+    client.prove(order, "http-01")
+    door.world.ca.settings = door.world.ca.settings.model_copy(update={"two_officers": frozenset({"tls-server"})})
+    refused(client.finalize(order, csr(NAME)), "badCSR")
+    with pytest.raises(ApprovalRequired):
+        door.client(domains=("other.example",))
+    assert [one for one in door.world.ca.certificates() if one.owner == "organisation:specimen"] == []
 
 
 def test_camdx_orders_one_name_with_a_year(door: AcmeWorld) -> None:

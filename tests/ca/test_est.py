@@ -16,13 +16,16 @@ from hypothesis import strategies as st
 
 from foundation.db.engine import Database
 from foundation.keys.port import KeyStore
+from issuing_ca.config import IssuingCaSettings
 from issuing_ca.enrolment.model import NewEnrolmentCredential
 from issuing_ca.est.api import create_router
 from issuing_ca.model import Reason
+from issuing_ca.ra.model import ApprovalReason, RejectionReason, RequestState
 from tests import programs
 from tests.ca.ca_world import OPERATOR
 from tests.ca.enrolment_world import NAME, EnrolmentWorld, enrolment_world
 from tests.ca.named_actors import as_actor
+from tests.ca.ra_world import officer, registration
 
 SECRET = b"the-secret-that-proxy-and-service-share"
 EST = "/.well-known/est"
@@ -272,3 +275,44 @@ def test_no_malformed_request_is_a_failure_of_ours(fuzzed: EnrolmentWorld, data:
                   f"{made.credential.reference}:{made.secret}".encode()).decode()})  # fmt: skip
     answer = fuzzed.http.post(f"{EST}/{path}", content=body, headers=PKCS10 | data.draw(st.sampled_from(proofs)))
     assert answer.status_code < 500, answer.text
+
+
+def test_curl_waits_for_two_officers(door: EnrolmentWorld) -> None:
+    """Where two officers approve: 202 with Retry-After until they have (RFC 7030 §4.2.3), the same request then brings
+    the certificate, each time the same; a rejected one is refused, and a renewal waits as well."""
+    ra = registration(door.world)
+    door.world.ca.settings = IssuingCaSettings(two_officers=frozenset({"tls-server"}))
+    made, other = door.credential(), door.credential(owner="organisation:other")
+    key, headers = door.key("one"), door.folder / "headers"
+    csr = door.csr(key)
+
+    def approve() -> str:
+        (one,) = ra.list(None, 10, RequestState.PENDING)
+        ra.approve(officer("first"), one.id, ApprovalReason.CONTROL_VERIFIED)
+        return str(ra.approve(officer("second"), one.id, ApprovalReason.CONTROL_VERIFIED).serial)
+
+    body = door.folder / "one.b64"
+    programs.run("openssl", "base64", "-in", csr, "-out", body)
+    again = ("--user", f"{made.credential.reference}:{made.secret}", "-H", "Content-Type: application/pkcs10",
+             "--data-binary", f"@{body}", "-D", str(headers))  # fmt: skip
+    for _ in range(2):
+        assert curl(door, "simpleenroll", *again) == b""
+        told = headers.read_text().lower()
+        assert told.startswith("http/1.1 202 ")
+        assert "retry-after: 300" in told
+    serial = approve()
+    for _ in range(2):
+        (leaf,) = certificates(door, curl(door, "simpleenroll", *again))
+        assert f"{leaf.serial_number:x}" == serial
+    renewal = door.http.post(f"{EST}/simplereenroll", content=body_of(csr), headers=PKCS10 | by_proxy(leaf))
+    assert renewal.status_code == 202
+    renewed = approve()
+    renewal = door.http.post(f"{EST}/simplereenroll", content=body_of(csr), headers=PKCS10 | by_proxy(leaf))
+    assert [f"{one.serial_number:x}" for one in certificates(door, renewal.content)] == [renewed]
+    proof = base64.b64encode(f"{other.credential.reference}:{other.secret}".encode()).decode()
+    told = PKCS10 | {"Authorization": f"Basic {proof}"}
+    assert door.http.post(f"{EST}/simpleenroll", content=body_of(csr), headers=told).status_code == 202
+    (one,) = ra.list(None, 10, RequestState.PENDING)
+    ra.reject(officer("first"), one.id, RejectionReason.NOT_VERIFIED)
+    refused = door.http.post(f"{EST}/simpleenroll", content=body_of(csr), headers=told)
+    assert (refused.status_code, refused.json()["code"]) == (403, "issuing_ca.enrolment_not_approved")

@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
+import issuing_ca.enrolment.store
 from foundation.clock import SetClock
 from foundation.db.engine import Database
 from foundation.errors import CamTrustError
@@ -24,7 +25,12 @@ from foundation.http.guard import Guard
 from foundation.http.problems import install
 from foundation.keys.errors import PinIncorrect, TokenUnavailable
 from foundation.keys.port import KeyStore
+from foundation.vault import Vault
+from foundation.x509.csr import read_csr
 from issuing_ca.config import IssuingCaSettings
+from issuing_ca.enrolment.model import Applicant
+from issuing_ca.enrolment.request import wanted_of
+from issuing_ca.enrolment.service import Enrolment
 from issuing_ca.errors import (
     ApprovalRequired,
     CertificateUnknown,
@@ -167,6 +173,10 @@ def test_a_rejection_a_withdrawal_and_time_end_a_request(strict: World) -> None:
     assert ra.reject(ASKS, withdrawn.id, RejectionReason.WITHDRAWN).state is RequestState.REJECTED
     strict.clock.advance(timedelta(days=31))
     assert ra.show(late.id).state is RequestState.EXPIRED
+    listed = {state: [one.id for one in ra.list(None, 9, state)] for state in RequestState}
+    assert listed[RequestState.EXPIRED] == [late.id]
+    assert listed[RequestState.PENDING] == []
+    assert {one.id: one.state for one in ra.list(None, 9, None)}[late.id] is RequestState.EXPIRED
     for one in (rejected, withdrawn, late):
         with pytest.raises(TransitionRefused):
             ra.approve(SECOND, one.id, WHY)
@@ -196,16 +206,16 @@ def test_a_failure_of_ours_leaves_it_approved_and_one_of_theirs_tells_it(strict:
 
 def test_no_door_goes_past_two_officers(strict: World) -> None:
     """What issues on one officer's word refuses the profile; other profiles are issued at once."""
-    from foundation.vault import Vault
-    from issuing_ca.enrolment.service import Enrolment
-
     ra = registration(strict)
     with pytest.raises(ApprovalRequired):
         strict.ca.issue_for_request("organisation-seal", csr(), SEAL, "organisation-1", OPERATOR)
     vault = Vault(strict.keys._token)  # type: ignore[arg-type]
     enrolment = Enrolment(strict.ca, strict.database, vault, strict.clock, ra._randomness, strict.audit)
-    with pytest.raises(ApprovalRequired):
-        enrolment.new_credential("organisation-seal", SEAL, (), "organisation-1", OPERATOR)
+    issuing_ca.enrolment.store.metadata.create_all(strict.database.engine)
+    credential = enrolment.new_credential("organisation-seal", SEAL, (), "organisation-1", OPERATOR).credential
+    waits = enrolment.enrol(Applicant(credential), wanted_of(read_csr(csr())), "est")
+    assert isinstance(waits, CertificateApplication)
+    assert strict.ca.certificates() == ()
     made = ra.request(ASKS, "officer", csr(), (("C", "KH"), ("O", "SPECIMEN"), ("CN", "SPECIMEN 1")), "officer-1")
     assert isinstance(made, IssuedCertificate)
 
