@@ -6,9 +6,11 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
 
 from foundation.catalogue import negotiate
 from foundation.http.actor import Actor, ActorKind
+from foundation.http.direct import FORM, direct
 from foundation.http.guard import Guard
 from signing.config import SigningConfig
 from signing.errors import LevelNotAllowed, UploadInvalid
@@ -184,9 +186,14 @@ def create_router(service: SigningService, guard: Guard) -> APIRouter:
         kind = media_type(extended)
         return attachment(form.name or "document", kind, extended)
 
+    async def seal_directly(request: Request) -> Response:
+        actor = await sealer(request)
+        return await run_in_threadpool(seal, actor, await to_seal(request, actor))
+
     @router.post(
         "/seals", response_class=Response, responses=_SIGNED, openapi_extra=upload_form(SEAL_FIELDS, {"credential"})
     )
+    @direct(seal_directly, FORM)
     def seal(actor: Annotated[Actor, Depends(sealer)], form: Annotated[Upload, Depends(to_seal)]) -> Response:
         """Put the organisation's seal on a document and give it back at once; nothing of the document is kept.
 

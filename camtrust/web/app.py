@@ -18,6 +18,7 @@ from camtrust.web.at_hand import AtHand
 from camtrust.web.guarded import require_guards
 from camtrust.web.openapi import describe
 from camtrust.web.raw import HotPaths, Raw, RawRoute
+from camtrust.web.signposts import Signpost
 from foundation.http.body import DEFAULT_LIMIT, BodyLimit
 from foundation.http.direct import DirectRoute
 from foundation.http.headers import SecurityHeaders
@@ -88,8 +89,8 @@ def create_app(
         app.router.routes.append(RawRoute(hot))
     app.router.routes.extend(_direct(routers))
     for router in routers:
-        app.include_router(router)
-    app.include_router(pages.create_router(settings.specimen, settings.emulated, settings.crl_paths))
+        app.include_router(Signpost(router))
+    app.include_router(Signpost(pages.create_router(settings.specimen, settings.emulated, settings.crl_paths)))
     emulated, specimen = settings.emulated, settings.specimen
     parts = operations.Parts(checks or {}, advisories or {}, gauges or {})
     app.include_router(operations.create_router(parts, emulated, specimen, metrics))
@@ -107,7 +108,7 @@ def _direct(routers: Sequence[APIRouter]) -> Iterator[DirectRoute]:
         for route in router.routes:
             answer = getattr(route.endpoint, "camtrust_direct", None) if isinstance(route, APIRoute) else None
             if answer is not None:
-                yield DirectRoute(route.path, answer)  # type: ignore[attr-defined]
+                yield DirectRoute(route.path, *answer)  # type: ignore[attr-defined]
 
 
 def _not_kept(failure: Exception, trace_id: str) -> None:

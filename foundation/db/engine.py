@@ -7,6 +7,7 @@ compare-and-set and row locks, which both backends have.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -18,6 +19,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from foundation.errors import CamTrustError, Kind
 from foundation.storage import StorageFull, is_full
 
+_PATIENCE = 30  # seconds for a writer of SQLite to wait for its turn
 # What SQLite reports as "operational" and is a defect of ours or of the schema.
 _DEFECTS = ("no such table", "no such column", "syntax error", "has no column")
 
@@ -41,6 +43,7 @@ class Database:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self._turns = threading.Lock() if engine.dialect.name == "sqlite" else None
 
     @property
     def dialect(self) -> str:
@@ -56,11 +59,26 @@ class Database:
     def unit_of_work(self) -> Iterator[Connection]:
         """A transaction to write with: committed at the end of the block, rolled back by any exception."""
         with (
+            self._turn(),
             _told(),
             self.engine.connect().execution_options(camtrust_writes=True) as connection,
             connection.begin(),
         ):
             yield connection
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """SQLite has one writer, and whoever waits for it sleeps and looks again, longer each time. Threads of one
+        process wait for each other here instead, and are woken; so what waits in SQLite is one a process."""
+        if self._turns is None:
+            yield
+            return
+        if not self._turns.acquire(timeout=_PATIENCE):
+            raise DatabaseUnavailable
+        try:
+            yield
+        finally:
+            self._turns.release()
 
     def close(self) -> None:
         self.engine.dispose()
@@ -71,7 +89,7 @@ def open_database(url: str) -> Database:
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
         return Database(create_engine(parsed, pool_pre_ping=True, pool_size=10, max_overflow=20))
-    engine = create_engine(parsed, connect_args={"timeout": 30, "check_same_thread": False})
+    engine = create_engine(parsed, connect_args={"timeout": _PATIENCE, "check_same_thread": False})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return Database(engine)
@@ -79,7 +97,7 @@ def open_database(url: str) -> Database:
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # the driver's own transactions read outside of them
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={_PATIENCE * 1000}"):
         connection.execute(f"PRAGMA {pragma}").close()
 
 

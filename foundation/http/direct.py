@@ -21,14 +21,15 @@ Answer = Callable[[Request], Awaitable[Response]]
 Model = TypeVar("Model", bound=BaseModel)
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
-_JSON = (b"content-type", b"application/json")
+JSON, FORM = b"application/json", b"multipart/form-data; boundary="
+"""How the content types begin of what is answered directly. JSON is that and no more."""
 
 
-def direct(answer: Answer) -> Callable[[Endpoint], Endpoint]:
-    """Decorates an endpoint that takes JSON in a POST: ``answer`` asks the same guard and gives the same answer."""
+def direct(answer: Answer, content: bytes = JSON) -> Callable[[Endpoint], Endpoint]:
+    """Decorates an endpoint that takes ``content`` in a POST: ``answer`` asks the same guard and answers the same."""
 
     def mark(endpoint: Endpoint) -> Endpoint:
-        endpoint.camtrust_direct = answer  # type: ignore[attr-defined]
+        endpoint.camtrust_direct = (answer, content)  # type: ignore[attr-defined]
         return endpoint
 
     return mark
@@ -50,21 +51,24 @@ async def read_json(request: Request, model: type[Model]) -> Model:
 
 
 class DirectRoute(BaseRoute):
-    """A POST of ``application/json`` to exactly this path; anything else there is left to the endpoint as declared."""
+    """A POST of this content to exactly this path; anything else there is left to the endpoint as declared."""
 
-    def __init__(self, path: str, answer: Answer) -> None:
+    def __init__(self, path: str, answer: Answer, content: bytes) -> None:
         self.path = self.path_format = path
-        self._answer = answer
+        self._answer, self._content = answer, content
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         if (
             scope["type"] == "http"
             and scope["path"] == self.path
             and scope["method"] == "POST"
-            and _JSON in scope["headers"]
+            and any(name == b"content-type" and self._is_it(value) for name, value in scope["headers"])
         ):
             return Match.FULL, {"camtrust.route": self.path}
         return Match.NONE, {}
+
+    def _is_it(self, value: bytes) -> bool:
+        return value == JSON if self._content == JSON else value.startswith(self._content)
 
     def url_path_for(self, name: str, /, **path_params: object) -> NoMatchFound:  # type: ignore[override]
         raise NoMatchFound(name, path_params)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
+import time
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 from sqlalchemy import Column, Integer, MetaData, String, Table, select
 from sqlalchemy.exc import StatementError
 
+from foundation.db import engine
 from foundation.db.engine import Database, DatabaseUnavailable, StaleWrite, compare_and_set, open_database
 from foundation.db.once import insert_once
 from foundation.db.types import UtcDateTime
@@ -115,3 +118,34 @@ def test_a_database_that_does_not_answer_is_told() -> None:
     with pytest.raises(DatabaseUnavailable), gone.read():
         pass
     gone.close()
+
+
+def test_writers_of_sqlite_wait_for_each_other_and_not_in_it(
+    sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While one writes, the others of its process take no connection; each comes to its turn, also after a failure.
+    One that waits for too long is told, and wrote nothing."""
+    metadata.create_all(sqlite_database.engine)
+    done: list[str] = []
+
+    def write(name: str) -> None:
+        with sqlite_database.unit_of_work() as connection:
+            connection.execute(counters.insert().values(name=name, value=0))
+        done.append(name)
+
+    waiting = [threading.Thread(target=write, args=(str(number),)) for number in range(4)]
+    with pytest.raises(ZeroDivisionError), sqlite_database.unit_of_work():  # noqa: PT012
+        for one in waiting:
+            one.start()
+        time.sleep(0.2)  # longer than they need to come to the place where they wait
+        pool: Any = sqlite_database.engine.pool
+        assert (pool.checkedout(), done) == (1, [])
+        raise ZeroDivisionError
+    for one in waiting:
+        one.join(20)
+    assert sorted(done) == ["0", "1", "2", "3"]
+    with sqlite_database.read() as connection:
+        assert len(connection.execute(select(counters)).all()) == 4
+    monkeypatch.setattr(engine, "_PATIENCE", 0.05)
+    with sqlite_database.unit_of_work(), pytest.raises(DatabaseUnavailable), sqlite_database.unit_of_work():
+        pytest.fail("two at once")
