@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from camtrust import database as schema
+from camtrust import production
 from camtrust.adapters import (
     CaForCitizens,
     CaLogProofs,
@@ -27,9 +28,9 @@ from camtrust.adapters import (
 )
 from camtrust.agency_seals import RegisteredAgencyClients, SealsOfAgencies
 from camtrust.authorisation_server import authorisation_server
-from camtrust.ca_settings import ca_settings_of, time_source_of
+from camtrust.ca_settings import ca_settings_of, policy_arc_of, time_source_of
 from camtrust.code_card import PdfCards
-from camtrust.errors import ExampleOidRefused, SettingsUnsupported
+from camtrust.errors import SettingsUnsupported
 from camtrust.home import Home
 from camtrust.judging.judges import Judges
 from camtrust.key_uses import LoggedUses, PersonsNotices
@@ -50,7 +51,6 @@ from ekyc.policy import default_policy
 from ekyc.registry.http import HttpRegistry
 from ekyc.registry.subjects import RegistrySubjectIndex
 from ekyc.service import EkycService
-from foundation.arc import is_example
 from foundation.blobs import LocalBlobs
 from foundation.clock import Clock
 from foundation.db.audit import AuditTrail
@@ -65,7 +65,6 @@ from issuing_ca.acme.service import AcmeService
 from issuing_ca.audit_heads import AuditHeads
 from issuing_ca.background_lint import BackgroundLint
 from issuing_ca.cmp.service import CmpServer
-from issuing_ca.drafts import ORGANISATION_SEAL_SANDBOX
 from issuing_ca.enrolment.service import Enrolment
 from issuing_ca.log import IssuanceLog
 from issuing_ca.ra.proposals import RevocationProposals
@@ -178,8 +177,8 @@ def assemble(
     ``token`` has persons' keys and factors; ``keys`` the services' own too (default: the same token).
     A database that is behind what was published is refused (DatabaseRolledBack), unless it is opened to be reconciled:
     ``rolled_back``.
-    Raises ExampleOidRefused for a production start-up with example policies, SettingsUnsupported for a setting that
-    names a part that is not built, DatabaseUnavailable.
+    Raises SettingsUnsupported for a setting that names a part that is not built, DatabaseUnavailable, and what
+    `camtrust.production` refuses.
     """
     _check_supported(settings)
     keys = token if keys is None else keys
@@ -189,7 +188,7 @@ def assemble(
         schema.upgrade(database)
         trail, vault = AuditTrail(clock), Vault(token)
         identity_service = IdentityService(database, clock, trail, token, settings.public_url, passkeys=token)
-        policy = default_policy()
+        policy = default_policy().below(policy_arc_of(settings))
         log, witnessing = witnessed_log(settings, database, keys, clock, randomness)
         ca_settings = ca_settings_of(settings, policy.oids())
         authority = registration_authority(home, settings, keys, ca_settings.naming)
@@ -208,8 +207,7 @@ def assemble(
         )
         if not rolled_back and ca.rollback is not None:
             ca.rollback.advance()
-        if not settings.specimen:
-            _refuse_examples(ca)
+        production.require_authorities(settings, ca)
         resolver = DnsResolver(ca.settings.acme_resolvers, ca.settings.acme_resolver_port)
         fetcher = HttpFetcher(resolver, ca.settings.acme_networks, ca.settings.acme_http_port)
         enrolment = Enrolment(ca, database, vault, clock, randomness, trail)
@@ -375,24 +373,10 @@ def new_idempotency_key() -> str:
 
 
 def _check_supported(settings: Settings) -> None:
-    if settings.ca.time_source == "assumed" and not settings.specimen:
-        raise SettingsUnsupported(key="ca.time_source")
+    production.require(settings)
     if settings.blobs.url is not None and "://" in settings.blobs.url:
         raise SettingsUnsupported(key="blobs.url")
 
 
 def _blob_folder(home: Home, settings: Settings) -> Path:
     return Path(settings.blobs.url) if settings.blobs.url else home.path / "blobs"
-
-
-def _refuse_examples(ca: CertificateAuthority) -> None:
-    for profile in ca.profiles.values():
-        if profile.name == ORGANISATION_SEAL_SANDBOX:  # an example on purpose, in every installation
-            continue
-        if profile.policies and any(map(is_example, profile.policies.oids)):
-            raise ExampleOidRefused(profile=profile.name)
-    for level, oid in ca.settings.policies.items():
-        if is_example(oid):
-            raise ExampleOidRefused(profile=f"citizen-sign ({level})")
-    if is_example(ca.settings.tsa_policy):
-        raise ExampleOidRefused(profile="tsa (timestamps)")

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from camtrust.settings import Settings
+from foundation.arc import ARC, TIMESTAMP_POLICY, below
 from foundation.keys.port import KeyAlgorithm
 from foundation.time_source import AssumedTime, KernelTime, TimeSource
+from issuing_ca.background_lint import EXAMPLE_ARC
 from issuing_ca.config import IssuingCaSettings
 
 
@@ -17,7 +19,9 @@ def ca_settings_of(settings: Settings, policies: Mapping[str, str]) -> IssuingCa
         public_url=settings.public_url,
         organisation="SPECIMEN CamTrust" if settings.specimen else "CamTrust",
         mark="SPECIMEN" if settings.specimen else None,
+        policy_arc=policy_arc_of(settings),
         policies=policies,
+        tsa_policy=below(policy_arc_of(settings), TIMESTAMP_POLICY),
         weak_keys_file=settings.ca.weak_keys_file,
         citizens=settings.ca.citizens,
         authority_algorithm=KeyAlgorithm(settings.ca.algorithm),
@@ -25,12 +29,16 @@ def ca_settings_of(settings: Settings, policies: Mapping[str, str]) -> IssuingCa
         crl_partitions=settings.ca.crl_partitions,
         ocsp_validity=timedelta(minutes=settings.ca.ocsp_minutes),
         lint_at_once=max(settings.ca.lint_a_minute, 1),
-        # pkilint's decoder refuses every object identifier below 2.999, the arc of examples (tests/ca/pkilint-findings)
-        lint_explained=frozenset({"FATAL itu.invalid_asn1_syntax"} if settings.specimen else ()),
+        lint_explained=frozenset({EXAMPLE_ARC} if settings.specimen else ()),
         two_officers=frozenset(settings.ca.two_officers),
         acme_networks=settings.ca.acme_networks,
         acme_resolvers=settings.ca.acme_resolvers,
     )
+
+
+def policy_arc_of(settings: Settings) -> str:
+    """The arc below which policies stand: the operator's own, or that of examples."""
+    return settings.policies.arc or ARC
 
 
 def time_source_of(settings: Settings) -> TimeSource:

@@ -8,6 +8,9 @@ CamTrustError
 ├── ProbePinMissing      a token to probe, and no way to its PIN
 ├── ModulePinMissing     keys.uri names a PKCS#11 token, and keys.pin_file no file with its PIN
 ├── KeysUnsupported      a key store address that this build cannot open
+├── ProductionNotReady   specimen = false, and settings that it needs are missing
+├── SpecimenArcRefused   specimen = true, and policies below somebody's own arc
+├── AuthoritiesRefused   specimen = false above CAs that are specimens, or the other way round
 ├── ExampleOidRefused    production start-up with example policy OIDs
 ├── ProxySecretInvalid   the file with the secret of the TLS proxy cannot be read, or is too short
 ├── RecordNotMade        a ceremony that does not verify, or a key that cannot sign its record
@@ -62,6 +65,21 @@ class ModulePinMissing(CamTrustError):
 class KeysUnsupported(CamTrustError):
     code = "camtrust.keys_unsupported"
     kind = Kind.NOT_IMPLEMENTED
+
+
+class ProductionNotReady(CamTrustError):
+    code = "camtrust.production_not_ready"
+    kind = Kind.INVALID
+
+
+class SpecimenArcRefused(CamTrustError):
+    code = "camtrust.specimen_arc_refused"
+    kind = Kind.INVALID
+
+
+class AuthoritiesRefused(CamTrustError):
+    code = "camtrust.authorities_refused"
+    kind = Kind.CONFLICT
 
 
 class ExampleOidRefused(CamTrustError):

@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from camtrust.errors import SettingsInvalid
 from ekyc.config import EkycSettings, FaceSettings, SmsSettings, SmtpSettings
+from foundation.arc import checked_arc
 from foundation.signed_note import NoteInvalid
 from issuing_ca.witness_request import WitnessAddress
 
@@ -72,6 +73,20 @@ class NotifySettings(Section):
         Field(description="address of an HTTP gateway, or a table; default: text messages stay in the outbox"),
     ] = None
     tries: Annotated[int, Field(ge=1, le=20, description="how often a notice is tried before it is given up")] = 10
+
+
+class PolicySettings(Section):
+    """The numbers of policies."""
+
+    arc: Annotated[
+        str | None,
+        Field(description="the operator's own arc, below which all policies stand; none: `2.999.116`, of examples"),
+    ] = None
+
+    @field_validator("arc")
+    @classmethod
+    def _is_arc(cls, value: str | None) -> str | None:
+        return None if value is None else checked_arc(value)
 
 
 class EkycSection(EkycSettings, Section):
@@ -233,9 +248,7 @@ class Settings(BaseSettings):
     public_url: Annotated[str, Field(description="origin of the services, as written into certificates")] = (
         "http://127.0.0.1:8440"
     )
-    specimen: Annotated[bool, Field(description="everything made says SPECIMEN; false refuses example policy OIDs")] = (
-        True
-    )
+    specimen: Annotated[bool, Field(description="everything made says SPECIMEN; false: everything is real")] = True
     upload_mebibytes: Annotated[int, Field(ge=1, le=1024, description="largest document accepted, in MiB")] = 50
     workers: Annotated[
         int, Field(ge=1, le=64, description="server processes of `camtrust serve` on its one port; one a core")
@@ -244,6 +257,7 @@ class Settings(BaseSettings):
     keys: KeySettings = KeySettings()
     blobs: BlobSettings = BlobSettings()
     notify: NotifySettings = NotifySettings()
+    policies: PolicySettings = PolicySettings()
     ekyc: EkycSection = EkycSection()
     registry: RegistrySettings = RegistrySettings()
     ca: CaSettings = CaSettings()

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from ekyc.documents.kinds import TravelDocument
 from ekyc.errors import LevelUnknown, PolicyInvalid
 from ekyc.evidence.record import Evidence, EvidenceKind, verify_chain
+from foundation.arc import below
 from foundation.canonical import canonical_json, digest
 
 GATES = ("registry", "review")
@@ -256,6 +257,14 @@ class Policy(_Part):
     def oids(self) -> Mapping[str, str]:
         """The policy OIDs that certificates can carry, by level."""
         return {name: level.policy_oid for name, level in self.levels.items() if level.policy_oid is not None}
+
+    def below(self, arc: str) -> Policy:
+        """The same policy with the OIDs of its levels below ``arc`` in place of the example arc."""
+        data = self._said()
+        for level in data["levels"].values():
+            if level.get("policy_oid") is not None:
+                level["policy_oid"] = below(arc, level["policy_oid"])
+        return parse_policy(data)
 
     def document(self) -> bytes:
         """The policy in canonical form: what is kept with a decision, and what its digest covers.

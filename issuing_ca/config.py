@@ -8,8 +8,9 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from foundation.arc import ARC, TIMESTAMP_POLICY, checked_arc
 from foundation.citizen_subject import CitizenNaming
 from foundation.keys.port import KeyAlgorithm
 
@@ -34,12 +35,16 @@ class IssuingCaSettings(BaseModel):
     identifier_scheme: Annotated[str, Field(pattern=r"^[A-Z]{2}$")] = "CT"
     """The two characters of the national scheme in the subject's serialNumber (EN 319 412-1 §5.1.3)."""
 
+    policy_arc: Annotated[str, AfterValidator(checked_arc)] = ARC
+    """The arc below which the packaged profiles have their policies. 2.999 is the arc for examples: what stands below
+    it is a specimen."""
+
     policies: Mapping[str, str] = {
         "low": "2.999.116.1.1.1",
         "substantial": "2.999.116.1.1.2",
         "high": "2.999.116.1.1.3",
     }
-    """Certificate policy by assurance level. 2.999 is the arc for examples."""
+    """Certificate policy by assurance level."""
 
     citizens: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")] = "issuing"
     """The issuing CA of persons' certificates. Those that another one issued stay its own."""
@@ -106,7 +111,9 @@ class IssuingCaSettings(BaseModel):
     tsa_announce: timedelta = timedelta(days=30)
     """How long a timestamping unit's certificate is published before it begins to work: members pin it."""
 
-    tsa_policy: str = "2.999.116.2.2"
+    tsa_policy: str = TIMESTAMP_POLICY
+    """What a timestamp's token names (RFC 3161 §2.4.2)."""
+
     tsa_accuracy: Annotated[int, Field(ge=1, le=60)] = 1
     """Seconds."""
 

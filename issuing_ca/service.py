@@ -11,6 +11,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from foundation.arc import ARC
 from foundation.clock import Clock
 from foundation.db.audit import AuditTrail
 from foundation.db.engine import Database
@@ -20,7 +21,7 @@ from foundation.randomness import Randomness
 from foundation.time_source import TimeSource
 from foundation.x509.csr import ProvenKey, proven_keys
 from foundation.x509.errors import CsrInvalid
-from foundation.x509.profile import Profile, load_profiles
+from foundation.x509.profile import Profile, load_profiles, profiles_below
 from issuing_ca import store
 from issuing_ca.authorities import Authorities
 from issuing_ca.config import IssuingCaSettings
@@ -61,9 +62,11 @@ BY_REQUEST = frozenset({ORGANISATION_SEAL, ORGANISATION_AUTH, OFFICER, TLS_SERVE
 EST_OPERATIONS = frozenset({"cacerts", "csrattrs", "simpleenroll", "simplereenroll", "serverkeygen", "fullcmc"})
 
 
-def packaged_profiles() -> Mapping[str, Profile]:
-    """The profiles that come with the package; example policies, SPECIMEN in every subject."""
-    return load_profiles(files("issuing_ca").joinpath("profiles.toml").read_text(encoding="utf-8"))
+def packaged_profiles(arc: str = ARC) -> Mapping[str, Profile]:
+    """The profiles that come with the package, their policies below ``arc``. Below the example arc: SPECIMEN in every
+    subject."""
+    packaged = load_profiles(files("issuing_ca").joinpath("profiles.toml").read_text(encoding="utf-8"))
+    return profiles_below(packaged, arc)
 
 
 def _tried(
@@ -99,7 +102,7 @@ class CertificateAuthority:
         self.settings = settings
         self.rollback = RollbackGuard(database, witness, clock, audit, marks) if witness is not None else None
         self.log = log
-        self.profiles = dict(profiles if profiles is not None else packaged_profiles())
+        self.profiles = dict(profiles if profiles is not None else packaged_profiles(settings.policy_arc))
         self._database = database
         self.authorities = Authorities(database, keys, clock, audit, settings)
         self.issuance = Issuance(

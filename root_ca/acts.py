@@ -12,7 +12,8 @@
     act = "end-of-ca"          the same, with notice
     act = "destroy"            previous, key, destruction, inputs (issuer), outputs
 
-Every act may name ``people``: those who sign its transcript.
+Every act may name ``people``: those who sign its transcript. Every act of a root that is no specimen names
+``policies.arc``.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from foundation.arc import ARC
 from foundation.canonical import digest
 from root_ca.model import (
     AuditPart,
@@ -50,6 +52,7 @@ from root_ca.model import (
     NoticePart,
     Part,
     PersonPart,
+    PoliciesPart,
     RelativePath,
     ServicePart,
     StatementPart,
@@ -65,7 +68,13 @@ class _Act(Part):
     """What every act has."""
 
     title: Text
+    policies: PoliciesPart | None = None
     people: Annotated[tuple[PersonPart, ...], Field(strict=False, max_length=40)] = ()
+
+    @property
+    def arc(self) -> str:
+        """The arc below which policies stand; that of examples where the file names none."""
+        return self.policies.arc if self.policies is not None else ARC
 
     @model_validator(mode="after")
     def _people_are_different(self) -> _Act:

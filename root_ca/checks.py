@@ -36,7 +36,7 @@ Value = TypeVar("Value")
 _SOME_SERIAL = 1 << 126 | 1  # the real one is drawn when the act is performed
 
 _FILES = ("ROOT-PATHS", "ROOT-OUTPUT-ABSENT", "ROOT-UNFINISHED")
-_CONTINUED = ("ROOT-CHAIN", "ROOT-ISSUER", "ROOT-ENDED")
+_CONTINUED = ("ROOT-CHAIN", "ROOT-ISSUER", "ROOT-ENDED", "ROOT-ARC")
 _BELOW = (
     *_FILES, "ROOT-INPUT", "ROOT-PROFILE", "ROOT-URLS", *_CONTINUED, "ROOT-CSR", "ROOT-KEY-DISTINCT",
     "ROOT-NAME-DISTINCT", "ROOT-VALIDITY", "ROOT-LINT",
@@ -47,7 +47,7 @@ _CRL = (
 _NEW = (*_FILES, "ROOT-INPUT", "ROOT-PROFILE", *_CONTINUED)
 
 RULES_OF_ACT = {
-    "root": (*_FILES, "ROOT-PROFILE", "ROOT-VALIDITY", "ROOT-LINT"),
+    "root": (*_FILES, "ROOT-PROFILE", "ROOT-ARC", "ROOT-VALIDITY", "ROOT-LINT"),
     "twin-root": (*_NEW, "ROOT-TWIN", "ROOT-VALIDITY", "ROOT-LINT"),
     "rollover": (*_NEW, "ROOT-ROLLOVER", "ROOT-LINK", "ROOT-VALIDITY", "ROOT-LINT"),
     "subordinate": _BELOW,
@@ -85,8 +85,10 @@ class Examined:
 
     @property
     def profiles(self) -> dict[str, Profile]:
-        """The profiles that the act names."""
-        return {part.profile: profiles()[part.profile] for part in profiles_used(self.ceremony.act)}
+        """The profiles that the act names, their policies below the arc of its file."""
+        return {
+            part.profile: profiles(self.ceremony.act.arc)[part.profile] for part in profiles_used(self.ceremony.act)
+        }
 
     @property
     def passed(self) -> bool:

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from foundation.arc import is_example
 from foundation.clock import Clock, rfc3339
 from foundation.keys.port import KeyStore
 from foundation.terminal import Terminal
@@ -182,6 +183,8 @@ def _briefing_lines(briefing: Briefing) -> list[str]:
     lines = [f"{briefing.title} (act: {briefing.act})"]
     if briefing.subject:
         lines.append("  subject   " + ", ".join(f"{attribute}={value}" for attribute, value in briefing.subject))
+        examples = " (of examples)" if is_example(briefing.arc) else ""
+        lines.append(f"  policies  below {briefing.arc}{examples}")
     lines.append(f"  file      SHA-256 {briefing.ceremony_sha256}")
     lines += [f"          {line}" for line in _both(bytes.fromhex(briefing.ceremony_sha256))]
     lines += [f"  input     {name} SHA-256 {sha256}" for name, sha256 in briefing.inputs.items()]

@@ -10,7 +10,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from foundation.arc import is_example
 from foundation.x509.algorithms import key_algorithm, verify
+from foundation.x509.certificate import says_specimen
 from foundation.x509.csr import read_csr
 from foundation.x509.errors import X509Error
 from foundation.x509.names import name_pairs, same_name, subject_name
@@ -34,7 +36,7 @@ from root_ca.acts import (
 )
 from root_ca.building import CRL_CPS, DESTRUCTION_CPS
 from root_ca.model import CrlPart, LastCrlPart, LinkPart, NextKeys, RevokedPart
-from root_ca.structures import Issued, Structure, issuing_key
+from root_ca.structures import Issued, Structure, issuing_key, profiles_used
 
 Broken = Iterator[tuple[str, str]]
 
@@ -43,10 +45,11 @@ COMPROMISED = ("keyCompromise", "cACompromise")
 
 @dataclass
 class RootState:
-    """A root of the transcripts: its key's label, its certificate, and what it has done so far."""
+    """A root of the transcripts: its key's label, its certificate, its policies' arc, and what it has done."""
 
     label: str
     certificate: x509.Certificate
+    arc: str
     issued: list[Issued] = field(default_factory=list)
     crls: list[CrlPart | LastCrlPart] = field(default_factory=list)
     ended: bool = False
@@ -83,7 +86,7 @@ def advance(act: Act, structures: Mapping[str, Structure], states: list[RootStat
         return made
 
     if isinstance(act, NEW_ROOT):
-        new = RootState(act.key.label, certificate(act.outputs.certificate))
+        new = RootState(act.key.label, certificate(act.outputs.certificate), act.arc)
         states.append(new)
         if state is not None and isinstance(act, TwinRootAct):
             new.issued.append(Issued(certificate(act.outputs.by_new)))
@@ -105,10 +108,15 @@ def advance(act: Act, structures: Mapping[str, Structure], states: list[RootStat
 
 def broken_rules(act: Act, inputs: Mapping[str, bytes], states: Sequence[RootState], state: RootState | None) -> Broken:
     """Every rule that the act breaks, given what came before. ``state`` is the root that issues."""
+    if not is_example(act.arc) and any(map(says_specimen, _subjects(act))):
+        yield "ROOT-ARC", f"a subject says SPECIMEN, and its policies would stand below {act.arc}"
     if isinstance(act, RootAct):
         return
     if state is None or issuing_label(act) != state.label:
         yield "ROOT-ISSUER", "the issuer is not the root of the transcripts whose key the file names"
+        return
+    if act.arc != state.arc:
+        yield "ROOT-ARC", f"the file names the arc {act.arc}, and the root {state.label} was made under {state.arc}"
         return
     if state.destroyed or (state.ended and not isinstance(act, DestroyAct)):
         yield "ROOT-ENDED", f"the root {state.label} has ended"
@@ -127,6 +135,11 @@ def broken_rules(act: Act, inputs: Mapping[str, bytes], states: Sequence[RootSta
                 yield "ROOT-PROFILE", f"the file cites {act.destruction.cps}, destruction follows {DESTRUCTION_CPS}"
             if not state.ended:
                 yield "ROOT-DESTROY", f"the root {state.label} has not ended: its last CRL comes first"
+
+
+def _subjects(act: Act) -> list[tuple[tuple[str, str], ...]]:
+    """The subjects that the file itself writes out."""
+    return [part.subject for part in profiles_used(act) if not isinstance(part, LinkPart)]
 
 
 def _twin_rules(act: TwinRootAct, states: Sequence[RootState], state: RootState) -> Broken:

@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from cryptography import x509
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from foundation.arc import checked_arc
 from foundation.x509.crl import RevokedEntry
 
 Text = Annotated[str, Field(min_length=1, max_length=200)]
@@ -70,6 +71,12 @@ class NextKeys(Part):
     beside: Label
     audit_label: Label
     algorithm: RootAlgorithm
+
+
+class PoliciesPart(Part):
+    """The arc that was assigned to the operator, below which the policies of certificates stand."""
+
+    arc: Annotated[str, AfterValidator(checked_arc)]
 
 
 class PersonPart(Part):

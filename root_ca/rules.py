@@ -13,6 +13,7 @@ CHECKS = {
     "ROOT-CHAIN": "the previous transcript verifies, back to the making of the root",
     "ROOT-ISSUER": "the issuer is a root that the transcripts made, and its key is the one that the file names",
     "ROOT-ENDED": "the issuer has not ended",
+    "ROOT-ARC": "a root's acts name one arc of policies; below an operator's own, no subject says SPECIMEN",
     "ROOT-CSR": "the request can be read, proves possession of its key, and asks for the subject of the file",
     "ROOT-KEY-DISTINCT": "the key was never certified by this root before, and is not a root's",
     "ROOT-NAME-DISTINCT": "the subject is not a root's; of a cross-certificate, not the issuing root's",

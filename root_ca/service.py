@@ -44,6 +44,7 @@ class Briefing:
     inputs: dict[str, str]
     previous_sha256: str | None
     subject: tuple[tuple[str, str], ...]
+    arc: str
     words: tuple[str, ...]
     words_km: tuple[str, ...]
     outputs: tuple[str, ...]
@@ -87,6 +88,7 @@ def briefing(examined: Examined) -> Briefing:
         inputs=examined.input_digests,
         previous_sha256=examined.previous_sha256,
         subject=act.certificate.subject if isinstance(act, (*NEW_ROOT, *BELOW)) else (),
+        arc=act.arc,
         words=examined.words,
         words_km=examined.words_km,
         outputs=examined.ceremony.outputs,
@@ -209,7 +211,7 @@ def _act(examined: Examined, work: _Work, *, rehearsal: bool) -> Outcome:
             keys = find_keys(store, act, held(issuer, "ROOT-ISSUER"), audit_key, begin)
         writer.add("ROOT-KEY", clock.now(), _key_inputs(keys, work.token), _key_outputs(keys))
         if rehearsal and issuer is not None:
-            issuer = stand_in_root(store, keys, issuer)
+            issuer = stand_in_root(store, keys, issuer, act.arc)
         signed = sign_act(examined, store, keys, issuer, work.randomness, work.lints)
         for rule, inputs, outputs in signed.steps:
             writer.add(rule, clock.now(), inputs, outputs)

@@ -121,9 +121,9 @@ def discard(store: KeyStore, keys: Keys) -> None:
             store.destroy(info.key_id)
 
 
-def stand_in_root(store: KeyStore, keys: Keys, root: x509.Certificate) -> x509.Certificate:
+def stand_in_root(store: KeyStore, keys: Keys, root: x509.Certificate, arc: str) -> x509.Certificate:
     """For a rehearsal: a root with the real one's name and dates, and the throwaway token's key."""
-    profile, key = profiles()["root"], public_key(keys.issuing)
+    profile, key = profiles(arc)["root"], public_key(keys.issuing)
     builder = certificate_builder(
         CertificateInput(
             profile,

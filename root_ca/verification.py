@@ -29,7 +29,7 @@ from foundation.x509.twin import twins_problem
 from root_ca import cosigning
 from root_ca import transcript as transcripts
 from root_ca.acts import NEW_ROOT, Ceremony, NewRootAct, RootAct, TwinRootAct
-from root_ca.building import profiles
+from root_ca.building import is_below, profiles
 from root_ca.ceremony_file import parse_ceremony
 from root_ca.cosigning import Cosigner
 from root_ca.errors import TranscriptInvalid
@@ -263,10 +263,12 @@ def _recorded_profiles(found: _Found, ceremony: Ceremony, result: Verification) 
     for part in profiles_used(ceremony.act):
         if part.profile not in by_name or by_name[part.profile].cps != part.cps:
             raise TranscriptInvalid(file=found.shown, reason="its profile is not the one of the ceremony file")
+    if any(not is_below(profile, ceremony.act.arc) for profile in recorded):
+        raise TranscriptInvalid(file=found.shown, reason="its policies are not below the arc of the ceremony file")
     if any(profile != by_name[profile.name] for profile in recorded):
         raise TranscriptInvalid(file=found.shown, reason="it records one profile in two forms")
     for name, profile in by_name.items():
-        if profile != profiles().get(name):
+        if profile != profiles(ceremony.act.arc).get(name):
             result.notes.append(f"{found.shown}: the profile {name} has changed in this software since then")
     return by_name
 

@@ -63,11 +63,14 @@ def create(context: Context) -> typer.Typer:
 
     @app.command()
     def profile(name: Annotated[str | None, typer.Argument(help="one profile; else all by name")] = None) -> None:
-        """Show certificate profiles, each rule with its clause."""
+        """Show certificate profiles, each rule with its clause; policies as the settings of the home have them."""
+        from camtrust.ca_settings import policy_arc_of
+        from camtrust.settings import load_settings
         from issuing_ca.errors import ProfileUnknown
         from issuing_ca.service import packaged_profiles
 
-        profiles = packaged_profiles()
+        home = context.home_if_any()
+        profiles = packaged_profiles(policy_arc_of(load_settings(home.settings_file if home else None)))
         if name is None:
             value = {key: one.title for key, one in profiles.items()}
             context.terminal.result(value, [f"{key:<20} {title}" for key, title in value.items()])

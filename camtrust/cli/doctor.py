@@ -27,14 +27,32 @@ def create(context: Context) -> typer.Typer:
     @app.command()
     def doctor() -> None:
         """Check clock, database, audit chain, keys, authorities, orphans, trust bundle, backups. Exit 4: see to it."""
-        with services_of(context) as services:
-            findings = examine(services)
+        findings = not_ready(context) or _opened(context)
         lines = [f"{'ok  ' if one['ok'] else 'LOOK'}  {one['check']:<14} {one['detail']}" for one in findings]
         context.terminal.result({"healthy": all(one["ok"] for one in findings), "checks": findings}, lines)
         if not all(one["ok"] for one in findings):
             raise typer.Exit(4)
 
     return app
+
+
+def not_ready(context: Context) -> list[dict[str, object]]:
+    """What keeps a production home from starting at all, as a finding; nothing where it starts, or is a specimen."""
+    from camtrust import production
+    from camtrust.errors import ProductionNotReady
+    from camtrust.settings import load_settings
+
+    settings = load_settings(context.home().settings_file)
+    try:
+        production.require(settings)
+    except ProductionNotReady as error:
+        return [{"check": "production", "ok": False, "detail": f"{error.code}: {error.message()} {error.hint()}"}]
+    return []
+
+
+def _opened(context: Context) -> list[dict[str, object]]:
+    with services_of(context) as services:
+        return examine(services)
 
 
 Check = Callable[["Services"], tuple[bool, str]]
@@ -171,6 +189,19 @@ def _requesters(services: Services) -> tuple[bool, str]:
     return True, "no client is stopped by people's reports"
 
 
+def _production(services: Services) -> tuple[bool, str]:
+    """Whether what is made here is real, and what stands between it and real use."""
+    from camtrust import production
+
+    settings = services.settings
+    emulated = production.emulated(settings)
+    if settings.specimen:
+        wanting = ", ".join((*production.missing(settings), *emulated))
+        return True, f"a specimen; before specimen = false, to be set: {wanting or 'nothing'}"
+    said = f"policies below {settings.policies.arc}; persons' keys are emulated"
+    return not emulated, said + (f"; emulated, so not for real use: {', '.join(emulated)}" if emulated else "")
+
+
 _CHECKS: dict[str, Check] = {
     "clock": _clock,
     "database": _database,
@@ -185,4 +216,5 @@ _CHECKS: dict[str, Check] = {
     "trust bundle": _bundle,
     "backups": _backups,
     "requesters": _requesters,
+    "production": _production,
 }

@@ -36,6 +36,7 @@ from typing import Annotated, Any, Literal
 from cryptography.x509 import ObjectIdentifier
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from foundation.arc import SANDBOX_SEAL_POLICY, below, is_example
 from foundation.keys.port import KeyAlgorithm
 from foundation.x509.errors import ProfileInvalid
 from foundation.x509.names import ATTRIBUTES, checked_value
@@ -262,6 +263,20 @@ def load_profiles(text: str) -> Mapping[str, Profile]:
         for name, table in tables.items()
         if table.get("abstract") is not True
     }
+
+
+def profiles_below(profiles: Mapping[str, Profile], arc: str) -> Mapping[str, Profile]:
+    """The profiles of an installation whose policies stand below ``arc``; none of them is a specimen unless the arc is
+    one of examples. The sandbox's stay what they are: never real, wherever they are."""
+    return {name: _below(profile, arc) for name, profile in profiles.items()}
+
+
+def _below(profile: Profile, arc: str) -> Profile:
+    policies = profile.policies
+    if policies is not None and SANDBOX_SEAL_POLICY in policies.oids:
+        return profile
+    moved = policies and policies.model_copy(update={"oids": tuple(below(arc, one) for one in policies.oids)})
+    return profile.model_copy(update={"specimen": profile.specimen and is_example(arc), "policies": moved})
 
 
 def _inherited(tables: Mapping[str, dict[str, Any]], name: str, heirs: tuple[str, ...]) -> dict[str, Any]:

@@ -249,8 +249,20 @@ def _summed(case: Case, path: CertificatePath, usage: tuple[Reason, ...], status
         (*bundle_reasons, *usage, *about(part, status.reasons), *notes),
         _relied_on(path, status, part.value, inside),
         embedded,
-        any(is_specimen(_policies(one)) for one in path.certificates),
+        _is_specimen(case, path),
         path.anchor.source,
+    )
+
+
+def _is_specimen(case: Case, path: CertificatePath) -> bool:
+    """Whether any of what the path rests on was made for trying: a policy of the example arc in it, an authority above
+    the signer that says SPECIMEN in its name, or the bundle of such an installation."""
+    above = (*path.certificates[1:], path.anchor.certificate)
+    bundle = case.trust.bundle if path.anchor.source == SOURCE else None
+    return (
+        any(is_specimen(_policies(one)) for one in path.certificates)
+        or any("SPECIMEN" in subject(one) for one in above)
+        or (bundle is not None and bundle.contents.specimen)
     )
 
 

@@ -74,6 +74,19 @@ def test_a_fault_is_an_alarm_until_it_was_seen_to(world: World, caplog: pytest.L
     assert [one.acknowledged for one in lint.findings()] == [True]
 
 
+def test_the_sandbox_has_an_example_policy_where_nothing_else_has(world: World) -> None:
+    """What pkilint says of the example arc is explained on the sandbox's certificates, and is a fault on others."""
+    sandbox, other = world.citizen(), world.citizen()
+    with world.database.unit_of_work() as connection:
+        of_sandbox = update(certificates).where(certificates.c.serial == sandbox.serial)
+        connection.execute(of_sandbox.values(profile="organisation-seal-sandbox"))
+    world.clock.advance(timedelta(minutes=3))
+    settings = world.ca.settings.model_copy(update={"lint_explained": frozenset()})
+    lint = BackgroundLint(world.database, world.clock, world.audit, settings, Scripted(*EXPLAINED))
+    assert lint.run_once() == 2
+    assert [one.serial for one in lint.findings()] == [other.serial]
+
+
 def test_a_linter_that_fails_passes_nothing(small_world: World) -> None:
     """The same certificates are looked at again."""
 

@@ -199,6 +199,10 @@ def test_install_holds_a_certificate_against_key_and_chain(world: World) -> None
         with pytest.raises(AuthorityRefused) as refused:
             ca.install("issuing-2", certificate, chain, OPERATOR)
         assert refused.value.params["rule"] == rule
+    real = world.again(ca.settings.model_copy(update={"mark": None}))
+    with pytest.raises(AuthorityRefused) as refused:
+        real.install("issuing-2", good, [root.certificate], OPERATOR)
+    assert refused.value.params["rule"] == "AUTH-SPECIMEN"
     ca.install("issuing-2", good, [root.certificate], OPERATOR)
     for again in (
         lambda: ca.install("issuing-2", good, [root.certificate], OPERATOR),

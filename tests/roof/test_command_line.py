@@ -120,17 +120,49 @@ def test_unknown_settings_are_refused(tmp_path: Path) -> None:
         ('[keys]\nuri = "pkcs11:token=x?module-path=/x.so"\n', "camtrust.module_pin_missing"),
         ('[notify]\nsmtp = "smtp://user@localhost?password_file=/none"\n', "camtrust.settings_invalid"),
         ('[blobs]\nurl = "s3://bucket"\n', "camtrust.settings_unsupported"),
-        ("specimen = false\n", "camtrust.example_oid_refused"),
+        ('[policies]\narc = "2.16.116"\n', "camtrust.settings_invalid"),
+        ('[policies]\narc = "2.16.116.99999"\n', "camtrust.specimen_arc_refused"),
     ],
 )
 def test_what_is_not_built_is_refused_at_start(tmp_path: Path, toml: str, code: str) -> None:
-    """Settings for parts that are absent, and a production start with example policies, do not start anything."""
+    """Settings for parts that are absent, arcs that are nobody's, and a specimen below a real arc start nothing."""
     home = tmp_path / "home"
     assert camtrust("hsm", "init", "--home", home).returncode == 0
     (home / "camtrust.toml").write_text(toml, encoding="utf-8")
     done = camtrust("doctor", "--home", home)
     assert done.returncode == 4
     assert code in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("toml", "keys"),
+    [
+        ("specimen = false\n", "policies.arc, registry.url"),
+        ('specimen = false\n[policies]\narc = "2.999.116"\n', "policies.arc, registry.url"),
+        ('specimen = false\n[policies]\narc = "2.16.116.99999"\n', "registry.url"),
+        (
+            'specimen = false\n[policies]\narc = "2.16.116.99999"\n[registry]\nurl = "https://registry.example"\n'
+            '[ca]\ntime_source = "assumed"\n',
+            "ca.time_source",
+        ),
+    ],
+)
+def test_production_says_what_it_lacks_and_does_not_start(tmp_path: Path, toml: str, keys: str) -> None:
+    """`serve` refuses it, and `doctor` has it as its finding, with every setting that is missing."""
+    home = tmp_path / "home"
+    assert camtrust("hsm", "init", "--home", home).returncode == 0
+    (home / "camtrust.toml").write_text(toml, encoding="utf-8")
+    served = camtrust("serve", "--home", home, "--port", "0")
+    assert served.returncode == 4
+    assert "camtrust.production_not_ready" in served.stderr
+    assert f"To be set: {keys}." in served.stderr
+    assert "From specimen to production" in served.stderr
+    looked = camtrust("doctor", "--home", home, "--json")
+    assert looked.returncode == 4
+    (found,) = json.loads(looked.stdout)["checks"]
+    assert (found["check"], found["ok"]) == ("production", False)
+    assert f"To be set: {keys}." in found["detail"]
+    assert not (home / "camtrust.sqlite").exists()  # nothing was begun
 
 
 def test_database_copies(tmp_path: Path) -> None:

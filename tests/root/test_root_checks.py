@@ -48,6 +48,13 @@ def _csr(subject: tuple[tuple[str, str], ...]) -> bytes:
     return build_csr(subject_name(subject), ec.generate_private_key(ec.SECP256R1()))
 
 
+def _append(file: str, text: str) -> Change:
+    def change(folder: Path) -> None:
+        (folder / file).write_text((folder / file).read_text() + text)
+
+    return change
+
+
 def _broken_csr(folder: Path) -> None:
     data = (folder / "issuing.csr").read_text().splitlines()
     (folder / "issuing.csr").write_text("\n".join([*data[:2], data[3], data[2], *data[4:]]))
@@ -70,6 +77,8 @@ ISSUING, CRL = ORDER[1], ORDER[4]
 AGAIN, NEXT_CRL = "2-issuing-again.toml", "6-root-crl.toml"
 PERFORMED_BEFORE = {**{file: ORDER[:number] for number, file in enumerate(ORDER)}, AGAIN: ORDER[:2], NEXT_CRL: ORDER}
 
+OWN_ARC = '\n[policies]\narc = "2.16.116.99999"\n'
+
 BROKEN: list[tuple[str, str, Change]] = [
     ("ROOT-PATHS", ISSUING, _edit(ISSUING, "issuing.pem", "../issuing.pem")),
     ("ROOT-PATHS", ISSUING, _edit(ISSUING, "issuing.pem", "nowhere/issuing.pem")),
@@ -88,6 +97,10 @@ BROKEN: list[tuple[str, str, Change]] = [
     ("ROOT-CHAIN", ISSUING, lambda folder: (folder / "1-root.transcript.json").unlink()),
     ("ROOT-CHAIN", ISSUING, _edit("1-root.transcript.json", "SPECIMEN", "SPECIMAN")),
     ("ROOT-ISSUER", ISSUING, lambda folder: _edit(ISSUING, '"root.pem"', '"other.pem"')(folder) or _other_root(folder)),
+    ("ROOT-ARC", "1-root.toml", _append("1-root.toml", OWN_ARC)),
+    ("ROOT-ARC", ISSUING, _append(ISSUING, OWN_ARC)),
+    ("ROOT-ARC", ISSUING, _append(ISSUING, '\n[policies]\narc = "2.999.5"\n')),
+    ("ROOT-ARC", CRL, _append(CRL, OWN_ARC)),
     ("ROOT-CSR", ISSUING, _write("issuing.csr", b"not a request")),
     ("ROOT-CSR", ISSUING, _broken_csr),
     ("ROOT-CSR", ISSUING, _write("issuing.csr", _csr((*ISSUING_SUBJECT[:2], ("CN", "SPECIMEN other"))))),
