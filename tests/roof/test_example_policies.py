@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from camtrust import production
 from camtrust.ca_settings import ca_settings_of
-from camtrust.errors import ExampleOidRefused, ProductionNotReady, SettingsInvalid, SpecimenArcRefused
+from camtrust.errors import (
+    AuthoritiesRefused,
+    ExampleOidRefused,
+    ProductionNotReady,
+    SettingsInvalid,
+    SpecimenArcRefused,
+)
 from camtrust.settings import CaSettings, PolicySettings, RegistrySettings, Settings, load_settings
 from ekyc.policy import default_policy
 from foundation import arc
+from foundation.x509.names import subject_name
 from foundation.x509.profile import Profile
 from issuing_ca.service import packaged_profiles
 from root_ca.building import profiles as root_profiles
@@ -48,6 +59,36 @@ def test_policies_of_ones_own_are_taken() -> None:
     """Where no example is among them; the sandbox's policy is one, and stays."""
     production.require_authorities(READY, cast(Any, authority()))
     production.require_authorities(READY, cast(Any, authority(profile=arc.SANDBOX_SEAL_POLICY)))
+
+
+@pytest.mark.parametrize("specimen", [True, False])
+def test_authorities_of_the_other_kind_are_refused(specimen: bool) -> None:
+    """Installed ones, and whatever stands above them: real below a specimen, and a specimen below what is real."""
+    real, example = (_certificate(word) for word in ("Organisation", "SPECIMEN Organisation"))
+    own, other = (example, real) if specimen else (real, example)
+    settings = Settings() if specimen else READY
+    for certificate, chain, root, refused in (
+        (own, (own,), own, False),
+        (other, (own,), own, True),
+        (own, (other,), own, True),
+        (own, (own,), other, True),
+    ):
+        installed = SimpleNamespace(name="issuing", certificate=certificate, chain=chain, root=root)
+        ca = authority()
+        ca.authorities = SimpleNamespace(all=lambda one=installed: (one,))
+        if not refused:
+            production.require_authorities(settings, ca)
+            continue
+        with pytest.raises(AuthoritiesRefused):
+            production.require_authorities(settings, ca)
+
+
+def _certificate(organisation: str) -> x509.Certificate:
+    key, name = ec.generate_private_key(ec.SECP256R1()), subject_name((("C", "KH"), ("O", organisation)))
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    begin = datetime(2026, 1, 1, tzinfo=UTC)
+    dated = builder.serial_number(1).not_valid_before(begin).not_valid_after(begin + timedelta(days=1))
+    return dated.sign(key, hashes.SHA256())
 
 
 @pytest.mark.parametrize(
