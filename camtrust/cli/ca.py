@@ -30,8 +30,8 @@ def create(context: Context) -> typer.Typer:
     ) -> None:
         """Make an authority's key in the token and give its CSR for a root ceremony."""
         with services_of(context) as services:
-            request = services.ca.init(name, _subject(subject), ACTOR)
-        _deliver(context, {"name": name, "csr": request.decode()}, request, output)
+            request = services.ca.init(name, subject_pairs(subject), ACTOR)
+        deliver(context, {"name": name, "csr": request.decode()}, request, output)
 
     @app.command()
     def install(
@@ -100,10 +100,10 @@ def create(context: Context) -> typer.Typer:
 
         with services_of(context) as services:
             issued = services.ca.issue_for_request(
-                profile_name, csr.read_bytes(), _subject(subject), owner, ACTOR, None, authority, dns_name or ()
+                profile_name, csr.read_bytes(), subject_pairs(subject), owner, ACTOR, None, authority, dns_name or ()
             )
         pem = issued.certificate.public_bytes(Encoding.PEM)
-        _deliver(context, {"serial": issued.serial, "certificate": pem.decode()}, pem, output)
+        deliver(context, {"serial": issued.serial, "certificate": pem.decode()}, pem, output)
 
     @app.command(name="acme-credential")
     def acme_credential(
@@ -119,7 +119,7 @@ def create(context: Context) -> typer.Typer:
         """Make an external account credential for one ACME account; its HMAC key is shown this once."""
         with services_of(context) as services:
             made = services.acme.of(authority).accounts.new_credential(
-                profile_name, _subject(subject), domain or (), owner, ACTOR, days
+                profile_name, subject_pairs(subject), domain or (), owner, ACTOR, days
             )
         value = {"kid": made.credential.kid, "hmac_key": made.hmac_key}
         lines = [f"Key identifier: {made.credential.kid}", f"HMAC key:       {made.hmac_key}"]
@@ -137,7 +137,7 @@ def create(context: Context) -> typer.Typer:
         """Make a credential by which one machine enrols through EST or CMP; its secret is shown this once."""
         with services_of(context) as services:
             made = services.enrolment.new_credential(
-                profile_name, _subject(subject), dns_name or (), owner, ACTOR, days, authority
+                profile_name, subject_pairs(subject), dns_name or (), owner, ACTOR, days, authority
             )
         value = {"reference": made.credential.reference, "secret": made.secret}
         lines = [f"Reference: {made.credential.reference}", f"Secret:    {made.secret}"]
@@ -193,7 +193,7 @@ def create(context: Context) -> typer.Typer:
                 one = services.revocation_proposals.propose(actor, query, wanted, digest)
                 lines = [f"Proposed the revocation of {one.count} certificates; nothing is revoked yet."]
                 value = {"proposal": one.id, "count": one.count, "digest": one.digest}
-                lines.append(f"An officer approves it: POST /ca/v1/revocations/proposals/{one.id}/approval")
+                lines.append(f"An officer approves it: camtrust ra approve-revocation {one.id} --digest {one.digest}")
                 context.terminal.result(value, [*lines, f"until {one.expires_at:%Y-%m-%d %H:%M} UTC."])
                 return
             with Progress(console=Console(stderr=True)) as progress:
@@ -236,7 +236,7 @@ def create(context: Context) -> typer.Typer:
         with services_of(context) as services:
             data = services.ca.current_crl(name)
         pem = x509.load_der_x509_crl(data).public_bytes(Encoding.PEM)
-        _deliver(context, {"name": name, "crl": pem.decode()}, data if output else pem, output)
+        deliver(context, {"name": name, "crl": pem.decode()}, data if output else pem, output)
 
     @app.command()
     def ocsp(serial: Annotated[str, typer.Argument(help="serial number, hexadecimal")]) -> None:
@@ -309,7 +309,7 @@ def create(context: Context) -> typer.Typer:
                 data = reconciliation.statement(services)
                 value = {"statement": data.decode(), "htm": reconciliation.METHOD}
                 value["htu"] = reconciliation.address(services.settings.public_url)
-                _deliver(context, value, data, statement)
+                deliver(context, value, data, statement)
                 return
             if statement is None:
                 raise typer.BadParameter("name the file that was signed", param_hint="--statement")
@@ -324,14 +324,15 @@ def create(context: Context) -> typer.Typer:
     return app
 
 
-def _subject(text: str) -> list[tuple[str, str]]:
+def subject_pairs(text: str) -> list[tuple[str, str]]:
+    """NAME=VALUE pairs of an option, in their order. Raises BadParameter."""
     pairs = [part.strip().partition("=") for part in text.split(",")]
     if not all(equals for _, equals, _ in pairs):
         raise typer.BadParameter("a subject is NAME=VALUE pairs with commas between", param_hint="--subject")
     return [(name.strip(), value.strip()) for name, _, value in pairs]
 
 
-def _deliver(context: Context, value: object, data: bytes, output: Path | None) -> None:
+def deliver(context: Context, value: object, data: bytes, output: Path | None) -> None:
     """To a file that must not exist, or to the terminal."""
     if output is not None:
         from camtrust.errors import OutputExists

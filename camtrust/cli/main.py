@@ -42,6 +42,9 @@ COMMANDS = {
     "ca": Command(
         "camtrust.cli.ca", "The issuing CA: certificates, revocation, status, the public log, the audit trail."
     ),
+    "ra": Command(
+        "camtrust.cli.ra", "Officers of the registration authority: look, approve, refuse, revoke, by their own key."
+    ),
     "ekyc": Command("camtrust.cli.ekyc", "Enrolments: look, decide, call back; devices, chip authorities, retention."),
     "actors": Command(
         "camtrust.cli.actors", "Officers, clients, operators: register, list, disable; OAuth, seals and their policy."

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from camtrust.cli.context import Context
 from camtrust.errors import OfficerKeyUnusable, ServiceRefused
@@ -16,6 +18,15 @@ if TYPE_CHECKING:
     from camtrust.demo.client import Officer
 
 _SECONDS = 60.0
+
+# What every command of an officer takes.
+OfficerId = Annotated[str, typer.Option("--officer", envvar="CAMTRUST_OFFICER", help="your actor id, act_…")]
+Key = Annotated[
+    Path,
+    typer.Option("--key", envvar="CAMTRUST_OFFICER_KEY", help="your private key, PEM", exists=True, dir_okay=False),
+]
+Address = Annotated[str | None, typer.Option("--url", help="where the services are; default: the home's public URL")]
+Origin = Annotated[str | None, typer.Option("--origin", help="their public URL, where --url is another address")]
 
 
 def read_key(key_file: Path) -> ec.EllipticCurvePrivateKey:

@@ -87,6 +87,10 @@ class Officer:
         }
         return _answer(self._http.post(path, content=content, headers=headers)).json()
 
+    def delete(self, path: str) -> Any:
+        headers = self._headers("DELETE", path, b"") | {"Idempotency-Key": new_idempotency_key()}
+        return _answer(self._http.delete(path, headers=headers)).json()
+
     def post_octets(self, path: str, content: bytes) -> Any:
         headers = self._headers("POST", path, content) | {"Content-Type": "application/octet-stream"}
         return _answer(self._http.post(path, content=content, headers=headers)).json()

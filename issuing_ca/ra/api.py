@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import Annotated
 
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr
 
@@ -148,7 +149,8 @@ class DecisionView(BaseModel):
 
 
 class RequestView(BaseModel):
-    """A request, and how far it is."""
+    """A request, and how far it is. ``public_key_sha256``: of the SubjectPublicKeyInfo that is to be certified;
+    ``introduced_by``: who made the credential of the machine that asks."""
 
     id: str
     authority: str
@@ -156,8 +158,10 @@ class RequestView(BaseModel):
     subject: list[tuple[str, str]]
     dns_names: list[str]
     owner: str
+    public_key_sha256: str
     state: RequestState
     requested_by: str
+    introduced_by: str | None
     requested_at: str
     expires_at: str
     not_after: str | None
@@ -336,18 +340,17 @@ def _view(one: CertificateApplication) -> RequestView:
         dns_names=list(one.dns_names),
         owner=one.owner,
         state=one.state,
+        public_key_sha256=hashlib.sha256(
+            one.key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        ).hexdigest(),
         requested_by=one.requested_by,
+        introduced_by=one.introduced_by,
         requested_at=rfc3339(one.requested_at),
         expires_at=rfc3339(one.expires_at),
         not_after=rfc3339(one.not_after) if one.not_after else None,
         serial=one.serial,
         failure=one.failure,
-        decisions=[
-            DecisionView(
-                officer=it.officer, approves=it.approves, reason=it.reason, comment=it.comment, at=rfc3339(it.at)
-            )
-            for it in one.decisions
-        ],
+        decisions=[_decision(said) for said in one.decisions],
     )
 
 
