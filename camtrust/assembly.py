@@ -26,7 +26,7 @@ from camtrust.adapters import (
     SigningCredentials,
     SigningKeyCustody,
 )
-from camtrust.agency_seals import RegisteredAgencyClients, SealsOfAgencies
+from camtrust.agency_seals import SealsOfAgencies, organisations
 from camtrust.authorisation_server import authorisation_server
 from camtrust.ca_settings import ca_settings_of, policy_arc_of, time_source_of
 from camtrust.code_card import PdfCards
@@ -79,6 +79,7 @@ from signing.archive.service import Archive
 from signing.batches.custody import BatchCustody
 from signing.batches.service import BatchService
 from signing.batches.work import BatchWork
+from signing.credential_requests.service import CredentialRequests
 from signing.csc.authorising import CscAuthorising
 from signing.csc.prompts import Prompts
 from signing.csc.responses import CscResponses
@@ -147,6 +148,7 @@ class Services:
     registry_url: str
     oauth: AuthorizationServer
     agencies: Agencies
+    credential_requests: CredentialRequests
     templates: Templates
     judges: Judges
 
@@ -280,9 +282,8 @@ def assemble(
         batches = BatchService(database, trail, clock, randomness, signing_service, batch_custody, webhooks)
         batch_work = BatchWork(database, trail, clock, signing_service, batch_custody, clients, webhooks)
         seals = SealsOfAgencies(identity_service, ca, signing_service, keys, clock)
-        registered = RegisteredAgencyClients(identity_service)
-        officers = settings.agencies.officers
-        agencies = Agencies(*base, vault, signing_service, held_seals, batches, registered, seals, officers)
+        seal_desks = organisations(*base, vault, seals, held_seals, batches, webhooks, settings.agencies)
+        agencies = seal_desks[0]
         ekyc_service = EkycService(
             database=database,
             vault=vault,
@@ -362,6 +363,7 @@ def assemble(
         registry_url,
         oauth,
         agencies,
+        seal_desks[1],
         Templates(database, trail, clock, randomness, agencies, ConfinedSealImages(), stamps_of(settings)),
         Judges(home, clock, settings.verify),
     )

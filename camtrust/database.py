@@ -37,6 +37,7 @@ import issuing_ca.store
 import signing.agencies.store
 import signing.archive.store
 import signing.batches.store
+import signing.credential_requests.store
 import signing.csc.prompt_store
 import signing.csc.store
 import signing.held.store

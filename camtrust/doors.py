@@ -38,6 +38,7 @@ import signing.agencies.api
 import signing.api
 import signing.archive.api
 import signing.batches.api
+import signing.credential_requests.api
 import signing.csc.api
 import signing.digests.api
 import signing.held.api
@@ -159,6 +160,7 @@ def application(services: Services) -> FastAPI:
             ekyc.api.create_outbox_router(services.outbox, guard),
             signing.api.create_router(services.signing, guard),
             signing.agencies.api.create_router(services.agencies, guard),
+            signing.credential_requests.api.create_router(services.credential_requests, guard),
             signing.templates.api.create_router(services.templates, services.signing, guard),
             signing.held.api.create_router(services.held_seals, guard),
             signing.preview.api.create_router(services.previews, guard),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from cryptography import x509
@@ -31,6 +32,7 @@ from issuing_ca.drafts import ORGANISATION_SEAL, ORGANISATION_SEAL_SANDBOX
 from issuing_ca.model import CertificateRecord, CertificateRequest, CertificateState, Reason
 from issuing_ca.service import CertificateAuthority
 from signing.model import CredentialStatus
+from signing.ports import SealOrder, SealTerms
 from signing.seal_policy import ROLE
 from signing.service import SigningService
 
@@ -79,6 +81,7 @@ def make_seal_credential(
     algorithm: KeyAlgorithm = KeyAlgorithm.EC_P256,
     *,
     sandbox: bool = False,
+    order: SealOrder | None = None,
 ) -> SealCredential:
     """Key, certificate and signing credential for a client that seals. Asked again, gives the same credential.
 
@@ -86,26 +89,23 @@ def make_seal_credential(
     audit trail; ``algorithm``: of the key, a client can have one of each. The mark of a specimen installation is put
     before names that do not say it. After a revocation the client gets a new key; a certificate that has run out is
     followed by one over the same key. ``sandbox``: under a key and a profile of its own, SANDBOX SPECIMEN before the
-    names in every installation: a seal that no verifier passes.
+    names in every installation: a seal that no verifier passes. ``order``: what it is made by; where it follows
+    another credential, the key is the order's alone, by the algorithm of that one's.
     Raises ActorUnknown, ClientCannotSeal, OrganisationIdentifierInvalid, NameInvalid, SealOnHold, SealNamedOtherwise,
     SealWithdrawn, and what making keys and issuing raise.
     """
     _check_client(services, client)
     ca, signing = services.ca, services.signing
     profile = ORGANISATION_SEAL_SANDBOX if sandbox else ORGANISATION_SEAL
-    ca.require_no_approval(ORGANISATION_SEAL)
-    if not re.fullmatch(_IDENTIFIER % ca.settings.country, identifier):
-        raise OrganisationIdentifierInvalid(country=ca.settings.country)
-    wanted = subject_name(
-        (
-            ("C", ca.settings.country),
-            ("O", _marked(organisation, ca.settings.mark, sandbox)),
-            ("organizationIdentifier", identifier),
-            ("CN", _marked(common_name, ca.settings.mark, sandbox)),
-        )
-    )
+    if order is None or not order.two_officers:
+        ca.require_no_approval(ORGANISATION_SEAL)
+    wanted = _subject(ca, organisation, identifier, common_name, sandbox)
     records = tuple(_records(ca, client, profile))
-    key = _key(services, client, records, algorithm, _SANDBOX_LABEL if sandbox else _LABEL)
+    label = _SANDBOX_LABEL if sandbox else _LABEL
+    if order is not None and order.follows is not None:
+        key = _key_of_order(services, client, order, f"{label}/{client}/{order.evidence[:32]}")
+    else:
+        key = _key(services, client, records, algorithm, label)
     current = _current(services, key, records)
     if current is None:
         request = CertificateRequest(
@@ -116,6 +116,7 @@ def make_seal_credential(
             owner=client,
             requested_by=by,
             key_id=key.key_id,
+            evidence=None if order is None else order.evidence,
         )
         certificate = ca.issue(ca.prepare(request).token).certificate
     else:
@@ -128,6 +129,32 @@ def make_seal_credential(
     if credential.status is not CredentialStatus.ACTIVE:
         raise SealWithdrawn(serial=_serial(certificate))
     return SealCredential(credential.credential_id, client, _serial(certificate), name_pairs(certificate.subject))
+
+
+def seal_terms(
+    ca: CertificateAuthority, organisation: str, identifier: str, common_name: str, now: datetime, *, sandbox: bool
+) -> SealTerms:
+    """What :func:`make_seal_credential` would have certified. Raises OrganisationIdentifierInvalid, NameInvalid,
+    AuthorityUnknown."""
+    profile = ca.profiles[ORGANISATION_SEAL_SANDBOX if sandbox else ORGANISATION_SEAL]
+    subject, days = _subject(ca, organisation, identifier, common_name, sandbox), profile.validity.max_days
+    above = ca.authorities.get(_AUTHORITY).certificate.not_valid_after_utc
+    return SealTerms(profile.name, name_pairs(subject), days, min(now + timedelta(days=days), above))
+
+
+def _subject(
+    ca: CertificateAuthority, organisation: str, identifier: str, common_name: str, sandbox: bool
+) -> x509.Name:
+    if not re.fullmatch(_IDENTIFIER % ca.settings.country, identifier):
+        raise OrganisationIdentifierInvalid(country=ca.settings.country)
+    return subject_name(
+        (
+            ("C", ca.settings.country),
+            ("O", _marked(organisation, ca.settings.mark, sandbox)),
+            ("organizationIdentifier", identifier),
+            ("CN", _marked(common_name, ca.settings.mark, sandbox)),
+        )
+    )
 
 
 def revoke_seals(ca: CertificateAuthority, by: str, client: str) -> int:
@@ -177,10 +204,21 @@ def _key(
     # The token may not have been told yet of a revocation, so the records count too.
     revoked = {record.key_id for record in of_keys if record.state is CertificateState.REVOKED}
     usable = [key for key in keys if key.enabled and key.key_id not in revoked and key.algorithm is algorithm]
-    if usable:
-        return usable[-1]
+    if usable:  # the one whose certificate lasts longest: a key that was made for a successor may have none yet
+        ends = {record.key_id: record.not_after for record in sorted(of_keys, key=lambda record: record.not_after)}
+        return max(enumerate(usable), key=lambda one: (_timestamp(ends.get(one[1].key_id)), one[0]))[1]
     new = f"{label}/{client}" + (f"/{len(keys) + 1}" if keys else "")
     return services.keys.generate(new, algorithm, KeyUse.ORGANISATION_SEAL, client)
+
+
+def _key_of_order(services: SealMaking, client: str, order: SealOrder, label: str) -> KeyInfo:
+    """The key that is this order's alone; a run that was killed has left it, or it is made."""
+    found = services.keys.find(label=label, use=KeyUse.ORGANISATION_SEAL, owner=client)
+    if found:
+        return found[0]
+    assert order.follows is not None  # noqa: S101 - whoever calls this has looked
+    algorithm = services.keys.get(order.follows.signatory.key_id).algorithm
+    return services.keys.generate(label, algorithm, KeyUse.ORGANISATION_SEAL, client)
 
 
 def _current(services: SealMaking, key: KeyInfo, records: tuple[CertificateRecord, ...]) -> x509.Certificate | None:
@@ -195,6 +233,10 @@ def _current(services: SealMaking, key: KeyInfo, records: tuple[CertificateRecor
     if newest is None or newest.certificate is None:
         return None
     return x509.load_der_x509_certificate(newest.certificate)
+
+
+def _timestamp(moment: datetime | None) -> float:
+    return 0.0 if moment is None else moment.timestamp()
 
 
 def _serial(certificate: x509.Certificate) -> str:

@@ -196,6 +196,13 @@ class AgencySettings(Section):
     """Organisations that seal."""
 
     officers: Annotated[Literal[1, 2], Field(description="how many officers approve an organisation")] = 1
+    credential_officers: Annotated[
+        Literal[0, 1, 2],
+        Field(description="how many officers approve each seal credential in production; 0: it is made at once"),
+    ] = 0
+    renewal_days: Annotated[
+        int, Field(ge=1, le=365, description="how long before its end a seal credential gets its successor, in days")
+    ] = 30
 
 
 class BackupSettings(Section):

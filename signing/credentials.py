@@ -20,6 +20,7 @@ from foundation.keys.port import KeyUse
 from foundation.randomness import Randomness
 from foundation.use_record import Act
 from signing import store
+from signing.credential_requests.store import successor
 from signing.errors import CredentialMismatch, CredentialNotFound, CredentialNotUsable
 from signing.history import OWN, History
 from signing.model import Credential, CredentialStatus, Signatory
@@ -113,6 +114,8 @@ class Credentials:
         if use is KeyUse.CITIZEN_SIGN:  # a seal is stopped by its key's switch in the token alone: its path is hot
             credential = self._now(credential)
         now, certificate = self._clock.now(), credential.signatory.certificate
+        if use is KeyUse.ORGANISATION_SEAL and now > certificate.not_valid_after_utc:
+            return self._following(actor, credential)
         current = certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc
         if credential.status is not CredentialStatus.ACTIVE or not current:
             raise CredentialNotUsable
@@ -146,6 +149,17 @@ class Credentials:
             self._audit.append(connection, str(actor), "signing.credential_suspended", credential_id)
         self._history.record(credential, Act.SUSPENSION, (), OWN)
         return self.own(actor, credential_id)
+
+    def _following(self, actor: Actor, ended: Credential) -> Credential:
+        """The successor of a seal that ended, however many ends ago; of one that was revoked, none.
+
+        Raises CredentialNotUsable.
+        """
+        with self._database.read() as connection:
+            following = successor(connection, ended.credential_id)
+        if following is None or self._now(ended).status is not CredentialStatus.ACTIVE:
+            raise CredentialNotUsable
+        return self.usable(actor, following, KeyUse.ORGANISATION_SEAL)
 
     def _now(self, credential: Credential) -> Credential:
         if credential.status is not CredentialStatus.ACTIVE:

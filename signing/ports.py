@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from foundation.http.actor import Actor
 from foundation.keys.port import KeyInfo, KeyStore, Mechanism, WrappedKeys
 from foundation.use_record import Act
+from signing.model import Credential
 
 
 class SignsDigests(Protocol):
@@ -117,17 +118,56 @@ class AgencyClients(Protocol):
         """End what a client may do, at once and for good. Nothing happens where that was done."""
         ...
 
+    def acts(self, client_id: str) -> bool:
+        """Whether a client may act now."""
+        ...
+
     def person_of(self, officer_id: str) -> str | None:
         """The person id under which an officer is enrolled; None where that is not known."""
         ...
 
 
+@dataclass(frozen=True)
+class SealTerms:
+    """What a seal credential would say if it was made now. ``subject``: the names of its certificate; ``days``: for how
+    long it is good at most; ``until``: when one that is made now ends."""
+
+    profile: str
+    subject: tuple[tuple[str, str], ...]
+    days: int
+    until: datetime
+
+
+@dataclass(frozen=True)
+class SealOrder:
+    """What a credential is made by. ``evidence``: SHA-256 of the terms, which the certificate's record will name;
+    ``two_officers``: two approved them; ``follows``: the credential that this one is the successor of, under a new key
+    by the same algorithm."""
+
+    evidence: str
+    two_officers: bool
+    follows: Credential | None = None
+
+
 class AgencySeals(Protocol):
     """Makes what organisations seal with."""
 
-    def make(self, by: str, client_id: str, organisation: str, number: str, *, sandbox: bool) -> str:
-        """The client's credential, in the organisation's name; the same one while it is good. ``sandbox``: one that
-        no verifier passes. Raises a CamTrustError where none can be issued."""
+    def terms(self, organisation: str, number: str, *, sandbox: bool) -> SealTerms:
+        """What would be certified. Raises a CamTrustError for what cannot be."""
+        ...
+
+    def make(
+        self,
+        by: str,
+        client_id: str,
+        organisation: str,
+        number: str,
+        *,
+        sandbox: bool,
+        order: SealOrder | None = None,
+    ) -> str:
+        """The client's credential, in the organisation's name; the same one while it is good, or for the same order.
+        ``sandbox``: one that no verifier passes. Raises a CamTrustError where none can be issued."""
         ...
 
     def revoke(self, by: str, client_id: str) -> None:

@@ -311,7 +311,7 @@ class SigningService:
             details = {"form": str(form), "level": level.value, "digest": prepared.digest.hex()}
             details |= {"released_by": released_by} if released_by else {}
             details |= {"beside": f"{parallel.certificate.serial_number:x}"} if parallel is not None else {}
-            self._audit.append(connection, str(actor), "signing.sealed", credential_id, details)
+            self._audit.append(connection, str(actor), "signing.sealed", credential.credential_id, details)
         return sealed
 
     def appearance(self, actor: Actor, level: Level, form: Form, options: PdfOptions) -> Appearance | None:

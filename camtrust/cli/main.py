@@ -49,6 +49,7 @@ COMMANDS = {
     "actors": Command(
         "camtrust.cli.actors", "Officers, clients, operators: register, list, disable; OAuth, seals and their policy."
     ),
+    "seals": Command("camtrust.cli.seals", "As an officer: requests for organisations' seal credentials."),
     "sign": Command("camtrust.cli.sign", "Sign documents with a credential of the home."),
     "extend": Command("camtrust.cli.extend", "Raise a signature's level, or keep files by evidence records."),
     "verify": Command("camtrust.cli.verify", "Verify documents offline against a pinned trust bundle."),

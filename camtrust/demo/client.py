@@ -79,6 +79,9 @@ class Officer:
     def get(self, path: str) -> Any:
         return _answer(self._http.get(path, headers=self._headers("GET", path, b""))).json()
 
+    def get_octets(self, path: str) -> bytes:
+        return bytes(_answer(self._http.get(path, headers=self._headers("GET", path, b""))).content)
+
     def post(self, path: str, body: dict[str, Any]) -> Any:
         content = json.dumps(body).encode()
         headers = self._headers("POST", path, content) | {

@@ -41,6 +41,7 @@ from signing.agencies.mandate import mandate_of
 from signing.agencies.mandate_signature import signer_of
 from signing.agencies.model import Agency, AgencyClient, AgencyState, Representative
 from signing.agencies.representing import good_credentials
+from signing.credential_requests.errors import CredentialOfficersNeeded
 from signing.model import Credential
 from signing.ports import AgencyClients, AgencySeals
 
@@ -74,10 +75,12 @@ class Agencies:
         clients: AgencyClients,
         seals: AgencySeals,
         officers: int = 1,
+        credential_officers: int = 0,
     ) -> None:
         self._database, self._audit, self._clock, self._randomness = database, audit, clock, randomness
         self._vault, self._signing, self._held, self._batches = vault, signing, held, batches
         self._clients, self._seals, self._officers = clients, seals, officers
+        self._credential_officers = credential_officers
 
     # --- proposing ------------------------------------------------------------------------------------------------
 
@@ -178,13 +181,12 @@ class Agencies:
             return self._found(agency_id)
         self._decide(officer, agency, stage, "signing.agency_approved", approved_number=agency.number)
         for client in agency.clients:
-            self._end_seals(str(officer), client.client_id)
+            self.end_seals(str(officer), client.client_id)
         return self._found(agency_id)
 
     def refuse(self, officer: Actor, agency_id: str) -> Agency:
         """Say no, for good. Raises AgencyNotFound, AgencyOfficerInvolved, AgencyStateConflict."""
-        agency = self._found(agency_id)
-        self.require_uninvolved(officer, agency)
+        self.require_uninvolved(officer, agency := self._found(agency_id))
         if agency.state is not AgencyState.PROPOSED:
             raise AgencyStateConflict
         self._decide(officer, agency, AgencyState.REFUSED, "signing.agency_refused")
@@ -195,8 +197,8 @@ class Agencies:
     def add_client(self, actor: Actor, agency_id: str, label: str, public_key: bytes) -> AgencyClient:
         """Register a client with its public key (PEM or DER, P-256) and make its seal credential.
 
-        Raises AgencyNotFound, RepresentativeWithoutCertificate, AgencyStateConflict, AgencyInvalid, and what
-        registering and issuing raise: a client that got no credential is given one by :meth:`renew_credential`.
+        Where officers approve credentials first it has none in production yet. Raises AgencyNotFound, AgencyInvalid,
+        RepresentativeWithoutCertificate, AgencyStateConflict, and what registering and issuing raise.
         """
         agency = self.represented(actor, agency_id)
         if len([one for one in agency.clients if one.withdrawn_at is None]) >= MAX_CLIENTS:
@@ -211,13 +213,15 @@ class Agencies:
         except BaseException:
             self._clients.disable(actor, client_id)
             raise
+        if self._credential_officers and agency.state is AgencyState.PRODUCTION:
+            return self._client(agency_id, client_id)
         return self.renew_credential(actor, agency_id, client_id)
 
     def renew_credential(self, actor: Actor, agency_id: str, client_id: str) -> AgencyClient:
         """The client's seal credential for the stage of its organisation; the same one while it is good.
 
-        Raises AgencyNotFound, AgencyClientNotFound, RepresentativeWithoutCertificate, AgencyStateConflict, and what
-        issuing raises.
+        Raises AgencyNotFound, AgencyClientNotFound, RepresentativeWithoutCertificate, AgencyStateConflict,
+        CredentialOfficersNeeded, and what issuing raises.
         """
         agency = self.represented(actor, agency_id)
         client = agency.client(client_id)
@@ -225,8 +229,10 @@ class Agencies:
             raise AgencyClientNotFound
         if client.withdrawn_at is not None:
             raise AgencyStateConflict
+        if self._credential_officers and agency.state is AgencyState.PRODUCTION:
+            raise CredentialOfficersNeeded
         if client.stage not in (None, agency.state):
-            self._end_seals(str(actor), client_id)
+            self.end_seals(str(actor), client_id)
         sandbox = agency.state is not AgencyState.PRODUCTION
         made = self._seals.make(str(actor), client_id, agency.name_latin, agency.number, sandbox=sandbox)
         try:
@@ -236,13 +242,14 @@ class Agencies:
                 details = _of(agency) | {"credential": made, "stage": agency.state.value}
                 self._audit.append(connection, str(actor), "signing.agency_credential_made", client_id, details)
         except AgencyStateConflict:
-            self._end_seals(str(actor), client_id)
+            self.end_seals(str(actor), client_id)
             raise
         return self._client(agency_id, client_id)
 
     def require_seal(self, client_id: str, name: str, number: str, common_name: str) -> None:
         """Before a seal credential is made past the representatives, at the console: a client of an organisation here
-        gets a real one in the approved names alone, in production. Raises AgencySealOtherwise."""
+        gets a real one in the approved names alone, in production; none where officers approve it first.
+        Raises AgencySealOtherwise, CredentialOfficersNeeded."""
         with self._database.read() as connection:
             agency = store.of_client(connection, client_id)
         if agency is None:
@@ -250,6 +257,8 @@ class Agencies:
         approved = (agency.name_latin, agency.number, agency.name_latin)
         if agency.state is not AgencyState.PRODUCTION or (name, number, common_name) != approved:
             raise AgencySealOtherwise
+        if self._credential_officers:
+            raise CredentialOfficersNeeded
 
     # --- leaving --------------------------------------------------------------------------------------------------
 
@@ -294,9 +303,10 @@ class Agencies:
             with self._database.unit_of_work() as connection:
                 store.change_client(connection, client_id, withdrawn_at=self._clock.now())
                 self._audit.append(connection, str(actor), "signing.agency_client_withdrawn", client_id, _of(agency))
-        self._end_seals(str(actor), client_id)
+        self.end_seals(str(actor), client_id)
 
-    def _end_seals(self, by: str, client_id: str) -> None:
+    def end_seals(self, by: str, client_id: str) -> None:
+        """Withdraw a client's credentials, end what waits or is under way, revoke its certificates."""
         self._signing.holdings.withdraw(by, "owner", client_id)
         self._held.stop(by, client_id)
         self._batches.stop(by, client_id)

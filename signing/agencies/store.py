@@ -145,6 +145,11 @@ def add_client(connection: Connection, agency_id: str, client: AgencyClient) -> 
     )
 
 
+def require_acting(connection: Connection, client_id: str) -> None:
+    """Keep a client from being withdrawn until the transaction ends. Raises AgencyStateConflict where it was."""
+    change_client(connection, client_id, label=clients.c.label)
+
+
 def change_client(connection: Connection, client_id: str, **values: Any) -> None:
     """Change a client that was not withdrawn. Raises AgencyStateConflict."""
     same = (clients.c.client_id == client_id) & clients.c.withdrawn_at.is_(None)

@@ -30,6 +30,7 @@ class SealCredentialView(BaseModel):
     subject: str = Field(description="common name in the certificate")
     not_after: str = Field(description="RFC 3339, UTC")
     certificates: list[str] = Field(description="DER in Base64: its own certificate first, the root last")
+    successor: str | None = Field(description="the credential that follows this one, which ends soon")
     log_proof: str = Field(description="C2SP tlog-proof that the certificate is in the issuance log")
 
 
@@ -58,7 +59,7 @@ def create_router(service: DigestSeals, guard: Guard) -> APIRouter:
     @router.get("/seal-credentials")
     def list_credentials(actor: Annotated[Actor, Depends(sealer)]) -> list[SealCredentialView]:
         """The credentials that the client can seal with now, each with its certificate and those above it."""
-        return [_view(one, service.log_proof(one)) for one in service.credentials(actor)]
+        return [_view(one, service.successor(one), service.log_proof(one)) for one in service.credentials(actor)]
 
     @router.post("/digests")
     def seal_digests(actor: Annotated[Actor, Depends(sealer)], body: Digests) -> Signatures:
@@ -77,7 +78,7 @@ def create_router(service: DigestSeals, guard: Guard) -> APIRouter:
     return router
 
 
-def _view(credential: Credential, proof: bytes) -> SealCredentialView:
+def _view(credential: Credential, successor: str | None, proof: bytes) -> SealCredentialView:
     signatory = credential.signatory
     names = signatory.certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     chain = (signatory.certificate, *signatory.chain)
@@ -86,5 +87,6 @@ def _view(credential: Credential, proof: bytes) -> SealCredentialView:
         subject=str(names[0].value) if names else "",
         not_after=rfc3339(signatory.certificate.not_valid_after_utc),
         certificates=[base64.b64encode(one.public_bytes(Encoding.DER)).decode() for one in chain],
+        successor=successor,
         log_proof=proof.decode(),
     )

@@ -13,6 +13,8 @@ from foundation.db.audit import AuditTrail
 from foundation.db.engine import Database
 from foundation.http.actor import Actor
 from foundation.keys.port import KeyUse
+from signing.credential_requests.errors import CredentialSucceeded
+from signing.credential_requests.store import successor
 from signing.csc.algorithms import DIGESTS, describe
 from signing.digests.errors import DigestsInvalid
 from signing.errors import SealNotAllowed
@@ -51,6 +53,11 @@ class DigestSeals:
             if one.status is CredentialStatus.ACTIVE and now <= one.signatory.certificate.not_valid_after_utc
         ]
 
+    def successor(self, credential: Credential) -> str | None:
+        """The credential that follows this one; None where there is none."""
+        with self._database.read() as connection:
+            return successor(connection, credential.credential_id)
+
     def log_proof(self, credential: Credential) -> bytes:
         """The C2SP tlog-proof that the certificate is logged. Raises what the log raises."""
         return self._proofs.proof(credential.signatory.certificate)
@@ -60,9 +67,12 @@ class DigestSeals:
     ) -> list[bytes]:
         """The signatures over these digests, in order, or none.
 
-        Raises CredentialNotFound, CredentialNotUsable, DigestsInvalid, SealNotAllowed, SealNeedsRelease.
+        Raises CredentialNotFound, CredentialNotUsable, CredentialSucceeded, DigestsInvalid, SealNotAllowed,
+        SealNeedsRelease.
         """
         credential = self._signing.credential(actor, credential_id, KeyUse.ORGANISATION_SEAL)
+        if credential.credential_id != credential_id:  # whoever asks has the certificate in what was hashed
+            raise CredentialSucceeded(successor=credential.credential_id)
         key = describe(credential.signatory.certificate)
         name, size = DIGESTS.get(digest_oid, ("", 0))
         if not 1 <= len(digests) <= MOST or any(len(one) != size for one in digests):

@@ -15,6 +15,9 @@ class EventKind(StrEnum):
     DOCUMENT_REFUSED = "document.refused"
     REQUEST_SIGNED = "request.signed"
     REQUEST_REFUSED = "request.refused"
+    CREDENTIAL_ISSUED = "credential.issued"
+    CREDENTIAL_REFUSED = "credential.refused"
+    CREDENTIAL_RENEWED = "credential.renewed"
     TEST = "test"
 
 

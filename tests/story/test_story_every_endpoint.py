@@ -266,6 +266,7 @@ def test_what_is_another_s_is_as_absent_as_what_never_was(assembled: Installatio
     look = {"name": "official", "appearance": {"lines": [{"text": "{name}"}]}}
     changes["/sign/v1/agencies/{agency_id}/templates"] = look
     changes["/sign/v1/held-seals/{held_id}/statement"] = {"document": "0" * 32}
+    changes["/sign/v1/credential-requests/{request_id}/withdrawal"] = {"reason": "other"}
     changes["/sign/v1/held-seals/{held_id}/refusal"] = {"reason": "other"}
     called = 0
     for endpoint in endpoints(assembled.app):
