@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Column, Connection, LargeBinary, Row, String, Table, Text, delete, func, select, update
+from sqlalchemy import Column, Connection, LargeBinary, Row, String, Table, Text, delete, select, update
 
 from foundation.db.types import UtcDateTime
 from signing.csc.wanted import TakenDocuments
@@ -102,11 +102,13 @@ def waiting_of(connection: Connection, owner: str, now: datetime) -> list[Prompt
     return [_prompt(row) for row in connection.execute(query.order_by(prompts.c.asked_at.desc()))]
 
 
-def count_waiting(connection: Connection, owner: str, now: datetime) -> int:
-    query = select(func.count()).where(
+def count_waiting(connection: Connection, owner: str, client: str | None, now: datetime) -> tuple[int, int]:
+    """How many prompts wait for a person, and how many of them are this client's."""
+    query = select(prompts.c.client).where(
         prompts.c.owner == owner, prompts.c.state == PromptState.WAITING.value, prompts.c.expires > now
     )
-    return connection.execute(query).scalar_one()
+    clients = connection.execute(query).scalars().all()
+    return len(clients), clients.count(client)
 
 
 def move(connection: Connection, handle: str, before: PromptState, after: PromptState, **values: Any) -> bool:

@@ -17,6 +17,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from sqlalchemy import Connection
+
 from foundation.clock import Clock, parse_rfc3339, rfc3339
 from foundation.db.audit import AuditTrail
 from foundation.db.engine import Database
@@ -42,7 +44,8 @@ from signing.requests.reports import Reports
 from signing.service import SigningService
 
 LIFETIME = timedelta(minutes=10)
-MOST_WAITING = 5  # for one person: a client cannot bury them in prompts
+MOST_WAITING = 5  # for one person: nobody is buried in prompts
+MOST_OF_ONE = 3  # … of one client: it cannot keep others from asking
 LONGEST_DESCRIPTION = 500  # §11.6
 _PURPOSE = "csc-prompt:"
 _AT_ONCE = 200
@@ -89,7 +92,7 @@ class Prompts:
         self._require_welcome(client, actor.id)
         self.sweep()
         with self._database.read() as connection:
-            self._require_room(store.count_waiting(connection, actor.id, now))
+            self._require_room(connection, actor.id, client, now)
         taken = None
         if what.documents:
             self._signing.level(what.level)  # else it would be refused when the person answers
@@ -112,10 +115,10 @@ class Prompts:
         )
         try:
             with self._database.unit_of_work() as connection:
-                store.insert(connection, one)
-                self._require_room(store.count_waiting(connection, actor.id, now) - 1)
                 details = {"client": client, "digests": [digest.hex() for digest in what.shown]}
                 self._audit.append(connection, str(actor), "signing.csc_prompted", handle, details)
+                self._require_room(connection, actor.id, client, now)  # the trail's head is held: one at a time
+                store.insert(connection, one)
         except BaseException:
             self._authorising.discard(actor, one.documents)
             raise
@@ -225,8 +228,9 @@ class Prompts:
             raise CscRefused("access_denied", "this person is asked nothing by this client", 403)
 
     @staticmethod
-    def _require_room(waiting: int) -> None:
-        if waiting >= MOST_WAITING:
+    def _require_room(connection: Connection, person: str, client: str | None, now: datetime) -> None:
+        waiting, of_client = store.count_waiting(connection, person, client, now)
+        if waiting >= MOST_WAITING or of_client >= MOST_OF_ONE:
             raise CscRefused("temporarily_unavailable", "too many authorisations wait for this person", 429)
 
     def _close(

@@ -138,11 +138,14 @@ def test_refused_and_reported(assembled: Installation, person: Applicant) -> Non
 
 
 def test_nobody_is_buried_in_prompts(assembled: Installation, person: Applicant) -> None:
-    """Five wait; the sixth is refused until one is answered. Long words are refused."""
-    app = App(assembled, person)
-    handles = [app.prompt(_digest(number)) for number in range(5)]
+    """Three of one client wait, five in all; the next is refused until one is answered. Long words are refused."""
+    app, other = App(assembled, person), App(assembled, person)
+    handles = [app.prompt(_digest(number)) for number in range(3)]
     body = {"credentialID": person.credential, "hashes": [_digest(6)], "numSignatures": 1}
-    status, told = app.ask("credentials/authorize", body)
+    assert app.ask("credentials/authorize", body)[0] == 429
+    for number in range(2):
+        other.prompt(_digest(number))
+    status, told = other.ask("credentials/authorize", body)
     assert (status, told["error"]) == (429, "temporarily_unavailable")
     assert person.ask("POST", f"/sign/v1/prompts/{handles[0]}/refusal", {}).status_code == 204
     for words in ("x" * 501, "SPECIMEN lease\nof stall 12", "SPECIMEN \u202e21 llats", "SPECIMEN \u2067lease"):
