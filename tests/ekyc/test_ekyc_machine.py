@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from unittest import TestCase
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
@@ -31,6 +32,7 @@ CERTIFIED = (State.KEY_GENERATED, State.CERTIFICATE_ISSUED, State.ACTIVATED)
 # The same ways each time in the suite; `make fuzz` goes many others.
 FIXED = "CAMTRUST_FUZZ" not in os.environ
 EXAMPLES = 20 if FIXED else 20 * int(os.environ["CAMTRUST_FUZZ"]) // 60
+pytestmark = pytest.mark.timeout(300 + (0 if FIXED else 5 * EXAMPLES))
 
 
 class Enrolments(Machine):
