@@ -274,11 +274,17 @@ def assemble(
             *base, vault, custody, signing_service, clients, notices, webhooks=webhooks, reports=reports
         )
         delivery = notice_delivery(settings, database, vault, trail, clock)
-        outbox = Outbox(database, vault, trail, clock, channels=delivery.channels, randomness=randomness)
-        batch_custody = BatchCustody(vault, blobs)
-        registry = HttpRegistry(
-            RegistryHttpSettings(url=registry_url, timeout_seconds=settings.registry.timeout_seconds)
+        outbox = Outbox(
+            database,
+            vault,
+            trail,
+            clock,
+            channels=delivery.channels,
+            randomness=randomness,
+            specimen=settings.specimen,
         )
+        batch_custody = BatchCustody(vault, blobs)
+        registry = HttpRegistry(RegistryHttpSettings(**settings.registry.model_dump(exclude={"url"}), url=registry_url))
         batches = BatchService(database, trail, clock, randomness, signing_service, batch_custody, webhooks)
         batch_work = BatchWork(database, trail, clock, signing_service, batch_custody, clients, webhooks)
         seals = SealsOfAgencies(identity_service, ca, signing_service, keys, clock)
@@ -301,7 +307,7 @@ def assemble(
             credentials=SigningCredentials(signing_service, ca),
             blobs=blobs,
             authority=authority,
-            card_printer=PdfCards(),
+            card_printer=PdfCards(specimen=settings.specimen),
             receipt_authority=ReceiptKey(settings.public_url, keys, ca, log),
             face_model=None if settings.ekyc.faces is None else OpenCvFaceModel(settings.ekyc.faces),
             settings=settings.ekyc,

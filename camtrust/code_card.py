@@ -18,10 +18,14 @@ _HEIGHT = 8.0  # millimetres a code
 class PdfCards:
     """`ekyc.ports.CardPrinter`. It names nobody: the enrolment's last four signs tell cards apart."""
 
+    def __init__(self, *, specimen: bool = True) -> None:
+        """``specimen``: the page says that it is one."""
+        self._specimen = specimen
+
     def card(self, codes: Sequence[str], enrolment_id: str, at: datetime) -> bytes:
         """One page; the same codes and time give the same bytes."""
         words = tomllib.loads(files("camtrust").joinpath("code_card.toml").read_text(encoding="utf-8"))
-        page = Page(words, at, words["title_en"], "km")
+        page = Page(words, at, words["title_en"], "km", banner=self._specimen)
         page.line_of(words["title_km"], "khmer", "B", 16, BLUE, Align.C, 11)
         page.line_of(words["title_en"], "latin", "B", 12, BLUE, Align.C, 8)
         page.line_of(f"{at:%Y-%m-%d} · {enrolment_id[-4:]}", "latin", "", 9, GREY, Align.C, 6)

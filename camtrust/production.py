@@ -3,9 +3,10 @@
 What is refused at start:
 
     policies.arc     specimen = false needs an arc of the operator's own; specimen = true takes none but example arcs
-    registry.url     specimen = false needs a real base registry: the simulated one vouches for persons of its own
+    registry.…       specimen = false needs a real base registry: the simulated one vouches for persons of its own
+    ekyc.terms       specimen = false asks nobody to accept the packaged terms, which are specimens
     ca.time_source   specimen = false never takes the clock on somebody's word ("assumed")
-    authorities      specimen = false stands under no CA whose name says SPECIMEN, specimen = true under no other
+    authorities      specimen = false stands under no CA that is a specimen (name, policy), true under no other
     profiles         specimen = false has no policy of the example arc, but for the sandbox's
 
 What starts, and what `camtrust doctor` says is not for real use: :func:`emulated`.
@@ -14,10 +15,9 @@ What starts, and what `camtrust doctor` says is not for real use: :func:`emulate
 from __future__ import annotations
 
 from camtrust.errors import AuthoritiesRefused, ExampleOidRefused, ProductionNotReady, SpecimenArcRefused
-from camtrust.settings import Settings
+from camtrust.settings import SIMULATED, Settings
 from foundation.arc import SANDBOX_SEAL_POLICY, is_example
-from foundation.x509.certificate import says_specimen
-from foundation.x509.names import name_pairs
+from foundation.x509.specimens import is_specimen
 from issuing_ca.service import CertificateAuthority
 
 
@@ -27,6 +27,11 @@ def missing(settings: Settings) -> tuple[str, ...]:
     asked = {
         "policies.arc": arc is None or is_example(arc),
         "registry.url": settings.registry.url is None,
+        **{
+            f"registry.{key}": str(getattr(settings.registry, key)).startswith(f"{SIMULATED}/")
+            for key in ("client", "service", "residents_service", "relations_service")
+        },
+        "ekyc.terms": settings.ekyc.terms is None,
         "ca.time_source": settings.ca.time_source == "assumed",
     }
     return tuple(key for key, wanting in asked.items() if wanting)
@@ -59,7 +64,7 @@ def require_authorities(settings: Settings, ca: CertificateAuthority) -> None:
         _refuse_examples(ca)
     for authority in ca.authorities.all():
         for certificate in (authority.certificate, *authority.chain, authority.root):
-            if says_specimen(name_pairs(certificate.subject)) != settings.specimen:
+            if is_specimen(certificate) != settings.specimen:
                 raise AuthoritiesRefused(name=authority.name, specimen=str(settings.specimen).lower())
 
 

@@ -21,6 +21,11 @@ from foundation.arc import checked_arc
 from foundation.signed_note import NoteInvalid
 from issuing_ca.witness_request import WitnessAddress
 
+SIMULATED = "KH-SPECIMEN"
+"""The X-Road instance of the simulated registry."""
+
+_FOUR, _FIVE = r"^[^/\s]+(/[^/\s]+){3}$", r"^[^/\s]+(/[^/\s]+){4}$"
+
 
 class Section(BaseModel):
     """A section: frozen, and strict about its keys."""
@@ -99,9 +104,21 @@ class EkycSection(EkycSettings, Section):
 
 
 class RegistrySettings(Section):
-    """The base registry of persons."""
+    """The base registry of persons. Identifiers are X-Road's: ``instance/class/member/subsystem[/service]``."""
 
     url: Annotated[str | None, Field(description="X-Road REST address; default: the simulated registry")] = None
+    client: Annotated[
+        str, Field(pattern=_FOUR, description="who asks it, as `instance/class/member/subsystem` (X-Road-Client)")
+    ] = f"{SIMULATED}/GOV/CAMTRUST/EKYC"
+    service: Annotated[str, Field(pattern=_FIVE, description="the service that is asked about persons")] = (
+        f"{SIMULATED}/GOV/REGISTRY/PERSONS/match"
+    )
+    residents_service: Annotated[
+        str, Field(pattern=_FIVE, description="the service that is asked about foreign residents")
+    ] = f"{SIMULATED}/GOV/IMMIGRATION/RESIDENTS/match"
+    relations_service: Annotated[str, Field(pattern=_FIVE, description="the service that is asked about guardians")] = (
+        f"{SIMULATED}/GOV/REGISTRY/PERSONS/relation"
+    )
     timeout_seconds: Annotated[float, Field(gt=0, le=60, description="how long we wait for an answer")] = 5.0
 
 

@@ -32,6 +32,7 @@ from ekyc.evidence.record import GENESIS, Evidence, EvidenceKind, chained, lates
 from ekyc.findings import Finding
 from ekyc.model import CERTIFYING, CLOSED, REVIEWABLE, Enrolment, State, check_transition
 from ekyc.policy import Policy
+from ekyc.terms import read_terms
 from foundation.canonical import canonical_json, digest
 from foundation.clock import Clock
 from foundation.db.audit import AuditTrail
@@ -71,6 +72,7 @@ class CaseFiles:
         self.randomness = randomness
         self.settings = settings
         self.policy = policy
+        self.terms = read_terms(settings.terms)
         self.index = BlindIndex(database, vault, randomness)
 
     def new_id(self, prefix: str, octets: int = 10) -> str:

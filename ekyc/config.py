@@ -43,6 +43,10 @@ class EkycSettings(_Section):
     packet_days: Annotated[
         int, Field(ge=1, le=60, description="how long after it was closed a station's packet is taken over")
     ] = 7
+    terms: Annotated[
+        Path | None,
+        Field(description="file with consent and subscriber agreement, as ekyc/terms.toml; none: those of specimens"),
+    ] = None
     letter_program: Annotated[str, Field(description="program that reads letters in images")] = "tesseract"
     images: ImageLimits = ImageLimits()
     review_hours: Annotated[int, Field(ge=1, le=720, description="within which a case is to be reviewed")] = 48

@@ -13,7 +13,7 @@ from ekyc.evidence.record import EvidenceKind
 from ekyc.model import RAISABLE, TRANSITIONS, Enrolment, State
 from ekyc.policy import Level
 from ekyc.ports import Blobs, Sessions
-from ekyc.terms import Acceptance, Terms, check_acceptance, terms_in_force
+from ekyc.terms import Acceptance, Terms, check_acceptance
 from foundation.db.engine import StaleWrite
 from foundation.http.actor import Actor
 
@@ -39,7 +39,7 @@ class EnrolmentDesk:
     @property
     def terms(self) -> Terms:
         """What must be accepted, as it is in force."""
-        return terms_in_force()
+        return self._files.terms
 
     def start(self, level: str, language: str) -> Started:
         """A new enrolment of a new, opaque person. Raises LevelUnknown."""

@@ -16,7 +16,6 @@ from sqlalchemy import select
 from ekyc import store
 from ekyc.casefile import CaseFiles
 from ekyc.contacts.outbox import opened, without_secret
-from ekyc.terms import terms_in_force
 from foundation.clock import rfc3339
 from foundation.db.audit import events
 from foundation.http.actor import Actor
@@ -73,7 +72,7 @@ class PersonalDataDesk:
             without_secret(opened(files.vault, row)) | {"at": rfc3339(row.at), "standing": row.standing}
             for row in rows
         ]
-        terms = terms_in_force()
+        terms = files.terms
         return {
             "enrolment": {
                 "id": enrolment.id,

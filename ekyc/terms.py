@@ -5,11 +5,19 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from importlib.resources import files
+from pathlib import Path
 
-from ekyc.errors import TermsOutdated
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ekyc.errors import EkycError, TermsOutdated
 from foundation.canonical import digest
+
+
+class TermsInvalid(EkycError):
+    """The file of the terms is not one. Parameters ``file``, ``problem``."""
+
+    code = "ekyc.terms_invalid"
 
 
 @dataclass(frozen=True)
@@ -34,19 +42,47 @@ class Acceptance:
     agreement_digest: str
 
 
-@cache
-def terms_in_force() -> Terms:
-    """The terms that this build brings."""
-    data = tomllib.loads(files("ekyc").joinpath("terms.toml").read_text(encoding="utf-8"))
-    consent, agreement = data["consent"], data["agreement"]
-    texts = {language: str(agreement[language]) for language in ("en", "km")}
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    version: str = Field(pattern=r"^[0-9A-Za-z.-]{1,40}$")
+    en: str = Field(min_length=1, max_length=20_000)
+    km: str = Field(min_length=1, max_length=20_000)
+    review_km: bool = False
+
+
+class _Consent(_Part):
+    purpose: str = Field(pattern=r"^[a-z-]{1,40}$")
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    consent: _Consent
+    agreement: _Part
+
+
+def read_terms(file: Path | None = None) -> Terms:
+    """The terms in a file, in the form of the packaged one (``ekyc/terms.toml``); None: the packaged ones, which are
+    specimens. Raises TermsInvalid."""
+    try:
+        source = files("ekyc").joinpath("terms.toml") if file is None else file
+        read = _File.model_validate(tomllib.loads(source.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise TermsInvalid(file=str(file), problem=f"{where}: {first['msg']}") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise TermsInvalid(file=str(file), problem=str(error)) from None
+    consent, agreement = read.consent, read.agreement
+    texts = {"en": agreement.en, "km": agreement.km}
     return Terms(
-        purpose=consent["purpose"],
-        consent_version=consent["version"],
-        consent={language: str(consent[language]) for language in ("en", "km")},
-        agreement_version=agreement["version"],
+        purpose=consent.purpose,
+        consent_version=consent.version,
+        consent={"en": consent.en, "km": consent.km},
+        agreement_version=agreement.version,
         agreement=texts,
-        agreement_digest=digest({"texts": texts, "version": agreement["version"]}).hex(),
+        agreement_digest=digest({"texts": texts, "version": agreement.version}).hex(),
     )
 
 

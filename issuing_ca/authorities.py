@@ -8,7 +8,7 @@ AUTH-VALIDITY  it and every certificate above it is valid now
 AUTH-CHAIN     every certificate is issued, by name and signature, by the next; the last by itself
 AUTH-CA        a CA may sign certificates and CRLs; the root's responder has OCSPSigning, from the root itself
 AUTH-ROOT      all authorities stand under one root
-AUTH-SPECIMEN  where certificates do not say SPECIMEN, none of them does, up to the root
+AUTH-SPECIMEN  where no specimens are made, none of them is one by its name or policies, up to the root
 AUTH-CRL       the root's CRL is signed by the root, newer than the one before, and current
 """
 
@@ -28,9 +28,9 @@ from foundation.db.audit import AuditTrail
 from foundation.db.engine import Database
 from foundation.keys.handles import private_key
 from foundation.keys.port import KeyStore
-from foundation.x509.certificate import says_specimen
 from foundation.x509.csr import build_csr
-from foundation.x509.names import name_pairs, subject_name
+from foundation.x509.names import subject_name
+from foundation.x509.specimens import is_specimen
 from issuing_ca import der_reader, store
 from issuing_ca.config import IssuingCaSettings
 from issuing_ca.errors import AuthorityExists, AuthorityNotInstalled, AuthorityRefused, AuthorityUnknown, RequestRefused
@@ -201,7 +201,7 @@ class Authorities:
             require(_may_certify(certificate), "AUTH-CA")
         require(all(other.root == chain[-1] for other in self.all()), "AUTH-ROOT")
         if self._settings.mark is None:  # nothing that was made for trying may ever stand above what is real
-            require(not any(says_specimen(name_pairs(one.subject)) for one in path), "AUTH-SPECIMEN")
+            require(not any(map(is_specimen, path)), "AUTH-SPECIMEN")
 
 
 # what reading a part of a certificate or CRL raises that is not there, is there twice, or is none

@@ -72,11 +72,14 @@ def _add_collecting(group: typer.Typer, context: Context) -> None:
     def terms(
         folder: _Folder,
         language: Annotated[str, typer.Option(help="km or en")] = "km",
+        terms_file: Annotated[
+            Path | None, typer.Option("--terms", help="the services' ekyc.terms; default: the packaged specimens")
+        ] = None,
     ) -> None:
         """What is read to the person before they accept: the texts whose versions and digest the kit names."""
-        from ekyc.terms import Acceptance, check_acceptance, terms_in_force
+        from ekyc.terms import Acceptance, check_acceptance, read_terms
 
-        kit, texts = _station(folder).kit, terms_in_force()
+        kit, texts = _station(folder).kit, read_terms(terms_file)
         check_acceptance(texts, Acceptance(**kit.terms))
         if language not in texts.agreement:
             raise typer.BadParameter("km or en", param_hint="--language")

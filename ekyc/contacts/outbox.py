@@ -58,7 +58,8 @@ class Message:
 
 
 class Outbox:
-    """A Notifier, and the operators' way to look at it. ``channels``: those that are delivered; none: all are kept."""
+    """A Notifier, and the operators' way to look at it. ``channels``: those that are delivered; none: all are kept.
+    ``specimen``: every message says that it is one."""
 
     def __init__(
         self,
@@ -69,12 +70,14 @@ class Outbox:
         *,
         channels: frozenset[str] = frozenset(),
         randomness: Randomness | None = None,
+        specimen: bool = True,
     ) -> None:
         self._database = database
         self._vault = vault
         self._audit = audit
         self._clock = clock
         self._channels = channels
+        self._service = "ekyc.service_specimen" if specimen else "ekyc.service_real"
         self._randomness = randomness or SystemRandomness()
 
     def compose(
@@ -94,10 +97,11 @@ class Outbox:
         if self._channels and channel not in self._channels:
             raise NotifierUnavailable
         spoken = Language(language)
+        service = text(self._service, spoken)
         content = {
             "address": address,
-            "subject": text("ekyc.notice_subject", spoken),
-            "text": text(f"ekyc.{template}", spoken, **params),
+            "subject": text("ekyc.notice_subject", spoken, service=service),
+            "text": text(f"ekyc.{template}", spoken, service=service, **params),
             "language": spoken.value,
             "params": dict(params),
             "secret": expires_at is not None,

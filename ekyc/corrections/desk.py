@@ -32,7 +32,7 @@ from ekyc.policy import Correction as Rules
 from ekyc.ports import Registry
 from ekyc.recall.desk import exchange_digest
 from ekyc.registry.match import query_about
-from ekyc.terms import Acceptance, check_acceptance, terms_in_force
+from ekyc.terms import Acceptance, check_acceptance
 from foundation.http.actor import Actor
 from foundation.keys.port import Factors
 
@@ -79,7 +79,7 @@ class CorrectionDesk:
         files, rules = self._files, self._checks.rules()
         enrolment = files.begin(actor, enrolment_id, State.ACTIVATED, if_version=if_version)
         self._checks.check_not_held(enrolment)
-        check_acceptance(terms_in_force(), acceptance)
+        check_acceptance(files.terms, acceptance)
         self._factors.check(enrolment.person_id, pin, totp)
         found, changed = self._examined(enrolment, asked)
         self._check_tries(enrolment, rules)

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
@@ -134,16 +135,18 @@ def test_what_is_not_built_is_refused_at_start(tmp_path: Path, toml: str, code: 
     assert code in done.stderr
 
 
+PACKAGED = "registry.client, registry.service, registry.residents_service, registry.relations_service, ekyc.terms"
+
+
 @pytest.mark.parametrize(
     ("toml", "keys"),
     [
-        ("specimen = false\n", "policies.arc, registry.url"),
-        ('specimen = false\n[policies]\narc = "2.999.116"\n', "policies.arc, registry.url"),
-        ('specimen = false\n[policies]\narc = "2.16.116.99999"\n', "registry.url"),
+        ("specimen = false\n", f"policies.arc, registry.url, {PACKAGED}"),
+        ('specimen = false\n[policies]\narc = "2.999.116"\n', f"policies.arc, registry.url, {PACKAGED}"),
         (
             'specimen = false\n[policies]\narc = "2.16.116.99999"\n[registry]\nurl = "https://registry.example"\n'
             '[ca]\ntime_source = "assumed"\n',
-            "ca.time_source",
+            f"{PACKAGED}, ca.time_source",
         ),
     ],
 )
@@ -163,6 +166,18 @@ def test_production_says_what_it_lacks_and_does_not_start(tmp_path: Path, toml: 
     assert (found["check"], found["ok"]) == ("production", False)
     assert f"To be set: {keys}." in found["detail"]
     assert not (home / "camtrust.sqlite").exists()  # nothing was begun
+
+
+def test_profiles_are_shown_with_the_policies_of_the_home(tmp_path: Path) -> None:
+    """`ca profile`: below the arc of its settings; without a home, below that of examples."""
+    home = tmp_path / "home"
+    assert camtrust("hsm", "init", "--home", home).returncode == 0
+    (home / "camtrust.toml").write_text('[policies]\narc = "2.16.116.99999"\n', encoding="utf-8")
+    shown = json.loads(camtrust("ca", "profile", "tsa", "--home", home, "--json").stdout)
+    assert (shown["policies"]["oids"], shown["specimen"]) == (["2.16.116.99999.2.1"], False)
+    with chdir(tmp_path):
+        shown = json.loads(camtrust("ca", "profile", "tsa", "--json").stdout)
+    assert (shown["policies"]["oids"], shown["specimen"]) == (["2.999.116.2.1"], True)
 
 
 def test_database_copies(tmp_path: Path) -> None:

@@ -214,6 +214,14 @@ def test_what_is_wrong_is_found_by_its_check(site: Installation, breaks: Broken,
     assert wrong(site.services) == {}
 
 
+def test_what_stands_between_a_specimen_and_production(site: Installation) -> None:
+    """Said of a specimen, which is as it should be: the settings that keep it from starting, and what is emulated."""
+    fine, detail = said(site.services)["production"]
+    assert fine
+    for key in ("policies.arc", "registry.url", "registry.client", "ekyc.terms", "keys.uri", "notify.smtp"):
+        assert key in detail
+
+
 def test_a_ca_and_a_bundle_that_end(site: Installation) -> None:
     """Thirty days before a CA's certificate ends, and two before the bundle does."""
     ends = min(one.certificate.not_valid_after_utc for one in site.services.ca.authorities.all())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -22,7 +23,7 @@ from camtrust.errors import (
     SettingsInvalid,
     SpecimenArcRefused,
 )
-from camtrust.settings import CaSettings, PolicySettings, RegistrySettings, Settings, load_settings
+from camtrust.settings import CaSettings, EkycSection, PolicySettings, RegistrySettings, Settings, load_settings
 from ekyc.policy import default_policy
 from foundation import arc
 from foundation.x509.names import subject_name
@@ -32,8 +33,18 @@ from root_ca.building import profiles as root_profiles
 
 REAL, EXAMPLE = "1.3.6.1.4.1.99999.1", "2.999.116.2.2"
 OWN = "2.16.116.99999"  # nobody's that we know of; it leaves these tests in no certificate
+REGISTRY = RegistrySettings(
+    url="https://registry.example",
+    client="KH-TEST/GOV/1/EKYC",
+    service="KH-TEST/GOV/2/PERSONS/match",
+    residents_service="KH-TEST/GOV/3/RESIDENTS/match",
+    relations_service="KH-TEST/GOV/2/PERSONS/relation",
+)
 READY = Settings(
-    specimen=False, policies=PolicySettings(arc=OWN), registry=RegistrySettings(url="https://registry.example")
+    specimen=False,
+    policies=PolicySettings(arc=OWN),
+    registry=REGISTRY,
+    ekyc=EkycSection(terms=Path("terms.toml")),
 )
 
 
@@ -64,14 +75,16 @@ def test_policies_of_ones_own_are_taken() -> None:
 @pytest.mark.parametrize("specimen", [True, False])
 def test_authorities_of_the_other_kind_are_refused(specimen: bool) -> None:
     """Installed ones, and whatever stands above them: real below a specimen, and a specimen below what is real."""
-    real, example = (_certificate(word) for word in ("Organisation", "SPECIMEN Organisation"))
+    real, example = _certificate("Organisation"), _certificate("SPECIMEN Organisation")
     own, other = (example, real) if specimen else (real, example)
+    by_policy = _certificate("Organisation", "2.999.116.3.1")
     settings = Settings() if specimen else READY
     for certificate, chain, root, refused in (
         (own, (own,), own, False),
         (other, (own,), own, True),
         (own, (other,), own, True),
         (own, (own,), other, True),
+        (by_policy, (own,), own, not specimen),
     ):
         installed = SimpleNamespace(name="issuing", certificate=certificate, chain=chain, root=root)
         ca = authority()
@@ -83,10 +96,13 @@ def test_authorities_of_the_other_kind_are_refused(specimen: bool) -> None:
             production.require_authorities(settings, ca)
 
 
-def _certificate(organisation: str) -> x509.Certificate:
+def _certificate(organisation: str, *policies: str) -> x509.Certificate:
     key, name = ec.generate_private_key(ec.SECP256R1()), subject_name((("C", "KH"), ("O", organisation)))
     builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
     begin = datetime(2026, 1, 1, tzinfo=UTC)
+    for one in policies:
+        information = x509.PolicyInformation(x509.ObjectIdentifier(one), None)
+        builder = builder.add_extension(x509.CertificatePolicies([information]), critical=False)
     dated = builder.serial_number(1).not_valid_before(begin).not_valid_after(begin + timedelta(days=1))
     return dated.sign(key, hashes.SHA256())
 
@@ -98,9 +114,15 @@ def _certificate(organisation: str) -> x509.Certificate:
         ({"policies": PolicySettings()}, "policies.arc"),
         ({"policies": PolicySettings(arc="2.999.116")}, "policies.arc"),
         ({"policies": PolicySettings(arc="2.999.5.1")}, "policies.arc"),
-        ({"registry": RegistrySettings()}, "registry.url"),
+        ({"registry": REGISTRY.model_copy(update={"url": None})}, "registry.url"),
+        ({"registry": REGISTRY.model_copy(update={"client": "KH-SPECIMEN/GOV/1/EKYC"})}, "registry.client"),
+        (
+            {"registry": RegistrySettings(url="https://registry.example")},
+            "registry.client, registry.service, registry.residents_service, registry.relations_service",
+        ),
+        ({"ekyc": EkycSection()}, "ekyc.terms"),
         ({"ca": CaSettings(time_source="assumed")}, "ca.time_source"),
-        ({"policies": PolicySettings(), "registry": RegistrySettings()}, "policies.arc, registry.url"),
+        ({"policies": PolicySettings(), "ekyc": EkycSection()}, "policies.arc, ekyc.terms"),
     ],
 )
 def test_every_setting_that_production_needs_is_named(changed: dict[str, Any], keys: str) -> None:

@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from camtrust.assembly import Services
 from camtrust.cli.doctor import examine
+from camtrust.code_card import PdfCards
 from camtrust.demo import authorities
 from camtrust.demo.story import Station
 from camtrust.documents import make_specimen_documents
@@ -34,11 +35,12 @@ from camtrust.errors import AuthoritiesRefused
 from camtrust.keys import ROOT, open_token
 from camtrust.organisations import make_seal_credential
 from camtrust.server import listening, opened
-from camtrust.settings import PolicySettings, RegistrySettings, Settings
+from camtrust.settings import EkycSection, PolicySettings, RegistrySettings, Settings
+from ekyc.contacts.outbox import ROLE as OUTBOX_ROLE
 from ekyc.registry_simulation.process import RegistryProcess
 from foundation.arc import SANDBOX_SEAL_POLICY
 from foundation.clock import SystemClock
-from foundation.http.actor import ActorKind
+from foundation.http.actor import Actor, ActorKind
 from foundation.time_source import KernelTime
 from issuing_ca.background_lint import EXAMPLE_ARC, pkilint
 from issuing_ca.service import packaged_profiles
@@ -51,6 +53,26 @@ from tests.story.installation import Applicant, Installation, logged, make_home
 OWN = "2.16.116.99999"
 COMMAND = [sys.executable, "-P", "-c", "from camtrust.cli.main import main; main()"]
 SUBJECTS = {"issuing": ISSUING_SUBJECT, "tsa": TSA_SUBJECT, "root-ocsp": OCSP_SUBJECT}
+
+
+SERVICES = {
+    "client": "KH-TEST/GOV/1/EKYC",
+    "service": "KH-TEST/GOV/2/PERSONS/match",
+    "residents_service": "KH-TEST/GOV/3/RESIDENTS/match",
+    "relations_service": "KH-TEST/GOV/2/PERSONS/relation",
+}
+TERMS = """
+[consent]
+purpose = "enrolment"
+version = "test.1"
+en = "Consent of the tests."
+km = "ការយល់ព្រមសម្រាប់ការសាកល្បង។"
+
+[agreement]
+version = "test.1"
+en = "Agreement of the tests."
+km = "កិច្ចព្រមព្រៀងសម្រាប់ការសាកល្បង។"
+"""
 
 
 class Disciplined:
@@ -105,10 +127,12 @@ def told() -> Iterator[Told]:
     try:
         with pytest.MonkeyPatch.context() as patch, RegistryProcess.start() as registry, logged() as logs:
             patch.setattr(KernelTime, "__init__", lambda self: setattr(self, "_libc", Disciplined()))
+            (folder / "terms.toml").write_text(TERMS, encoding="utf-8")
             settings = Settings(
                 specimen=False,
                 policies=PolicySettings(arc=OWN),
-                registry=RegistrySettings(url=registry.url, timeout_seconds=60),
+                registry=RegistrySettings(url=registry.url, timeout_seconds=60, **SERVICES),
+                ekyc=EkycSection(terms=folder / "terms.toml"),
             )
             home, clock = make_home(folder / "home"), SystemClock()
             with opened(home, settings, clock) as services:
@@ -255,6 +279,28 @@ def test_the_sandbox_stays_a_specimen(told: Told) -> None:
     sandbox = x509.load_der_x509_certificate(told.seals["organisation-seal-sandbox"])
     assert sandbox.subject.rfc4514_string().count("SANDBOX SPECIMEN") == 2
     assert "SPECIMEN" not in text_of(told.seals["organisation-seal"])
+
+
+def test_people_are_told_nothing_of_specimens(told: Told) -> None:
+    """The terms are the operator's, and no message says SPECIMEN, in either language; nor does a page or a card."""
+    terms = told.person.get("/ekyc/v1/terms")
+    assert terms["agreement"]["en"] == "Agreement of the tests."
+    reader = Actor(ActorKind.OPERATOR, "test", frozenset({OUTBOX_ROLE}))
+    messages = told.site.services.outbox.read(reader, told.person.person_id)
+    assert messages
+    for one in messages:
+        assert "CamTrust" in one.text
+        assert not re.search("SPECIMEN|គំរូ", one.text)
+    page = told.site.http.get("/", headers={"Accept": "text/html"}, follow_redirects=True)
+    assert "SPECIMEN" not in page.text
+    card = PdfCards(specimen=False).card(["12345678"], "ENR-TEST", SystemClock().now())
+    assert "SPECIMEN" not in text_of_pdf(card)
+    assert "SPECIMEN" in text_of_pdf(PdfCards().card(["12345678"], "ENR-TEST", SystemClock().now()))
+
+
+def text_of_pdf(data: bytes) -> str:
+    """What poppler reads on its pages."""
+    return str(programs.run("pdftotext", "-", "-", input=data, text=False).stdout.decode())
 
 
 def test_doctor_tells_what_is_not_for_real_use(told: Told) -> None:
