@@ -237,6 +237,8 @@ def _portal(services: Services, emulated: Sequence[str]) -> Parts:
         services.clock,
         services.csc_authorising,
         services.csc_responses,
+        services.credential_requests,
+        services.templates,
     )
 
 

@@ -41,7 +41,7 @@ from signing.webhooks.service import Webhooks
 _One = TypeVar("_One")
 _LIFETIME = timedelta(days=30)
 _MAKING = timedelta(minutes=5)  # a process that has one for itself and was killed: another takes it over then
-_UPKEEP = "service:upkeep"
+_SERVICE = "service:seal-credentials"
 _WORTH = timedelta(days=1)  # a successor that lasts no longer than this beyond is none
 _AT_ONCE = 100
 
@@ -75,7 +75,7 @@ class CredentialMaking:
         for one in found:
             with self._database.unit_of_work() as connection:
                 store.change(connection, one, state=RequestState.EXPIRED)
-                self.tell(connection, one, ActKind.EXPIRED, _UPKEEP)
+                self.tell(connection, one, ActKind.EXPIRED, _SERVICE)
         return len(found)
 
     def resume(self) -> int:
@@ -108,13 +108,13 @@ class CredentialMaking:
 
     def _follow(self, ending: tuple[Agency, Credential]) -> None:
         agency, credential = ending
-        one = self.new(agency, credential.owner, _UPKEEP, credential.credential_id)
+        one = self.new(agency, credential.owner, _SERVICE, credential.credential_id)
         try:
             with self._database.unit_of_work() as connection:
                 before = store.made_by(connection, credential.credential_id)
                 one = replace(one, state=RequestState.APPROVED, approvals=before.approvals if before else 0)
                 store.insert(connection, one)
-                self.tell(connection, one, ActKind.ASKED, _UPKEEP)
+                self.tell(connection, one, ActKind.ASKED, _SERVICE)
         except CredentialRequestWaits:  # another process was first
             return
         self.make(one)
@@ -165,7 +165,7 @@ class CredentialMaking:
                     values = {"credential_id": made, "stage": agency.state.value}
                     agency_store.change_client(connection, one.client_id, **values)
                 store.change(connection, one, state=RequestState.ISSUED, credential_id=made, working_until=None)
-                self.tell(connection, one, ActKind.ISSUED, _UPKEEP, what=made)
+                self.tell(connection, one, ActKind.ISSUED, _SERVICE, what=made)
                 kind = EventKind.CREDENTIAL_RENEWED if one.replaces else EventKind.CREDENTIAL_ISSUED
                 told = {"request": one.request_id, "credential": made}
                 told |= {"replaces": one.replaces} if one.replaces else {}
@@ -177,7 +177,7 @@ class CredentialMaking:
     def _failed(self, one: CredentialRequest, code: str) -> None:
         with self._database.unit_of_work() as connection:
             store.change(connection, one, state=RequestState.FAILED, problem=code, working_until=None)
-            self.tell(connection, one, ActKind.FAILED, _UPKEEP, what=code)
+            self.tell(connection, one, ActKind.FAILED, _SERVICE, what=code)
 
     def _release(self, one: CredentialRequest) -> None:
         with self._database.unit_of_work() as connection:

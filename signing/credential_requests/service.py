@@ -101,7 +101,12 @@ class CredentialRequests:
         return one
 
     def list(
-        self, actor: Actor, state: RequestState | None = None, agency_id: str | None = None, limit: int = 50
+        self,
+        actor: Actor,
+        state: RequestState | None = None,
+        agency_id: str | None = None,
+        limit: int = 50,
+        client_id: str | None = None,
     ) -> tuple[CredentialRequest, ...]:
         """An officer's: all; a person's: of the organisations that they represent; a client's: its own. The newest
         first, without what was done."""
@@ -111,7 +116,7 @@ class CredentialRequests:
             if actor.kind is ActorKind.PERSON:
                 theirs = [one.agency_id for one in agency_store.of_person(connection, actor.id, MAX_PAGE)]
                 agencies = [one for one in theirs if agency_id in (None, one)]
-            client_id = actor.id if actor.kind is ActorKind.CLIENT else None
+            client_id = actor.id if actor.kind is ActorKind.CLIENT else client_id
             states = () if state is None else (state,)
             return tuple(store.page(connection, limit, states=states, agency_ids=agencies, client_id=client_id))
 

@@ -83,6 +83,20 @@ class Previews:
             self._pages.put((document_id, document.signed_version, index + 1), picture)
         return drawn[0].pages[0]
 
+    def picture(self, name: str, data: bytes) -> bytes:
+        """The first page of a PDF of our own making as PNG. ``name``: by which it is kept; the same octets have one.
+
+        Raises PageNotDrawn, PreviewBusy.
+        """
+        kept = self._pages.get(name)
+        if kept is None:
+            drawn = self._drawn([Task(data, None, (0,))])
+            if drawn is None or drawn[0].failed or len(drawn[0].pages) != 1:
+                raise PageNotDrawn
+            kept = drawn[0].pages[0]
+            self._pages.put(name, kept)
+        return kept
+
     def notes(self, person: Actor, document_id: str) -> tuple[Reason, ...]:
         """What the document hides or has prepared (`signing.verify.lint`); nothing for what is no PDF.
 

@@ -36,8 +36,10 @@ _LETTERS = (
     (0x20, 0x7E), (0xA0, 0x24F), (0x1780, 0x17F9), (0x1E00, 0x1EFF), (0x200B, 0x200B), (0x2010, 0x2015),
     (0x2018, 0x201E), (0x2022, 0x2022), (0x2026, 0x2026),
 )  # fmt: skip
-_SIDES = ((60, 1000), (24, 1000))
-_SHARES = (50, 200)
+SIDES = ((60, 1000), (24, 1000))
+"""Least and most points of width and height."""
+SHARES = (50, 200)
+"""Least and most percent of a line's letters."""
 
 
 class Picture(StrEnum):
@@ -137,7 +139,7 @@ class Appearance:
 
     def _checks(self) -> dict[str, bool]:
         lines, used = self.lines, {one for line in self.lines for one in _FIELD.findall(line.text)}
-        (least_width, most_width), (least_height, most_height) = _SIDES
+        (least_width, most_width), (least_height, most_height) = SIDES
         width, height = self.size
         return {
             "lines": 0 < len(lines) <= MAX_LINES and all(map(_is_line, lines)) and used <= _FIELDS,
@@ -169,7 +171,7 @@ def _is_line(line: Line) -> bool:
         and len(line.text) <= MAX_TEXT
         and drawable
         and not set("{}") & set(rest)
-        and _SHARES[0] <= line.share <= _SHARES[1]
+        and SHARES[0] <= line.share <= SHARES[1]
     )
 
 

@@ -23,6 +23,8 @@ from signing.agencies.api import LONGEST_KEY, LONGEST_LABEL
 from signing.agencies.errors import AgencyInvalid
 from signing.agencies.mandate import NAME as MANDATE
 from signing.agencies.model import AgencyState
+from signing.credential_requests.model import RequestState
+from signing.credential_requests.service import MAX_REASON
 from signing.held.model import HeldState
 from signing.views import ID
 
@@ -156,6 +158,8 @@ def create_router(parts: Parts) -> APIRouter:
         request: Request, visit: Visit, agency_id: str, client_id: str, status: int = 200, **more: Any
     ) -> Response:
         seen = parts.overview.client(visit.person, agency_id, client_id)
+        listed = parts.credential_requests.list(visit.person, None, agency_id, client_id=client_id)
+        asked = [parts.credential_requests.show(visit.person, one.request_id) for one in listed]
         return parts.layout.page(
             "portal/agency_client.html",
             request,
@@ -163,6 +167,10 @@ def create_router(parts: Parts) -> APIRouter:
             form=visit.form,
             seen=seen,
             policy=seen.policy.json(),
+            credentials=asked,
+            officers=parts.credential_requests.officers if seen.agency.state is AgencyState.PRODUCTION else 0,
+            waits=any(one.state is RequestState.WAITING for one in asked),
+            most_reason=MAX_REASON,
             **(NO_PROBLEM | more),
         )
 
@@ -192,6 +200,26 @@ def create_router(parts: Parts) -> APIRouter:
     ) -> Response:
         back = _on_client(request, sent.visit, agency_id, client_id)
         agencies.renew_credential(sent.visit.person, agency_id, client_id)
+        return back
+
+    @router.post("/{agency_id}/clients/{client_id}/credential-requests")
+    def ask_for_credential(
+        request: Request, sent: Annotated[Sent, Depends(door.sent)], agency_id: AgencyId, client_id: ClientId
+    ) -> Response:
+        back = _on_client(request, sent.visit, agency_id, client_id)
+        parts.credential_requests.ask(sent.visit.person, agency_id, client_id, sent.fields.get("reason", "").strip())
+        return back
+
+    @router.post("/{agency_id}/clients/{client_id}/credential-requests/{request_id}/withdrawal")
+    def take_back(
+        request: Request,
+        sent: Annotated[Sent, Depends(door.sent)],
+        agency_id: AgencyId,
+        client_id: ClientId,
+        request_id: Annotated[str, Path(pattern=ID)],
+    ) -> Response:
+        back = _on_client(request, sent.visit, agency_id, client_id)
+        parts.credential_requests.withdraw(sent.visit.person, request_id, sent.fields.get("reason", "").strip())
         return back
 
     @router.post("/{agency_id}/clients/{client_id}/withdrawal")

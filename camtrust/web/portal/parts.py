@@ -25,6 +25,7 @@ from issuing_ca.own_log import OwnLog
 from issuing_ca.ra.service import Registration
 from signing.agencies.overview import AgencyOverview
 from signing.agencies.service import Agencies
+from signing.credential_requests.service import CredentialRequests
 from signing.csc.authorising import CscAuthorising
 from signing.csc.prompts import Prompts
 from signing.csc.responses import CscResponses
@@ -35,6 +36,7 @@ from signing.preview.previews import Previews
 from signing.requests.desk import RequestDesk
 from signing.requests.views import WORDS
 from signing.service import SigningService
+from signing.templates.service import Templates
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,8 @@ class Parts:
     clock: Clock
     authorising: CscAuthorising
     responses: CscResponses
+    credential_requests: CredentialRequests
+    templates: Templates
 
     def usable(self, visit: Visit) -> tuple[Credential, ...]:
         """The person's credentials that can sign now, the newest first."""
