@@ -188,17 +188,17 @@ class Authorities:
             if not condition:
                 raise AuthorityRefused(name=name, rule=rule)
 
-        require(_public_key(certificate) == public_key, "AUTH-KEY")
+        require(public_key_of(certificate) == public_key, "AUTH-KEY")
         now, path = self._clock.now(), (certificate, *chain)
         require(all(one.not_valid_before_utc <= now <= one.not_valid_after_utc for one in path), "AUTH-VALIDITY")
         require(bool(chain), "AUTH-CHAIN")
         for one, issuer in zip(path, (*chain, chain[-1]), strict=True):
-            require(_issued_by(one, issuer), "AUTH-CHAIN")
-        require(all(_may_certify(one) for one in chain), "AUTH-CA")
+            require(issued_by(one, issuer), "AUTH-CHAIN")
+        require(all(may_certify(one) for one in chain), "AUTH-CA")
         if kind is AuthorityKind.ROOT_OCSP:
-            require(len(chain) == 1 and not _may_certify(certificate) and _answers_ocsp(certificate), "AUTH-CA")
+            require(len(chain) == 1 and not may_certify(certificate) and _answers_ocsp(certificate), "AUTH-CA")
         else:
-            require(_may_certify(certificate), "AUTH-CA")
+            require(may_certify(certificate), "AUTH-CA")
         require(all(other.root == chain[-1] for other in self.all()), "AUTH-ROOT")
         if self._settings.mark is None:  # nothing that was made for trying may ever stand above what is real
             require(not any(map(is_specimen, path)), "AUTH-SPECIMEN")
@@ -208,7 +208,8 @@ class Authorities:
 _UNREADABLE = (x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, ValueError)
 
 
-def _issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+def issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Whether name and signature of its issuer are this one's."""
     try:
         certificate.verify_directly_issued_by(issuer)
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
@@ -216,7 +217,8 @@ def _issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     return True
 
 
-def _may_certify(certificate: x509.Certificate) -> bool:
+def may_certify(certificate: x509.Certificate) -> bool:
+    """Whether it is a CA that signs certificates and CRLs."""
     try:
         constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
         usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
@@ -235,7 +237,7 @@ def _answers_ocsp(certificate: x509.Certificate) -> bool:
     return ExtendedKeyUsageOID.OCSP_SIGNING in usages
 
 
-def _public_key(certificate: x509.Certificate) -> bytes | None:
+def public_key_of(certificate: x509.Certificate) -> bytes | None:
     """Its SubjectPublicKeyInfo; None where it has a key that cannot be read."""
     try:
         return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

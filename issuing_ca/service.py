@@ -50,6 +50,7 @@ from issuing_ca.revocation import Revocation
 from issuing_ca.revocation_heads import RevocationHeads
 from issuing_ca.revocation_lists import RevocationLists
 from issuing_ca.rollback import RollbackGuard
+from issuing_ca.root_updates import RootUpdates
 from issuing_ca.scopes import EVERYTHING, Scope
 from issuing_ca.timestamp_journal import TimestampJournal
 from issuing_ca.timestamps import TimestampService
@@ -105,6 +106,7 @@ class CertificateAuthority:
         self.profiles = dict(profiles if profiles is not None else packaged_profiles(settings.policy_arc))
         self._database = database
         self.authorities = Authorities(database, keys, clock, audit, settings)
+        self.root_updates = RootUpdates(database, self.authorities, clock, audit)
         self.issuance = Issuance(
             database, keys, self.authorities, self.profiles, clock, randomness, audit, settings, log
         )

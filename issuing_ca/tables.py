@@ -49,6 +49,16 @@ authorities = Table(
     Column("installed_at", UtcDateTime),
 )
 
+root_updates = Table(
+    "ca_root_updates",
+    metadata,
+    Column("old_root", String(64), primary_key=True),  # SHA-256 of its certificate
+    Column("new_with_new", LargeBinary, nullable=False),
+    Column("new_with_old", LargeBinary, nullable=False),
+    Column("old_with_new", LargeBinary, nullable=False),
+    Column("installed_at", UtcDateTime, nullable=False),
+)
+
 certificates = Table(
     "ca_certificates",
     metadata,

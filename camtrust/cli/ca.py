@@ -61,6 +61,22 @@ def create(context: Context) -> typer.Typer:
         lines = [f"Installed {name}, certificate {serial}.", *(f"Logged {file}: {one}" for file, one in logged.items())]
         context.terminal.result({"name": name, "serial": serial, "transcripts": logged}, lines)
 
+    @app.command(name="install-root-update")
+    def install_root_update(
+        new: Annotated[Path, typer.Argument(help="the new root certificate, from a ceremony's rollover", exists=True)],
+        new_with_old: Annotated[Path, typer.Option(help="the new key under the old one", exists=True)],
+        old_with_new: Annotated[Path, typer.Option(help="the old key under the new one", exists=True)],
+    ) -> None:
+        """Have CMP clients find the root's next key (rootCaCert): its certificate and both links, checked."""
+        from foundation.x509.pem import read_certificate
+
+        files = (new, new_with_old, old_with_new)
+        with services_of(context) as services:
+            root, by_old, by_new = (read_certificate(one.read_bytes(), one.name) for one in files)
+            services.ca.root_updates.install(root, by_old, by_new, ACTOR)
+        serial = f"{root.serial_number:x}"
+        context.terminal.result({"root": serial}, [f"Clients that ask for the root's next key get {serial}."])
+
     @app.command()
     def profile(name: Annotated[str | None, typer.Argument(help="one profile; else all by name")] = None) -> None:
         """Show certificate profiles, each rule with its clause; policies as the settings of the home have them."""

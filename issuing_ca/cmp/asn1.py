@@ -9,6 +9,8 @@ PBM, EXTENSION_REQUEST = "1.2.840.113533.7.66.13", "1.2.840.113549.1.9.14"
 PBMAC1, PBKDF2 = "1.2.840.113549.1.5.14", "1.2.840.113549.1.5.12"
 CONFIRM_WAIT_TIME = "1.3.6.1.5.5.7.4.14"
 IMPLICIT_CONFIRM, CA_CERTS = "1.3.6.1.5.5.7.4.13", "1.3.6.1.5.5.7.4.17"
+ROOT_CA_KEY_UPDATE, CERT_REQ_TEMPLATE = "1.3.6.1.5.5.7.4.18", "1.3.6.1.5.5.7.4.19"
+ROOT_CA_CERT, CRL_STATUS_LIST, CRLS = "1.3.6.1.5.5.7.4.20", "1.3.6.1.5.5.7.4.22", "1.3.6.1.5.5.7.4.23"
 
 
 class FreeText(core.SequenceOf):  # type: ignore[misc]
@@ -217,6 +219,21 @@ class PollRepContent(core.SequenceOf):  # type: ignore[misc]
     _child_spec = PollReport
 
 
+class CrlSource(core.Choice):  # type: ignore[misc]
+    _alternatives = [
+        ("dpn", x509.DistributionPointName, {"explicit": 0}),
+        ("issuer", x509.GeneralNames, {"explicit": 1}),
+    ]
+
+
+class CrlStatus(core.Sequence):  # type: ignore[misc]
+    _fields = [("source", CrlSource), ("this_update", x509.Time, {"optional": True})]
+
+
+class CrlStatusList(core.SequenceOf):  # type: ignore[misc]
+    _child_spec = CrlStatus
+
+
 # PKIBody: what we read and write of its alternatives, each `[number] EXPLICIT`.
 IR, IP, CR, CP, P10CR, KUR, KUP, RR, RP, PKICONF, GENM, GENP, ERROR, CERT_CONF, POLL_REQ, POLL_REP = (
     0, 1, 2, 3, 4, 7, 8, 11, 12, 19, 21, 22, 23, 24, 25, 26,
@@ -227,7 +244,6 @@ BODIES = {
     P10CR: csr.CertificationRequest,
     KUR: CertReqMessages,
     RR: RevReqContent,
-    GENM: InfoTypesAndValues,
     ERROR: ErrorContent,
     CERT_CONF: CertConfirm,
     POLL_REQ: PollReqContent,

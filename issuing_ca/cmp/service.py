@@ -42,6 +42,7 @@ from issuing_ca.cmp.responses import (
     waiting_response,
     wants_no_confirmation,
 )
+from issuing_ca.cmp.support import information, read_information
 from issuing_ca.enrolment.model import Wanted
 from issuing_ca.enrolment.request import wanted_of
 from issuing_ca.enrolment.service import Enrolment
@@ -134,7 +135,7 @@ class CmpServer:
             return self._confirm(message, asked)
         if message.kind == asn1.POLL_REQ:
             return self._poll(message, asked)
-        content = message.content()
+        content = read_information(message.body) if message.kind == asn1.GENM else message.content()
         now = self._clock.now()
         with self._database.unit_of_work() as connection:
             if not store.begin(connection, asked.transaction, asked.reference, asked.signer, now, asked.expires):
@@ -149,7 +150,7 @@ class CmpServer:
         if message.kind == asn1.RR:
             return self._revoke(content, asked)
         if message.kind == asn1.GENM:
-            return Reply(asn1.GENP, self._information(content, ca))
+            return Reply(asn1.GENP, information(self._ca, ca, asked.applicant.credential, content))
         raise CmpRefused(Failure.BAD_REQUEST)
 
     def _issue(self, message: Message, asked: Asked, number: int, wanted: Wanted) -> Reply:
@@ -272,17 +273,6 @@ class CmpServer:
         self._ca.revoke(serial_text(own.serial_number), reason, f"cmp:{asked.reference}")
         return Reply(asn1.RP, asn1.RevRepContent({"status": [status(ACCEPTED)]}).dump())
 
-    def _information(self, content: Any, ca: Authority) -> bytes:
-        """RFC 9483 §4.3: our CA certificates; what we have nothing about comes back without a value."""
-        known = []
-        for one in content:
-            kind = one["type"].dotted
-            if kind == asn1.CA_CERTS:
-                known.append({"type": kind, "value": asn1.Certificates(_certificates(ca))})
-            else:
-                known.append({"type": kind})
-        return bytes(asn1.InfoTypesAndValues(known).dump())
-
     # --- answers --------------------------------------------------------------------------------------------------
 
     def _answer(self, authority: Authority, header: Any | None, asked: Asked | None, reply: Reply) -> bytes:
@@ -304,10 +294,6 @@ class CmpServer:
         )
         certificates = tuple(dict.fromkeys((*chain, *reply.extra)))
         return assembled(top, kind, content, unit.signer.sign(der.sequence([top, body])), certificates)
-
-
-def _certificates(ca: Authority) -> list[asn1_x509.Certificate]:
-    return [asn1_x509.Certificate.load(one.public_bytes(Encoding.DER)) for one in (ca.certificate, *ca.chain)]
 
 
 def _certificate_hash(certificate: bytes) -> bytes:

@@ -10,20 +10,20 @@ from foundation.keys.port import KeyAlgorithm
 from foundation.x509 import der
 from foundation.x509.profile import Profile
 
-_EC_PUBLIC_KEY, _RSA_ENCRYPTION = "1.2.840.10045.2.1", "1.2.840.113549.1.1.1"
+EC_PUBLIC_KEY, _RSA_ENCRYPTION = "1.2.840.10045.2.1", "1.2.840.113549.1.1.1"
 _EXTENSION_REQUEST, _SUBJECT_ALTERNATIVE_NAME = "1.2.840.113549.1.9.14", "2.5.29.17"
 _SET = 0x31
-_CURVES = {KeyAlgorithm.EC_P256: "1.2.840.10045.3.1.7", KeyAlgorithm.EC_P384: "1.3.132.0.34"}
-_RSA_BITS = {KeyAlgorithm.RSA_2048: 2048, KeyAlgorithm.RSA_3072: 3072, KeyAlgorithm.RSA_4096: 4096}
+CURVES = {KeyAlgorithm.EC_P256: "1.2.840.10045.3.1.7", KeyAlgorithm.EC_P384: "1.3.132.0.34"}
+RSA_BITS = {KeyAlgorithm.RSA_2048: 2048, KeyAlgorithm.RSA_3072: 3072, KeyAlgorithm.RSA_4096: 4096}
 
 
 def csr_attributes(profile: Profile, names: Sequence[str]) -> bytes:
     """CsrAttrs ::= SEQUENCE SIZE (0..MAX) OF AttrOrOID, DER: the first key algorithm of the profile, and the SAN."""
-    first = next(one for one in profile.key.algorithms if one in _CURVES or one in _RSA_BITS)
-    if first in _CURVES:
-        attributes = [_attribute(_EC_PUBLIC_KEY, der.oid(_CURVES[first]))]
+    first = next(one for one in profile.key.algorithms if one in CURVES or one in RSA_BITS)
+    if first in CURVES:
+        attributes = [_attribute(EC_PUBLIC_KEY, der.oid(CURVES[first]))]
     else:
-        attributes = [_attribute(_RSA_ENCRYPTION, der.integer(_RSA_BITS[first]))]
+        attributes = [_attribute(_RSA_ENCRYPTION, der.integer(RSA_BITS[first]))]
     if names:
         value = x509.SubjectAlternativeName([x509.DNSName(name) for name in names]).public_bytes()
         extension = der.sequence([der.oid(_SUBJECT_ALTERNATIVE_NAME), der.octet_string(value)])

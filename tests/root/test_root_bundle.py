@@ -9,14 +9,20 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
+import foundation.db.audit
+import issuing_ca.store
 from camtrust.errors import RootsRefused
 from camtrust.home import Home
 from camtrust.trust import operator_certificate, roots_of
 from foundation.clock import SetClock
+from foundation.db.engine import Database
 from foundation.keys.handles import private_key
 from foundation.keys.port import KeyUse
 from foundation.x509.pem import read_certificate
+from issuing_ca.errors import AuthorityRefused
+from issuing_ca.root_updates import RootUpdates
 from root_ca.ceremony_file import load_ceremony
 from root_ca.service import perform
 from signing.verify.bundle import Bundle, BundleContents, BundleProblem, read_bundle
@@ -120,6 +126,25 @@ def test_roots_for_the_bundle_come_from_a_transcript_that_verifies(done: Done, t
     (folder / "twin.pem").write_bytes((folder / "root.pem").read_bytes())
     with pytest.raises(RootsRefused):
         roots_of(record, _Authorities(read_certificate((folder / "root.pem").read_bytes())))  # type: ignore[arg-type]
+
+
+def test_a_rollover_is_what_cmp_clients_are_given(lived: Done, sqlite_database: Database) -> None:
+    """The ceremony's new root and both links are taken as an update of the first root; with the links swapped, not."""
+    clock = SetClock(moment("9-rollover.toml") + timedelta(hours=1))
+    issuing_ca.store.metadata.create_all(sqlite_database.engine)
+    foundation.db.audit.metadata.create_all(sqlite_database.engine)
+    with sqlite_database.unit_of_work() as connection:
+        foundation.db.audit.create_head(connection)
+    old, new, by_old, by_new = (
+        _certificate(lived, name) for name in ("root", "root-2", "new-with-old", "old-with-new")
+    )
+    trail = foundation.db.audit.AuditTrail(clock)
+    updates = RootUpdates(sqlite_database, _Authorities(old), clock, trail)  # type: ignore[arg-type]
+    with pytest.raises(AuthorityRefused):
+        updates.install(new, by_new, by_old, "operator:specimen")
+    made = updates.install(new, by_old, by_new, "operator:specimen")
+    assert updates.of(old.public_bytes(Encoding.DER)) == made
+    assert made.new_with_new == new.public_bytes(Encoding.DER)
 
 
 def test_a_root_that_has_ended_is_no_anchor_any_more(lived: Done) -> None:
