@@ -8,24 +8,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pyhanko.pdf_utils.reader import PdfFileReader
 from sqlalchemy import select
 
 from camtrust import organisations
 from camtrust.agency_seals import SealsOfAgencies
+from camtrust.job_handlers import worked_off
 from foundation.clock import SystemClock
 from foundation.http.actor import Actor, ActorKind
 from foundation.keys.port import KeyUse
 from issuing_ca.model import CertificateRecord, CertificateState, Reason
 from signing.credential_requests.making import CredentialMaking
 from signing.errors import CredentialNotUsable
+from signing.seal_policy import SealPolicy
 from signing.webhooks.model import EventKind
 from signing.webhooks.store import deliveries
 from tests.story.installation import Installation, Staff
-from tests.story.test_story_agencies import SEALS, Organisation, form, letter, told, verdict
+from tests.story.served import wait_until
+from tests.story.test_story_agencies import BATCHES, HELD, SEALS, Organisation, form, letter, told, verdict
 from tests.story.test_story_credential_requests import REQUESTS, In, approve, ask, officer, two
 
 __all__ = ["letter", "two"]  # fixtures
@@ -267,3 +272,30 @@ def test_nothing_is_renewed_that_would_not_last_longer(
     later.by(_DAYS + 1)
     making(assembled).renew()
     assert successors(one) == []
+
+
+def test_batches_and_held_seals_go_on_under_the_old_id(assembled: Installation, letter: bytes, later: Later) -> None:
+    """A batch that was opened and a seal that was asked for under a credential are sealed by its successor after its
+    end, and the documents name the successor's certificate."""
+    one, [client] = production(assembled, later)
+    old = one.person.get(one.at)["clients"][0]["credential"]
+    batch = str(client.ask("POST", BATCHES, {"credential": old}).json()["id"])
+    document = f"{BATCHES}/{batch}/documents/permit-1.pdf"
+    headers = {"Authorization": client.authorization("PUT", document, letter)}
+    assert assembled.http.put(document, content=letter, headers=headers).status_code in (200, 201)
+    services, releaser = assembled.services, assembled.staff(ActorKind.CLIENT, "sign-release")
+    later.by(_DAYS - 20)
+    making(assembled).renew()
+    later.by(_DAYS + 1)
+    assert client.ask("POST", f"{BATCHES}/{batch}/start").status_code == 200
+    with worked_off(services):
+        wait_until(lambda: client.ask("GET", f"{BATCHES}/{batch}").json()["state"] == "finished", "the batch is over")
+    services.signing.seal_policies.set("test", client.id, SealPolicy(releasers=(releaser.id,)), services.clock.now())
+    held = form(client, assembled.http, HELD, old, letter).json()
+    release = releaser.ask("POST", f"{HELD}/{held['id']}/release", {"sha256": held["sha256"]})
+    assert (release.status_code, release.json()["state"]) == (200, "sealed"), release.text
+    new = int(records(assembled, client)[1].serial, 16)
+    for sealed in (client.ask("GET", f"{document}/sealed"), client.ask("GET", f"{HELD}/{held['id']}/sealed")):
+        assert sealed.status_code == 200, sealed.text
+        [signature] = PdfFileReader(BytesIO(sealed.content)).embedded_signatures
+        assert signature.signer_cert.serial_number == new

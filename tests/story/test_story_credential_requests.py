@@ -176,6 +176,22 @@ def test_no_door_goes_past_the_officers(two: Installation, capsys: pytest.Captur
     assert at_the_console(two, capsys, client, names)
 
 
+def test_profiles_that_the_ca_gives_to_two_officers_alone(two: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the CA asks two officers for the profile, a request that two approved is issued, and one that a single one
+    approved is not, which is told by its code."""
+    one = Organisation(two).approved("production")
+    (client, _), (single, _) = one.client(), one.client()
+    settings = two.services.ca.settings.model_copy(update={"two_officers": frozenset({"organisation-seal"})})
+    monkeypatch.setattr(two.services.ca, "settings", settings)
+    request = ask(one, client)
+    assert approve(officer(two), request).json()["state"] == "waiting"
+    assert approve(officer(two), request).json()["state"] == "issued"
+    monkeypatch.setattr(two.services.credential_requests, "officers", 1)
+    failed = approve(officer(two), ask(one, single)).json()
+    assert (failed["state"], failed["problem"]) == ("failed", "issuing_ca.approval_required")
+    assert two.services.ca.certificates(owner=single.id) == ()
+
+
 class _Killed(BaseException):
     """As by a kill: nothing of ours catches it."""
 
