@@ -16,6 +16,8 @@ from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pyasn1.codec.der.decoder import decode
 from pyasn1.codec.der.encoder import encode
 from pyasn1_alt_modules import rfc9480
@@ -245,6 +247,37 @@ def test_other_questions(door: EnrolmentWorld) -> None:
     assert answered(door, made, "2.999.1") == ("2.999.1", b"")
     many = der.sequence([der.sequence([der.oid("2.999.1")])] * 17)
     assert failure(ask(door, built(made, asn1.GENM, many))) == 2
+
+
+@pytest.fixture
+def fuzzed(sqlite_database: Database, token: KeyStore, tmp_path: Path) -> Iterator[EnrolmentWorld]:
+    """One world for every example."""
+    with enrolment_world(sqlite_database, token, tmp_path, cmp_door) as world:
+        yield world
+
+
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+@given(data=st.data())
+def test_no_malformed_question_is_a_failure_of_ours(fuzzed: EnrolmentWorld, data: st.DataObject) -> None:
+    """Values of any octets, good ones with octets changed, and deep ones, for each information type: an answer."""
+    made = fuzzed.credential()
+    kinds = (asn1.ROOT_CA_CERT, asn1.CRL_STATUS_LIST, asn1.CERT_REQ_TEMPLATE, asn1.CA_CERTS, asn1.CRLS)
+    good = bytearray(status_list(("dpn", f"{PUBLIC}/crl/issuing.crl", None), ("issuer", fuzzed.world.root.name, None)))
+    way = data.draw(st.sampled_from(("octets", "changed", "deep")))
+    if way == "octets":
+        value = data.draw(st.binary(max_size=80))
+    elif way == "deep":
+        value = der.integer(1)
+        for _ in range(data.draw(st.sampled_from((1, 3, 300)))):
+            value = der.tlv(data.draw(st.sampled_from((0x30, 0xA0, 0xA1))), value)
+    else:
+        for _ in range(data.draw(st.integers(1, 3))):
+            good[data.draw(st.integers(0, len(good) - 1))] = data.draw(st.integers(0, 255))
+        value = bytes(good)
+    answer = ask(fuzzed, genm(made, data.draw(st.sampled_from(kinds)), value))
+    assert answer.kind in (asn1.GENP, asn1.ERROR)
 
 
 def test_openssl_asks_what_its_request_may_hold(door: EnrolmentWorld) -> None:
