@@ -14,6 +14,7 @@ from foundation.clock import SetClock
 from foundation.keys.handles import private_key
 from foundation.x509.csr import build_csr
 from foundation.x509.names import subject_name
+from root_ca import checks
 from root_ca import transcript as transcripts
 from root_ca.ceremonies import AUDIT_LABEL, ISSUING_SUBJECT, OCSP_SUBJECT, TSA_SUBJECT, Act, root_crl_act, specimen_acts
 from root_ca.ceremony_file import load_ceremony
@@ -122,6 +123,19 @@ def test_an_act_under_another_arc_is_refused(tmp_path: Path, acts: tuple[Act, ..
         with pytest.raises(CeremonyRefused):
             perform_file(file, store)
         assert len(store.signed) == signed
+
+
+def test_the_replay_finds_an_act_that_was_performed_under_another_arc(
+    tmp_path: Path, acts: tuple[Act, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By software whose check was switched off: whoever verifies the transcript has the rule too."""
+    store = MemoryKeyStore()
+    perform_file(tmp_path / acts[0].file, store)
+    other = '\n[policies]\narc = "2.16.116.88888"\n'
+    with monkeypatch.context() as patch:
+        patch.setattr(checks, "broken_rules", lambda *_: iter(()))
+        perform_file(write(tmp_path, acts[1].file, own(acts[1].text, other)), store)
+    assert [one.rule for one in verify(tmp_path / acts[1].transcript).problems] == ["ROOT-ARC"]
 
 
 @pytest.mark.parametrize("dotted", ["2.16.116", "2.5.29.32", "x", "1.3.6.1.4.1", "2.16.116.01"])

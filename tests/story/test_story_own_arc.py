@@ -259,6 +259,13 @@ def test_the_timestamp_names_the_operator_s_policy(told: Told, tmp_path: Path) -
     (tmp_path / "answer.tsr").write_bytes(answer.content)
     text = programs.run("openssl", "ts", "-reply", "-in", tmp_path / "answer.tsr", "-text").stdout
     assert f"Policy OID: {OWN}.2.2" in text
+    for policy, status in ((f"{OWN}.2.2", "Granted."), ("2.999.116.2.2", "Rejected.")):
+        query = ("openssl", "ts", "-query", "-data", tmp_path / "data", "-sha256", "-tspolicy", policy)
+        programs.run(*query, "-out", tmp_path / "asked.tsq")
+        answer = told.site.http.post("/tsa", content=(tmp_path / "asked.tsq").read_bytes(), headers=headers)
+        (tmp_path / "answer.tsr").write_bytes(answer.content)
+        text = programs.run("openssl", "ts", "-reply", "-in", tmp_path / "answer.tsr", "-text").stdout
+        assert f"Status: {status}" in text
 
 
 def test_the_root_s_record_is_replayed(told: Told) -> None:
