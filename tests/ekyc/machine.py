@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from ekyc.contacts.desk import Channel
 from ekyc.errors import GateClosed, RegistryUnavailable
 from ekyc.evidence.record import Evidence, EvidenceKind, latest
+from ekyc.model import State
 from ekyc.policy import Policy
 from ekyc.recall.desk import ROLE as RECALL_ROLE
 from ekyc.registry_simulation.persons import series, specimens
@@ -24,7 +25,7 @@ from ekyc.vouching.desk import Declaration
 from foundation.errors import CamTrustError
 from foundation.http.actor import Actor, ActorKind
 from tests.ekyc.machine_parts import CODE, Fuse, Killed, village
-from tests.ekyc.story import OFFICER, PHONE, PIN, SECOND, THIRD
+from tests.ekyc.story import OFFICER, PHONE, PIN, SECOND, THIRD, NoMessage
 from tests.ekyc.vouchers import COMMUNE, SAID
 
 REVIEWERS = (OFFICER, SECOND, THIRD)
@@ -110,6 +111,8 @@ class Machine(RuleBasedStateMachine):
             step()
         except CamTrustError as refused:
             assert not isinstance(refused, GateClosed)  # noqa: PT017 - a gate that closes here is a hole elsewhere
+        except NoMessage:  # whoever withdrew meanwhile
+            assert self.world.state(self.name).state is State.WITHDRAWN
         except Killed:
             self.world.service = self.world.restarted()
         else:
