@@ -7,7 +7,9 @@ compare-and-set and row locks, which both backends have.
 
 from __future__ import annotations
 
+import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -20,6 +22,8 @@ from foundation.errors import CamTrustError, Kind
 from foundation.storage import StorageFull, is_full
 
 _PATIENCE = 30  # seconds for a writer of SQLite to wait for its turn
+_LOOKED_AGAIN = 0.0005  # seconds
+_BUSY_TIMEOUT = f"PRAGMA busy_timeout={_PATIENCE * 1000}"
 # What SQLite reports as "operational" and is a defect of ours or of the schema.
 _DEFECTS = ("no such table", "no such column", "syntax error", "has no column")
 
@@ -97,13 +101,36 @@ def open_database(url: str) -> Database:
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # the driver's own transactions read outside of them
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={_PATIENCE * 1000}"):
-        connection.execute(f"PRAGMA {pragma}").close()
+    for pragma in (_BUSY_TIMEOUT, "PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON"):
+        connection.execute(pragma).close()
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("camtrust_writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    if connection.get_execution_options().get("camtrust_writes", False):
+        _begin_writing(connection)
+    else:
+        connection.exec_driver_sql("BEGIN")
+
+
+def _begin_writing(connection: Connection) -> None:
+    """BEGIN IMMEDIATE, as soon as no other process writes. SQLite itself would look again after 1, 2, 5 and up to 100
+    milliseconds, and another process, whose units of work take two, would be first each time: asked often, it is
+    nobody's for long. Raises what SQLite raises, when it was busy for too long too."""
+    driver: Any = connection.connection.driver_connection
+    end = time.monotonic() + _PATIENCE
+    driver.execute("PRAGMA busy_timeout=0").close()
+    try:
+        while time.monotonic() < end:
+            try:
+                driver.execute("BEGIN IMMEDIATE").close()
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                    break
+            time.sleep(_LOOKED_AGAIN)
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    finally:
+        driver.execute(_BUSY_TIMEOUT).close()
 
 
 @contextmanager

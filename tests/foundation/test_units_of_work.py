@@ -149,3 +149,31 @@ def test_writers_of_sqlite_wait_for_each_other_and_not_in_it(
     monkeypatch.setattr(engine, "_PATIENCE", 0.05)
     with sqlite_database.unit_of_work(), pytest.raises(DatabaseUnavailable), sqlite_database.unit_of_work():
         pytest.fail("two at once")
+
+
+def test_another_process_that_writes_is_waited_for(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A writer of another process (here: another pool) comes to its turn when the first ends; after its patience it is
+    told. What it set aside to wait in its own way stands again."""
+    first, second = open_database(sqlite_url), open_database(sqlite_url)
+    metadata.create_all(first.engine)
+    done: list[int] = []
+
+    def write(name: str = "b") -> None:
+        with second.unit_of_work() as connection:
+            connection.execute(counters.insert().values(name=name, value=0))
+            done.append(connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one())
+
+    waiting = threading.Thread(target=write)
+    with first.unit_of_work() as connection:
+        connection.execute(counters.insert().values(name="a", value=0))
+        waiting.start()
+        time.sleep(0.2)
+        assert not done
+    waiting.join(20)
+    assert done == [30_000]
+    monkeypatch.setattr(engine, "_PATIENCE", 0.05)
+    with first.unit_of_work(), pytest.raises(DatabaseUnavailable), second.unit_of_work():
+        pytest.fail("two at once")
+    write("c")
+    for one in (first, second):
+        one.close()
