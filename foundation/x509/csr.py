@@ -6,7 +6,6 @@ What a request asks for in extensions is never taken: extensions come from the p
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
 from cryptography import x509
@@ -32,8 +31,7 @@ _ECDSA = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class ProvenKey:
+class ProvenKey(NamedTuple):
     """The public key of a request that proves possession of it, and the same as SubjectPublicKeyInfo, DER."""
 
     public_key: CertificatePublicKeyTypes
@@ -57,10 +55,7 @@ def read_csr(data: bytes) -> x509.CertificateSigningRequest:
 
 def proven_key(data: bytes) -> ProvenKey:
     """The key of such a request, for whoever needs nothing else of it: it is read once. Raises CsrInvalid."""
-    (key,) = proven_keys((data,))
-    if isinstance(key, CsrInvalid):
-        raise key
-    return key
+    return _proven_key(_read(data))
 
 
 def proven_keys(requests: Sequence[bytes]) -> list[ProvenKey | CsrInvalid]:

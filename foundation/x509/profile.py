@@ -30,7 +30,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Annotated, Any, Literal
 
 from cryptography.x509 import ObjectIdentifier
@@ -299,4 +299,9 @@ def _inherited(tables: Mapping[str, dict[str, Any]], name: str, heirs: tuple[str
 
 def last_second(not_before: datetime, days: int) -> datetime:
     """The notAfter of a validity of ``days``: both ends count (RFC 5280 §4.1.2.5), so one second less."""
-    return not_before + timedelta(days=days) - timedelta(seconds=1)
+    return not_before + _whole(days)
+
+
+@lru_cache(maxsize=256)
+def _whole(days: int) -> timedelta:
+    return timedelta(days=days) - timedelta(seconds=1)
