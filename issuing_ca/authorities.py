@@ -29,6 +29,7 @@ from foundation.db.engine import Database
 from foundation.keys.handles import private_key
 from foundation.keys.port import KeyStore
 from foundation.x509.csr import build_csr
+from foundation.x509.errors import UNREADABLE
 from foundation.x509.names import subject_name
 from foundation.x509.specimens import is_specimen
 from issuing_ca import der_reader, store
@@ -205,7 +206,7 @@ class Authorities:
 
 
 # what reading a part of a certificate or CRL raises that is not there, is there twice, or is none
-_UNREADABLE = (x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, ValueError)
+_UNREADABLE = (x509.ExtensionNotFound, *UNREADABLE)
 
 
 def issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:

@@ -18,10 +18,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from cryptography import x509
+
 from foundation.errors import CamTrustError, Kind
 
 if TYPE_CHECKING:
     from foundation.x509.lint import Finding
+
+UNREADABLE = (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+"""What `cryptography` raises where extensions are asked for that cannot be read, or one that stands twice."""
 
 
 class X509Error(CamTrustError):

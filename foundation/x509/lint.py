@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from foundation.x509 import der
 from foundation.x509.certificate import key_identifier
-from foundation.x509.errors import LintFailed
+from foundation.x509.errors import UNREADABLE, LintFailed
 from foundation.x509.finding import RULES, Finding, finding
 from foundation.x509.lint_extensions import lint_extensions
 from foundation.x509.lint_fields import lint_fields
@@ -78,7 +78,7 @@ def _lint_chain(certificate: x509.Certificate, profile: Profile, issuer: x509.Ce
     try:
         constraints = issuer.extensions.get_extension_for_class(x509.BasicConstraints).value
         usage = issuer.extensions.get_extension_for_class(x509.KeyUsage).value
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+    except (x509.ExtensionNotFound, *UNREADABLE):
         yield finding("X509-ISSUER-CA", "the issuer is not a CA")
         return
     if not constraints.ca or not usage.key_cert_sign:
@@ -92,7 +92,7 @@ def _lint_chain(certificate: x509.Certificate, profile: Profile, issuer: x509.Ce
 def _lint_authority_key(certificate: x509.Certificate, issuer: x509.Certificate) -> Iterator[Finding]:
     try:
         authority = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+    except (x509.ExtensionNotFound, *UNREADABLE):
         return  # told by X509-EXTENSION-SET or X509-EXTENSION-PARSE
     try:
         expected = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest

@@ -10,6 +10,7 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, ExtensionOID
 from foundation.arc import is_example
 from foundation.x509 import der, oids
 from foundation.x509.certificate import alternative_names_allowed, key_identifier_of, qc_statements
+from foundation.x509.errors import UNREADABLE
 from foundation.x509.finding import Finding, finding
 from foundation.x509.profile import Profile
 
@@ -54,7 +55,7 @@ def lint_extensions(certificate: x509.Certificate, profile: Profile) -> Iterator
     """Findings about the extensions as a set, and about each one's content."""
     try:
         extensions = certificate.extensions
-    except (ValueError, x509.DuplicateExtension):
+    except UNREADABLE:
         yield finding("X509-EXTENSION-PARSE", "an extension cannot be read, or stands twice")
         return
     present = {extension.oid: extension for extension in extensions}

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes
 from foundation.canonical import canonical_json
 from foundation.x509 import der, oids
 from foundation.x509.algorithms import verify
-from foundation.x509.errors import SignatureWrong
+from foundation.x509.errors import UNREADABLE, SignatureWrong
 
 FORMAT = "camtrust-twin-roots-1"
 _UTF8_STRING = 0x0C
@@ -35,7 +35,7 @@ def statement_of(certificate: x509.Certificate) -> bytes | None:
     """The octets of the statement that a certificate carries; None when it carries none."""
     try:
         value = certificate.extensions.get_extension_for_oid(oids.STATEMENT).value
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+    except (x509.ExtensionNotFound, *UNREADABLE):
         return None
     octets = value.value if isinstance(value, x509.UnrecognizedExtension) else b""
     try:

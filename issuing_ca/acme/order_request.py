@@ -10,6 +10,7 @@ from cryptography.x509.oid import NameOID
 
 from foundation.errors import CamTrustError
 from foundation.x509.csr import read_csr
+from foundation.x509.errors import UNREADABLE
 from issuing_ca.acme import jose
 from issuing_ca.acme.errors import BadCsr, Malformed, RejectedIdentifier, UnsupportedIdentifier
 from issuing_ca.acme.model import Account, Credential, Order
@@ -52,7 +53,7 @@ def checked_csr(der: bytes, order: Order, account: Account) -> x509.CertificateS
         extensions = csr.extensions
     except CamTrustError as error:
         raise BadCsr(reason=error.code) from None
-    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+    except UNREADABLE:
         raise BadCsr(reason="csr") from None
     try:
         alternative = extensions.get_extension_for_class(x509.SubjectAlternativeName).value

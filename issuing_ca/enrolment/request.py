@@ -5,6 +5,7 @@ from __future__ import annotations
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from foundation.x509.errors import UNREADABLE
 from issuing_ca.enrolment.model import Wanted
 from issuing_ca.errors import EnrolmentRefused
 
@@ -16,7 +17,7 @@ def wanted_of(csr: x509.CertificateSigningRequest) -> Wanted:
         names = csr.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return Wanted(csr.public_key(), csr.subject, proof=proof)
-    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+    except UNREADABLE:
         raise EnrolmentRefused(what="extensions") from None
     if not all(isinstance(name, x509.DNSName) for name in names):
         raise EnrolmentRefused(what="subjectAltName")

@@ -20,6 +20,7 @@ from asn1crypto import tsp
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from foundation.x509.errors import UNREADABLE
 from signing.verify.cms import DIGESTS, TST_INFO, CmsMalformed, check_message, read_message
 from signing.verify.model import About, Indication, Reason, SubIndication, about, failed, indeterminate
 from signing.verify.policy import Policy
@@ -123,6 +124,6 @@ def _read_info(octets: bytes) -> _Info:
 def _may_timestamp(certificate: x509.Certificate) -> bool:
     try:
         purposes = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage)
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+    except (x509.ExtensionNotFound, *UNREADABLE):
         return False
     return purposes.critical and list(purposes.value) == [ExtendedKeyUsageOID.TIME_STAMPING]

@@ -185,3 +185,14 @@ def test_names_read_by_their_shape_are_as_the_parser_reads_them(data: st.DataObj
         assert isinstance(said(der.sequence(fields)), str) or _pairs_as_written(fields[5]) is None
         return
     assert _pairs_as_written(fields[5]) in (None, expected)
+
+
+def test_a_name_that_the_library_does_not_know() -> None:
+    """A general name of a kind that `cryptography` refuses (ediPartyName, x400Address) is an extension that cannot be
+    read; found by chance in the property above."""
+    octets = tbs()
+    assert rules(octets) == set()
+    for kind in (b"\xa3", b"\xa5"):
+        at = octets.index(b"http://ca.example/ocsp") - 2
+        assert octets[at] == 0x86
+        assert rules(octets[:at] + kind + octets[at + 1 :]) == {"X509-EXTENSION-PARSE"}
