@@ -87,6 +87,11 @@ class SealPolicy:
             return "SP-HOURS"
         return None
 
+    def against(self, level: Level, form: Form, size: int | None, now: datetime, *, held: bool = False) -> str | None:
+        """The rule against a seal that is asked for, but for the quota. ``held``: it waits for whoever releases it."""
+        rule = self.broken(level, form, size, now)
+        return "SP-RELEASE" if rule is None and self.releasers and not held else rule
+
 
 DEFAULT = SealPolicy()
 
@@ -153,14 +158,6 @@ class SealPolicies:
         """The policy of a client that asks for a seal."""
         return ClientPolicy(self, actor, self.of(actor.id))
 
-    @staticmethod
-    def rule_against(
-        policy: SealPolicy, level: Level, form: Form, size: int | None, now: datetime, *, held: bool = False
-    ) -> str | None:
-        """The rule that a policy has against a seal, but for the quota."""
-        rule = policy.broken(level, form, size, now)
-        return "SP-RELEASE" if rule is None and policy.releasers and not held else rule
-
     def take_within(
         self,
         connection: Connection,
@@ -170,31 +167,22 @@ class SealPolicies:
         form: Form,
         size: int | None,
         now: datetime,
-        *,
-        held: bool = False,
     ) -> str | None:
         """Use up one seal in the caller's transaction; gives the rule where the policy has one against it."""
-        rule = self.rule_against(policy, level, form, size, now, held=held)
-        if rule is None and policy.per_day is not None:
-            day = now.astimezone(PHNOM_PENH).date().isoformat()
-            if not seal_store.count_up(connection, client_id, day, policy.per_day):
-                rule = "SP-QUOTA"
-        return rule
+        return policy.against(level, form, size, now) or self._quota(connection, policy, client_id, now)
 
-    def count(
-        self,
-        policy: SealPolicy,
-        client_id: str,
-        level: Level,
-        form: Form,
-        size: int | None,
-        now: datetime,
-        *,
-        held: bool = False,
-    ) -> str | None:
-        """`take_within` in a transaction of its own."""
+    def use_up(self, policy: SealPolicy, client_id: str, now: datetime) -> str | None:
+        """Use up one of the day's number, where there is one; gives SP-QUOTA when there is none left."""
+        if policy.per_day is None:
+            return None
         with self._database.unit_of_work() as connection:
-            return self.take_within(connection, policy, client_id, level, form, size, now, held=held)
+            return self._quota(connection, policy, client_id, now)
+
+    def _quota(self, connection: Connection, policy: SealPolicy, client_id: str, now: datetime) -> str | None:
+        if policy.per_day is None:
+            return None
+        day = now.astimezone(PHNOM_PENH).date().isoformat()
+        return None if seal_store.count_up(connection, client_id, day, policy.per_day) else "SP-QUOTA"
 
     def refused(self, actor: Actor, rule: str, level: Level, form: Form) -> None:
         """What is refused is in the audit trail."""
@@ -214,9 +202,9 @@ class ClientPolicy:
 
         Raises SealNotAllowed, with the rule, and SealNeedsRelease; nothing is used up then.
         """
-        rule = self._policies.rule_against(self.policy, level, form, size, now, held=held)
-        if rule is None and self.policy.per_day is not None:
-            rule = self._policies.count(self.policy, self._actor.id, level, form, size, now, held=held)
+        rule = self.policy.against(level, form, size, now, held=held)
+        if rule is None:
+            rule = self._policies.use_up(self.policy, self._actor.id, now)
         if rule is None:
             return
         self._refused(rule, level, form)

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from camtrust.cli.context import Context
-from camtrust.cli.ra_revocations import add_revocations
+from camtrust.cli.ra_revocations import add_revocations, all_pages
 from camtrust.cli.review import Address, Key, OfficerId, Origin, officer_at
 
 RequestId = Annotated[str, typer.Argument(help="the request's id, as `ra list` shows it")]
@@ -40,16 +40,9 @@ def create(context: Context) -> typer.Typer:
         origin: Origin = None,
     ) -> None:
         """List requests for certificates; those that wait for a decision, unless --state says otherwise."""
-        found: list[Any] = []
+        only = f"&state={state}" if state not in (None, "all") else ""
         with officer_at(context, url, origin, officer, key) as colleague:
-            cursor = ""
-            while True:
-                query = f"?limit=200{cursor}" + (f"&state={state}" if state not in (None, "all") else "")
-                page = colleague.get(f"/ca/v1/requests{query}")
-                found += page["requests"]
-                if page["next"] is None:
-                    break
-                cursor = f"&cursor={page['next']}"
+            found = all_pages(colleague, f"/ca/v1/requests?limit=200{only}", "requests")
         found.sort(key=lambda one: (one["requested_at"], one["id"]))
         rows = [(one["id"], one["state"], one["profile"], one["expires_at"][:10], _name(one)) for one in found]
         lines = table(("REQUEST", "STATE", "PROFILE", "UNTIL", "FOR"), rows)

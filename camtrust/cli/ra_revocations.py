@@ -79,15 +79,8 @@ def add_revocations(app: typer.Typer, context: Context) -> None:
     @app.command()
     def proposals(officer: OfficerId, key: Key, url: Address = None, origin: Origin = None) -> None:
         """List bulk revocations that were proposed, and what became of them."""
-        found: list[Any] = []
         with officer_at(context, url, origin, officer, key) as colleague:
-            cursor = ""
-            while True:
-                page = colleague.get(f"{_BASE}/proposals?limit=200{cursor}")
-                found += page["proposals"]
-                if page["next"] is None:
-                    break
-                cursor = f"&cursor={page['next']}"
+            found = all_pages(colleague, f"{_BASE}/proposals?limit=200", "proposals")
         found.sort(key=lambda one: (one["proposed_at"], one["id"]))
         lines = [
             f"{one['id']}  {one['state']:<9}  {one['done']} of {one['count']}  {one['reason']}  by {one['proposed_by']}"
@@ -148,6 +141,18 @@ def add_revocations(app: typer.Typer, context: Context) -> None:
         with officer_at(context, url, origin, officer, key) as colleague:
             one = colleague.delete(f"{_BASE}/proposals/{proposal_id}")
         context.terminal.result(one, _lines(one))
+
+
+def all_pages(colleague: Officer, path: str, member: str) -> list[Any]:
+    """What stands under ``member`` on every page of a list; ``path`` has a query already."""
+    found: list[Any] = []
+    cursor = ""
+    while True:
+        page = colleague.get(path + cursor)
+        found += page[member]
+        if page["next"] is None:
+            return found
+        cursor = f"&cursor={page['next']}"
 
 
 def _until_none_remain(colleague: Officer, path: str, body: dict[str, Any], *, same: bool = False) -> int:
